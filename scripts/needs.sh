@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Installs what the tests, benchmarks and the sample need from Debian's packages, when it is missing.
+#
+#   scripts/needs.sh [--check] GROUP...
+#
+# Groups: test (Redis, PostgreSQL), lab (MariaDB too), console (Chromium), sample (curl).
+# --check installs nothing: it names what is missing and exits with 1.
+#
+# Silent when all is there. Our tests start private servers on free ports, so the services that these
+# packages bring are kept from starting: they would take the default ports and hide mistakes.
+set -euo pipefail
+
+say() { printf 'needs: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+have_command() { command -v "$1" >/dev/null 2>&1; }
+# Debian keeps PostgreSQL's server programs out of PATH, one folder for each major version.
+have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have_command postgres; }
+
+missing=()
+need() { # need PACKAGE CHECK...
+    local package=$1
+    shift
+    "$@" || missing+=("$package")
+}
+
+check_only=false
+if [[ ${1:-} == --check ]]; then
+    check_only=true
+    shift
+fi
+
+for group in "${@:-test}"; do
+    case $group in
+    test)
+        need redis-server have_command redis-server
+        need postgresql have_postgres
+        need util-linux have_command setpriv
+        ;;
+    lab) need mariadb-server have_command mariadbd ;;
+    console) need chromium have_command chromium ;;
+    sample) need curl have_command curl ;;
+    *) die "there is no group \"$group\" (test, lab, console, sample)" ;;
+    esac
+done
+
+((${#missing[@]})) || exit 0
+$check_only && die "missing: ${missing[*]}"
+
+have_command apt-get || die "install by hand, this is no Debian: ${missing[*]}"
+as_root=()
+if ((EUID != 0)); then
+    # -n: never wait at a password prompt that nobody sees.
+    sudo -n true 2>/dev/null || die "not root, and sudo asks for a password. Run: sudo apt-get install ${missing[*]}"
+    as_root=(sudo -n)
+fi
+
+# invoke-rc.d asks policy-rc.d before it starts a service; 101 means "forbidden". A policy that is
+# already there belongs to somebody else, and then it is the one that is asked.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+fi
+
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 "${missing[@]}" </dev/null
+}
+
+log=$(mktemp)
+say "installing ${missing[*]}"
+# The package lists may be fresh already; they are fetched once, when the first try fails.
+if ! install >"$log" 2>&1; then
+    if ! { "${as_root[@]}" apt-get update -q </dev/null && install; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        die "could not install ${missing[*]}; the whole log is $log"
+    fi
+fi
+rm -f "$log"
