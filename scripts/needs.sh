@@ -79,3 +79,13 @@ if ! install >"$log" 2>&1; then
     fi
 fi
 rm -f "$log"
+
+# Nor shall they start at the next boot of a machine with systemd: nobody but us asked for them.
+if [[ -d /run/systemd/system ]]; then
+    for package in "${missing[@]}"; do
+        case $package in
+        redis-server | postgresql) "${as_root[@]}" systemctl disable -q "$package" || true ;;
+        mariadb-server) "${as_root[@]}" systemctl disable -q mariadb || true ;;
+        esac
+    done
+fi

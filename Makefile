@@ -1,0 +1,56 @@
+# The front door. `make` lists what there is; each target works in a fresh clone.
+#
+# Settings, as in `make run DATA=/tmp/try LISTEN=127.0.0.1:9000`:
+DATA   ?= ./data
+LISTEN ?= 127.0.0.1:7878
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# nextest runs all the tests of all the crates side by side and kills one that hangs, but building it
+# takes minutes, which is no way to be greeted. So it is used where it is installed
+# (`cargo install --locked cargo-nextest`), and `cargo test` runs the same tests elsewhere.
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench soak lint clean-data
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+build: ## Build the binary, optimised: target/release/jaego
+	$(CARGO) build --release --locked -p jaego-cli
+
+run: build ## Start a server on ./data with the sample loaded; prints its address and token
+	@DATA="$(DATA)" LISTEN="$(LISTEN)" JAEGO="$(TARGET)/release/jaego" scripts/run-sample.sh
+
+# The examples in the documentation go first, so that the last summary is that of the tests.
+test: ## Run every test (installs Redis and PostgreSQL if they are missing)
+	@scripts/needs.sh test
+	$(CARGO) test --workspace --locked --doc
+ifdef NEXTEST
+	$(CARGO) nextest run --workspace --locked --no-fail-fast
+else
+	$(CARGO) test --workspace --locked --lib --bins --tests --examples --no-fail-fast
+endif
+
+bench: build ## Measure a server on this machine, beside Redis and PostgreSQL
+	@scripts/needs.sh test
+	$(TARGET)/release/jaego bench
+
+# JAEGO_SOAK=1 makes tests choose their long sizes; those marked #[ignore] are too long for every day.
+soak: ## Run the tests in their long sizes, the ignored ones too (hours)
+	@scripts/needs.sh test
+ifdef NEXTEST
+	JAEGO_SOAK=1 $(CARGO) nextest run --workspace --locked --release --no-fail-fast --run-ignored all
+else
+	JAEGO_SOAK=1 $(CARGO) test --workspace --locked --release --no-fail-fast --lib --bins --tests -- --include-ignored
+endif
+
+lint: ## Check the format, clippy's advice and the dependencies' licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@scripts/deny.sh
+
+clean-data: ## Delete the sample's data folder
+	@DATA="$(DATA)" scripts/clean-data.sh
