@@ -1,0 +1,104 @@
+//! What a refused caller reads: a problem document (RFC 9457).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// One problem, answered as `application/problem+json`.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The problem's name, for programs: lower case with underscores.
+    pub code: &'static str,
+    /// The same in a few words, for people. It does not change from case to case.
+    pub title: &'static str,
+    /// What happened this time, and what to try.
+    pub detail: Cow<'static, str>,
+    /// When to come again, sent as `Retry-After` in whole seconds, rounded up.
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// A problem without `Retry-After`.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Problem {
+        Problem { status, code, title, detail: detail.into(), retry_after: None }
+    }
+
+    /// The same, asking the caller to come again after `wait`.
+    pub fn retry_after(mut self, wait: Duration) -> Problem {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// 503 `busy`: the server has as much to do as it allows itself.
+    pub fn busy(retry_after: Duration) -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Too much at once",
+            "The server has as many requests in hand as it takes on. Nothing was changed; try again shortly.",
+        )
+        .retry_after(retry_after)
+    }
+}
+
+/// Whole seconds for `Retry-After`, rounded up, so that nobody comes back too early.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    seconds.max(1)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let document = Document {
+            r#type: format!("urn:jaego:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+        };
+        let text = serde_json::to_vec(&document).expect("a document of strings and a number is always JSON");
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"jaego\""));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (2500, 3)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis} ms");
+        }
+    }
+}
