@@ -1,0 +1,106 @@
+//! Identifiers and names: text that was checked once.
+
+use std::fmt;
+
+use compact_str::CompactString;
+
+use crate::{
+    limits::{CODE_BYTES_MAX, NAME_BYTES_MAX},
+    refusal::Refusal,
+};
+
+/// An identifier: 1 to 64 bytes of ASCII letters, digits and `-_.:`.
+///
+/// Up to 24 bytes are kept in place, without an allocation. The order is that of the bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(CompactString);
+
+impl Code {
+    /// Checks `text`. Refuses with `invalid_value`, naming `field`.
+    pub fn new(field: &'static str, text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() {
+            return Err(Refusal::invalid(field, "is empty"));
+        }
+        if text.len() > CODE_BYTES_MAX {
+            return Err(Refusal::invalid(field, "is longer than 64 bytes"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':')) {
+            return Err(Refusal::invalid(field, "has a character other than letters, digits and -_.:"));
+        }
+        Ok(Self(CompactString::new(text)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A name or a reason for people to read: 0 to 256 bytes of any script, without control characters.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(CompactString);
+
+impl Name {
+    /// Checks `text`. Refuses with `invalid_value`, naming `field`.
+    pub fn new(field: &'static str, text: &str) -> Result<Self, Refusal> {
+        if text.len() > NAME_BYTES_MAX {
+            return Err(Refusal::invalid(field, "is longer than 256 bytes"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Refusal::invalid(field, "has a control character"));
+        }
+        Ok(Self(CompactString::new(text)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_1_to_64_bytes_of_its_alphabet() {
+        for good in ["a", "A-1_b.c:9", &"x".repeat(64)] {
+            assert_eq!(Code::new("id", good).map(|code| code.to_string()).as_deref(), Ok(good));
+        }
+        for bad in ["", " ", "a b", "a/b", "재고", "a\n", "a\0", &"x".repeat(65)] {
+            assert!(matches!(Code::new("id", bad), Err(Refusal::InvalidValue { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_use_any_script_but_no_control_character() {
+        assert!(Name::new("name", "인천 센터 №1").is_ok());
+        for bad in ["a\u{7}", "a\u{85}", &"가".repeat(86)] {
+            assert!(Name::new("name", bad).is_err(), "{bad:?}");
+        }
+    }
+}

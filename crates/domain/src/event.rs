@@ -1,0 +1,424 @@
+//! What was decided. Events are stored; everything else follows from them.
+
+use smallvec::SmallVec;
+
+use crate::{
+    Account, Code, Date, LocationId, LotId, Movement, MovementId, Name, Outside, Place, Quantity, Sequence,
+    SiteId, SkuId, Strategy, TimeZone, Timestamp,
+    row::{Holder, LocationKind, Tracking},
+};
+
+/// A fact with its number, its time and its author.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number, from 1 without gaps.
+    pub sequence: Sequence,
+    /// Logical time: never before the event before it.
+    pub at: Timestamp,
+    /// Who asked for it: a token's name, or `system`.
+    pub by: Code,
+    /// The request key of an action, if it had one.
+    pub keyed: Option<Keyed>,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// A request key and the fingerprint of the request it came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// The key.
+    pub key: Code,
+    /// The fingerprint.
+    pub body: u64,
+}
+
+/// A quantity of a line at a place. The line is an index from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// The line of the document.
+    pub line: u32,
+    /// Its SKU.
+    pub sku: SkuId,
+    /// The bin.
+    pub location: LocationId,
+    /// The lot.
+    pub lot: LotId,
+    /// Never zero.
+    pub quantity: Quantity,
+}
+
+impl Take {
+    /// Where it is taken.
+    pub fn place(&self) -> Place {
+        Place { location: self.location, sku: self.sku, lot: self.lot }
+    }
+}
+
+/// Takes of one event: most holds have one line at one position.
+pub type Takes = SmallVec<[Take; 1]>;
+
+/// What a line lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// The line of the document.
+    pub line: u32,
+    /// How much it asked for.
+    pub requested: Quantity,
+    /// How much there was.
+    pub available: Quantity,
+}
+
+/// A line of a placed hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldLine {
+    /// Where.
+    pub site: SiteId,
+    /// What.
+    pub sku: SkuId,
+    /// How much was asked for.
+    pub quantity: Quantity,
+}
+
+/// A line of a requested transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedLine {
+    /// The caller's name for it.
+    pub name: Code,
+    /// What.
+    pub sku: SkuId,
+    /// Of this lot only.
+    pub lot: Option<LotId>,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// A hold that lost a part of what it held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// Whose hold.
+    pub holder: Holder,
+    /// How much of it.
+    pub quantity: Quantity,
+}
+
+/// A line of an adjustment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdjustedLine {
+    /// Where.
+    pub place: Place,
+    /// The account on the other side.
+    pub outside: Outside,
+    /// Whether stock came in; otherwise it went out.
+    pub increase: bool,
+    /// How much; zero when a count found what the books said.
+    pub quantity: Quantity,
+    /// Whether the place was counted: nothing is missing there any more.
+    pub counted: bool,
+    /// The holds that were cut to make it possible.
+    pub freed: Vec<Freed>,
+}
+
+/// A line of a bin move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedLine {
+    /// What.
+    pub sku: SkuId,
+    /// Of which lot.
+    pub lot: LotId,
+    /// From here.
+    pub from: LocationId,
+    /// To here.
+    pub to: LocationId,
+    /// How much, what follows included.
+    pub quantity: Quantity,
+    /// The holds that follow.
+    pub follow: Vec<Freed>,
+}
+
+/// Picked goods: from the bin to staging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PickedLine {
+    /// What was taken, and where.
+    pub take: Take,
+    /// Where it was put.
+    pub staging: LocationId,
+}
+
+/// Goods that a picker could not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissedLine {
+    /// What was to be taken, and where.
+    pub take: Take,
+    /// Where damaged goods were put; goods that were not found have no such place.
+    pub quarantine: Option<LocationId>,
+}
+
+/// Picked goods on their way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnpickedLine {
+    /// What, and in which staging location it was.
+    pub take: Take,
+    /// The bin that it had come from.
+    pub origin: LocationId,
+    /// The bin that it goes to, where it is allocated again.
+    pub to: LocationId,
+}
+
+/// Shipped goods, out of staging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShippedLine {
+    /// What, and in which staging location it was.
+    pub take: Take,
+    /// The bin that it had come from.
+    pub origin: LocationId,
+}
+
+/// Goods that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceivedLine {
+    /// The line of the transfer.
+    pub line: u32,
+    /// What.
+    pub sku: SkuId,
+    /// Of which lot.
+    pub lot: LotId,
+    /// Where it was put.
+    pub location: LocationId,
+    /// Whether it came damaged.
+    pub damaged: bool,
+    /// How much of it was on the way.
+    pub expected: Quantity,
+    /// How much more than that arrived.
+    pub excess: Quantity,
+}
+
+/// Goods that never arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostLine {
+    /// The line of the transfer.
+    pub line: u32,
+    /// What.
+    pub sku: SkuId,
+    /// Of which lot.
+    pub lot: LotId,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// Stock that crossed its safety level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Where.
+    pub site: SiteId,
+    /// What.
+    pub sku: SkuId,
+    /// How much is available now.
+    pub available: Quantity,
+    /// The safety level.
+    pub level: Quantity,
+    /// Whether it fell below the level; otherwise it recovered.
+    pub low: bool,
+}
+
+/// Everything that can happen. The names are past tense; the tags that they are stored under live with the codec.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the commands and rows of the same names")]
+pub enum Fact {
+    SiteSet { id: SiteId, code: Code, name: Name, time_zone: TimeZone, strategy: Strategy },
+    LocationSet { id: LocationId, site: SiteId, code: Code, zone: Name, pick_order: u32, kind: LocationKind },
+    SkuSet { id: SkuId, code: Code, name: Name, tracking: Tracking, safety_stock: Vec<(SiteId, Quantity)> },
+    LotSet {
+        id: LotId,
+        sku: SkuId,
+        code: Code,
+        received_on: Option<Date>,
+        expires_on: Option<Date>,
+        blocked: bool,
+    },
+    Adjusted { id: Code, body: u64, reason: Name, lines: Vec<AdjustedLine> },
+    Moved { id: Code, body: u64, reason: Name, lines: Vec<MovedLine> },
+    /// The movement here is the one that takes the original back.
+    Reversed { original: MovementId, movement: Movement },
+    Held {
+        id: Code,
+        body: u64,
+        owner: Option<Code>,
+        expires_at: Option<Timestamp>,
+        lines: SmallVec<[HeldLine; 1]>,
+        takes: Takes,
+        short: Vec<Short>,
+    },
+    /// `to` is a location of the same site; without one, the goods went to the customer.
+    HoldConfirmed { id: Code, to: Option<LocationId>, takes: Takes, released: Takes },
+    HoldReleased { id: Code, takes: Takes },
+    HoldExtended { id: Code, expires_at: Timestamp },
+    /// The lines and takes here replace all that the hold had.
+    HoldChanged { id: Code, lines: SmallVec<[HeldLine; 1]>, takes: Takes, short: Vec<Short> },
+    HoldsLapsed { ids: Vec<Code> },
+    TransferRequested {
+        id: Code,
+        body: u64,
+        from: SiteId,
+        to: SiteId,
+        priority: u32,
+        lines: Vec<RequestedLine>,
+    },
+    TransferAllocated { id: Code, takes: Vec<Take>, short: Vec<Short> },
+    TransferReleased { id: Code, takes: Vec<Take> },
+    /// `staged` stays where it is, held by nobody.
+    TransferCancelled { id: Code, released: Vec<Take>, staged: Vec<ShippedLine> },
+    /// `takes` are what was allocated elsewhere for what was missed; `short` is what could not be.
+    TransferPicked {
+        id: Code,
+        picked: Vec<PickedLine>,
+        missed: Vec<MissedLine>,
+        takes: Vec<Take>,
+        short: Vec<Short>,
+    },
+    TransferUnpicked { id: Code, lines: Vec<UnpickedLine> },
+    TransferShipped { id: Code, shipment: Code, body: u64, lines: Vec<ShippedLine> },
+    TransferReceived { id: Code, lines: Vec<ReceivedLine> },
+    TransferClosed { id: Code, released: Vec<Take>, lost: Vec<LostLine> },
+    StockWatched { items: Vec<Watched> },
+}
+
+impl Fact {
+    /// The kind's name in event feeds and filters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SiteSet { .. } => "site_set",
+            Self::LocationSet { .. } => "location_set",
+            Self::SkuSet { .. } => "sku_set",
+            Self::LotSet { .. } => "lot_set",
+            Self::Adjusted { .. } => "adjusted",
+            Self::Moved { .. } => "moved",
+            Self::Reversed { .. } => "reversed",
+            Self::Held { .. } => "held",
+            Self::HoldConfirmed { .. } => "hold_confirmed",
+            Self::HoldReleased { .. } => "hold_released",
+            Self::HoldExtended { .. } => "hold_extended",
+            Self::HoldChanged { .. } => "hold_changed",
+            Self::HoldsLapsed { .. } => "holds_lapsed",
+            Self::TransferRequested { .. } => "transfer_requested",
+            Self::TransferAllocated { .. } => "transfer_allocated",
+            Self::TransferReleased { .. } => "transfer_released",
+            Self::TransferCancelled { .. } => "transfer_cancelled",
+            Self::TransferPicked { .. } => "transfer_picked",
+            Self::TransferUnpicked { .. } => "transfer_unpicked",
+            Self::TransferShipped { .. } => "transfer_shipped",
+            Self::TransferReceived { .. } => "transfer_received",
+            Self::TransferClosed { .. } => "transfer_closed",
+            Self::StockWatched { .. } => "stock_watched",
+        }
+    }
+
+    /// The document that it is about: its kind and its id.
+    pub fn document(&self) -> Option<(&'static str, &Code)> {
+        match self {
+            Self::SiteSet { code, .. } => Some(("site", code)),
+            Self::LocationSet { code, .. } => Some(("location", code)),
+            Self::SkuSet { code, .. } => Some(("sku", code)),
+            Self::LotSet { code, .. } => Some(("lot", code)),
+            Self::Adjusted { id, .. } => Some(("adjustment", id)),
+            Self::Moved { id, .. } => Some(("move", id)),
+            Self::Held { id, .. }
+            | Self::HoldConfirmed { id, .. }
+            | Self::HoldReleased { id, .. }
+            | Self::HoldExtended { id, .. }
+            | Self::HoldChanged { id, .. } => Some(("hold", id)),
+            Self::TransferRequested { id, .. }
+            | Self::TransferAllocated { id, .. }
+            | Self::TransferReleased { id, .. }
+            | Self::TransferCancelled { id, .. }
+            | Self::TransferPicked { id, .. }
+            | Self::TransferUnpicked { id, .. }
+            | Self::TransferShipped { id, .. }
+            | Self::TransferReceived { id, .. }
+            | Self::TransferClosed { id, .. } => Some(("transfer", id)),
+            Self::Reversed { .. } | Self::HoldsLapsed { .. } | Self::StockWatched { .. } => None,
+        }
+    }
+
+    /// What went where, in the order of the event's lines. The index here is a movement's index.
+    pub fn movements(&self, mut visit: impl FnMut(Movement)) {
+        let mut go = |sku, lot, quantity: Quantity, from, to| {
+            if !quantity.is_zero() {
+                visit(Movement { sku, lot, quantity, from, to });
+            }
+        };
+        let at = |location, sku, lot| Account::Position(Place { location, sku, lot });
+        match self {
+            Self::Adjusted { lines, .. } => {
+                for line in lines {
+                    let place = line.place;
+                    let (inside, outside) = (Account::Position(place), Account::Outside(line.outside));
+                    let (from, to) = if line.increase { (outside, inside) } else { (inside, outside) };
+                    go(place.sku, place.lot, line.quantity, from, to);
+                }
+            }
+            Self::Moved { lines, .. } => {
+                for MovedLine { sku, lot, from, to, quantity, .. } in lines {
+                    go(*sku, *lot, *quantity, at(*from, *sku, *lot), at(*to, *sku, *lot));
+                }
+            }
+            Self::Reversed { movement, .. } => visit(movement.clone()),
+            Self::HoldConfirmed { to, takes, .. } => {
+                for take in takes {
+                    let to = to.map_or(Account::Outside(Outside::Customer), |to| at(to, take.sku, take.lot));
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+            }
+            Self::TransferPicked { picked, missed, .. } => {
+                for PickedLine { take, staging } in picked {
+                    let to = at(*staging, take.sku, take.lot);
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+                for MissedLine { take, quarantine } in missed {
+                    let Some(quarantine) = quarantine else { continue };
+                    let to = at(*quarantine, take.sku, take.lot);
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+            }
+            Self::TransferUnpicked { lines, .. } => {
+                for UnpickedLine { take, to, .. } in lines {
+                    let to = at(*to, take.sku, take.lot);
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+            }
+            Self::TransferShipped { id, lines, .. } => {
+                for ShippedLine { take, .. } in lines {
+                    let to = Account::InTransit { transfer: id.clone(), line: take.line };
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+            }
+            Self::TransferReceived { id, lines } => {
+                for line in lines {
+                    let to = at(line.location, line.sku, line.lot);
+                    let transit = Account::InTransit { transfer: id.clone(), line: line.line };
+                    go(line.sku, line.lot, line.expected, transit, to.clone());
+                    go(line.sku, line.lot, line.excess, Account::Outside(Outside::Found), to);
+                }
+            }
+            Self::TransferClosed { id, lost, .. } => {
+                for LostLine { line, sku, lot, quantity } in lost {
+                    let transit = Account::InTransit { transfer: id.clone(), line: *line };
+                    go(*sku, *lot, *quantity, transit, Account::Outside(Outside::Loss));
+                }
+            }
+            Self::SiteSet { .. }
+            | Self::LocationSet { .. }
+            | Self::SkuSet { .. }
+            | Self::LotSet { .. }
+            | Self::Held { .. }
+            | Self::HoldReleased { .. }
+            | Self::HoldExtended { .. }
+            | Self::HoldChanged { .. }
+            | Self::HoldsLapsed { .. }
+            | Self::TransferRequested { .. }
+            | Self::TransferAllocated { .. }
+            | Self::TransferReleased { .. }
+            | Self::TransferCancelled { .. }
+            | Self::StockWatched { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Every limit of the decisions, side by side. Past a limit a request is refused at once and changes nothing.
+
+/// Bytes in a code: the identifier of a site, location, SKU, lot, document, line or request.
+pub const CODE_BYTES_MAX: usize = 64;
+/// Bytes in a name or a reason, in any script.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Lines in one document: a hold, a transfer, an adjustment, a bin move.
+pub const LINES_MAX: usize = 50_000;
+/// The largest quantity, in the SKU's smallest unit: the largest whole number that every JSON reader agrees on.
+pub const QUANTITY_MAX: u64 = 9_007_199_254_740_991;
+/// Units of one serial number that can exist.
+pub const SERIAL_QUANTITY_MAX: u64 = 1;
+/// Holds that one sweep lapses at the most; the rest wait for the next, and logical time waits with them.
+pub const SWEEP_MAX: usize = 4_096;
+/// The longest time that a hold may be given at once, in milliseconds: a year.
+pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
+/// How long the answer to a keyed action is kept, in milliseconds: seven days.
+pub const KEY_WINDOW_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// Request keys kept at the most. A key costs about 100 bytes, so that this is about 1 GiB.
+pub const KEYS_MAX: usize = 10_000_000;
+/// Keys that one event may forget, so that no event pays for a long idle time.
+pub const KEYS_FORGOTTEN_MAX: usize = 8;
+/// Rows in one page of a list.
+pub const PAGE_MAX: usize = 1_000;
+/// Rows that one page may look at to find those that match its filter.
+pub const SCAN_MAX: usize = 100_000;
+/// Holders shown for one position by `explain` and by refusals.
+pub const HOLDERS_SHOWN_MAX: usize = 20;

@@ -1,0 +1,159 @@
+//! What the caller gets for an accepted command: a function of the event alone.
+//!
+//! The tables here only give numbers their names, which never change; so the outcome of an event read back
+//! from the journal years later is the one that was first given.
+
+use smallvec::SmallVec;
+
+use crate::{
+    Code, Event, Fact, LocationId, LotId, Quantity, Sequence, SiteId, Tables, Timestamp,
+    command::numbered,
+    event::{Short, Take},
+    refusal::{Holding, Shortage},
+    row::{Holder, HolderKind},
+};
+
+/// The answer to an accepted command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The event's number.
+    pub sequence: Sequence,
+    /// Its time.
+    pub at: Timestamp,
+    /// What it is about, if that has a name.
+    pub id: Option<Code>,
+    /// What was allocated by it.
+    pub picks: SmallVec<[PickView; 1]>,
+    /// What was short, where a part was good enough.
+    pub shortages: Vec<Shortage>,
+    /// Until when a hold stands.
+    pub expires_at: Option<Timestamp>,
+    /// Whose holds were cut or moved by it.
+    pub holders: Vec<Holding>,
+}
+
+/// A quantity at a place, in the caller's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PickView {
+    /// The line: its name in a transfer, its number from 1 in a hold.
+    pub line: Code,
+    /// Where.
+    pub site: Code,
+    /// The bin.
+    pub location: Code,
+    /// What.
+    pub sku: Code,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Code>,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// The outcome of an event that the tables have seen.
+pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
+    let mut outcome = Outcome {
+        sequence: event.sequence,
+        at: event.at,
+        id: event.fact.document().map(|(_, id)| id.clone()),
+        picks: SmallVec::new(),
+        shortages: Vec::new(),
+        expires_at: None,
+        holders: Vec::new(),
+    };
+    match &event.fact {
+        Fact::Held { lines, takes, short, expires_at, .. } => {
+            outcome.expires_at = *expires_at;
+            outcome.picks = takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
+            outcome.shortages = short
+                .iter()
+                .map(|short| {
+                    let line = lines[short.line as usize];
+                    shortage(tables, numbered(short.line as usize), line.site, line.sku, short)
+                })
+                .collect();
+        }
+        Fact::HoldChanged { lines, takes, short, .. } => {
+            outcome.picks = takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
+            outcome.shortages = short
+                .iter()
+                .map(|short| {
+                    let line = lines[short.line as usize];
+                    shortage(tables, numbered(short.line as usize), line.site, line.sku, short)
+                })
+                .collect();
+        }
+        Fact::HoldExtended { expires_at, .. } => outcome.expires_at = Some(*expires_at),
+        Fact::TransferAllocated { id, takes, short } | Fact::TransferPicked { id, takes, short, .. } => {
+            let from = tables.transfer(id).expect("the event's transfer is there").from;
+            outcome.picks =
+                takes.iter().map(|take| pick(tables, tables.line(id, take.line).name, take)).collect();
+            outcome.shortages = short
+                .iter()
+                .map(|short| {
+                    let line = tables.line(id, short.line);
+                    shortage(tables, line.name, from, line.sku, short)
+                })
+                .collect();
+        }
+        Fact::Adjusted { lines, .. } => {
+            for freed in lines.iter().flat_map(|line| &line.freed) {
+                outcome.holders.push(holding(tables, &freed.holder, freed.quantity));
+            }
+        }
+        Fact::Moved { lines, .. } => {
+            for freed in lines.iter().flat_map(|line| &line.follow) {
+                outcome.holders.push(holding(tables, &freed.holder, freed.quantity));
+            }
+        }
+        _ => {}
+    }
+    outcome
+}
+
+/// A holder and its share, in the caller's words.
+pub(crate) fn holding(tables: &impl Tables, holder: &Holder, quantity: Quantity) -> Holding {
+    let line = match holder.kind {
+        HolderKind::Hold => numbered(holder.line as usize),
+        HolderKind::Transfer => tables.line(&holder.id, holder.line).name,
+    };
+    Holding { kind: holder.kind, id: holder.id.clone(), line, quantity }
+}
+
+/// The code of a lot, where there is one.
+pub(crate) fn lot_code(tables: &impl Tables, lot: LotId) -> Option<Code> {
+    (lot != LotId::NONE).then(|| tables.lot(lot).code.clone())
+}
+
+/// A shortage in the caller's words.
+pub(crate) fn shortage(
+    tables: &impl Tables,
+    line: Code,
+    site: SiteId,
+    sku: crate::SkuId,
+    short: &Short,
+) -> Shortage {
+    Shortage {
+        line,
+        site: tables.site(site).code.clone(),
+        sku: tables.sku(sku).code.clone(),
+        requested: short.requested,
+        available: short.available,
+    }
+}
+
+fn pick(tables: &impl Tables, line: Code, take: &Take) -> PickView {
+    let location = location(tables, take.location);
+    PickView {
+        line,
+        site: location.0,
+        location: location.1,
+        sku: tables.sku(take.sku).code.clone(),
+        lot: lot_code(tables, take.lot),
+        quantity: take.quantity,
+    }
+}
+
+fn location(tables: &impl Tables, location: LocationId) -> (Code, Code) {
+    let row = tables.location(location);
+    (tables.site(row.site).code.clone(), row.code.clone())
+}

@@ -1,0 +1,542 @@
+//! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
+
+use crate::{
+    Code, Name, Place, Quantity, SiteId, SkuId, Tables, Timestamp,
+    limits::HOLDERS_SHOWN_MAX,
+    outcome::{holding, lot_code},
+    refusal::{Holding, Refusal},
+    row::{self, HoldStatus, LocationKind, TransferStatus},
+};
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are keys and filters")]
+pub enum Query {
+    Site(Code),
+    Sites(Page),
+    Location { site: Code, location: Code },
+    Locations { site: Code, page: Page },
+    Sku(Code),
+    Skus(Page),
+    Lot { sku: Code, lot: Code },
+    Lots { sku: Code, page: Page },
+    /// Positions, by any of these.
+    Stock { sku: Option<Code>, site: Option<Code>, location: Option<Code>, lot: Option<Code>, page: Page },
+    /// What every site has of a SKU.
+    SkuStock(Code),
+    Hold(Code),
+    Transfer(Code),
+    Transfers { status: Option<TransferStatus>, from: Option<Code>, to: Option<Code>, page: Page },
+    /// Why lines of a transfer are not allocated: all that lack something, or the one that is named.
+    Explain { transfer: Code, line: Option<Code> },
+    /// Where a lot lies and who holds it.
+    Trace { sku: Code, lot: Code },
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Where the last page ended.
+    pub after: Option<u64>,
+    /// How many items at the most.
+    pub limit: usize,
+}
+
+/// Some items, and where to go on if there may be more. A filtered page may have fewer items than asked for,
+/// none even, while there is more: each page looks at a bounded number of rows.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "said above")]
+pub struct Listed<T> {
+    pub items: Vec<T>,
+    pub next: Option<u64>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each variant answers the query of its name")]
+pub enum View {
+    Site(SiteView),
+    Sites(Listed<SiteView>),
+    Location(LocationView),
+    Locations(Listed<LocationView>),
+    Sku(SkuView),
+    Skus(Listed<SkuView>),
+    Lot(LotView),
+    Lots(Listed<LotView>),
+    Stock(Listed<PositionView>),
+    SkuStock(Vec<SiteStockView>),
+    Hold(HoldView),
+    Transfer(Box<TransferView>),
+    Transfers(Listed<TransferSummary>),
+    Explain(Vec<ExplainedLine>),
+    Trace(TraceView),
+}
+
+/// A site.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct SiteView {
+    pub site: Code,
+    pub name: Name,
+    pub time_zone: String,
+    pub strategy: crate::Strategy,
+}
+
+/// A location.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct LocationView {
+    pub site: Code,
+    pub location: Code,
+    pub zone: Name,
+    pub pick_order: u32,
+    pub kind: LocationKind,
+}
+
+/// A SKU.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct SkuView {
+    pub sku: Code,
+    pub name: Name,
+    pub tracking: row::Tracking,
+    pub safety_stock: Vec<(Code, Quantity)>,
+}
+
+/// A lot.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct LotView {
+    pub sku: Code,
+    pub lot: Code,
+    pub received_on: Option<crate::Date>,
+    pub expires_on: Option<crate::Date>,
+    pub blocked: bool,
+    pub inside: Quantity,
+}
+
+/// A position: `available` is `on_hand` − `held` − `unavailable`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "said above and in the row")]
+pub struct PositionView {
+    pub site: Code,
+    pub location: Code,
+    pub sku: Code,
+    pub lot: Option<Code>,
+    pub on_hand: Quantity,
+    pub held: Quantity,
+    pub unavailable: Quantity,
+    pub available: Quantity,
+}
+
+/// What a site has of a SKU, summed over its positions.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "as in PositionView")]
+pub struct SiteStockView {
+    pub site: Code,
+    pub on_hand: Quantity,
+    pub held: Quantity,
+    pub unavailable: Quantity,
+    pub available: Quantity,
+    pub safety_level: Quantity,
+    pub low: bool,
+}
+
+/// A quantity at a place that a line holds.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields name the place")]
+pub struct HeldAt {
+    pub site: Code,
+    pub location: Code,
+    pub lot: Option<Code>,
+    pub quantity: Quantity,
+}
+
+/// A hold.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct HoldView {
+    pub id: Code,
+    pub status: HoldStatus,
+    pub owner: Option<Code>,
+    pub expires_at: Option<Timestamp>,
+    pub lines: Vec<HoldLineView>,
+}
+
+/// A line of a hold, by its number from 1.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct HoldLineView {
+    pub line: u32,
+    pub site: Code,
+    pub sku: Code,
+    pub quantity: Quantity,
+    pub picks: Vec<HeldAt>,
+}
+
+/// A transfer without its lines.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct TransferSummary {
+    pub id: Code,
+    pub from: Code,
+    pub to: Code,
+    pub status: TransferStatus,
+    pub priority: u32,
+    pub requested_at: Timestamp,
+    pub line_count: u32,
+    pub totals: row::Totals,
+}
+
+/// A transfer.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "said above")]
+pub struct TransferView {
+    pub summary: TransferSummary,
+    pub lines: Vec<TransferLineView>,
+}
+
+/// A line of a transfer.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct TransferLineView {
+    pub line: Code,
+    pub sku: Code,
+    pub lot: Option<Code>,
+    pub totals: row::Totals,
+    pub picks: Vec<HeldAt>,
+    pub staged: Vec<HeldAt>,
+    /// Between the sites, by lot.
+    pub in_transit: Vec<(Option<Code>, Quantity)>,
+}
+
+/// Why a line is not allocated.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields say it")]
+pub struct ExplainedLine {
+    pub line: Code,
+    pub sku: Code,
+    pub requested: Quantity,
+    /// What it still lacks.
+    pub open: Quantity,
+    /// What there is for it now, in all.
+    pub available: Quantity,
+    pub candidates: Vec<Candidate>,
+}
+
+/// A position that a line could take from, or why it could not.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields say it")]
+pub struct Candidate {
+    pub position: PositionView,
+    pub verdict: Verdict,
+    /// The first holders, in order of their text.
+    pub holders: Vec<Holding>,
+    pub holder_count: usize,
+}
+
+/// Why a position was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was not: there is something available here.
+    Available,
+    /// All of it is held.
+    Held,
+    /// All that nobody holds is missing until counted.
+    Missing,
+    /// Goods here were only just received.
+    Receiving,
+    /// Goods here are damaged.
+    Quarantine,
+    /// Goods here are on their way out.
+    Staging,
+    /// The lot is recalled.
+    LotBlocked,
+    /// The lot's last day is over.
+    LotExpired,
+    /// The line asks for another lot.
+    OtherLot,
+}
+
+impl Verdict {
+    /// The name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Held => "held",
+            Self::Missing => "missing",
+            Self::Receiving => "receiving",
+            Self::Quarantine => "quarantine",
+            Self::Staging => "staging",
+            Self::LotBlocked => "lot_blocked",
+            Self::LotExpired => "lot_expired",
+            Self::OtherLot => "other_lot",
+        }
+    }
+}
+
+/// Where a lot is.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields say it")]
+pub struct TraceView {
+    pub lot: LotView,
+    pub positions: Vec<Candidate>,
+}
+
+/// A site as it is shown.
+pub fn site(row: &row::Site) -> SiteView {
+    SiteView {
+        site: row.code.clone(),
+        name: row.name.clone(),
+        time_zone: row.time_zone.name().to_owned(),
+        strategy: row.strategy,
+    }
+}
+
+/// A location as it is shown.
+pub fn location(tables: &impl Tables, row: &row::Location) -> LocationView {
+    LocationView {
+        site: tables.site(row.site).code.clone(),
+        location: row.code.clone(),
+        zone: row.zone.clone(),
+        pick_order: row.pick_order,
+        kind: row.kind,
+    }
+}
+
+/// A SKU as it is shown.
+pub fn sku(tables: &impl Tables, row: &row::Sku) -> SkuView {
+    SkuView {
+        sku: row.code.clone(),
+        name: row.name.clone(),
+        tracking: row.tracking,
+        safety_stock: row.safety_stock.iter().map(|(site, level)| (tables.site(*site).code.clone(), *level)).collect(),
+    }
+}
+
+/// A lot as it is shown.
+pub fn lot(tables: &impl Tables, row: &row::Lot) -> LotView {
+    LotView {
+        sku: tables.sku(row.sku).code.clone(),
+        lot: row.code.clone(),
+        received_on: row.received_on,
+        expires_on: row.expires_on,
+        blocked: row.blocked,
+        inside: row.inside,
+    }
+}
+
+/// A position as it is shown at `now`.
+pub fn position(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> PositionView {
+    let location = tables.location(place.location);
+    let available = available(tables, place, row, now);
+    PositionView {
+        site: tables.site(location.site).code.clone(),
+        location: location.code.clone(),
+        sku: tables.sku(place.sku).code.clone(),
+        lot: lot_code(tables, place.lot),
+        on_hand: row.on_hand,
+        held: row.held,
+        unavailable: row.unheld() - available,
+        available,
+    }
+}
+
+/// What a strategy may take from a position at `now`: nothing, where [`verdict`] knows a reason.
+pub fn available(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> Quantity {
+    match standing_in_the_way(tables, place, now) {
+        Some(_) => Quantity::ZERO,
+        None => row.movable(),
+    }
+}
+
+/// Why a strategy passes a position over, or that it does not.
+pub fn verdict(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> Verdict {
+    if let Some(reason) = standing_in_the_way(tables, place, now) {
+        return reason;
+    }
+    if !row.movable().is_zero() {
+        return Verdict::Available;
+    }
+    if !row.missing.is_zero() { Verdict::Missing } else { Verdict::Held }
+}
+
+/// What makes all unheld stock of a place unavailable, whatever its quantity.
+fn standing_in_the_way(tables: &impl Tables, place: Place, now: Timestamp) -> Option<Verdict> {
+    let location = tables.location(place.location);
+    match location.kind {
+        LocationKind::Storage => {}
+        LocationKind::Receiving => return Some(Verdict::Receiving),
+        LocationKind::Quarantine => return Some(Verdict::Quarantine),
+        LocationKind::Staging => return Some(Verdict::Staging),
+    }
+    if place.lot == crate::LotId::NONE {
+        return None;
+    }
+    let lot = tables.lot(place.lot);
+    if lot.blocked {
+        return Some(Verdict::LotBlocked);
+    }
+    // A lot's last day ends at midnight where it lies.
+    let expired = lot.expires_on.is_some_and(|last| last < tables.site(location.site).time_zone.day(now));
+    expired.then_some(Verdict::LotExpired)
+}
+
+/// What a site has of a SKU at `now`.
+pub fn site_stock(tables: &impl Tables, site: SiteId, sku: SkuId, now: Timestamp) -> SiteStockView {
+    let gate = tables.gate(site, sku).unwrap_or_default();
+    let mut view = SiteStockView {
+        site: tables.site(site).code.clone(),
+        on_hand: Quantity::ZERO,
+        held: Quantity::ZERO,
+        unavailable: Quantity::ZERO,
+        available: Quantity::ZERO,
+        safety_level: gate.safety_level,
+        low: gate.low,
+    };
+    for (place, row) in tables.positions(site, sku) {
+        let available = available(tables, place, &row, now);
+        view.on_hand += row.on_hand;
+        view.held += row.held;
+        view.available += available;
+        view.unavailable += row.unheld() - available;
+    }
+    view
+}
+
+/// A hold as it is shown. Refuses with `hold_not_found`.
+pub fn hold(tables: &impl Tables, id: &Code) -> Result<HoldView, Refusal> {
+    let Some(hold) = tables.hold(id) else { return Err(Refusal::HoldNotFound { hold: id.clone() }) };
+    let lines = hold.lines.iter().zip(1..).map(|(line, number)| HoldLineView {
+        line: number,
+        site: tables.site(line.site).code.clone(),
+        sku: tables.sku(line.sku).code.clone(),
+        quantity: line.quantity,
+        picks: line.picks.iter().map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity)).collect(),
+    });
+    Ok(HoldView {
+        id: id.clone(),
+        status: hold.status,
+        owner: hold.owner.clone(),
+        expires_at: hold.expires_at,
+        lines: lines.collect(),
+    })
+}
+
+/// A transfer without its lines, as it is shown.
+pub fn transfer_summary(tables: &impl Tables, id: &Code, row: &row::Transfer) -> TransferSummary {
+    TransferSummary {
+        id: id.clone(),
+        from: tables.site(row.from).code.clone(),
+        to: tables.site(row.to).code.clone(),
+        status: row.status(),
+        priority: row.priority,
+        requested_at: row.requested_at,
+        line_count: row.lines,
+        totals: row.totals,
+    }
+}
+
+/// A transfer as it is shown. Refuses with `transfer_not_found`.
+pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal> {
+    let Some(row) = tables.transfer(id) else { return Err(Refusal::TransferNotFound { transfer: id.clone() }) };
+    let lines = (0..row.lines).map(|index| {
+        let line = tables.line(id, index);
+        TransferLineView {
+            line: line.name.clone(),
+            sku: tables.sku(line.sku).code.clone(),
+            lot: line.lot.and_then(|lot| lot_code(tables, lot)),
+            totals: line.totals,
+            picks: line.picks.iter().map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity)).collect(),
+            staged: line
+                .staged
+                .iter()
+                .map(|staged| held_at(tables, staged.staging, staged.lot, staged.quantity))
+                .collect(),
+            in_transit: line.transit.iter().map(|(lot, quantity)| (lot_code(tables, *lot), *quantity)).collect(),
+        }
+    });
+    let lines = lines.collect();
+    Ok(TransferView { summary: transfer_summary(tables, id, &row), lines })
+}
+
+/// Why lines of a transfer are not allocated, at `now`. Refuses with `transfer_not_found` or `line_not_found`.
+pub fn explain(
+    tables: &impl Tables,
+    id: &Code,
+    line: Option<&Code>,
+    now: Timestamp,
+) -> Result<Vec<ExplainedLine>, Refusal> {
+    let Some(transfer) = tables.transfer(id) else {
+        return Err(Refusal::TransferNotFound { transfer: id.clone() });
+    };
+    let indexes = match line {
+        None => 0..transfer.lines,
+        Some(name) => {
+            let Some(index) = tables.line_named(id, name) else {
+                return Err(Refusal::LineNotFound { document: id.clone(), line: name.clone() });
+            };
+            index..index + 1
+        }
+    };
+    let mut explained = Vec::new();
+    for index in indexes {
+        let row = tables.line(id, index);
+        if line.is_none() && row.totals.open().is_zero() {
+            continue;
+        }
+        let mut candidates = Vec::new();
+        let mut obtainable = Quantity::ZERO;
+        for (place, position) in tables.positions(transfer.from, row.sku) {
+            let mut shown = candidate(tables, place, &position, now);
+            if row.lot.is_some_and(|lot| lot != place.lot) {
+                shown.verdict = Verdict::OtherLot;
+            } else {
+                obtainable += shown.position.available;
+            }
+            candidates.push(shown);
+        }
+        candidates.sort_by(|a, b| {
+            (&a.position.location, &a.position.lot).cmp(&(&b.position.location, &b.position.lot))
+        });
+        explained.push(ExplainedLine {
+            line: row.name,
+            sku: tables.sku(row.sku).code.clone(),
+            requested: row.totals.requested,
+            open: row.totals.open(),
+            available: obtainable,
+            candidates,
+        });
+    }
+    Ok(explained)
+}
+
+/// A position with its holders, and why a strategy would pass it over at `now`.
+pub fn candidate(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> Candidate {
+    let holders = tables.holders(place);
+    Candidate {
+        position: position(tables, place, row, now),
+        verdict: verdict(tables, place, row, now),
+        holder_count: holders.len(),
+        holders: holders
+            .iter()
+            .take(HOLDERS_SHOWN_MAX)
+            .map(|(holder, quantity)| holding(tables, holder, *quantity))
+            .collect(),
+    }
+}
+
+fn held_at(
+    tables: &impl Tables,
+    location: crate::LocationId,
+    lot: crate::LotId,
+    quantity: Quantity,
+) -> HeldAt {
+    let row = tables.location(location);
+    HeldAt {
+        site: tables.site(row.site).code.clone(),
+        location: row.code.clone(),
+        lot: lot_code(tables, lot),
+        quantity,
+    }
+}

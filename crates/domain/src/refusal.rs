@@ -1,0 +1,289 @@
+//! Why not. A refusal is an ordinary answer with a name and the numbers behind it; it changes nothing.
+
+use std::fmt;
+
+use crate::{Code, Quantity, row::HolderKind};
+
+/// What a line lacked: all of a request's shortages come at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The line: its name in a transfer, its number from 1 elsewhere.
+    pub line: Code,
+    /// Where.
+    pub site: Code,
+    /// What.
+    pub sku: Code,
+    /// How much the line asked for.
+    pub requested: Quantity,
+    /// How much of it was available to this line.
+    pub available: Quantity,
+}
+
+/// Who holds how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Which kind of document.
+    pub kind: HolderKind,
+    /// Its id.
+    pub id: Code,
+    /// Its line: the name in a transfer, the number from 1 in a hold.
+    pub line: Code,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// Why a request was refused. [`Refusal::code`] is the name that callers program against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the things and the numbers that the message shows")]
+pub enum Refusal {
+    /// A value is not of its form; `field` says which one.
+    InvalidValue { field: String, reason: String },
+    /// A document with more lines than one may have.
+    TooManyLines { lines: usize, max: usize },
+    /// Two lines of the same name.
+    DuplicateLine { line: Code },
+
+    SiteNotFound { site: Code },
+    LocationNotFound { site: Code, location: Code },
+    SkuNotFound { sku: Code },
+    LotNotFound { sku: Code, lot: Code },
+    HoldNotFound { hold: Code },
+    TransferNotFound { transfer: Code },
+    LineNotFound { document: Code, line: Code },
+    MovementNotFound { movement: String },
+
+    /// The document's id was used for another request.
+    IdTaken { id: Code },
+    /// The request key was used for another request.
+    IdempotencyConflict { key: Code },
+    /// The request key is older than answers are kept.
+    RequestKeyExpired { key: Code, window_ms: u64 },
+
+    /// Too little is available.
+    InsufficientStock { shortages: Vec<Shortage> },
+    /// The SKU is known, but this site never had any.
+    NotStockedHere { site: Code, sku: Code },
+    /// The stock is held, and the request would take it from its holders.
+    StockHeld { site: Code, location: Code, sku: Code, held: Quantity, remaining: Quantity, holders: Vec<Holding> },
+    /// A sum would be past the largest quantity.
+    QuantityTooLarge { sku: Code, quantity: Quantity, max: u64 },
+
+    /// The SKU is tracked, and the line names no lot.
+    LotRequired { sku: Code },
+    /// The SKU is not tracked, and the line names a lot.
+    LotNotTracked { sku: Code },
+    /// The lot is blocked: its goods stay where they are.
+    LotBlocked { sku: Code, lot: Code },
+    /// A serial number is a lot of one.
+    SerialTaken { sku: Code, serial: Code },
+    /// The tracking of a SKU is fixed once it was stocked.
+    TrackingFixed { sku: Code },
+
+    /// The location is not of the kind that the request needs.
+    WrongLocationKind { site: Code, location: Code, kind: &'static str, needed: &'static str },
+    /// The site has no location of the kind that the request needs.
+    NoLocation { site: Code, kind: &'static str },
+    /// The kind of a location is fixed while something lies there.
+    LocationOccupied { site: Code, location: Code },
+    /// Every line must name its location under the strategy `explicit`.
+    LocationRequired { line: Code },
+
+    /// The hold has ended.
+    HoldEnded { hold: Code, status: &'static str },
+    /// More than the line holds there.
+    NotHeld { document: Code, line: Code, requested: Quantity, held: Quantity },
+
+    SameSite { site: Code },
+    TransferCancelled { transfer: Code },
+    TransferClosed { transfer: Code },
+    /// Cancelling needs `release` while something is allocated or picked.
+    TransferAllocated { transfer: Code, allocated: Quantity, picked: Quantity },
+    /// What was shipped cannot be cancelled.
+    TransferShipped { transfer: Code, shipped: Quantity },
+    /// Picked goods have to be shipped or unpicked first.
+    TransferPicked { transfer: Code, picked: Quantity },
+    NothingAllocated { transfer: Code },
+    NothingPicked { transfer: Code },
+    NothingInTransit { transfer: Code },
+
+    /// The movement belongs to a document whose own commands take it back.
+    NotReversible { movement: String, document: &'static str },
+    AlreadyReversed { movement: String },
+}
+
+impl Refusal {
+    /// A value that is not of its form: `field` `reason`, such as `quantity` `is zero`.
+    pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidValue { field: field.into(), reason: reason.into() }
+    }
+
+    /// The name that callers program against.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidValue { .. } => "invalid_value",
+            Self::TooManyLines { .. } => "too_many_lines",
+            Self::DuplicateLine { .. } => "duplicate_line",
+            Self::SiteNotFound { .. } => "site_not_found",
+            Self::LocationNotFound { .. } => "location_not_found",
+            Self::SkuNotFound { .. } => "sku_not_found",
+            Self::LotNotFound { .. } => "lot_not_found",
+            Self::HoldNotFound { .. } => "hold_not_found",
+            Self::TransferNotFound { .. } => "transfer_not_found",
+            Self::LineNotFound { .. } => "line_not_found",
+            Self::MovementNotFound { .. } => "movement_not_found",
+            Self::IdTaken { .. } => "id_taken",
+            Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::RequestKeyExpired { .. } => "request_key_expired",
+            Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::NotStockedHere { .. } => "not_stocked_here",
+            Self::StockHeld { .. } => "stock_held",
+            Self::QuantityTooLarge { .. } => "quantity_too_large",
+            Self::LotRequired { .. } => "lot_required",
+            Self::LotNotTracked { .. } => "lot_not_tracked",
+            Self::LotBlocked { .. } => "lot_blocked",
+            Self::SerialTaken { .. } => "serial_taken",
+            Self::TrackingFixed { .. } => "tracking_fixed",
+            Self::WrongLocationKind { .. } => "wrong_location_kind",
+            Self::NoLocation { .. } => "no_location",
+            Self::LocationOccupied { .. } => "location_occupied",
+            Self::LocationRequired { .. } => "location_required",
+            Self::HoldEnded { .. } => "hold_ended",
+            Self::NotHeld { .. } => "not_held",
+            Self::SameSite { .. } => "same_site",
+            Self::TransferCancelled { .. } => "transfer_cancelled",
+            Self::TransferClosed { .. } => "transfer_closed",
+            Self::TransferAllocated { .. } => "transfer_allocated",
+            Self::TransferShipped { .. } => "transfer_shipped",
+            Self::TransferPicked { .. } => "transfer_picked",
+            Self::NothingAllocated { .. } => "nothing_allocated",
+            Self::NothingPicked { .. } => "nothing_picked",
+            Self::NothingInTransit { .. } => "nothing_in_transit",
+            Self::NotReversible { .. } => "not_reversible",
+            Self::AlreadyReversed { .. } => "already_reversed",
+        }
+    }
+
+    /// Every code, for tables and documents.
+    pub const CODES: &'static [&'static str] = &[
+        "invalid_value",
+        "too_many_lines",
+        "duplicate_line",
+        "site_not_found",
+        "location_not_found",
+        "sku_not_found",
+        "lot_not_found",
+        "hold_not_found",
+        "transfer_not_found",
+        "line_not_found",
+        "movement_not_found",
+        "id_taken",
+        "idempotency_conflict",
+        "request_key_expired",
+        "insufficient_stock",
+        "not_stocked_here",
+        "stock_held",
+        "quantity_too_large",
+        "lot_required",
+        "lot_not_tracked",
+        "lot_blocked",
+        "serial_taken",
+        "tracking_fixed",
+        "wrong_location_kind",
+        "no_location",
+        "location_occupied",
+        "location_required",
+        "hold_ended",
+        "not_held",
+        "same_site",
+        "transfer_cancelled",
+        "transfer_closed",
+        "transfer_allocated",
+        "transfer_shipped",
+        "transfer_picked",
+        "nothing_allocated",
+        "nothing_picked",
+        "nothing_in_transit",
+        "not_reversible",
+        "already_reversed",
+    ];
+}
+
+impl fmt::Display for Refusal {
+    /// A sentence for the person at the terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidValue { field, reason } => write!(f, "{field} {reason}"),
+            Self::TooManyLines { lines, max } => write!(f, "{lines} lines are more than the {max} that one document may have"),
+            Self::DuplicateLine { line } => write!(f, "line {line} is there twice"),
+            Self::SiteNotFound { site } => write!(f, "there is no site {site}"),
+            Self::LocationNotFound { site, location } => write!(f, "site {site} has no location {location}"),
+            Self::SkuNotFound { sku } => write!(f, "there is no SKU {sku}"),
+            Self::LotNotFound { sku, lot } => write!(f, "SKU {sku} has no lot {lot}"),
+            Self::HoldNotFound { hold } => write!(f, "there is no hold {hold}"),
+            Self::TransferNotFound { transfer } => write!(f, "there is no transfer {transfer}"),
+            Self::LineNotFound { document, line } => write!(f, "{document} has no line {line}"),
+            Self::MovementNotFound { movement } => write!(f, "there is no movement {movement}"),
+            Self::IdTaken { id } => write!(f, "the id {id} was used for another request"),
+            Self::IdempotencyConflict { key } => write!(f, "the request key {key} was used for another request"),
+            Self::RequestKeyExpired { key, window_ms } => {
+                write!(f, "the request key {key} is older than the {} days that answers are kept", window_ms / 86_400_000)
+            }
+            Self::InsufficientStock { shortages } => match shortages.as_slice() {
+                [one] => write!(
+                    f,
+                    "line {} asks for {} of {} at {}, and {} are available",
+                    one.line, one.requested, one.sku, one.site, one.available
+                ),
+                many => write!(f, "{} lines ask for more than is available", many.len()),
+            },
+            Self::NotStockedHere { site, sku } => write!(f, "site {site} never had SKU {sku} in stock"),
+            Self::StockHeld { site, location, sku, held, remaining, holders } => write!(
+                f,
+                "{remaining} of {sku} would be left at {site} {location} while {held} are held, by {} holders",
+                holders.len()
+            ),
+            Self::QuantityTooLarge { sku, quantity, max } => {
+                write!(f, "{quantity} more of {sku} would be past the largest quantity, {max}")
+            }
+            Self::LotRequired { sku } => write!(f, "SKU {sku} is tracked: name the lot or serial number"),
+            Self::LotNotTracked { sku } => write!(f, "SKU {sku} is not tracked by lot"),
+            Self::LotBlocked { sku, lot } => write!(f, "lot {lot} of {sku} is blocked"),
+            Self::SerialTaken { sku, serial } => write!(f, "serial number {serial} of {sku} exists once and is already there"),
+            Self::TrackingFixed { sku } => write!(f, "SKU {sku} was stocked, its tracking stays as it is"),
+            Self::WrongLocationKind { site, location, kind, needed } => {
+                write!(f, "location {location} at {site} is for {kind}, and this needs {needed}")
+            }
+            Self::NoLocation { site, kind } => write!(f, "site {site} has no location for {kind}"),
+            Self::LocationOccupied { site, location } => {
+                write!(f, "something lies at {location} at {site}: its kind stays as it is")
+            }
+            Self::LocationRequired { line } => write!(f, "line {line} names no location, which the strategy explicit needs"),
+            Self::HoldEnded { hold, status } => write!(f, "hold {hold} has ended: {status}"),
+            Self::NotHeld { document, line, requested, held } => {
+                write!(f, "line {line} of {document} holds {held} there, not {requested}")
+            }
+            Self::SameSite { site } => write!(f, "a transfer from {site} to itself is a bin move"),
+            Self::TransferCancelled { transfer } => write!(f, "transfer {transfer} is cancelled"),
+            Self::TransferClosed { transfer } => write!(f, "transfer {transfer} is closed"),
+            Self::TransferAllocated { transfer, allocated, picked } => write!(
+                f,
+                "transfer {transfer} has {allocated} allocated and {picked} picked: release it first, or cancel with release"
+            ),
+            Self::TransferShipped { transfer, shipped } => {
+                write!(f, "transfer {transfer} has {shipped} shipped and can only be closed")
+            }
+            Self::TransferPicked { transfer, picked } => {
+                write!(f, "transfer {transfer} has {picked} picked: ship or unpick them first")
+            }
+            Self::NothingAllocated { transfer } => write!(f, "transfer {transfer} has nothing allocated there"),
+            Self::NothingPicked { transfer } => write!(f, "transfer {transfer} has nothing picked there"),
+            Self::NothingInTransit { transfer } => write!(f, "transfer {transfer} has nothing on the way"),
+            Self::NotReversible { movement, document } => {
+                write!(f, "movement {movement} belongs to a {document}, whose own commands take it back")
+            }
+            Self::AlreadyReversed { movement } => write!(f, "movement {movement} was reversed before"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
