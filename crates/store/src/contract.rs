@@ -1,0 +1,293 @@
+//! The trait, and the types that it speaks in.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use jaego_domain::{
+    Code, Movement, MovementId, Name, Outcome, Quantity, Query, Refusal, Request, Sequence, Timestamp, View,
+};
+use tokio::sync::oneshot;
+
+/// A keeper of stock. Every call returns at once; the answer comes through the [`Reply`].
+///
+/// Dropping a reply does not take the request back: what was submitted is decided all the same.
+pub trait Store: Send + Sync + 'static {
+    /// Decides requests one after the other.
+    fn submit(&self, batch: Batch) -> Reply<Answers>;
+
+    /// Reads the present.
+    fn query(&self, query: Query) -> Reply<Answer<Result<View, Refusal>>>;
+
+    /// Reads durable events after a sequence, oldest first, at most `limit` of them.
+    fn events(&self, after: Sequence, limit: usize) -> Reply<EventPage>;
+
+    /// Reads the ledger, oldest first.
+    fn movements(&self, filter: MovementFilter) -> Reply<MovementPage>;
+
+    /// How the store is doing; never waits.
+    fn status(&self) -> Status;
+
+    /// Waits until there are durable events after `after`, or until the store has ended.
+    fn wait_for_events(&self, after: Sequence) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Requests that are decided in a row.
+#[derive(Debug)]
+pub struct Batch {
+    /// The requests.
+    pub requests: Vec<Request>,
+    /// All or nothing: the first refusal takes everything back.
+    pub atomic: bool,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Answers {
+    /// The last event that was decided when the answers were made. It is durable.
+    pub sequence: Sequence,
+    /// The answers.
+    pub results: Results,
+}
+
+/// The answers of a batch.
+#[derive(Debug)]
+pub enum Results {
+    /// One for each request, in order.
+    Each(Vec<Result<Done, Refusal>>),
+    /// An atomic batch that changed nothing, and the first request that was refused.
+    Refused {
+        /// Its index, from 0.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// An accepted request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Whether it had come of an earlier request already.
+    pub repeat: bool,
+}
+
+/// Something read, and what it rests on.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The last event that the reader saw. It is durable.
+    pub sequence: Sequence,
+    /// Logical time of the reading.
+    pub at: Timestamp,
+    /// What was read.
+    pub value: T,
+}
+
+/// A part of the feed of events.
+#[derive(Debug)]
+pub struct EventPage {
+    /// The events, oldest first.
+    pub events: Vec<EventView>,
+    /// The last durable event: there is more if the page ends before it.
+    pub durable: Sequence,
+}
+
+/// An event in the caller's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventView {
+    /// The kind of its fact.
+    pub kind: &'static str,
+    /// Who asked for it.
+    pub by: Code,
+    /// The document that it is about: its kind and its id.
+    pub document: Option<(&'static str, Code)>,
+    /// Its sequence, its time and what came of it.
+    pub outcome: Outcome,
+    /// What went where.
+    pub movements: Vec<MovementView>,
+    /// What crossed its safety level: site, SKU, available, level, and whether it is low.
+    pub watched: Vec<(Code, Code, Quantity, Quantity, bool)>,
+    /// The holds that lapsed.
+    pub lapsed: Vec<Code>,
+}
+
+/// Which movements to read. Every condition that is named must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MovementFilter {
+    /// Of this SKU.
+    pub sku: Option<Code>,
+    /// Of this lot.
+    pub lot: Option<Code>,
+    /// From or to a position of this site.
+    pub site: Option<Code>,
+    /// Of the document of this id, whatever its kind.
+    pub document: Option<Code>,
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// After this one.
+    pub after: Option<MovementId>,
+    /// How many at the most.
+    pub limit: usize,
+}
+
+/// A part of the ledger.
+#[derive(Debug)]
+pub struct MovementPage {
+    /// The movements, oldest first.
+    pub movements: Vec<MovementView>,
+    /// Where to go on, if there may be more.
+    pub next: Option<MovementId>,
+    /// The last durable event.
+    pub durable: Sequence,
+}
+
+/// A movement in the caller's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovementView {
+    /// Its name.
+    pub id: MovementId,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: Code,
+    /// Why, where the document says so.
+    pub reason: Option<Name>,
+    /// For which document: its kind and its id.
+    pub document: Option<(&'static str, Code)>,
+    /// What.
+    pub sku: Code,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Code>,
+    /// How much.
+    pub quantity: Quantity,
+    /// Where it was.
+    pub from: AccountView,
+    /// Where it is now.
+    pub to: AccountView,
+    /// The movement in numbers.
+    pub raw: Movement,
+}
+
+/// One side of a movement, in the caller's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are those of Account")]
+pub enum AccountView {
+    Position { site: Code, location: Code },
+    Outside(&'static str),
+    InTransit { transfer: Code, line: Code },
+}
+
+/// How a store is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    /// Whether it takes requests.
+    pub ready: bool,
+    /// Whether it refuses writes for want of room.
+    pub full: bool,
+    /// Why it stopped, if it did.
+    pub failed: Option<String>,
+    /// The last event that was decided.
+    pub sequence: Sequence,
+    /// The last event that is durable.
+    pub durable: Sequence,
+    /// Requests that wait to be decided.
+    pub queue_len: usize,
+    /// How many may.
+    pub queue_len_max: usize,
+    /// Open holds.
+    pub open_holds: u64,
+    /// Positions with a row.
+    pub positions: u64,
+    /// How far expiry lags behind the clock, in milliseconds.
+    pub expiry_lag_ms: u64,
+    /// Request keys that are kept.
+    pub keys: u64,
+    /// The age of the oldest of them, in milliseconds.
+    pub key_window_ms: u64,
+    /// Events replayed so far by a recovery, and how many there are.
+    pub recovery: (u64, u64),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// The queue is full: try again in a moment. Nothing was decided.
+    #[error("busy: {queue_len} requests are waiting, and no more may")]
+    Busy {
+        /// How many wait.
+        queue_len: usize,
+    },
+    /// There is no room for more events. Nothing was decided; reads go on.
+    #[error("the store is full: {detail}")]
+    Full {
+        /// What would not fit where.
+        detail: String,
+    },
+    /// A write or a sync failed, and the store has stopped. Whether the request took effect is not known.
+    #[error("the store has failed: {detail}")]
+    Failed {
+        /// What it was doing.
+        detail: String,
+    },
+    /// The store is shutting down. Nothing was decided.
+    #[error("the store is shutting down")]
+    Closed,
+    /// More requests or lines than one batch may have. Nothing was decided.
+    #[error("{what}: {count} are more than {max}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+}
+
+/// An answer that will come.
+#[derive(Debug)]
+pub struct Reply<T>(oneshot::Receiver<Result<T, Failure>>);
+
+/// Where an answer is to go.
+#[derive(Debug)]
+pub struct ReplyTo<T>(oneshot::Sender<Result<T, Failure>>);
+
+/// The two ends of an answer.
+pub fn reply<T>() -> (ReplyTo<T>, Reply<T>) {
+    let (to, from) = oneshot::channel();
+    (ReplyTo(to), Reply(from))
+}
+
+impl<T> ReplyTo<T> {
+    /// Sends the answer. Nobody may be waiting any more; that is fine.
+    pub fn send(self, answer: Result<T, Failure>) {
+        let _ = self.0.send(answer);
+    }
+}
+
+impl<T> Reply<T> {
+    /// An answer that is there already.
+    pub fn ready(answer: Result<T, Failure>) -> Self {
+        let (to, reply) = reply();
+        to.send(answer);
+        reply
+    }
+
+    /// Waits for the answer on this thread, which must not be one that drives async tasks.
+    pub fn wait(self) -> Result<T, Failure> {
+        self.0.blocking_recv().unwrap_or(Err(Failure::Closed))
+    }
+}
+
+impl<T> Future for Reply<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(Failure::Closed)))
+    }
+}
