@@ -5,16 +5,25 @@
 //! serves is an [`axum::Router`] that somebody else writes; the shell itself knows nothing of stock.
 
 pub mod auth;
+pub mod body;
+mod connection;
 pub mod limits;
+pub mod listen;
+pub mod logs;
 pub mod metrics;
+mod pace;
 pub mod problem;
 pub mod request_id;
 pub mod routes;
+pub mod shell;
 pub mod tokens;
 
+pub use body::Content;
 pub use limits::Limits;
+pub use listen::Drained;
 pub use metrics::Metrics;
 pub use problem::Problem;
 pub use request_id::RequestId;
 pub use routes::{Access, RouteRoles, RouteRow};
+pub use shell::{Readiness, Shell};
 pub use tokens::{Caller, Role, Tokens};

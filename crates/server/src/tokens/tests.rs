@@ -14,7 +14,7 @@ fn a_new_token_opens_the_door_and_a_revoked_one_does_not() {
     let tokens = Tokens::open(&path).unwrap();
     let mut bound = grant("김 반장", Role::Worker);
     bound.sites = Some(vec!["ICN".to_owned()]);
-    let (id, token) = tokens.create(bound.clone()).unwrap();
+    let (id, token) = tokens.create(bound).unwrap();
     let (_, other) = tokens.create(grant("other", Role::Admin)).unwrap();
 
     let caller = tokens.verify(token.reveal()).unwrap();

@@ -1,0 +1,645 @@
+//! The shell around the handlers: from a parsed head to an answer.
+//!
+//! Each request climbs one ladder: a request id, the size of its head, its row in the table of routes, its token, its
+//! role, a place among the requests in flight, the announced size of its body, and only then the router.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::response::IntoResponse as _;
+use axum::routing::future::RouteFuture;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::{debug, error, info};
+
+use crate::auth::{self, FailureLimiter};
+use crate::body::{OpenRequest, RequestBody, ResponseBody};
+use crate::connection::Link;
+use crate::limits::Limits;
+use crate::logs;
+use crate::metrics::{self, Counter, Histogram, Metrics};
+use crate::problem::Problem;
+use crate::request_id::{self, RequestId, RequestIds};
+use crate::routes::{Access, Match, RouteRoles};
+use crate::tokens::{Caller, Role, Tokens};
+
+/// What a readiness hook says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Send requests.
+    Ready,
+    /// Send none yet, for this reason. Anybody may read the reason.
+    NotReady(String),
+}
+
+type ReadinessHook = Box<dyn Fn() -> Readiness + Send + Sync>;
+
+/// The HTTP service without its routes. Give it those with [`Shell::router`], then [`Shell::serve`].
+pub struct Shell {
+    pub(crate) limits: Limits,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) metrics: Metrics,
+    routes: RouteRoles,
+    router: axum::Router,
+    ready: ReadinessHook,
+}
+
+impl Shell {
+    /// A shell that serves `/healthz`, `/readyz` and `/metrics` and refuses the rest.
+    ///
+    /// `/healthz` and `/readyz` are public, `/metrics` is for readers.
+    pub fn new(limits: Limits, tokens: Arc<Tokens>, metrics: Metrics) -> Shell {
+        let routes = RouteRoles::new();
+        Shell {
+            limits,
+            tokens,
+            metrics,
+            routes,
+            router: axum::Router::new(),
+            ready: Box::new(|| Readiness::Ready),
+        }
+        .with_routes(RouteRoles::new())
+    }
+
+    /// Mounts a router and the table of its routes. What the router serves and the table does not name is refused.
+    ///
+    /// # Panics
+    /// If the table names `/healthz`, `/readyz` or `/metrics`.
+    pub fn router(mut self, routes: RouteRoles, router: axum::Router) -> Shell {
+        self = self.with_routes(routes);
+        let paths: Arc<[String]> = self.routes.rows().iter().map(|row| row.path.clone()).collect();
+        self.router = if router.has_routes() { router.route_layer(RowGuardLayer { paths }) } else { router };
+        self
+    }
+
+    /// Asked at each `GET /readyz`; must answer at once. While the server shuts down it is not ready in any case.
+    pub fn ready_when(mut self, hook: impl Fn() -> Readiness + Send + Sync + 'static) -> Shell {
+        self.ready = Box::new(hook);
+        self
+    }
+
+    /// The table of routes, the shell's own included.
+    pub fn routes(&self) -> &RouteRoles {
+        &self.routes
+    }
+
+    fn with_routes(mut self, routes: RouteRoles) -> Shell {
+        self.routes = routes
+            .row(Method::GET, HEALTHZ, Access::Public)
+            .row(Method::GET, READYZ, Access::Public)
+            .row(Method::GET, METRICS, Access::AtLeast(Role::Reader));
+        self
+    }
+}
+
+const HEALTHZ: &str = "/healthz";
+const READYZ: &str = "/readyz";
+const METRICS: &str = "/metrics";
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) tokens: Arc<Tokens>,
+    metrics: Metrics,
+    failures: FailureLimiter,
+    request_ids: RequestIds,
+    router: axum::Router,
+    ready: ReadinessHook,
+    routes: RouteRoles,
+    /// For each row of `routes`.
+    rows: Vec<Row>,
+    /// For what has no row.
+    unmatched: RouteMetrics,
+    in_flight: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+    shed: Counter,
+    abandoned: Counter,
+    panics: Counter,
+    auth_failures: Counter,
+}
+
+struct Row {
+    endpoint: Endpoint,
+    access: Access,
+    body_bytes_max: usize,
+    metrics: RouteMetrics,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Health,
+    Readiness,
+    Metrics,
+    Router,
+}
+
+struct RouteMetrics {
+    /// For 1xx to 5xx.
+    by_status: [Counter; 5],
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    fn new(metrics: &Metrics, method: &str, route: &str) -> RouteMetrics {
+        let count = |status| {
+            let labels = [("method", method), ("route", route), ("status", status)];
+            metrics.counter(
+                "jaego_http_requests_total",
+                "Requests answered, by route and class of status.",
+                &labels,
+            )
+        };
+        RouteMetrics {
+            by_status: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(count),
+            duration: metrics.histogram(
+                "jaego_http_request_duration_seconds",
+                "Time from the end of a request's headers to the start of its answer.",
+                &[("method", method), ("route", route)],
+                metrics::REQUEST_MICROS,
+            ),
+        }
+    }
+
+    fn count(&self, status: StatusCode, micros: u64) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        self.by_status[class].increment();
+        self.duration.observe_micros(micros);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(shell: Shell) -> Shared {
+        let Shell { limits, tokens, metrics, routes, router, ready } = shell;
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let reading = Arc::clone(&in_flight);
+        metrics.gauge_reading(
+            "jaego_http_requests_in_flight",
+            "Requests with a handler at work.",
+            &[],
+            move || reading.load(Ordering::Relaxed) as f64,
+        );
+        let rows = routes
+            .rows()
+            .iter()
+            .map(|row| Row {
+                endpoint: match (row.method.as_str(), row.path.as_str()) {
+                    ("GET", HEALTHZ) => Endpoint::Health,
+                    ("GET", READYZ) => Endpoint::Readiness,
+                    ("GET", METRICS) => Endpoint::Metrics,
+                    _ => Endpoint::Router,
+                },
+                access: row.access,
+                body_bytes_max: row.body_bytes_max.unwrap_or(limits.body_bytes_max),
+                metrics: RouteMetrics::new(&metrics, row.method.as_str(), &row.path),
+            })
+            .collect();
+        Shared {
+            failures: FailureLimiter::new(&limits),
+            request_ids: RequestIds::new(),
+            unmatched: RouteMetrics::new(&metrics, "any", "unmatched"),
+            shed: metrics.counter("jaego_http_requests_shed_total", "Requests answered `busy`.", &[]),
+            abandoned: metrics.counter(
+                "jaego_http_requests_abandoned_total",
+                "Requests whose peer went away before the answer.",
+                &[],
+            ),
+            panics: metrics.counter("jaego_http_handler_panics_total", "Handlers that panicked.", &[]),
+            auth_failures: metrics.counter(
+                "jaego_auth_failures_total",
+                "Requests without a valid token.",
+                &[],
+            ),
+            limits: Arc::new(limits),
+            stopping: AtomicBool::new(false),
+            tokens,
+            metrics,
+            router,
+            ready,
+            routes,
+            rows,
+            in_flight,
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn readiness(&self) -> Response<Body> {
+        let reason = if self.is_stopping() {
+            "the server is shutting down".to_owned()
+        } else {
+            match (self.ready)() {
+                Readiness::Ready => return "ready\n".into_response(),
+                Readiness::NotReady(reason) => reason,
+            }
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready", reason)
+            .retry_after(self.limits.busy_retry_after)
+            .into_response()
+    }
+
+    /// Takes a place among the requests in flight, if there is one.
+    fn admit(&self) -> bool {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limits.requests_in_flight_max {
+            return true;
+        }
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shed.increment();
+        false
+    }
+}
+
+/// The service of one connection.
+pub(crate) struct ConnectionService {
+    link: Arc<Link>,
+}
+
+impl ConnectionService {
+    pub(crate) fn new(link: Arc<Link>) -> ConnectionService {
+        ConnectionService { link }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let shared = &self.link.shared;
+        if request.version() == http::Version::HTTP_2 {
+            self.link.pulse.multiplexed();
+        }
+        let sent_id = request.headers().get(request_id::HEADER).and_then(RequestId::parse);
+        let mut ticket = Ticket {
+            started: Instant::now(),
+            row: None,
+            method: request.method().clone(),
+            request_id: sent_id.unwrap_or_else(|| shared.request_ids.make()),
+            caller: None,
+            admitted: false,
+            answered: false,
+            open: Some(OpenRequest::new(Arc::clone(&self.link))),
+        };
+        let work = match start(&self.link, request, &mut ticket) {
+            Ok(work) => work,
+            Err(problem) => Work::Ready { response: Some(problem.into_response()) },
+        };
+        Answer { work, ticket }
+    }
+}
+
+/// The ladder. Returns the work that makes the answer, or the problem that is the answer.
+fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Result<Work, Problem> {
+    let shared = &*link.shared;
+    let bytes_max = shared.limits.head_bytes_max;
+    if head_bytes(&request) > bytes_max {
+        return Err(Problem::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            "The headers are too large",
+            format!("Request line and headers may have {bytes_max} bytes together."),
+        ));
+    }
+
+    let found = shared.routes.find(request.method(), request.uri().path());
+    let row = match found {
+        Match::Row(number) => Some(number),
+        Match::MethodNotAllowed(_) | Match::NotFound => None,
+    };
+    ticket.row = row;
+    let access = row.map_or(Access::AtLeast(Role::Reader), |number| shared.rows[number].access);
+    if let Access::AtLeast(role) = access {
+        let caller = auth::authenticate(&shared.tokens, &shared.failures, request.headers(), link.peer.ip())
+            .inspect_err(|_| shared.auth_failures.increment())?;
+        link.pulse.authenticated();
+        let own = caller.role();
+        ticket.caller = Some(caller);
+        // Only whoever may come in learns what there is.
+        if row.is_some() && own < role {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "The role does not allow this",
+                format!("This needs the role {}, and the token's role is {}.", role.as_str(), own.as_str()),
+            ));
+        }
+    }
+    let number = match found {
+        Match::Row(number) => number,
+        Match::MethodNotAllowed(allow) => return Ok(Work::ready(method_not_allowed(allow.clone()))),
+        Match::NotFound => {
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "route_not_found",
+                "There is no such route",
+                "Nothing is served under this path. The API is described in /openapi.json.",
+            ));
+        }
+    };
+
+    let row = &shared.rows[number];
+    match row.endpoint {
+        Endpoint::Health => return Ok(Work::ready("ok\n".into_response())),
+        Endpoint::Readiness => return Ok(Work::ready(shared.readiness())),
+        Endpoint::Metrics => {
+            let mut response = shared.metrics.render().into_response();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            return Ok(Work::ready(response));
+        }
+        Endpoint::Router => {}
+    }
+
+    if !shared.admit() {
+        return Err(Problem::busy(shared.limits.busy_retry_after));
+    }
+    ticket.admitted = true;
+    if request.body().size_hint().lower() > row.body_bytes_max as u64 {
+        return Err(crate::body::BodyError::TooLarge { bytes_max: row.body_bytes_max }.problem());
+    }
+
+    // What a handler cannot see it cannot log.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    let extensions = request.extensions_mut();
+    extensions.insert(RowNumber(number));
+    extensions.insert(ticket.request_id.clone());
+    if let Some(caller) = &ticket.caller {
+        extensions.insert(Caller::clone(caller));
+    }
+    let request = request.map(|body| RequestBody::new(body, row.body_bytes_max, &shared.limits));
+    let route = Service::call(&mut shared.router.clone(), request);
+    Ok(Work::Routed { route, timer: None })
+}
+
+fn method_not_allowed(allow: HeaderValue) -> Response<Body> {
+    let mut response = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "The method is not allowed here",
+        "The path is served, but not for this method. The header Allow names the methods.",
+    )
+    .into_response();
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+/// The size of a head as it would stand in HTTP/1, in bytes.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let line = uri.path().len() + uri.query().map_or(0, str::len);
+    request.headers().iter().fold(line, |bytes, (name, value)| bytes + name.as_str().len() + value.len() + 4)
+}
+
+/// What is to be remembered of a request until it is answered.
+struct Ticket {
+    started: Instant,
+    row: Option<usize>,
+    method: Method,
+    request_id: RequestId,
+    caller: Option<Caller>,
+    /// Holds a place among the requests in flight.
+    admitted: bool,
+    answered: bool,
+    /// Present until the answer's body takes it over.
+    open: Option<OpenRequest>,
+}
+
+impl Ticket {
+    fn link(&self) -> &Link {
+        self.open.as_ref().expect("a request is open until it is answered").link()
+    }
+
+    fn answer(&mut self, mut response: Response<Body>) -> Response<ResponseBody> {
+        response.headers_mut().insert(request_id::HEADER, self.request_id.header().clone());
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let status = response.status();
+        let shared = &*self.link().shared;
+        let metrics = self.row.map_or(&shared.unmatched, |number| &shared.rows[number].metrics);
+        metrics.count(status, micros);
+        self.log(status, micros);
+        self.leave();
+        self.answered = true;
+        let open = self.open.take().expect("a request is answered once");
+        response.map(|body| ResponseBody::new(body, open))
+    }
+
+    fn log(&self, status: StatusCode, micros: u64) {
+        // The route as the table has it, never the path as it was sent: that may hold anything.
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    target: logs::ACCESS,
+                    method = self.method.as_str(),
+                    route = self.row.map_or("unmatched", |number| self.link().shared.routes.rows()[number].path.as_str()),
+                    status = status.as_u16(),
+                    micros,
+                    request_id = self.request_id.as_str(),
+                    caller = self.caller.as_ref().map(Caller::name),
+                    peer = %self.link().peer,
+                    "request"
+                )
+            };
+        }
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            line!(info);
+        } else {
+            line!(debug);
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.admitted {
+            self.link().shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.admitted = false;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.leave();
+        self.link().shared.abandoned.increment();
+        debug!(target: logs::ACCESS, request_id = self.request_id.as_str(), "request abandoned by its peer");
+    }
+}
+
+pin_project! {
+    #[project = WorkProjection]
+    enum Work {
+        Ready { response: Option<Response<Body>> },
+        Routed { #[pin] route: RouteFuture<Infallible>, timer: Option<Pin<Box<Sleep>>> },
+    }
+}
+
+impl Work {
+    fn ready(response: Response<Body>) -> Work {
+        Work::Ready { response: Some(response) }
+    }
+}
+
+pin_project! {
+    /// The answer to one request, in the making.
+    pub(crate) struct Answer {
+        #[pin]
+        work: Work,
+        ticket: Ticket,
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let ticket = this.ticket;
+        let response = match this.work.project() {
+            WorkProjection::Ready { response } => {
+                response.take().expect("an answer is polled to its end once")
+            }
+            WorkProjection::Routed { route, timer } => {
+                // A panic is a bug in one handler. It must not take the other requests of the connection with it.
+                match catch_unwind(AssertUnwindSafe(|| route.poll(cx))) {
+                    Ok(Poll::Ready(Ok(response))) => response,
+                    Ok(Poll::Ready(Err(never))) => match never {},
+                    Ok(Poll::Pending) => {
+                        let end = ticket.started + ticket.link().shared.limits.request_timeout;
+                        let timer =
+                            timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end.into())));
+                        if timer.as_mut().poll(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                        timed_out().into_response()
+                    }
+                    Err(_) => {
+                        ticket.link().shared.panics.increment();
+                        error!(request_id = ticket.request_id.as_str(), "a handler panicked");
+                        internal().into_response()
+                    }
+                }
+            }
+        };
+        Poll::Ready(Ok(ticket.answer(response)))
+    }
+}
+
+fn timed_out() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "request_timeout",
+        "The request took too long",
+        "The answer was not ready in time. The command may still take effect: send it again with the same key.",
+    )
+    .retry_after(std::time::Duration::from_secs(1))
+}
+
+fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "The server failed",
+        "The server failed on this request. Its log says more under the request id.",
+    )
+}
+
+/// The row that let a request through.
+#[derive(Clone, Copy)]
+struct RowNumber(usize);
+
+/// Holds the route that axum chose against the row that let the request through. The two match paths in the same way
+/// but over different sets: a router with `/v1/holds/all` and a table with only `/v1/holds/{id}` would otherwise let
+/// the one in under the other's role.
+#[derive(Clone)]
+struct RowGuardLayer {
+    /// For each row, its path.
+    paths: Arc<[String]>,
+}
+
+#[derive(Clone)]
+struct RowGuard<S> {
+    paths: Arc<[String]>,
+    inner: S,
+}
+
+impl<S> Layer<S> for RowGuardLayer {
+    type Service = RowGuard<S>;
+
+    fn layer(&self, inner: S) -> RowGuard<S> {
+        RowGuard { paths: Arc::clone(&self.paths), inner }
+    }
+}
+
+impl<S> Service<axum::extract::Request> for RowGuard<S>
+where
+    S: Service<axum::extract::Request, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Guarded<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: axum::extract::Request) -> Guarded<S::Future> {
+        let extensions = request.extensions();
+        let row = extensions.get::<RowNumber>().and_then(|row| self.paths.get(row.0));
+        let route = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        if row.is_some() && row.map(String::as_str) == route {
+            return Guarded::Inner { future: self.inner.call(request) };
+        }
+        Guarded::Refused
+    }
+}
+
+pin_project! {
+    #[project = GuardedProjection]
+    enum Guarded<F> {
+        Refused,
+        Inner { #[pin] future: F },
+    }
+}
+
+impl<F, E> Future for Guarded<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project() {
+            GuardedProjection::Inner { future } => future.poll(cx),
+            GuardedProjection::Refused => {
+                let detail = "No row of the table of roles names this route, so nobody may use it.";
+                let problem = Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "route_without_role",
+                    "The route has no role",
+                    detail,
+                );
+                Poll::Ready(Ok(problem.into_response()))
+            }
+        }
+    }
+}
