@@ -1,0 +1,253 @@
+//! Reads durable frames while the journal is being written, from any thread.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::disk::{Disk, DiskFile};
+use crate::journal::error::Error;
+use crate::journal::format::{
+    FRAME_HEADER_LEN, FrameHeader, Kind, SECTOR_LEN, SegmentHeader, StoreId, segment_name,
+};
+use crate::journal::walker::{Frame, Position, Step, Walker, usize_of};
+
+/// What the journal has told its readers.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Oldest first; the last one is active, the others are sealed.
+    pub(crate) segments: Vec<Segment>,
+    /// Where the durable frames of the active segment end.
+    pub(crate) durable_offset: u64,
+}
+
+/// What the journal and its readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    published: Mutex<Published>,
+}
+
+impl Shared {
+    pub(crate) fn new(segments: Vec<Segment>, durable_offset: u64) -> Shared {
+        Shared { published: Mutex::new(Published { segments, durable_offset }) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Published> {
+        // Every change is one assignment or one push, so a panic elsewhere leaves nothing half done.
+        self.published.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One file of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number: 1 for the first one ever, each next one 1 more.
+    pub segment: u64,
+    /// The sequence of its first record.
+    pub first_sequence: u64,
+    /// The sequence after its last durable record.
+    pub next_sequence: u64,
+    /// The length of its file in bytes.
+    pub len: u64,
+}
+
+impl Segment {
+    /// The name of its file in the journal's folder.
+    pub fn name(&self) -> String {
+        segment_name(self.first_sequence, self.segment)
+    }
+}
+
+/// Reads frames up to the durable sequence. Cheap to clone; every clone may live on its own thread.
+#[derive(Debug)]
+pub struct Reader<D: Disk> {
+    pub(crate) disk: Arc<D>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: StoreId,
+}
+
+impl<D: Disk> Clone for Reader<D> {
+    fn clone(&self) -> Reader<D> {
+        Reader { disk: self.disk.clone(), shared: self.shared.clone(), store: self.store }
+    }
+}
+
+impl<D: Disk> Reader<D> {
+    /// The sequence of the last durable record; one less than the first sequence while there is none.
+    pub fn durable_sequence(&self) -> u64 {
+        let published = self.shared.lock();
+        published.segments.last().expect("there is always an active segment").next_sequence - 1
+    }
+
+    /// The sequence of the first record that is kept.
+    pub fn first_sequence(&self) -> u64 {
+        self.shared.lock().segments[0].first_sequence
+    }
+
+    /// All segments, oldest first; the last one is active.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.shared.lock().segments.clone()
+    }
+
+    /// The segments that will never change again, oldest first: for hard links and indexes.
+    pub fn sealed_segments(&self) -> Vec<Segment> {
+        let mut segments = self.segments();
+        segments.pop();
+        segments
+    }
+
+    /// The active segment, and how many bytes of its file are durable frames. A copy of these bytes, filled up
+    /// with zeros to the segment's length, opens as a journal that ends here.
+    pub fn active_segment(&self) -> (Segment, u64) {
+        let published = self.shared.lock();
+        let segment = published.segments.last().expect("there is always an active segment");
+        (segment.clone(), published.durable_offset)
+    }
+
+    /// The frames from the one that holds `sequence` on. The first one may begin before it.
+    ///
+    /// Finding it walks through one segment at most. A sequence that is not durable yet is fine: its frame
+    /// comes once it is.
+    pub fn frames_from(&self, sequence: u64) -> Result<Frames<D>, Error> {
+        let segments = self.segments();
+        let floor = segments[0].first_sequence;
+        if sequence < floor {
+            return Err(Error::BelowFloor { sequence, floor });
+        }
+        let segment = segments.iter().rev().find(|segment| segment.first_sequence <= sequence);
+        let walker = self.walk(segment.expect("the floor is the first segment's"))?;
+        Ok(Frames { reader: self.clone(), walker, from: sequence })
+    }
+
+    /// The one frame at a position that [`crate::journal::Journal::append`] or an earlier read told, read into
+    /// `bytes`.
+    pub fn frame_at<'a>(&self, position: Position, bytes: &'a mut Vec<u8>) -> Result<Frame<'a>, Error> {
+        let (segment, limit) = self.segment_and_limit(position.segment)?;
+        let name = segment.name();
+        let in_a_sector = position.offset.is_multiple_of(SECTOR_LEN as u64);
+        if !in_a_sector || limit.checked_sub(position.offset).is_none_or(|left| left < SECTOR_LEN as u64) {
+            return Err(Error::damaged(&name, position.offset, "no frame is here"));
+        }
+        let file = self.disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
+        bytes.resize(SECTOR_LEN, 0);
+        file.read_exact_at(bytes, position.offset).map_err(|source| Error::io("read", &name, source))?;
+        let header = FrameHeader::decode(bytes, self.store.seed()).filter(|header| {
+            header.kind == Kind::Records
+                && header.count > 0
+                && header.segment == position.segment
+                && header.offset == position.offset
+                && header.frame_len() <= limit - position.offset
+        });
+        let Some(header) = header else {
+            return Err(Error::damaged(&name, position.offset, "no frame is here"));
+        };
+        let end = FRAME_HEADER_LEN + header.payload_len as usize;
+        bytes.resize(end, 0);
+        if end > SECTOR_LEN {
+            file.read_exact_at(&mut bytes[SECTOR_LEN..], position.offset + SECTOR_LEN as u64)
+                .map_err(|source| Error::io("read", &name, source))?;
+        }
+        let payload = &bytes[FRAME_HEADER_LEN..];
+        if crc32c::crc32c(payload) != header.payload_crc {
+            let what = "the checksum of the frame's payload is wrong";
+            return Err(Error::damaged(&name, position.offset, what));
+        }
+        Ok(Frame { position, first_sequence: header.first_sequence, count: header.count, payload })
+    }
+
+    fn walk(&self, segment: &Segment) -> Result<Walker<D::File>, Error> {
+        let name = segment.name();
+        let opened = self.disk.open(&name);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(self.removed(segment, error));
+            }
+            Err(source) => return Err(Error::io("open", &name, source)),
+        };
+        let mut bytes = [0; SECTOR_LEN];
+        file.read_exact_at(&mut bytes, 0).map_err(|source| Error::io("read", &name, source))?;
+        let header = SegmentHeader::decode(&bytes).ok().filter(|header| {
+            header.store == self.store
+                && header.segment == segment.segment
+                && header.first_sequence == segment.first_sequence
+                && header.len == segment.len
+        });
+        let Some(header) = header else {
+            return Err(Error::damaged(&name, 0, "the segment's header is not the one that was written"));
+        };
+        Ok(Walker::new(file, name, header))
+    }
+
+    // The floor may have been raised between looking the segment up and opening it.
+    fn removed(&self, segment: &Segment, error: std::io::Error) -> Error {
+        let floor = self.first_sequence();
+        if floor > segment.first_sequence {
+            return Error::BelowFloor { sequence: segment.first_sequence, floor };
+        }
+        Error::io("open", segment.name(), error)
+    }
+
+    fn segment_and_limit(&self, segment: u64) -> Result<(Segment, u64), Error> {
+        let published = self.shared.lock();
+        let first = &published.segments[0];
+        let index = segment.checked_sub(first.segment).map(usize_of);
+        let Some(found) = index.and_then(|index| published.segments.get(index)) else {
+            let what = format!("segment {segment} is not part of the journal");
+            return Err(Error::Missing { sequence: first.first_sequence, what });
+        };
+        let active = published.segments.last().is_some_and(|last| last.segment == segment);
+        let limit = if active { published.durable_offset } else { found.len };
+        Ok((found.clone(), limit))
+    }
+}
+
+/// A walk over durable frames that can go on for as long as the journal is written.
+#[derive(Debug)]
+pub struct Frames<D: Disk> {
+    reader: Reader<D>,
+    walker: Walker<D::File>,
+    from: u64,
+}
+
+impl<D: Disk> Frames<D> {
+    /// The next frame; `None` when all durable frames were read. Asking again later is fine.
+    #[expect(clippy::should_implement_trait, reason = "a frame borrows the reader's buffer")]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, Error> {
+        let header = loop {
+            // The list first, the bytes second: whatever was published is on the disk by now.
+            let segments_after = {
+                let published = self.reader.shared.lock();
+                let next = published.segments.iter().find(|s| s.segment > self.walker.header.segment);
+                next.cloned().ok_or(published.durable_offset)
+            };
+            let limit = match &segments_after {
+                Ok(_) => self.walker.header.len,
+                Err(durable_offset) => *durable_offset,
+            };
+            match (self.walker.step(limit)?, segments_after) {
+                (Step::Frame(header), _) if header.kind == Kind::Records => {
+                    if header.first_sequence + u64::from(header.count) > self.from {
+                        break header;
+                    }
+                }
+                (Step::Frame(header), Ok(next)) if header.kind == Kind::Seal => {
+                    let walker = self.reader.walk(&next)?;
+                    if next.segment != self.walker.header.segment + 1 {
+                        let floor = next.first_sequence;
+                        return Err(Error::BelowFloor { sequence: self.walker.next_sequence, floor });
+                    }
+                    if walker.header.previous != self.walker.hash
+                        || walker.next_sequence != self.walker.next_sequence
+                    {
+                        let what = "the segment does not follow the one before it";
+                        return Err(Error::damaged(&walker.name, 0, what));
+                    }
+                    self.walker = walker;
+                }
+                (Step::Frame(_), _) => {}
+                (Step::Blank, Err(_)) => return Ok(None),
+                (Step::Blank, Ok(_)) => return Err(self.walker.damaged("the segment's seal is missing")),
+                (Step::Broken(broken), _) => return Err(self.walker.damaged(broken.what)),
+            }
+        };
+        Ok(Some(self.walker.frame(&header)))
+    }
+}
