@@ -18,6 +18,7 @@
 
 mod error;
 pub mod limits;
+mod open_files;
 mod port;
 mod postgres;
 mod process;
@@ -27,6 +28,7 @@ mod server;
 mod wait;
 
 pub use error::Error;
+pub use open_files::raise_open_files;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::{Direction, Fault, FaultProxy};

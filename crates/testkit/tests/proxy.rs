@@ -250,6 +250,9 @@ fn new_connections_follow_the_upstream() {
 
 #[test]
 fn one_connection_too_many_is_turned_away() {
+    // Four sockets a connection, all of them here: the client's, the server's and the proxy's two.
+    let files = jaego_testkit::raise_open_files().unwrap();
+    assert!(files.is_none_or(|files| files > 5_000), "this test needs 5,000 open files, not {files:?}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = FaultProxy::start(listener.local_addr().unwrap()).unwrap();
     let mut held = Vec::new();
