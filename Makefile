@@ -42,7 +42,7 @@ bench: build ## Measure a server on this machine, beside Redis and PostgreSQL
 soak: ## Run the tests in their long sizes, the ignored ones too (hours)
 	@scripts/needs.sh test
 ifdef NEXTEST
-	JAEGO_SOAK=1 $(CARGO) nextest run --workspace --locked --release --no-fail-fast --run-ignored all
+	JAEGO_SOAK=1 $(CARGO) nextest run --profile soak --workspace --locked --release --no-fail-fast --run-ignored all
 else
 	JAEGO_SOAK=1 $(CARGO) test --workspace --locked --release --no-fail-fast --lib --bins --tests -- --include-ignored
 endif
