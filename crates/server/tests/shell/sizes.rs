@@ -1,0 +1,155 @@
+//! Too much of something: headers, bodies, connections, requests, nonsense.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jaego_server::Limits;
+use tokio::net::TcpSocket;
+
+use crate::support::{Client, Server, quick};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_have_a_size() {
+    let server = Server::start(quick()).await;
+    let field = |bytes: usize| format!("X-Long: {}\r\n", "x".repeat(bytes));
+    let fields = |count: usize| (0..count).map(|number| format!("X-{number}: 1\r\n")).collect::<String>();
+    for (what, path, extra, status) in [
+        ("15 KiB in one field", "/open".to_owned(), field(15 << 10), 200),
+        ("17 KiB in one field", "/open".to_owned(), field(17 << 10), 431),
+        ("200 KiB in one field", "/open".to_owned(), field(200 << 10), 431),
+        ("60 fields", "/open".to_owned(), fields(60), 200),
+        ("70 fields", "/open".to_owned(), fields(70), 431),
+        ("a path of 20 KiB", format!("/{}", "a".repeat(20 << 10)), String::new(), 431),
+        ("a query of 20 KiB", format!("/open?{}", "a".repeat(20 << 10)), String::new(), 431),
+    ] {
+        let mut client = server.connect().await;
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n{extra}\r\n")).await;
+        assert_eq!(client.answer().await.status, status, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_have_a_size() {
+    let server = Server::start(Limits { body_bytes_max: 10_000, ..quick() }).await;
+    for (bytes, status) in [(0, 200), (1, 200), (9_999, 200), (10_000, 200), (10_001, 413), (1 << 20, 413)] {
+        let chunked = format!("{bytes:x}\r\n{}\r\n", "x".repeat(bytes));
+        let chunked = if bytes == 0 { String::new() } else { chunked };
+        for message in [
+            format!("Content-Length: {bytes}\r\n\r\n{}", "x".repeat(bytes)),
+            format!("Transfer-Encoding: chunked\r\n\r\n{chunked}0\r\n\r\n"),
+        ] {
+            let mut client = server.connect().await;
+            let head = "POST /echo HTTP/1.1\r\nHost: t\r\n";
+            // A refused body need not be read to its end, so sending it may fail.
+            let (mut read, mut write) = client.stream.split();
+            use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+            let mut start = [0; 12];
+            let sending = async { write.write_all(format!("{head}{message}").as_bytes()).await.ok() };
+            let (_, got) = tokio::join!(sending, read.read_exact(&mut start));
+            got.unwrap();
+            assert_eq!(std::str::from_utf8(&start).unwrap(), format!("HTTP/1.1 {status}"), "{bytes} bytes");
+        }
+    }
+    // An announced size is refused before the body is sent.
+    let mut client = server.connect().await;
+    client
+        .send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 10001\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_is_refused_and_harms_nobody() {
+    let server = Server::start(quick()).await;
+    for nonsense in [
+        "\r\n\r\nnonsense\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /open HTTP/9.9\r\n\r\n",
+        "GET /open HTTP/1.1\r\nno colon here\r\n\r\n",
+        "GET /open HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}",
+    ] {
+        let mut client = server.connect().await;
+        client.send(nonsense).await;
+        let answer = client.rest_until_closed().await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 400 ") || answer.is_empty(), "{nonsense:?} got {answer}");
+    }
+    assert_eq!(server.get("/open").await.status, 200);
+    assert_eq!(server.metric("jaego_http_handler_panics_total"), 0.0);
+}
+
+async fn connect_from(from: &str, to: SocketAddr) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(from.parse().unwrap()).unwrap();
+    Client::over(socket.connect(to).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_counted_in_all_and_by_peer() {
+    let server = Server::start(Limits { connections_max: 3, connections_per_peer_max: 2, ..quick() }).await;
+    let (one, two) = ("127.0.0.1:0", "127.0.0.2:0");
+    let mut open = Vec::new();
+    for from in [one, one, two] {
+        let mut client = connect_from(from, server.address).await;
+        assert_eq!(client.request("GET", "/open", &[], b"").await.status, 200);
+        open.push(client);
+    }
+    for (from, limit) in [(one, "total"), (two, "total")] {
+        let mut refused = connect_from(from, server.address).await;
+        let answer = refused.answer().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{limit}");
+    }
+    drop(open.pop());
+    server.metric_becomes("jaego_http_connections", 2.0).await;
+    assert_eq!(connect_from(one, server.address).await.answer().await.status, 503);
+    assert_eq!(server.metric("jaego_http_connections_refused_total{limit=\"per_peer\"}"), 1.0);
+    assert_eq!(server.metric("jaego_http_connections_refused_total{limit=\"total\"}"), 2.0);
+    let mut other = connect_from(two, server.address).await;
+    assert_eq!(other.request("GET", "/open", &[], b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_hands_are_told_to_come_again() {
+    let server = Server::start(Limits { requests_in_flight_max: 2, ..quick() }).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        client.send("GET /sleep/1500 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        busy.push(client);
+    }
+    server.metric_becomes("jaego_http_requests_in_flight", 2.0).await;
+    // The body never comes: the answer does not wait for it.
+    let mut client = server.connect().await;
+    let began = Instant::now();
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n{").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(began.elapsed() < Duration::from_millis(900));
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/readyz").await.status, 200);
+    for mut client in busy {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    assert_eq!(server.get("/open").await.status, 200);
+    assert_eq!(server.metric("jaego_http_requests_shed_total"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_handler_costs_one_answer() {
+    let server = Server::start(quick()).await;
+    let mut client = server.connect().await;
+    let answer = client.request("GET", "/panic", &[], b"").await;
+    assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));
+    assert!(!answer.text().contains("on purpose"));
+    assert_eq!(client.request("GET", "/open", &[], b"").await.status, 200);
+    assert_eq!(server.metric("jaego_http_handler_panics_total"), 1.0);
+    assert_eq!(server.metric("jaego_http_requests_in_flight"), 0.0);
+}

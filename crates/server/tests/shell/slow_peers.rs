@@ -1,0 +1,194 @@
+//! Peers that send or read too slowly, or not at all.
+
+use std::time::{Duration, Instant};
+
+use jaego_server::{Limits, Role};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::{BIG_BYTES, Client, Server, quick};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends a byte every now and then until the server closes; returns how long that took.
+async fn dribble(mut client: Client, pause: Duration) -> (Duration, Vec<u8>) {
+    let start = Instant::now();
+    let (mut read, mut write) = client.stream.split();
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = async { while read.read_buf(&mut answer).await.is_ok_and(|bytes| bytes > 0) {} } => {}
+        () = async { loop {
+            tokio::time::sleep(pause).await;
+            if write.write_all(b"x").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        } } => {}
+    }
+    (start.elapsed(), answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let server = Server::start(quick()).await;
+    for start in ["", "G", "GET /open HTTP/1.1\r\nHost: te", "PRI * HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut client = server.connect().await;
+        let began = Instant::now();
+        client.send(start).await;
+        client.rest_until_closed().await;
+        let took = began.elapsed();
+        assert!(took >= SECOND && took < 3 * SECOND, "{start:?} took {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dribbled_head_is_not_waited_for() {
+    let server = Server::start(quick()).await;
+    let mut first = server.connect().await;
+    first.send("GET /open HTTP/1.1\r\nX-Slow: ").await;
+    // The second request of a connection that may idle for long.
+    let token = format!("Bearer {}", server.token(Role::Reader));
+    let mut second = server.connect().await;
+    assert_eq!(second.request("GET", "/read", &[("Authorization", &token)], b"").await.status, 200);
+    second.send("GET /open HTTP/1.1\r\nX-Slow: ").await;
+    let pause = Duration::from_millis(100);
+    let ((first, _), (second, _)) = tokio::join!(dribble(first, pause), dribble(second, pause));
+    for took in [first, second] {
+        assert!(took >= SECOND - Duration::from_millis(100) && took < 3 * SECOND, "{took:?}");
+    }
+    assert_eq!(server.metric("jaego_http_connections_closed_total{reason=\"slow_head\"}"), 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_caller_may_idle_longer_than_a_stranger() {
+    let server = Server::start(quick()).await;
+    let mut stranger = server.connect().await;
+    assert_eq!(stranger.request("GET", "/open", &[], b"").await.status, 200);
+    let token = format!("Bearer {}", server.token(Role::Reader));
+    let mut known = server.connect().await;
+    assert_eq!(known.request("GET", "/read", &[("Authorization", &token)], b"").await.status, 200);
+
+    let began = Instant::now();
+    stranger.rest_until_closed().await;
+    assert!(began.elapsed() < 3 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(known.request("GET", "/open", &[], b"").await.status, 200);
+    let began = Instant::now();
+    known.rest_until_closed().await;
+    assert!(began.elapsed() >= 4 * SECOND && began.elapsed() < 6 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dribbled_or_stalled_body_is_given_up() {
+    let server = Server::start(quick()).await;
+    for pause in [Duration::from_millis(100), Duration::from_secs(60)] {
+        let mut client = server.connect().await;
+        client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n{").await;
+        let (took, answer) = dribble(client, pause).await;
+        assert!(took >= SECOND - Duration::from_millis(100) && took < 3 * SECOND, "{took:?}");
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("\"body_too_slow\""), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_body_may_take_its_time() {
+    let server = Server::start(Limits { body_rate_min: 1000, ..quick() }).await;
+    let mut client = server.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 10000\r\n\r\n").await;
+    // 4,000 bytes a second for two and a half seconds.
+    for _ in 0..25 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.send([b'x'; 400]).await;
+    }
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.body.len()), (200, 10_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let server = Server::start(Limits { write_rate_min: 1 << 20, ..quick() }).await;
+    let closed = "jaego_http_connections_closed_total{reason=\"slow_read\"}";
+    let request = "GET /big HTTP/1.1\r\nHost: t\r\n\r\n";
+
+    let mut unread = server.connect().await;
+    unread.send(request).await;
+    let began = Instant::now();
+    server.metric_becomes(closed, 1.0).await;
+    assert!(began.elapsed() >= SECOND && began.elapsed() < 3 * SECOND, "{:?}", began.elapsed());
+    assert!(unread.rest_until_closed().await.len() < BIG_BYTES);
+
+    let mut dribbled = server.connect().await;
+    dribbled.send(request).await;
+    let began = Instant::now();
+    let mut piece = vec![0; 16 << 10];
+    while server.metric(closed) < 2.0 {
+        assert!(began.elapsed() < 10 * SECOND, "a peer that reads too little is never given up");
+        let _ = dribbled.stream.read(&mut piece).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let mut good = server.connect().await;
+    assert_eq!(good.request("GET", "/big", &[], b"").await.body.len(), BIG_BYTES);
+}
+
+/// The 99th percentile of the times that a good client's requests take.
+async fn p99(client: &mut Client, token: &str, requests: usize) -> Duration {
+    let mut times = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let began = Instant::now();
+        let answer = client.request("GET", "/read", &[("Authorization", token)], b"").await;
+        assert_eq!(answer.status, 200);
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times[requests * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_half_open_connections_starve_nobody() {
+    // Both ends of each connection are in this process.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+
+    // The usual limits, but for the one that keeps a single peer from doing this at all.
+    let server = Server::start(Limits { connections_per_peer_max: 4000, ..Limits::default() }).await;
+    let token = format!("Bearer {}", server.token(Role::Reader));
+    let mut good = server.connect().await;
+    p99(&mut good, &token, 200).await;
+    let before = p99(&mut good, &token, 2000).await;
+
+    let began = Instant::now();
+    let mut half_open = Vec::with_capacity(2000);
+    for number in 0..2000 {
+        let mut client = server.connect().await;
+        client
+            .send(
+                ["", "GET /open HT", "GET /open HTTP/1.1\r\nX: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+                    [number % 4],
+            )
+            .await;
+        half_open.push(client);
+    }
+    server.metric_becomes("jaego_http_connections", 2001.0).await;
+    let during = p99(&mut good, &token, 2000).await;
+    // The slack is for tests that run beside this one on the same cores.
+    assert!(during <= 2 * before + Duration::from_millis(5), "p99 went from {before:?} to {during:?}");
+
+    server.metric_becomes("jaego_http_connections", 1.0).await;
+    assert!(began.elapsed() < 10 * SECOND, "all were closed after {:?}", began.elapsed());
+    for mut client in half_open {
+        client.rest_until_closed().await;
+    }
+    assert_eq!(good.request("GET", "/read", &[("Authorization", &token)], b"").await.status, 200);
+    println!("p99 of a good client: {before:?} alone, {during:?} beside 2,000 half-open connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_takes_too_long_is_answered_for() {
+    let server = Server::start(Limits { request_timeout: Duration::from_millis(300), ..quick() }).await;
+    let began = Instant::now();
+    let answer = server.get("/sleep/5000").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "request_timeout"));
+    assert!(began.elapsed() < 2 * SECOND);
+    assert_eq!(server.metric("jaego_http_requests_in_flight"), 0.0);
+}
