@@ -20,6 +20,9 @@ pub const LOCK_NAME: &str = "lock";
 /// Bytes written per call when a new file is filled with zeros.
 const ZERO_FILL_LEN: usize = 1 << 20;
 
+/// Bytes after which a new file is synced while it is filled.
+const ZERO_SYNC_LEN: u64 = 4 << 20;
+
 /// One flat folder of files.
 pub trait Disk: Send + Sync + 'static {
     /// An open file of this disk.
@@ -201,6 +204,10 @@ impl Disk for RealDisk {
             let chunk = usize::try_from(chunk).expect("a chunk is at most the buffer");
             file.write_all_at(&zeros[..chunk], offset).map_err(|error| error.source)?;
             offset += chunk as u64;
+            // Little by little: one large sync would hold up those of the file that is being written.
+            if offset.is_multiple_of(ZERO_SYNC_LEN) {
+                file.sync_data()?;
+            }
         }
         file.file.sync_all()?;
         Ok(file)

@@ -6,5 +6,6 @@
 mod crash;
 mod damage;
 mod failure;
+mod format;
 mod real;
 mod run;
