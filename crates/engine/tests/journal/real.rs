@@ -58,7 +58,14 @@ fn a_journal_in_a_folder_is_read_back() {
     assert_eq!((report.next_sequence, report.cut), (301, None));
     let removed = journal.raise_floor(200).expect("old segments can go");
     assert!(!removed.is_empty());
+    let refused = journal.reader().frames_from(1).expect_err("it is gone");
+    assert!(matches!(refused, Error::BelowFloor { sequence: 1, .. }), "{refused}");
     drop(journal);
+    let exists = Journal::create(open(), config, STORE, 1).expect_err("there is one");
+    assert!(matches!(exists, Error::Exists { .. }), "{exists}");
+    let odd = Config { segment_len: 5000, ..config };
+    let refused = Journal::open(open(), odd, 300).expect_err("no multiple of a sector");
+    assert!(matches!(refused, Error::SegmentLen { len: 5000, .. }), "{refused}");
     let missing = Journal::open(open(), config, 1).expect_err("the start is gone");
     assert!(matches!(missing, Error::Missing { .. }), "{missing}");
 }
