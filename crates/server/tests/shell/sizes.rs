@@ -85,6 +85,81 @@ async fn nonsense_is_refused_and_harms_nobody() {
     assert_eq!(server.metric("jaego_http_handler_panics_total"), 0.0);
 }
 
+/// A small generator of numbers that repeat with their seed (Marsaglia's xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+
+    /// A sound request with one to four bytes or stretches changed.
+    fn broken_request(&mut self) -> Vec<u8> {
+        let sound: [&[u8]; 4] = [
+            b"GET /read HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer jaego_00_11\r\n\r\n",
+            b"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\n\r\n{\"id\":\"H1\"}",
+            b"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x08\x01\x05\0\0\0\x01\x82\x86\x04\x05/open",
+        ];
+        let mut request = sound[self.roll(sound.len())].to_vec();
+        for _ in 0..=self.roll(4) {
+            let place = self.roll(request.len());
+            match self.roll(4) {
+                0 => request[place] = u8::try_from(self.roll(256)).unwrap(),
+                1 => request[place] ^= 1 << self.roll(8),
+                2 => drop(request.drain(place..(place + self.roll(8) + 1).min(request.len()))),
+                _ => {
+                    let copy = request[place..(place + self.roll(32)).min(request.len())].to_vec();
+                    request.splice(place..place, copy);
+                }
+            }
+            if request.is_empty() {
+                return request;
+            }
+        }
+        request
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_broken_requests_never_make_the_server_fail() {
+    let server = std::sync::Arc::new(Server::start(Limits { auth_failures_max: 100_000, ..quick() }).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for seed in 1..=8_u64 {
+        let server = std::sync::Arc::clone(&server);
+        tasks.spawn(async move {
+            let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut answered = 0;
+            for number in 0..1250 {
+                use tokio::io::AsyncWriteExt as _;
+                let request = dice.broken_request();
+                let mut client = server.connect().await;
+                client.send(&request).await;
+                // Nothing more comes, so nothing is waited for. The server may have hung up already.
+                let _ = client.stream.shutdown().await;
+                let answer = client.rest_until_closed().await;
+                let answer = String::from_utf8_lossy(&answer);
+                let fails = answer.contains("HTTP/1.1 5");
+                assert!(
+                    !fails,
+                    "seed {seed}, request {number}: {:?} got {answer}",
+                    String::from_utf8_lossy(&request)
+                );
+                answered += u32::from(answer.starts_with("HTTP/1.1 "));
+            }
+            answered
+        });
+    }
+    let answered: u32 = tasks.join_all().await.into_iter().sum();
+    assert!(answered > 2000, "only {answered} were answered at all");
+    assert_eq!(server.metric("jaego_http_handler_panics_total"), 0.0);
+    server.metric_becomes("jaego_http_connections", 0.0).await;
+    assert_eq!(server.get("/open").await.status, 200);
+}
+
 async fn connect_from(from: &str, to: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(from.parse().unwrap()).unwrap();
