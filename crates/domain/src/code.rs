@@ -24,7 +24,8 @@ impl Code {
         if text.len() > CODE_BYTES_MAX {
             return Err(Refusal::invalid(field, "is longer than 64 bytes"));
         }
-        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':')) {
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+        {
             return Err(Refusal::invalid(field, "has a character other than letters, digits and -_.:"));
         }
         Ok(Self(CompactString::new(text)))

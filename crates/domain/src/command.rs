@@ -560,7 +560,10 @@ impl Command {
             Self::AllocateTransfer(transfer) => {
                 let Some(lines) = &transfer.lines else {
                     if transfer.strategy == Some(Strategy::Explicit) {
-                        return Err(Refusal::invalid("lines", "are missing, which the strategy explicit needs"));
+                        return Err(Refusal::invalid(
+                            "lines",
+                            "are missing, which the strategy explicit needs",
+                        ));
                     }
                     return Ok(());
                 };
@@ -674,7 +677,9 @@ fn hold_parts(parts: Option<&[HoldPart]>) -> Result<(), Refusal> {
 fn transfer_parts(parts: Option<&[TransferPart]>) -> Result<(), Refusal> {
     let Some(parts) = parts else { return Ok(()) };
     line_count(parts.len())?;
-    parts.iter().try_for_each(|part| part.quantity.map_or(Ok(()), |quantity| positive("quantity", quantity)))?;
+    parts
+        .iter()
+        .try_for_each(|part| part.quantity.map_or(Ok(()), |quantity| positive("quantity", quantity)))?;
     distinct(parts.iter().map(|part| &part.line))
 }
 
@@ -863,7 +868,9 @@ mod tests {
     fn only_a_uuid_of_version_7_tells_its_time() {
         let time = |text| key_time(&Code::new("key", text).unwrap());
         assert_eq!(time("01890a5d-ac96-774b-bcce-b302099a8057"), Some(Timestamp(0x0189_0a5d_ac96)));
-        for other in ["01890a5d-ac96-474b-bcce-b302099a8057", "order-1", "01890a5d-ac96-774b-bcce-b302099a805z"] {
+        for other in
+            ["01890a5d-ac96-474b-bcce-b302099a8057", "order-1", "01890a5d-ac96-774b-bcce-b302099a805z"]
+        {
             assert_eq!(time(other), None, "{other}");
         }
     }

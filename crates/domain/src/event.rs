@@ -224,9 +224,28 @@ pub struct Watched {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of the commands and rows of the same names")]
 pub enum Fact {
-    SiteSet { id: SiteId, code: Code, name: Name, time_zone: TimeZone, strategy: Strategy },
-    LocationSet { id: LocationId, site: SiteId, code: Code, zone: Name, pick_order: u32, kind: LocationKind },
-    SkuSet { id: SkuId, code: Code, name: Name, tracking: Tracking, safety_stock: Vec<(SiteId, Quantity)> },
+    SiteSet {
+        id: SiteId,
+        code: Code,
+        name: Name,
+        time_zone: TimeZone,
+        strategy: Strategy,
+    },
+    LocationSet {
+        id: LocationId,
+        site: SiteId,
+        code: Code,
+        zone: Name,
+        pick_order: u32,
+        kind: LocationKind,
+    },
+    SkuSet {
+        id: SkuId,
+        code: Code,
+        name: Name,
+        tracking: Tracking,
+        safety_stock: Vec<(SiteId, Quantity)>,
+    },
     LotSet {
         id: LotId,
         sku: SkuId,
@@ -235,10 +254,23 @@ pub enum Fact {
         expires_on: Option<Date>,
         blocked: bool,
     },
-    Adjusted { id: Code, body: u64, reason: Name, lines: Vec<AdjustedLine> },
-    Moved { id: Code, body: u64, reason: Name, lines: Vec<MovedLine> },
+    Adjusted {
+        id: Code,
+        body: u64,
+        reason: Name,
+        lines: Vec<AdjustedLine>,
+    },
+    Moved {
+        id: Code,
+        body: u64,
+        reason: Name,
+        lines: Vec<MovedLine>,
+    },
     /// The movement here is the one that takes the original back.
-    Reversed { original: MovementId, movement: Movement },
+    Reversed {
+        original: MovementId,
+        movement: Movement,
+    },
     Held {
         id: Code,
         body: u64,
@@ -249,12 +281,30 @@ pub enum Fact {
         short: Vec<Short>,
     },
     /// `to` is a location of the same site; without one, the goods went to the customer.
-    HoldConfirmed { id: Code, to: Option<LocationId>, takes: Takes, released: Takes },
-    HoldReleased { id: Code, takes: Takes },
-    HoldExtended { id: Code, expires_at: Timestamp },
+    HoldConfirmed {
+        id: Code,
+        to: Option<LocationId>,
+        takes: Takes,
+        released: Takes,
+    },
+    HoldReleased {
+        id: Code,
+        takes: Takes,
+    },
+    HoldExtended {
+        id: Code,
+        expires_at: Timestamp,
+    },
     /// The lines and takes here replace all that the hold had.
-    HoldChanged { id: Code, lines: SmallVec<[HeldLine; 1]>, takes: Takes, short: Vec<Short> },
-    HoldsLapsed { ids: Vec<Code> },
+    HoldChanged {
+        id: Code,
+        lines: SmallVec<[HeldLine; 1]>,
+        takes: Takes,
+        short: Vec<Short>,
+    },
+    HoldsLapsed {
+        ids: Vec<Code>,
+    },
     TransferRequested {
         id: Code,
         body: u64,
@@ -263,10 +313,21 @@ pub enum Fact {
         priority: u32,
         lines: Vec<RequestedLine>,
     },
-    TransferAllocated { id: Code, takes: Vec<Take>, short: Vec<Short> },
-    TransferReleased { id: Code, takes: Vec<Take> },
+    TransferAllocated {
+        id: Code,
+        takes: Vec<Take>,
+        short: Vec<Short>,
+    },
+    TransferReleased {
+        id: Code,
+        takes: Vec<Take>,
+    },
     /// `staged` stays where it is, held by nobody.
-    TransferCancelled { id: Code, released: Vec<Take>, staged: Vec<ShippedLine> },
+    TransferCancelled {
+        id: Code,
+        released: Vec<Take>,
+        staged: Vec<ShippedLine>,
+    },
     /// `takes` are what was allocated elsewhere for what was missed; `short` is what could not be.
     TransferPicked {
         id: Code,
@@ -275,11 +336,28 @@ pub enum Fact {
         takes: Vec<Take>,
         short: Vec<Short>,
     },
-    TransferUnpicked { id: Code, lines: Vec<UnpickedLine> },
-    TransferShipped { id: Code, shipment: Code, body: u64, lines: Vec<ShippedLine> },
-    TransferReceived { id: Code, lines: Vec<ReceivedLine> },
-    TransferClosed { id: Code, released: Vec<Take>, lost: Vec<LostLine> },
-    StockWatched { items: Vec<Watched> },
+    TransferUnpicked {
+        id: Code,
+        lines: Vec<UnpickedLine>,
+    },
+    TransferShipped {
+        id: Code,
+        shipment: Code,
+        body: u64,
+        lines: Vec<ShippedLine>,
+    },
+    TransferReceived {
+        id: Code,
+        lines: Vec<ReceivedLine>,
+    },
+    TransferClosed {
+        id: Code,
+        released: Vec<Take>,
+        lost: Vec<LostLine>,
+    },
+    StockWatched {
+        items: Vec<Watched>,
+    },
 }
 
 impl Fact {

@@ -17,16 +17,16 @@
 //! The laws hold after every event, and [`check`] proves them: what was moved is conserved, nothing available
 //! is below zero, what is held is the sum of the open holds, and no cancelled document holds stock.
 
-//mod apply;
-//pub mod check;
+mod apply;
+pub mod check;
 mod code;
 pub mod command;
-//mod decide;
+mod decide;
 mod digest;
 pub mod event;
 mod id;
 pub mod limits;
-//mod memory;
+mod memory;
 mod movement;
 pub mod outcome;
 mod quantity;
@@ -35,16 +35,16 @@ pub mod refusal;
 mod strategy;
 mod tables;
 mod time;
-//pub mod turn;
+pub mod turn;
 
-//pub use apply::apply;
+pub use apply::apply;
 pub use code::{Code, Name};
 pub use command::{Command, Request};
-//pub use decide::{Decision, decide};
+pub use decide::{Decision, decide};
 pub use digest::Digest;
 pub use event::{Event, Fact, Keyed};
 pub use id::{LocationId, LotId, Place, Sequence, SiteId, SkuId};
-//pub use memory::Memory;
+pub use memory::Memory;
 pub use movement::{Account, Movement, MovementId, Outside};
 pub use outcome::{Outcome, PickView, outcome};
 pub use quantity::Quantity;
@@ -52,4 +52,4 @@ pub use query::{Query, View};
 pub use refusal::{Holding, Refusal, Shortage};
 pub use strategy::Strategy;
 pub use tables::{Changes, Row, Tables, row};
-pub use time::{Date, Timestamp, TimeZone};
+pub use time::{Date, TimeZone, Timestamp};

@@ -63,7 +63,8 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {
             outcome.expires_at = *expires_at;
-            outcome.picks = takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
+            outcome.picks =
+                takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
             outcome.shortages = short
                 .iter()
                 .map(|short| {
@@ -73,7 +74,8 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
                 .collect();
         }
         Fact::HoldChanged { lines, takes, short, .. } => {
-            outcome.picks = takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
+            outcome.picks =
+                takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect();
             outcome.shortages = short
                 .iter()
                 .map(|short| {

@@ -14,23 +14,52 @@ use crate::{
 pub enum Query {
     Site(Code),
     Sites(Page),
-    Location { site: Code, location: Code },
-    Locations { site: Code, page: Page },
+    Location {
+        site: Code,
+        location: Code,
+    },
+    Locations {
+        site: Code,
+        page: Page,
+    },
     Sku(Code),
     Skus(Page),
-    Lot { sku: Code, lot: Code },
-    Lots { sku: Code, page: Page },
+    Lot {
+        sku: Code,
+        lot: Code,
+    },
+    Lots {
+        sku: Code,
+        page: Page,
+    },
     /// Positions, by any of these.
-    Stock { sku: Option<Code>, site: Option<Code>, location: Option<Code>, lot: Option<Code>, page: Page },
+    Stock {
+        sku: Option<Code>,
+        site: Option<Code>,
+        location: Option<Code>,
+        lot: Option<Code>,
+        page: Page,
+    },
     /// What every site has of a SKU.
     SkuStock(Code),
     Hold(Code),
     Transfer(Code),
-    Transfers { status: Option<TransferStatus>, from: Option<Code>, to: Option<Code>, page: Page },
+    Transfers {
+        status: Option<TransferStatus>,
+        from: Option<Code>,
+        to: Option<Code>,
+        page: Page,
+    },
     /// Why lines of a transfer are not allocated: all that lack something, or the one that is named.
-    Explain { transfer: Code, line: Option<Code> },
+    Explain {
+        transfer: Code,
+        line: Option<Code>,
+    },
     /// Where a lot lies and who holds it.
-    Trace { sku: Code, lot: Code },
+    Trace {
+        sku: Code,
+        lot: Code,
+    },
 }
 
 /// A part of a list.
@@ -310,7 +339,11 @@ pub fn sku(tables: &impl Tables, row: &row::Sku) -> SkuView {
         sku: row.code.clone(),
         name: row.name.clone(),
         tracking: row.tracking,
-        safety_stock: row.safety_stock.iter().map(|(site, level)| (tables.site(*site).code.clone(), *level)).collect(),
+        safety_stock: row
+            .safety_stock
+            .iter()
+            .map(|(site, level)| (tables.site(*site).code.clone(), *level))
+            .collect(),
     }
 }
 
@@ -412,7 +445,11 @@ pub fn hold(tables: &impl Tables, id: &Code) -> Result<HoldView, Refusal> {
         site: tables.site(line.site).code.clone(),
         sku: tables.sku(line.sku).code.clone(),
         quantity: line.quantity,
-        picks: line.picks.iter().map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity)).collect(),
+        picks: line
+            .picks
+            .iter()
+            .map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity))
+            .collect(),
     });
     Ok(HoldView {
         id: id.clone(),
@@ -439,7 +476,9 @@ pub fn transfer_summary(tables: &impl Tables, id: &Code, row: &row::Transfer) ->
 
 /// A transfer as it is shown. Refuses with `transfer_not_found`.
 pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal> {
-    let Some(row) = tables.transfer(id) else { return Err(Refusal::TransferNotFound { transfer: id.clone() }) };
+    let Some(row) = tables.transfer(id) else {
+        return Err(Refusal::TransferNotFound { transfer: id.clone() });
+    };
     let lines = (0..row.lines).map(|index| {
         let line = tables.line(id, index);
         TransferLineView {
@@ -447,13 +486,21 @@ pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal
             sku: tables.sku(line.sku).code.clone(),
             lot: line.lot.and_then(|lot| lot_code(tables, lot)),
             totals: line.totals,
-            picks: line.picks.iter().map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity)).collect(),
+            picks: line
+                .picks
+                .iter()
+                .map(|pick| held_at(tables, pick.location, pick.lot, pick.quantity))
+                .collect(),
             staged: line
                 .staged
                 .iter()
                 .map(|staged| held_at(tables, staged.staging, staged.lot, staged.quantity))
                 .collect(),
-            in_transit: line.transit.iter().map(|(lot, quantity)| (lot_code(tables, *lot), *quantity)).collect(),
+            in_transit: line
+                .transit
+                .iter()
+                .map(|(lot, quantity)| (lot_code(tables, *lot), *quantity))
+                .collect(),
         }
     });
     let lines = lines.collect();

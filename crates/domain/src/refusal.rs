@@ -37,78 +37,188 @@ pub struct Holding {
 #[allow(missing_docs, reason = "the fields are the things and the numbers that the message shows")]
 pub enum Refusal {
     /// A value is not of its form; `field` says which one.
-    InvalidValue { field: String, reason: String },
+    InvalidValue {
+        field: String,
+        reason: String,
+    },
     /// A document with more lines than one may have.
-    TooManyLines { lines: usize, max: usize },
+    TooManyLines {
+        lines: usize,
+        max: usize,
+    },
     /// Two lines of the same name.
-    DuplicateLine { line: Code },
+    DuplicateLine {
+        line: Code,
+    },
 
-    SiteNotFound { site: Code },
-    LocationNotFound { site: Code, location: Code },
-    SkuNotFound { sku: Code },
-    LotNotFound { sku: Code, lot: Code },
-    HoldNotFound { hold: Code },
-    TransferNotFound { transfer: Code },
-    LineNotFound { document: Code, line: Code },
-    MovementNotFound { movement: String },
+    SiteNotFound {
+        site: Code,
+    },
+    LocationNotFound {
+        site: Code,
+        location: Code,
+    },
+    SkuNotFound {
+        sku: Code,
+    },
+    LotNotFound {
+        sku: Code,
+        lot: Code,
+    },
+    HoldNotFound {
+        hold: Code,
+    },
+    TransferNotFound {
+        transfer: Code,
+    },
+    LineNotFound {
+        document: Code,
+        line: Code,
+    },
+    MovementNotFound {
+        movement: String,
+    },
 
     /// The document's id was used for another request.
-    IdTaken { id: Code },
+    IdTaken {
+        id: Code,
+    },
     /// The request key was used for another request.
-    IdempotencyConflict { key: Code },
+    IdempotencyConflict {
+        key: Code,
+    },
     /// The request key is older than answers are kept.
-    RequestKeyExpired { key: Code, window_ms: u64 },
+    RequestKeyExpired {
+        key: Code,
+        window_ms: u64,
+    },
 
     /// Too little is available.
-    InsufficientStock { shortages: Vec<Shortage> },
+    InsufficientStock {
+        shortages: Vec<Shortage>,
+    },
     /// The SKU is known, but this site never had any.
-    NotStockedHere { site: Code, sku: Code },
+    NotStockedHere {
+        site: Code,
+        sku: Code,
+    },
     /// The stock is held, and the request would take it from its holders.
-    StockHeld { site: Code, location: Code, sku: Code, held: Quantity, remaining: Quantity, holders: Vec<Holding> },
+    StockHeld {
+        site: Code,
+        location: Code,
+        sku: Code,
+        held: Quantity,
+        remaining: Quantity,
+        holders: Vec<Holding>,
+    },
     /// A sum would be past the largest quantity.
-    QuantityTooLarge { sku: Code, quantity: Quantity, max: u64 },
+    QuantityTooLarge {
+        sku: Code,
+        quantity: Quantity,
+        max: u64,
+    },
 
     /// The SKU is tracked, and the line names no lot.
-    LotRequired { sku: Code },
+    LotRequired {
+        sku: Code,
+    },
     /// The SKU is not tracked, and the line names a lot.
-    LotNotTracked { sku: Code },
+    LotNotTracked {
+        sku: Code,
+    },
     /// The lot is blocked: its goods stay where they are.
-    LotBlocked { sku: Code, lot: Code },
+    LotBlocked {
+        sku: Code,
+        lot: Code,
+    },
     /// A serial number is a lot of one.
-    SerialTaken { sku: Code, serial: Code },
+    SerialTaken {
+        sku: Code,
+        serial: Code,
+    },
     /// The tracking of a SKU is fixed once it was stocked.
-    TrackingFixed { sku: Code },
+    TrackingFixed {
+        sku: Code,
+    },
 
     /// The location is not of the kind that the request needs.
-    WrongLocationKind { site: Code, location: Code, kind: &'static str, needed: &'static str },
+    WrongLocationKind {
+        site: Code,
+        location: Code,
+        kind: &'static str,
+        needed: &'static str,
+    },
     /// The site has no location of the kind that the request needs.
-    NoLocation { site: Code, kind: &'static str },
+    NoLocation {
+        site: Code,
+        kind: &'static str,
+    },
     /// The kind of a location is fixed while something lies there.
-    LocationOccupied { site: Code, location: Code },
+    LocationOccupied {
+        site: Code,
+        location: Code,
+    },
     /// Every line must name its location under the strategy `explicit`.
-    LocationRequired { line: Code },
+    LocationRequired {
+        line: Code,
+    },
 
     /// The hold has ended.
-    HoldEnded { hold: Code, status: &'static str },
+    HoldEnded {
+        hold: Code,
+        status: &'static str,
+    },
     /// More than the line holds there.
-    NotHeld { document: Code, line: Code, requested: Quantity, held: Quantity },
+    NotHeld {
+        document: Code,
+        line: Code,
+        requested: Quantity,
+        held: Quantity,
+    },
 
-    SameSite { site: Code },
-    TransferCancelled { transfer: Code },
-    TransferClosed { transfer: Code },
+    SameSite {
+        site: Code,
+    },
+    TransferCancelled {
+        transfer: Code,
+    },
+    TransferClosed {
+        transfer: Code,
+    },
     /// Cancelling needs `release` while something is allocated or picked.
-    TransferAllocated { transfer: Code, allocated: Quantity, picked: Quantity },
+    TransferAllocated {
+        transfer: Code,
+        allocated: Quantity,
+        picked: Quantity,
+    },
     /// What was shipped cannot be cancelled.
-    TransferShipped { transfer: Code, shipped: Quantity },
+    TransferShipped {
+        transfer: Code,
+        shipped: Quantity,
+    },
     /// Picked goods have to be shipped or unpicked first.
-    TransferPicked { transfer: Code, picked: Quantity },
-    NothingAllocated { transfer: Code },
-    NothingPicked { transfer: Code },
-    NothingInTransit { transfer: Code },
+    TransferPicked {
+        transfer: Code,
+        picked: Quantity,
+    },
+    NothingAllocated {
+        transfer: Code,
+    },
+    NothingPicked {
+        transfer: Code,
+    },
+    NothingInTransit {
+        transfer: Code,
+    },
 
     /// The movement belongs to a document whose own commands take it back.
-    NotReversible { movement: String, document: &'static str },
-    AlreadyReversed { movement: String },
+    NotReversible {
+        movement: String,
+        document: &'static str,
+    },
+    AlreadyReversed {
+        movement: String,
+    },
 }
 
 impl Refusal {
@@ -213,7 +323,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidValue { field, reason } => write!(f, "{field} {reason}"),
-            Self::TooManyLines { lines, max } => write!(f, "{lines} lines are more than the {max} that one document may have"),
+            Self::TooManyLines { lines, max } => {
+                write!(f, "{lines} lines are more than the {max} that one document may have")
+            }
             Self::DuplicateLine { line } => write!(f, "line {line} is there twice"),
             Self::SiteNotFound { site } => write!(f, "there is no site {site}"),
             Self::LocationNotFound { site, location } => write!(f, "site {site} has no location {location}"),
@@ -224,9 +336,15 @@ impl fmt::Display for Refusal {
             Self::LineNotFound { document, line } => write!(f, "{document} has no line {line}"),
             Self::MovementNotFound { movement } => write!(f, "there is no movement {movement}"),
             Self::IdTaken { id } => write!(f, "the id {id} was used for another request"),
-            Self::IdempotencyConflict { key } => write!(f, "the request key {key} was used for another request"),
+            Self::IdempotencyConflict { key } => {
+                write!(f, "the request key {key} was used for another request")
+            }
             Self::RequestKeyExpired { key, window_ms } => {
-                write!(f, "the request key {key} is older than the {} days that answers are kept", window_ms / 86_400_000)
+                write!(
+                    f,
+                    "the request key {key} is older than the {} days that answers are kept",
+                    window_ms / 86_400_000
+                )
             }
             Self::InsufficientStock { shortages } => match shortages.as_slice() {
                 [one] => write!(
@@ -248,7 +366,9 @@ impl fmt::Display for Refusal {
             Self::LotRequired { sku } => write!(f, "SKU {sku} is tracked: name the lot or serial number"),
             Self::LotNotTracked { sku } => write!(f, "SKU {sku} is not tracked by lot"),
             Self::LotBlocked { sku, lot } => write!(f, "lot {lot} of {sku} is blocked"),
-            Self::SerialTaken { sku, serial } => write!(f, "serial number {serial} of {sku} exists once and is already there"),
+            Self::SerialTaken { sku, serial } => {
+                write!(f, "serial number {serial} of {sku} exists once and is already there")
+            }
             Self::TrackingFixed { sku } => write!(f, "SKU {sku} was stocked, its tracking stays as it is"),
             Self::WrongLocationKind { site, location, kind, needed } => {
                 write!(f, "location {location} at {site} is for {kind}, and this needs {needed}")
@@ -257,7 +377,9 @@ impl fmt::Display for Refusal {
             Self::LocationOccupied { site, location } => {
                 write!(f, "something lies at {location} at {site}: its kind stays as it is")
             }
-            Self::LocationRequired { line } => write!(f, "line {line} names no location, which the strategy explicit needs"),
+            Self::LocationRequired { line } => {
+                write!(f, "line {line} names no location, which the strategy explicit needs")
+            }
             Self::HoldEnded { hold, status } => write!(f, "hold {hold} has ended: {status}"),
             Self::NotHeld { document, line, requested, held } => {
                 write!(f, "line {line} of {document} holds {held} there, not {requested}")
@@ -275,7 +397,9 @@ impl fmt::Display for Refusal {
             Self::TransferPicked { transfer, picked } => {
                 write!(f, "transfer {transfer} has {picked} picked: ship or unpick them first")
             }
-            Self::NothingAllocated { transfer } => write!(f, "transfer {transfer} has nothing allocated there"),
+            Self::NothingAllocated { transfer } => {
+                write!(f, "transfer {transfer} has nothing allocated there")
+            }
             Self::NothingPicked { transfer } => write!(f, "transfer {transfer} has nothing picked there"),
             Self::NothingInTransit { transfer } => write!(f, "transfer {transfer} has nothing on the way"),
             Self::NotReversible { movement, document } => {

@@ -30,14 +30,8 @@ pub enum Strategy {
 
 impl Strategy {
     /// All of them, in the order of their tags.
-    pub const ALL: [Self; 6] = [
-        Self::Fefo,
-        Self::Fifo,
-        Self::PickOrder,
-        Self::FewestLocations,
-        Self::SmallestFirst,
-        Self::Explicit,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Fefo, Self::Fifo, Self::PickOrder, Self::FewestLocations, Self::SmallestFirst, Self::Explicit];
 
     /// The name in requests, answers and files.
     pub fn name(self) -> &'static str {
@@ -124,7 +118,14 @@ mod tests {
             .map(|row| {
                 let cells: Vec<_> = row.split_whitespace().collect();
                 let day = |cell: &str| (cell != "-").then(|| Date::parse("day", cell).unwrap());
-                (code(cells[0]), code(cells[1]), cells[2].parse().unwrap(), cells[3].parse().unwrap(), day(cells[4]), day(cells[5]))
+                (
+                    code(cells[0]),
+                    code(cells[1]),
+                    cells[2].parse().unwrap(),
+                    cells[3].parse().unwrap(),
+                    day(cells[4]),
+                    day(cells[5]),
+                )
             })
             .collect();
         let mut candidates: Vec<_> = parsed

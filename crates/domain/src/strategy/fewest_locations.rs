@@ -29,7 +29,8 @@ impl Order for FewestLocations {
             rest -= has[&here];
             start += stop_len(candidates, start);
         }
-        let Some(best) = (start..candidates.len()).rev().find(|at| has[&candidates[*at].location] >= rest) else {
+        let Some(best) = (start..candidates.len()).rev().find(|at| has[&candidates[*at].location] >= rest)
+        else {
             return;
         };
         // The last that fits is the smallest that fits; among equals the walk decides, so go to their first.

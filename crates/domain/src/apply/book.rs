@@ -1,0 +1,395 @@
+//! The pen that writes rows and keeps what stood there.
+
+use smallvec::SmallVec;
+
+use super::{Filed, Filing, HoldStatus, LotId, settle};
+use crate::{
+    Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables,
+    event::Take,
+    row::{self, Holder, HolderKind, Line, Pick, Position, Staged},
+};
+
+pub(super) struct Book<'a, T> {
+    pub(super) tables: &'a mut T,
+    event: &'a Event,
+    before: Vec<Row>,
+}
+
+impl<'a, T: Tables> Book<'a, T> {
+    pub(super) fn open(tables: &'a mut T, event: &'a Event) -> Self {
+        Self { tables, event, before: Vec::new() }
+    }
+
+    pub(super) fn changes(self) -> Changes {
+        Changes { before: self.before }
+    }
+
+    pub(super) fn put(&mut self, row: Row) {
+        let before = self.tables.put(row);
+        self.before.push(before);
+    }
+
+    pub(super) fn file(&mut self, filing: Filing, body: u64) {
+        let filed = Filed { body, sequence: self.event.sequence };
+        self.put(Row::Filed(filing, Some(filed)));
+    }
+
+    /// Changes a gate, which begins with the first change.
+    pub(super) fn gate(&mut self, site: SiteId, sku: SkuId, change: impl FnOnce(&mut row::Gate)) {
+        let mut gate = self.tables.gate(site, sku).unwrap_or_default();
+        change(&mut gate);
+        self.put(Row::Gate(site, sku, Some(gate)));
+    }
+
+    /// Changes a position. A place where nothing lies any more loses its row.
+    fn position(&mut self, place: Place, change: impl FnOnce(&mut Position)) {
+        let found = self.tables.position(place);
+        let mut position = found.unwrap_or(Position {
+            on_hand: Quantity::ZERO,
+            held: Quantity::ZERO,
+            missing: Quantity::ZERO,
+            since: self.event.at,
+        });
+        change(&mut position);
+        assert!(
+            position.held <= position.on_hand && position.missing <= position.unheld(),
+            "more is held or missing than there is at {place:?}: {position:?}"
+        );
+        self.put(Row::Position(place, (!position.on_hand.is_zero()).then_some(position)));
+        if found.is_none() {
+            self.stocked(place);
+        }
+    }
+
+    /// Remembers, once, that a SKU was stocked here.
+    fn stocked(&mut self, place: Place) {
+        let site = self.tables.location(place.location).site;
+        if !self.tables.gate(site, place.sku).is_some_and(|gate| gate.stocked) {
+            self.gate(site, place.sku, |gate| gate.stocked = true);
+        }
+        if !self.tables.sku(place.sku).stocked {
+            let mut sku = self.tables.sku(place.sku).clone();
+            sku.stocked = true;
+            self.put(Row::Sku(place.sku, Some(Box::new(sku))));
+        }
+    }
+
+    /// Holds more at a place.
+    fn hold(&mut self, place: Place, quantity: Quantity) {
+        self.position(place, |position| position.held += quantity);
+    }
+
+    pub(super) fn hold_all(&mut self, takes: &[Take]) {
+        for take in takes {
+            self.hold(take.place(), take.quantity);
+        }
+    }
+
+    /// Holds less at a place.
+    pub(super) fn unhold(&mut self, place: Place, quantity: Quantity) {
+        self.position(place, |position| position.held -= quantity);
+    }
+
+    /// Lays unheld stock down.
+    pub(super) fn lay(&mut self, place: Place, quantity: Quantity) {
+        if quantity.is_zero() {
+            return;
+        }
+        self.position(place, |position| position.on_hand += quantity);
+    }
+
+    /// Takes unheld stock away. What was missing there is the last to count.
+    pub(super) fn take(&mut self, place: Place, quantity: Quantity) {
+        if quantity.is_zero() {
+            return;
+        }
+        self.position(place, |position| {
+            position.on_hand -= quantity;
+            position.missing = position.missing.min(position.unheld());
+        });
+    }
+
+    /// Carries held stock from one place to another; the hold goes along.
+    pub(super) fn carry(&mut self, from: Place, to: Place, quantity: Quantity) {
+        if quantity.is_zero() {
+            return;
+        }
+        self.position(from, |position| {
+            position.held -= quantity;
+            position.on_hand -= quantity;
+        });
+        self.position(to, |position| {
+            position.on_hand += quantity;
+            position.held += quantity;
+        });
+    }
+
+    /// Marks unheld stock as missing until it is counted.
+    pub(super) fn miss(&mut self, place: Place, quantity: Quantity) {
+        self.position(place, |position| position.missing += quantity);
+    }
+
+    /// A place was counted: nothing is missing there any more.
+    pub(super) fn counted(&mut self, place: Place) {
+        if self.tables.position(place).is_some_and(|position| !position.missing.is_zero()) {
+            self.position(place, |position| position.missing = Quantity::ZERO);
+        }
+    }
+
+    /// Moves a quantity to an outside account (`goes_out`) or from it.
+    pub(super) fn outside(
+        &mut self,
+        sku: SkuId,
+        lot: LotId,
+        outside: Outside,
+        quantity: Quantity,
+        goes_out: bool,
+    ) {
+        let change = if goes_out { quantity.signed() } else { -quantity.signed() };
+        let balance = self.tables.outside(sku, outside) + change;
+        self.put(Row::Outside(sku, outside, balance));
+        if lot == LotId::NONE {
+            return;
+        }
+        let mut row = self.tables.lot(lot).clone();
+        if goes_out {
+            row.inside -= quantity;
+        } else {
+            row.inside += quantity;
+        }
+        self.put(Row::Lot(lot, Some(Box::new(row))));
+    }
+
+    /// Takes a part of what somebody holds at a place away from them.
+    pub(super) fn cut(&mut self, holder: &Holder, place: Place, quantity: Quantity) {
+        match holder.kind {
+            HolderKind::Hold => {
+                let mut hold = self.tables.hold(&holder.id).expect("a holder is there");
+                let line = &mut hold.lines[holder.line as usize];
+                shrink_pick(&mut line.picks, place.location, place.lot, quantity);
+                line.picks.retain(|pick| !pick.quantity.is_zero());
+                settle(&mut hold, HoldStatus::Released);
+                self.put(Row::Hold(holder.id.clone(), Some(hold)));
+            }
+            HolderKind::Transfer => {
+                let mut papers = self.papers(&holder.id);
+                papers.line(holder.line, |line| {
+                    let left = take_staged(line, place.location, place.lot, quantity, |_, _| {});
+                    line.totals.picked -= quantity - left;
+                    if !left.is_zero() {
+                        shrink_pick(&mut line.picks, place.location, place.lot, left);
+                        line.picks.retain(|pick| !pick.quantity.is_zero());
+                        line.totals.allocated -= left;
+                    }
+                });
+                papers.close();
+            }
+        }
+    }
+
+    /// Moves a part of what somebody holds to another place.
+    pub(super) fn relocate(&mut self, holder: &Holder, from: Place, to: Place, quantity: Quantity) {
+        match holder.kind {
+            HolderKind::Hold => {
+                let mut hold = self.tables.hold(&holder.id).expect("a holder is there");
+                let line = &mut hold.lines[holder.line as usize];
+                shrink_pick(&mut line.picks, from.location, from.lot, quantity);
+                line.picks.retain(|pick| !pick.quantity.is_zero());
+                let moved = Pick { location: to.location, lot: to.lot, quantity };
+                match line
+                    .picks
+                    .iter_mut()
+                    .find(|pick| (pick.location, pick.lot) == (moved.location, moved.lot))
+                {
+                    Some(pick) => pick.quantity += quantity,
+                    None => line.picks.push(moved),
+                }
+                self.put(Row::Hold(holder.id.clone(), Some(hold)));
+            }
+            HolderKind::Transfer => {
+                let mut papers = self.papers(&holder.id);
+                papers.line(holder.line, |line| {
+                    let mut moved: SmallVec<[(LocationId, Quantity); 2]> = SmallVec::new();
+                    let left = take_staged(line, from.location, from.lot, quantity, |origin, quantity| {
+                        moved.push((origin, quantity));
+                    });
+                    for (origin, quantity) in moved {
+                        put_staged(line, Staged { staging: to.location, lot: to.lot, origin, quantity });
+                    }
+                    if !left.is_zero() {
+                        shrink_pick(&mut line.picks, from.location, from.lot, left);
+                        line.picks.retain(|pick| !pick.quantity.is_zero());
+                        grow_pick(&mut line.picks, to.location, to.lot, left);
+                    }
+                });
+                papers.close();
+            }
+        }
+    }
+
+    /// Opens a transfer's papers: its header, and one line at a time.
+    pub(super) fn papers<'b>(&'b mut self, id: &'b Code) -> Papers<'b, 'a, T> {
+        let transfer = self.tables.transfer(id).expect("the event's transfer is there");
+        Papers { book: self, id, transfer, open: None }
+    }
+}
+
+/// A transfer while it is written on. The line that is open is put back when another one is opened.
+pub(super) struct Papers<'b, 'a, T> {
+    book: &'b mut Book<'a, T>,
+    id: &'b Code,
+    pub(super) transfer: row::Transfer,
+    open: Option<(u32, row::Totals, Line)>,
+}
+
+impl<T: Tables> Papers<'_, '_, T> {
+    /// Changes a line; the header's sums follow.
+    pub(super) fn line(&mut self, index: u32, change: impl FnOnce(&mut Line)) {
+        if !self.open.as_ref().is_some_and(|(open, _, _)| *open == index) {
+            self.put_line();
+            let line = self.book.tables.line(self.id, index);
+            self.open = Some((index, line.totals, line));
+        }
+        let (_, _, line) = self.open.as_mut().expect("it was just opened");
+        change(line);
+    }
+
+    pub(super) fn every_line(&mut self, change: impl Fn(&mut Line)) {
+        for index in 0..self.transfer.lines {
+            self.line(index, &change);
+        }
+    }
+
+    /// Writes everything back.
+    pub(super) fn close(mut self) {
+        self.put_line();
+        self.book.put(Row::Transfer(self.id.clone(), Some(Box::new(self.transfer))));
+    }
+
+    fn put_line(&mut self) {
+        let Some((index, before, line)) = self.open.take() else { return };
+        let allocated: Quantity = line.picks.iter().map(|pick| pick.quantity).sum();
+        let picked: Quantity = line.staged.iter().map(|staged| staged.quantity).sum();
+        let in_transit: Quantity = line.transit.iter().map(|(_, quantity)| *quantity).sum();
+        let after = line.totals;
+        assert_eq!(
+            (after.allocated, after.picked, after.in_transit),
+            (allocated, picked, in_transit),
+            "the sums of line {index} of {} are those of its parts",
+            self.id
+        );
+        let sums = &mut self.transfer.totals;
+        for (sum, before, after) in [
+            (&mut sums.allocated, before.allocated, after.allocated),
+            (&mut sums.picked, before.picked, after.picked),
+            (&mut sums.shipped, before.shipped, after.shipped),
+            (&mut sums.in_transit, before.in_transit, after.in_transit),
+            (&mut sums.received, before.received, after.received),
+            (&mut sums.damaged, before.damaged, after.damaged),
+            (&mut sums.lost, before.lost, after.lost),
+            (&mut sums.closed_short, before.closed_short, after.closed_short),
+        ] {
+            *sum = *sum - before + after;
+        }
+        self.book.put(Row::Line(self.id.clone(), index, Box::new(line)));
+    }
+}
+
+/// A line holds more at a place.
+pub(super) fn allocate(line: &mut Line, take: &Take) {
+    grow_pick(&mut line.picks, take.location, take.lot, take.quantity);
+    line.totals.allocated += take.quantity;
+}
+
+/// A line holds less at a place.
+pub(super) fn deallocate(line: &mut Line, take: &Take) {
+    shrink_pick(&mut line.picks, take.location, take.lot, take.quantity);
+    line.picks.retain(|pick| !pick.quantity.is_zero());
+    line.totals.allocated -= take.quantity;
+}
+
+/// A line's goods came to staging.
+pub(super) fn stage(line: &mut Line, take: &Take, staging: LocationId) {
+    put_staged(line, Staged { staging, lot: take.lot, origin: take.location, quantity: take.quantity });
+    line.totals.picked += take.quantity;
+}
+
+/// A line's goods left staging.
+pub(super) fn unstage(line: &mut Line, take: &Take, origin: LocationId) {
+    let staged = line
+        .staged
+        .iter_mut()
+        .find(|staged| (staged.staging, staged.lot, staged.origin) == (take.location, take.lot, origin))
+        .expect("what leaves staging was staged");
+    staged.quantity -= take.quantity;
+    line.staged.retain(|staged| !staged.quantity.is_zero());
+    line.totals.picked -= take.quantity;
+}
+
+/// A line's goods set out.
+pub(super) fn send(line: &mut Line, lot: LotId, quantity: Quantity) {
+    match line.transit.iter_mut().find(|(other, _)| *other == lot) {
+        Some((_, sum)) => *sum += quantity,
+        None => line.transit.push((lot, quantity)),
+    }
+    line.totals.in_transit += quantity;
+    line.totals.shipped += quantity;
+}
+
+/// A line's goods are no longer on the way.
+pub(super) fn arrive(line: &mut Line, lot: LotId, quantity: Quantity) {
+    let (_, left) =
+        line.transit.iter_mut().find(|(other, _)| *other == lot).expect("what arrives was on the way");
+    *left -= quantity;
+    line.transit.retain(|(_, left)| !left.is_zero());
+    line.totals.in_transit -= quantity;
+}
+
+pub(super) fn shrink_pick(picks: &mut [Pick], location: LocationId, lot: LotId, quantity: Quantity) {
+    let mut rest = quantity;
+    for pick in picks.iter_mut().filter(|pick| (pick.location, pick.lot) == (location, lot)) {
+        let less = rest.min(pick.quantity);
+        pick.quantity -= less;
+        rest -= less;
+    }
+    assert!(rest.is_zero(), "what is given up was held");
+}
+
+fn grow_pick(picks: &mut Vec<Pick>, location: LocationId, lot: LotId, quantity: Quantity) {
+    match picks.iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
+        Some(pick) => pick.quantity += quantity,
+        None => picks.push(Pick { location, lot, quantity }),
+    }
+}
+
+fn put_staged(line: &mut Line, staged: Staged) {
+    let same = |other: &&mut Staged| {
+        (other.staging, other.lot, other.origin) == (staged.staging, staged.lot, staged.origin)
+    };
+    match line.staged.iter_mut().find(same) {
+        Some(other) => other.quantity += staged.quantity,
+        None => line.staged.push(staged),
+    }
+}
+
+/// Takes staged goods at a place, tells where they had come from, and gives back what was not staged there.
+fn take_staged(
+    line: &mut Line,
+    staging: LocationId,
+    lot: LotId,
+    quantity: Quantity,
+    mut from: impl FnMut(LocationId, Quantity),
+) -> Quantity {
+    let mut rest = quantity;
+    for staged in line.staged.iter_mut().filter(|staged| (staged.staging, staged.lot) == (staging, lot)) {
+        let less = rest.min(staged.quantity);
+        if less.is_zero() {
+            break;
+        }
+        staged.quantity -= less;
+        rest -= less;
+        from(staged.origin, less);
+    }
+    line.staged.retain(|staged| !staged.quantity.is_zero());
+    rest
+}

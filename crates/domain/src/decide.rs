@@ -1,0 +1,92 @@
+//! Decides: reads, may say no, touches nothing.
+//!
+//! Each command is a ladder, one rule a rung, repeats of an old request first. The files here are the nouns.
+
+mod adjust;
+mod allocate;
+mod desk;
+mod draft;
+mod fulfil;
+mod hold;
+mod master;
+mod transfer;
+
+use crate::{
+    Event, Fact, Refusal, Request, Sequence, Tables, Timestamp,
+    command::{Command, key_time},
+    event::Keyed,
+    limits::KEY_WINDOW_MS,
+};
+use desk::Desk;
+
+/// An accepted request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// This will happen.
+    Event(Box<Event>),
+    /// This has happened already: the outcome is that of the event of this number.
+    Repeat(Sequence),
+}
+
+/// What one command comes to.
+enum Verdict {
+    New(Fact),
+    Repeat(Sequence),
+}
+
+/// Decides a request at `now`, which the store's logical time may be past already.
+///
+/// # Errors
+/// The refusal, with its numbers. Nothing is changed and nothing is bound by it.
+pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result<Decision, Refusal> {
+    let head = tables.head();
+    let now = now.max(head.at);
+    if let Some(key) = request.key() {
+        if let Some(answered) = tables.answered(key) {
+            if answered.body == request.body() {
+                return Ok(Decision::Repeat(answered.sequence));
+            }
+            return Err(Refusal::IdempotencyConflict { key: key.clone() });
+        }
+        // An answer to a key this old may have been given and forgotten: deciding again could do it twice.
+        if key_time(key).is_some_and(|made| made.after_ms(KEY_WINDOW_MS) < now) {
+            return Err(Refusal::RequestKeyExpired { key: key.clone(), window_ms: KEY_WINDOW_MS });
+        }
+    }
+
+    let mut desk = Desk::new(tables, now);
+    let body = request.body();
+    let verdict = match request.command() {
+        Command::SetSite(command) => desk.set_site(command),
+        Command::SetLocation(command) => desk.set_location(command),
+        Command::SetSku(command) => desk.set_sku(command),
+        Command::SetLot(command) => desk.set_lot(command),
+        Command::Adjust(command) => desk.adjust(command, body),
+        Command::Move(command) => desk.move_stock(command, body),
+        Command::Reverse(command) => desk.reverse(command),
+        Command::PlaceHold(command) => desk.place_hold(command, body),
+        Command::ConfirmHold(command) => desk.confirm_hold(command),
+        Command::ReleaseHold(command) => desk.release_hold(command),
+        Command::ExtendHold(command) => desk.extend_hold(command),
+        Command::ChangeHold(command) => desk.change_hold(command),
+        Command::RequestTransfer(command) => desk.request_transfer(command, body),
+        Command::AllocateTransfer(command) => desk.allocate_transfer(command),
+        Command::ReleaseTransfer(command) => desk.release_transfer(command),
+        Command::CancelTransfer(command) => desk.cancel_transfer(command),
+        Command::PickTransfer(command) => desk.pick_transfer(command),
+        Command::UnpickTransfer(command) => desk.unpick_transfer(command),
+        Command::ShipTransfer(command) => desk.ship_transfer(command, body),
+        Command::ReceiveTransfer(command) => desk.receive_transfer(command),
+        Command::CloseTransfer(command) => desk.close_transfer(command),
+    }?;
+    Ok(match verdict {
+        Verdict::Repeat(sequence) => Decision::Repeat(sequence),
+        Verdict::New(fact) => Decision::Event(Box::new(Event {
+            sequence: head.sequence.next(),
+            at: now,
+            by: request.by().clone(),
+            keyed: request.key().map(|key| Keyed { key: key.clone(), body }),
+            fact,
+        })),
+    })
+}

@@ -1,0 +1,325 @@
+//! Transfers on their way: pick, unpick, ship, receive.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::{Verdict, adjust::repeat_or_taken, allocate::Want, desk::Desk, transfer::part_of};
+use crate::{
+    Code, Fact, LotId, Outside, Quantity, Refusal, Tables,
+    command::{
+        PickLine, PickTransfer, ReceiveLine, ReceiveTransfer, ShipTransfer, ShortReason, TransferPart,
+        UnpickTransfer,
+    },
+    event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
+    limits::QUANTITY_MAX,
+    row::{self, Filing, LocationKind},
+};
+
+impl<T: Tables> Desk<'_, T> {
+    pub(super) fn pick_transfer(&mut self, command: &PickTransfer) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let transfer = self.live_transfer(id)?;
+        let staging =
+            self.location_of_kind(transfer.from, command.staging.as_ref(), LocationKind::Staging)?;
+        let mut picked = Vec::new();
+        let mut missed = Vec::new();
+        match &command.lines {
+            None => {
+                for take in self.all_picks(id, &transfer) {
+                    self.not_blocked(take.lot)?;
+                    picked.push(PickedLine { take, staging });
+                }
+            }
+            Some(lines) => {
+                let mut open: HashMap<u32, Vec<row::Pick>> = HashMap::new();
+                for line in lines {
+                    self.pick_line(command, &transfer, line, staging, &mut open, &mut picked, &mut missed)?;
+                }
+            }
+        }
+        if picked.is_empty() && missed.is_empty() {
+            return Err(Refusal::NothingAllocated { transfer: id.clone() });
+        }
+        let (takes, short) = self.replace_missed(id, &transfer, &missed);
+        Ok(Verdict::New(Fact::TransferPicked { id: id.clone(), picked, missed, takes, short }))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one line's part of one decision, split off for its length")]
+    fn pick_line(
+        &self,
+        command: &PickTransfer,
+        transfer: &row::Transfer,
+        line: &PickLine,
+        staging: crate::LocationId,
+        open: &mut HashMap<u32, Vec<row::Pick>>,
+        picked: &mut Vec<PickedLine>,
+        missed: &mut Vec<MissedLine>,
+    ) -> Result<(), Refusal> {
+        let (index, row) = self.named_line(&command.id, &line.line)?;
+        let location = line.location.as_ref().map(|code| self.location(transfer.from, code)).transpose()?;
+        let lot = self.wanted_lot(row.sku, line.lot.as_ref())?;
+        let quarantine = match line.short {
+            Some((_, ShortReason::Damaged)) => {
+                Some(self.location_of_kind(transfer.from, None, LocationKind::Quarantine)?)
+            }
+            _ => None,
+        };
+        let picks = open.entry(index).or_insert_with(|| {
+            let mut picks = row.picks.clone();
+            picks.sort_by_key(|pick| {
+                let location = self.tables.location(pick.location);
+                let lot = (pick.lot != LotId::NONE).then(|| &self.tables.lot(pick.lot).code);
+                (location.pick_order, &location.code, lot)
+            });
+            picks
+        });
+        let fits = |pick: &row::Pick| {
+            location.is_none_or(|location| location == pick.location) && lot.is_none_or(|lot| lot == pick.lot)
+        };
+        let held: Quantity = picks.iter().filter(|pick| fits(pick)).map(|pick| pick.quantity).sum();
+        let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
+        let requested = line.quantity.checked_add(short).unwrap_or(Quantity::stored(QUANTITY_MAX));
+        if requested > held {
+            let document = command.id.clone();
+            return Err(Refusal::NotHeld { document, line: line.line.clone(), requested, held });
+        }
+        let (mut taken, mut short) = (line.quantity, short);
+        for pick in picks.iter_mut().filter(|pick| fits(pick)) {
+            let take = |quantity| Take {
+                line: index,
+                sku: row.sku,
+                location: pick.location,
+                lot: pick.lot,
+                quantity,
+            };
+            let good = taken.min(pick.quantity);
+            if !good.is_zero() {
+                self.not_blocked(pick.lot)?;
+                picked.push(PickedLine { take: take(good), staging });
+                taken -= good;
+            }
+            let bad = short.min(pick.quantity - good);
+            if !bad.is_zero() {
+                missed.push(MissedLine { take: take(bad), quarantine });
+                short -= bad;
+            }
+            pick.quantity -= good + bad;
+        }
+        Ok(())
+    }
+
+    /// Allocates elsewhere what was missed, as far as possible, and says what was not.
+    fn replace_missed(
+        &mut self,
+        id: &Code,
+        transfer: &row::Transfer,
+        missed: &[MissedLine],
+    ) -> (Vec<Take>, Vec<Short>) {
+        let mut wants: BTreeMap<u32, Want> = BTreeMap::new();
+        for MissedLine { take, .. } in missed {
+            // Elsewhere: not where the goods were just found to be missing or damaged.
+            self.taken.insert(take.place(), self.position(take.place()).on_hand);
+            let want = wants.entry(take.line).or_insert_with(|| Want {
+                line: take.line,
+                site: transfer.from,
+                sku: take.sku,
+                quantity: Quantity::ZERO,
+                location: None,
+                lot: self.tables.line(id, take.line).lot,
+            });
+            want.quantity += take.quantity;
+        }
+        let mut takes = Vec::new();
+        let mut short = Vec::new();
+        for want in wants.values() {
+            let got = self.allocate_line(want, None, true, &mut |take| takes.push(take));
+            if got < want.quantity {
+                short.push(Short { line: want.line, requested: want.quantity, available: got });
+            }
+        }
+        (takes, short)
+    }
+
+    pub(super) fn unpick_transfer(&self, command: &UnpickTransfer) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let transfer = self.live_transfer(id)?;
+        let to = match &command.to {
+            Some(code) => Some(self.location_of_kind(transfer.from, Some(code), LocationKind::Storage)?),
+            None => None,
+        };
+        let mut lines = Vec::new();
+        for ShippedLine { take, origin } in self.staged(id, &transfer, command.lines.as_deref())? {
+            let to = to.unwrap_or(origin);
+            self.need_kind(to, LocationKind::Storage)?;
+            lines.push(UnpickedLine { take, origin, to });
+        }
+        Ok(Verdict::New(Fact::TransferUnpicked { id: id.clone(), lines }))
+    }
+
+    pub(super) fn ship_transfer(&self, command: &ShipTransfer, body: u64) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let filing = Filing::Shipment { transfer: id.clone(), shipment: command.shipment.clone() };
+        if let Some(filed) = self.tables.filed(&filing) {
+            return repeat_or_taken(filed, body, &command.shipment);
+        }
+        let transfer = self.live_transfer(id)?;
+        let lines = self.staged(id, &transfer, command.lines.as_deref())?;
+        for line in &lines {
+            self.not_blocked(line.take.lot)?;
+        }
+        Ok(Verdict::New(Fact::TransferShipped {
+            id: id.clone(),
+            shipment: command.shipment.clone(),
+            body,
+            lines,
+        }))
+    }
+
+    /// The staged goods that the parts name, or all of them. Refuses with `nothing_picked` or `not_held`.
+    fn staged(
+        &self,
+        id: &Code,
+        transfer: &row::Transfer,
+        parts: Option<&[TransferPart]>,
+    ) -> Result<Vec<ShippedLine>, Refusal> {
+        if transfer.totals.picked.is_zero() {
+            return Err(Refusal::NothingPicked { transfer: id.clone() });
+        }
+        let mut found = Vec::new();
+        let mut gather = |index, line: &row::Line, mut rest: Quantity| {
+            for staged in &line.staged {
+                let quantity = rest.min(staged.quantity);
+                if quantity.is_zero() {
+                    break;
+                }
+                rest -= quantity;
+                let take =
+                    Take { line: index, sku: line.sku, location: staged.staging, lot: staged.lot, quantity };
+                found.push(ShippedLine { take, origin: staged.origin });
+            }
+        };
+        match parts {
+            None => {
+                for index in 0..transfer.lines {
+                    let line = self.tables.line(id, index);
+                    gather(index, &line, line.totals.picked);
+                }
+            }
+            Some(parts) => {
+                for part in parts {
+                    let (index, line) = self.named_line(id, &part.line)?;
+                    gather(index, &line, part_of(id, part, line.totals.picked)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn receive_transfer(&self, command: &ReceiveTransfer) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let transfer = self.live_transfer(id)?;
+        let nothing = || Refusal::NothingInTransit { transfer: id.clone() };
+        if transfer.totals.shipped.is_zero() {
+            return Err(nothing());
+        }
+        let good = self.location_of_kind(transfer.to, command.location.as_ref(), LocationKind::Receiving)?;
+        let mut lines = Vec::new();
+        let Some(named) = &command.lines else {
+            for index in 0..transfer.lines {
+                let line = self.tables.line(id, index);
+                lines.extend(line.transit.iter().map(|(lot, quantity)| ReceivedLine {
+                    line: index,
+                    sku: line.sku,
+                    lot: *lot,
+                    location: good,
+                    damaged: false,
+                    expected: *quantity,
+                    excess: Quantity::ZERO,
+                }));
+            }
+            if lines.is_empty() {
+                return Err(nothing());
+            }
+            return Ok(Verdict::New(Fact::TransferReceived { id: id.clone(), lines }));
+        };
+        let mut transit: HashMap<u32, Vec<(LotId, Quantity)>> = HashMap::new();
+        let mut moved = HashMap::new();
+        let mut serials = HashMap::new();
+        for line in named {
+            let (index, row) = self.named_line(id, &line.line)?;
+            let left = transit.entry(index).or_insert_with(|| row.transit.clone());
+            for (quantity, damaged) in [(line.quantity, false), (line.damaged, true)] {
+                if quantity.is_zero() {
+                    continue;
+                }
+                let location = if damaged {
+                    self.location_of_kind(transfer.to, command.quarantine.as_ref(), LocationKind::Quarantine)?
+                } else {
+                    good
+                };
+                let from = lines.len();
+                self.receive_quantity(line, &row, quantity, left, |lot, expected, excess| {
+                    lines.push(ReceivedLine {
+                        line: index,
+                        sku: row.sku,
+                        lot,
+                        location,
+                        damaged,
+                        expected,
+                        excess,
+                    });
+                })?;
+                for received in &lines[from..] {
+                    let ReceivedLine { sku, lot, excess, .. } = *received;
+                    self.fits(sku, Outside::Found, excess, true, &mut moved)?;
+                    self.serial_fits(sku, lot, excess, true, &mut serials)?;
+                }
+            }
+        }
+        let totals = &transfer.totals;
+        let arrived: Option<Quantity> =
+            lines.iter().try_fold(totals.received.max(totals.damaged), |sum, line| {
+                sum.checked_add(line.expected)?.checked_add(line.excess)
+            });
+        if arrived.is_none() {
+            return Err(Refusal::invalid("quantity", "received in all is more than 9007199254740991"));
+        }
+        Ok(Verdict::New(Fact::TransferReceived { id: id.clone(), lines }))
+    }
+
+    /// Splits what arrived into what was on the way, first shipped first, and what is more than that.
+    fn receive_quantity(
+        &self,
+        line: &ReceiveLine,
+        row: &row::Line,
+        quantity: Quantity,
+        transit: &mut [(LotId, Quantity)],
+        mut receive: impl FnMut(LotId, Quantity, Quantity),
+    ) -> Result<(), Refusal> {
+        let lot = match &line.lot {
+            Some(_) => Some(self.exact_lot(row.sku, line.lot.as_ref())?),
+            None => None,
+        };
+        let mut rest = quantity;
+        for (on_way, left) in transit.iter_mut().filter(|(on_way, _)| lot.is_none_or(|lot| lot == *on_way)) {
+            let expected = rest.min(*left);
+            if expected.is_zero() {
+                continue;
+            }
+            rest -= expected;
+            *left -= expected;
+            receive(*on_way, expected, Quantity::ZERO);
+        }
+        if rest.is_zero() {
+            return Ok(());
+        }
+        // More than was on the way: only whoever holds the goods can say of which lot.
+        let lot = match lot {
+            Some(lot) => lot,
+            None => self.exact_lot(row.sku, None)?,
+        };
+        receive(lot, Quantity::ZERO, rest);
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! Answers queries: one row by its key, or a page of a list.
+
+use super::{Memory, TransferRow};
+use crate::{
+    Code, Place, Refusal, SiteId, SkuId, Tables, Timestamp,
+    limits::{PAGE_MAX, SCAN_MAX},
+    query::{self, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView, View},
+};
+
+impl Memory {
+    /// Answers a query at `now`.
+    ///
+    /// # Errors
+    /// A `…_not_found` refusal for a key or a filter that names nothing.
+    pub fn query(&self, query: &Query, now: Timestamp) -> Result<View, Refusal> {
+        let now = now.max(self.head.at);
+        Ok(match query {
+            Query::Site(site) => View::Site(query::site(self.site(self.known_site(site)?))),
+            Query::Sites(page) => View::Sites(numbered(&self.sites, page, query::site)),
+            Query::Location { site, location } => {
+                let site = self.known_site(site)?;
+                let location = self.known_location(site, location)?;
+                View::Location(query::location(self, self.location(location)))
+            }
+            Query::Locations { site, page } => {
+                let ids = &self.site_locations[self.known_site(site)?.index()];
+                View::Locations(numbered(ids, page, |id| -> LocationView {
+                    query::location(self, self.location(*id))
+                }))
+            }
+            Query::Sku(sku) => View::Sku(query::sku(self, self.sku(self.known_sku(sku)?))),
+            Query::Skus(page) => {
+                View::Skus(numbered(&self.skus, page, |row| -> SkuView { query::sku(self, row) }))
+            }
+            Query::Lot { sku, lot } => View::Lot(self.lot_view(sku, lot)?.1),
+            Query::Lots { sku, page } => {
+                let sku = self.known_sku(sku)?;
+                let ids = self.sku_lots.get(&sku).map_or(&[][..], |lots| &lots.order);
+                View::Lots(numbered(ids, page, |id| -> LotView { query::lot(self, self.lot(*id)) }))
+            }
+            Query::Stock { sku, site, location, lot, page } => View::Stock(self.stock(
+                sku.as_ref(),
+                site.as_ref(),
+                location.as_ref(),
+                lot.as_ref(),
+                page,
+                now,
+            )?),
+            Query::SkuStock(sku) => {
+                let sku = self.known_sku(sku)?;
+                let sites = (0..self.head.sites).map(SiteId).filter(|site| self.gate(*site, sku).is_some());
+                View::SkuStock(sites.map(|site| query::site_stock(self, site, sku, now)).collect())
+            }
+            Query::Hold(id) => View::Hold(query::hold(self, id)?),
+            Query::Transfer(id) => View::Transfer(Box::new(query::transfer(self, id)?)),
+            Query::Transfers { status, from, to, page } => {
+                let from = from.as_ref().map(|site| self.known_site(site)).transpose()?;
+                let to = to.as_ref().map(|site| self.known_site(site)).transpose()?;
+                let fits = |row: &TransferRow| {
+                    status.is_none_or(|status| status == row.transfer.status())
+                        && from.is_none_or(|from| from == row.transfer.from)
+                        && to.is_none_or(|to| to == row.transfer.to)
+                };
+                let show = |row: &TransferRow| query::transfer_summary(self, &row.id, &row.transfer);
+                View::Transfers(scanned(self.transfers.iter_from(first(page)), page, fits, show))
+            }
+            Query::Explain { transfer, line } => {
+                View::Explain(query::explain(self, transfer, line.as_ref(), now)?)
+            }
+            Query::Trace { sku, lot } => {
+                let (id, lot) = self.lot_view(sku, lot)?;
+                let sku = self.known_sku(sku)?;
+                let mut places: Vec<_> = (0..self.head.sites)
+                    .flat_map(|site| self.positions(SiteId(site), sku))
+                    .filter(|(place, _)| place.lot == id)
+                    .collect();
+                places.sort_unstable_by(|(a, _), (b, _)| self.text(a).cmp(&self.text(b)));
+                let positions = places.iter().map(|(place, row)| query::candidate(self, *place, row, now));
+                View::Trace(TraceView { lot, positions: positions.collect() })
+            }
+        })
+    }
+
+    fn stock(
+        &self,
+        sku: Option<&Code>,
+        site: Option<&Code>,
+        location: Option<&Code>,
+        lot: Option<&Code>,
+        page: &Page,
+        now: Timestamp,
+    ) -> Result<Listed<PositionView>, Refusal> {
+        let site = site.map(|site| self.known_site(site)).transpose()?;
+        let sku = sku.map(|sku| self.known_sku(sku)).transpose()?;
+        let location = match (location, site) {
+            (None, _) => None,
+            (Some(location), Some(site)) => Some(self.known_location(site, location)?),
+            (Some(_), None) => return Err(Refusal::invalid("location", "needs a site")),
+        };
+        let lot =
+            match (lot, sku) {
+                (None, _) => None,
+                (Some(lot), Some(sku)) => Some(self.lot_id(sku, lot).ok_or_else(|| {
+                    Refusal::LotNotFound { sku: self.sku(sku).code.clone(), lot: lot.clone() }
+                })?),
+                (Some(_), None) => return Err(Refusal::invalid("lot", "needs a sku")),
+            };
+        let fits = |place: Place| {
+            sku.is_none_or(|sku| sku == place.sku)
+                && lot.is_none_or(|lot| lot == place.lot)
+                && location.is_none_or(|location| location == place.location)
+                && site.is_none_or(|site| site == self.location(place.location).site)
+        };
+        // The narrowest way in; slots give all of them one order, so that a page can go on where another ended.
+        let mut slots: Vec<u32> = match (sku, location) {
+            (Some(sku), _) => {
+                let sites =
+                    (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
+                let gates = sites.filter_map(|site| self.gate_slot(site, sku));
+                gates.flat_map(|gate| self.gates.get(gate).positions.iter().copied()).collect()
+            }
+            (None, Some(location)) => {
+                let from = Place { location, sku: SkuId(0), lot: crate::LotId::NONE };
+                let here = self.by_location.range(from..).take_while(|place| place.location == location);
+                here.map(|place| self.position_slot(*place).expect("each place in the index has a row"))
+                    .collect()
+            }
+            (None, None) => {
+                let rows = self.positions.iter_from(first(page));
+                let show =
+                    |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
+                return Ok(scanned(rows, page, |(place, _)| fits(*place), show));
+            }
+        };
+        slots.sort_unstable();
+        let start = slots.partition_point(|slot| *slot < first(page));
+        let rows = slots[start..].iter().map(|slot| (*slot, self.positions.get(*slot)));
+        let show = |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
+        Ok(scanned(rows, page, |(place, _)| fits(*place), show))
+    }
+
+    fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(crate::LotId, LotView), Refusal> {
+        let id = self.known_sku(sku)?;
+        let Some(found) = self.lot_id(id, lot) else {
+            return Err(Refusal::LotNotFound { sku: sku.clone(), lot: lot.clone() });
+        };
+        Ok((found, query::lot(self, self.lot(found))))
+    }
+
+    fn text(&self, place: &Place) -> (&Code, &Code) {
+        let location = self.location(place.location);
+        (&self.site(location.site).code, &location.code)
+    }
+
+    fn known_site(&self, site: &Code) -> Result<SiteId, Refusal> {
+        self.site_id(site).ok_or_else(|| Refusal::SiteNotFound { site: site.clone() })
+    }
+
+    fn known_sku(&self, sku: &Code) -> Result<SkuId, Refusal> {
+        self.sku_id(sku).ok_or_else(|| Refusal::SkuNotFound { sku: sku.clone() })
+    }
+
+    fn known_location(&self, site: SiteId, location: &Code) -> Result<crate::LocationId, Refusal> {
+        self.location_id(site, location).ok_or_else(|| Refusal::LocationNotFound {
+            site: self.site(site).code.clone(),
+            location: location.clone(),
+        })
+    }
+}
+
+/// Where a page begins: after the row that the last one ended on.
+fn first(page: &Page) -> u32 {
+    page.after.map_or(0, |after| u32::try_from(after.saturating_add(1)).unwrap_or(u32::MAX))
+}
+
+fn limit(page: &Page) -> usize {
+    page.limit.clamp(1, PAGE_MAX)
+}
+
+/// A page of a list that has no filter: rows are numbered from 0.
+fn numbered<T, V>(rows: &[T], page: &Page, show: impl Fn(&T) -> V) -> Listed<V> {
+    let start = (first(page) as usize).min(rows.len());
+    let end = rows.len().min(start + limit(page));
+    let next = (end < rows.len()).then(|| end as u64 - 1);
+    Listed { items: rows[start..end].iter().map(show).collect(), next }
+}
+
+/// A page of the rows that fit, of which it looks at a bounded number.
+fn scanned<'a, T: 'a, V>(
+    rows: impl Iterator<Item = (u32, &'a T)>,
+    page: &Page,
+    fits: impl Fn(&T) -> bool,
+    show: impl Fn(&T) -> V,
+) -> Listed<V> {
+    let limit = limit(page);
+    let mut items = Vec::new();
+    let mut last = None;
+    for ((slot, row), looked) in rows.zip(0..) {
+        if items.len() == limit || looked == SCAN_MAX {
+            return Listed { items, next: last };
+        }
+        if fits(row) {
+            items.push(show(row));
+        }
+        last = Some(u64::from(slot));
+    }
+    Listed { items, next: None }
+}
