@@ -109,9 +109,8 @@ impl Connections {
             refuse(socket, limits.busy_retry_after);
             return;
         }
-        if self.per_peer.get(&key).is_some_and(|open| *open >= limits.connections_per_peer_max)
-            || limits.connections_per_peer_max == 0
-        {
+        let open = self.per_peer.get(&key).copied().unwrap_or(0);
+        if open >= limits.connections_per_peer_max {
             self.refused_per_peer.increment();
             refuse(socket, limits.busy_retry_after);
             return;
