@@ -8,6 +8,7 @@
 //! 3. An acknowledged event is there after every crash, and nothing is there that was not asked for.
 //! 4. After a failed write or sync the store trusts nothing in memory: it answers [`Failure::Failed`] for good.
 
+pub mod codec;
 mod contract;
 
 pub use contract::{

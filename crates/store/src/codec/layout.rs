@@ -1,0 +1,268 @@
+//! The promise: which number stands for what, and which fields follow it in which order.
+//!
+//! What is written here was written to disks. A tag is never changed and never used again; a field never moves.
+//! The law in [`super`] says how this may grow. Tags begin at 1, so that zeroed bytes are never a thing.
+
+use jaego_domain::{
+    Account, Fact, Keyed, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
+    event::{
+        AdjustedLine, Freed, HeldLine, LostLine, MissedLine, MovedLine, PickedLine, ReceivedLine,
+        RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
+    },
+    row::{
+        Answered, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder, HolderKind, Line,
+        Location, LocationKind, Lot, Pick, Position, Site, Sku, Staged, Totals, Tracking, Transfer,
+    },
+};
+
+use super::{
+    bytes::{Reader, Writer},
+    error::{Error, Problem, Result},
+    field::Field,
+    held,
+};
+
+/// Names as one byte.
+macro_rules! names {
+    ($($type:ident { $($tag:literal $name:ident),* $(,)? })*) => {$(
+        impl Field for $type {
+            fn put(&self, w: &mut Writer) {
+                w.byte(match self { $(Self::$name => $tag),* });
+            }
+
+            fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
+                let at = r.at();
+                match r.byte(what)? {
+                    $($tag => Ok(Self::$name),)*
+                    tag => Err(Error::new(what, at, Problem::Tag(tag))),
+                }
+            }
+        }
+    )*};
+}
+
+names! {
+    Strategy { 1 Fefo, 2 Fifo, 3 PickOrder, 4 FewestLocations, 5 SmallestFirst, 6 Explicit }
+    LocationKind { 1 Receiving, 2 Storage, 3 Quarantine, 4 Staging }
+    Tracking { 1 None, 2 Lot, 3 Serial }
+    Outside { 1 Opening, 2 Supplier, 3 Customer, 4 Loss, 5 Found }
+    HolderKind { 1 Hold, 2 Transfer }
+    HoldStatus { 1 Held, 2 Confirmed, 3 Released, 4 Expired }
+    End { 1 Cancelled, 2 Closed }
+}
+
+/// Fields one after the other. Where one is `never zero`, neither side lets a zero pass.
+macro_rules! records {
+    ($($type:ident { $($field:ident),* $(,)? } $([$nonzero:ident: never zero])?)*) => {$(
+        impl Field for $type {
+            const LEN_MIN: usize = [$(stringify!($field)),*].len();
+
+            #[inline]
+            fn put(&self, w: &mut Writer) {
+                $(assert!(!self.$nonzero.is_zero(), "{} of zero is never written", stringify!($type));)?
+                $(self.$field.put(w);)*
+            }
+
+            #[inline]
+            fn get(r: &mut Reader<'_>, _: &'static str) -> Result<Self> {
+                let at = r.at();
+                let record = Self {
+                    $($field: Field::get(r, concat!(stringify!($type), ".", stringify!($field)))?),*
+                };
+                let ok = true $(&& !record.$nonzero.is_zero())?;
+                if !ok {
+                    let what = concat!(stringify!($type), $(".", stringify!($nonzero))?);
+                    return Err(Error::new(what, at, Problem::Zero));
+                }
+                Ok(record)
+            }
+        }
+    )*};
+}
+
+records! {
+    Place { location, sku, lot }
+    MovementId { sequence, index }
+    Movement { sku, lot, quantity, from, to } [quantity: never zero]
+    Keyed { key, body }
+
+    // Parts of facts.
+    Take { line, sku, location, lot, quantity } [quantity: never zero]
+    Short { line, requested, available }
+    HeldLine { site, sku, quantity }
+    RequestedLine { name, sku, lot, quantity }
+    Freed { holder, quantity }
+    AdjustedLine { place, outside, increase, quantity, counted, freed }
+    MovedLine { sku, lot, from, to, quantity, follow }
+    PickedLine { take, staging }
+    MissedLine { take, quarantine }
+    UnpickedLine { take, origin, to }
+    ShippedLine { take, origin }
+    ReceivedLine { line, sku, lot, location, damaged, expected, excess }
+    LostLine { line, sku, lot, quantity }
+    Watched { site, sku, available, level, low }
+
+    // Rows and their parts.
+    Head { sequence, at, sites, locations, skus, lots }
+    Site { code, name, time_zone, strategy, set }
+    Location { site, code, zone, pick_order, kind, set }
+    Sku { code, name, tracking, safety_stock, stocked, set }
+    Lot { sku, code, received_on, expires_on, blocked, inside, set }
+    Gate { stocked, safety_level, low }
+    Position { on_hand, held, missing, since }
+    Holder { kind, id, line }
+    Pick { location, lot, quantity } [quantity: never zero]
+    Hold { owner, body, placed, expires_at, status, confirmed, lines }
+    HoldLine { site, sku, quantity, picks }
+    Transfer { from, to, priority, body, requested, requested_at, allocated, end, lines, totals }
+    Totals { requested, allocated, picked, shipped, in_transit, received, damaged, lost, closed_short }
+    Line { name, sku, lot, totals, picks, staged, transit }
+    Staged { staging, lot, origin, quantity } [quantity: never zero]
+    Filed { body, sequence }
+    Answered { body, sequence, at }
+}
+
+/// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
+/// between them.
+pub(super) trait Tagged: Sized {
+    fn tag(&self) -> u8;
+
+    fn put_fields(&self, w: &mut Writer);
+
+    /// Gets the fields of the tag that was read at `tag_at`.
+    fn get_fields(r: &mut Reader<'_>, tag: u8, tag_at: usize) -> Result<Self>;
+}
+
+/// `place: name` is a field of the variant: its name there, or its index, and what errors call it.
+macro_rules! tagged {
+    ($($type:ident { $($tag:literal $variant:ident { $($place:tt: $field:ident),* })* })*) => {$(
+        impl Tagged for $type {
+            fn tag(&self) -> u8 {
+                match self { $(Self::$variant { .. } => $tag),* }
+            }
+
+            fn put_fields(&self, w: &mut Writer) {
+                match self { $(Self::$variant { $($place: $field),* } => { $($field.put(w);)* })* }
+            }
+
+            fn get_fields(r: &mut Reader<'_>, tag: u8, tag_at: usize) -> Result<Self> {
+                match tag {
+                    $($tag => Ok(Self::$variant {
+                        $($place: Field::get(r, concat!(stringify!($variant), ".", stringify!($field)))?),*
+                    }),)*
+                    _ => Err(Error::new(stringify!($type), tag_at, Problem::Tag(tag))),
+                }
+            }
+        }
+    )*};
+}
+
+tagged! {
+    Account {
+        1 Position { 0: place }
+        2 Outside { 0: outside }
+        3 InTransit { transfer: transfer, line: line }
+    }
+
+    Filing {
+        1 Adjustment { 0: id }
+        2 Move { 0: id }
+        3 Shipment { transfer: transfer, shipment: shipment }
+        4 Reversal { 0: original }
+    }
+
+    Row {
+        1 Head { 0: row }
+        2 Site { 0: id, 1: row }
+        3 Location { 0: id, 1: row }
+        4 Sku { 0: id, 1: row }
+        5 Lot { 0: id, 1: row }
+        6 Gate { 0: site, 1: sku, 2: row }
+        7 Position { 0: place, 1: row }
+        8 Outside { 0: sku, 1: outside, 2: balance }
+        9 Hold { 0: id, 1: row }
+        10 Transfer { 0: id, 1: row }
+        11 Lines { 0: transfer, 1: rows }
+        12 Line { 0: transfer, 1: line, 2: row }
+        13 Filed { 0: document, 1: row }
+        14 Answered { 0: key, 1: row }
+    }
+}
+
+macro_rules! tag_then_fields {
+    ($($type:ident)*) => {$(
+        impl Field for $type {
+            const LEN_MIN: usize = 2;
+
+            fn put(&self, w: &mut Writer) {
+                w.byte(self.tag());
+                self.put_fields(w);
+            }
+
+            fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
+                let tag_at = r.at();
+                let tag = r.byte(what)?;
+                Self::get_fields(r, tag, tag_at)
+            }
+        }
+    )*};
+}
+
+tag_then_fields! { Account Filing }
+
+/// The facts. [`held`] packs the most frequent one by hand.
+macro_rules! facts {
+    ($held:literal Held packed, $($tag:literal $fact:ident { $($field:ident),* })*) => {
+        pub(super) fn fact_tag(fact: &Fact) -> u8 {
+            match fact {
+                Fact::Held { .. } => $held,
+                $(Fact::$fact { .. } => $tag,)*
+            }
+        }
+
+        #[inline]
+        pub(super) fn put_fact(w: &mut Writer, fact: &Fact, at: Timestamp) {
+            match fact {
+                Fact::Held { .. } => held::put(w, fact, at),
+                $(Fact::$fact { $($field),* } => { $($field.put(w);)* })*
+            }
+        }
+
+        #[inline]
+        pub(super) fn get_fact(r: &mut Reader<'_>, tag: u8, tag_at: usize, at: Timestamp) -> Result<Fact> {
+            match tag {
+                $held => held::get(r, at),
+                $($tag => Ok(Fact::$fact {
+                    $($field: Field::get(r, concat!(stringify!($fact), ".", stringify!($field)))?),*
+                }),)*
+                _ => Err(Error::new("a fact", tag_at, Problem::Tag(tag))),
+            }
+        }
+    };
+}
+
+facts! {
+    8 Held packed,
+    1 SiteSet { id, code, name, time_zone, strategy }
+    2 LocationSet { id, site, code, zone, pick_order, kind }
+    3 SkuSet { id, code, name, tracking, safety_stock }
+    4 LotSet { id, sku, code, received_on, expires_on, blocked }
+    5 Adjusted { id, body, reason, lines }
+    6 Moved { id, body, reason, lines }
+    7 Reversed { original, movement }
+    9 HoldConfirmed { id, to, takes, released }
+    10 HoldReleased { id, takes }
+    11 HoldExtended { id, expires_at }
+    12 HoldChanged { id, lines, takes, short }
+    13 HoldsLapsed { ids }
+    14 TransferRequested { id, body, from, to, priority, lines }
+    15 TransferAllocated { id, takes, short }
+    16 TransferReleased { id, takes }
+    17 TransferCancelled { id, released, staged }
+    18 TransferPicked { id, picked, missed, takes, short }
+    19 TransferUnpicked { id, lines }
+    20 TransferShipped { id, shipment, body, lines }
+    21 TransferReceived { id, lines }
+    22 TransferClosed { id, released, lost }
+    23 StockWatched { items }
+}

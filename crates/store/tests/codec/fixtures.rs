@@ -1,0 +1,99 @@
+//! Files that version 1 wrote. They are never written again: what does not open any more is a broken promise.
+//!
+//! A new tag or field comes with new samples and a new file beside these. `JAEGO_WRITE_FIXTURES=1` writes a
+//! file that is missing, and leaves those that are there.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use jaego_domain::{Fact, Row};
+use jaego_store::codec;
+
+use crate::{decode, decode_rows, samples};
+
+/// What a file held once.
+pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    if !path.exists() && std::env::var_os("JAEGO_WRITE_FIXTURES").is_some() {
+        fs::write(&path, write()).expect("the folder of fixtures can be written to");
+    }
+    fs::read(&path).unwrap_or_else(|error| panic!("cannot read fixture {}: {error}", path.display()))
+}
+
+pub(crate) fn events_v1() -> Vec<u8> {
+    fixture("v1/events.bin", || codec::encode(&samples::events()))
+}
+
+pub(crate) fn rows_v1() -> Vec<u8> {
+    fixture("v1/rows.bin", || codec::row::encode(&samples::rows()))
+}
+
+#[test]
+fn events_of_version_1_open_and_are_written_the_same_today() {
+    let file = events_v1();
+    let events = decode(&file, samples::FIRST).unwrap();
+    assert_eq!(events, samples::events());
+    assert!(codec::encode(&events) == file, "the same events come to other bytes");
+}
+
+#[test]
+fn rows_of_version_1_open_and_are_written_the_same_today() {
+    let file = rows_v1();
+    let rows = decode_rows(&file).unwrap();
+    assert_eq!(rows, samples::rows());
+    assert!(codec::row::encode(&rows) == file, "the same rows come to other bytes");
+}
+
+/// The match here has no other purpose than to stop compiling when a fact is added: it needs a sample as well.
+#[test]
+fn there_is_a_sample_of_every_fact() {
+    let number = |fact: &Fact| match fact {
+        Fact::SiteSet { .. } => 0,
+        Fact::LocationSet { .. } => 1,
+        Fact::SkuSet { .. } => 2,
+        Fact::LotSet { .. } => 3,
+        Fact::Adjusted { .. } => 4,
+        Fact::Moved { .. } => 5,
+        Fact::Reversed { .. } => 6,
+        Fact::Held { .. } => 7,
+        Fact::HoldConfirmed { .. } => 8,
+        Fact::HoldReleased { .. } => 9,
+        Fact::HoldExtended { .. } => 10,
+        Fact::HoldChanged { .. } => 11,
+        Fact::HoldsLapsed { .. } => 12,
+        Fact::TransferRequested { .. } => 13,
+        Fact::TransferAllocated { .. } => 14,
+        Fact::TransferReleased { .. } => 15,
+        Fact::TransferCancelled { .. } => 16,
+        Fact::TransferPicked { .. } => 17,
+        Fact::TransferUnpicked { .. } => 18,
+        Fact::TransferShipped { .. } => 19,
+        Fact::TransferReceived { .. } => 20,
+        Fact::TransferClosed { .. } => 21,
+        Fact::StockWatched { .. } => 22,
+    };
+    let there: BTreeSet<_> = samples::facts().iter().map(number).collect();
+    assert_eq!(there, (0..23).collect());
+}
+
+/// As above, for rows.
+#[test]
+fn there_is_a_sample_of_every_row() {
+    let number = |row: &Row| match row {
+        Row::Head(..) => 0,
+        Row::Site(..) => 1,
+        Row::Location(..) => 2,
+        Row::Sku(..) => 3,
+        Row::Lot(..) => 4,
+        Row::Gate(..) => 5,
+        Row::Position(..) => 6,
+        Row::Outside(..) => 7,
+        Row::Hold(..) => 8,
+        Row::Transfer(..) => 9,
+        Row::Lines(..) => 10,
+        Row::Line(..) => 11,
+        Row::Filed(..) => 12,
+        Row::Answered(..) => 13,
+    };
+    let there: BTreeSet<_> = samples::rows().iter().map(number).collect();
+    assert_eq!(there, (0..14).collect());
+}

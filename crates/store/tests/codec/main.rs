@@ -1,0 +1,16 @@
+//! The codec, from outside: fixtures of every version, whatever comes back, and bytes that nobody wrote.
+
+mod fixtures;
+mod samples;
+mod sizes;
+
+use jaego_domain::{Event, Row, Sequence};
+use jaego_store::codec::{self, Error};
+
+fn decode(payload: &[u8], first: Sequence) -> Result<Vec<Event>, Error> {
+    codec::decode(payload, first)?.collect()
+}
+
+fn decode_rows(payload: &[u8]) -> Result<Vec<Row>, Error> {
+    codec::row::decode(payload)?.collect()
+}
