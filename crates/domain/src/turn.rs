@@ -118,11 +118,9 @@ pub fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
     let mut touched: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
     for row in &changes.before {
         match row {
-            Row::Position(place, _) => {
-                // Most SKUs have no safety level anywhere: for them this is one look at a row that is warm.
-                if !tables.sku(place.sku).safety_stock.is_empty() {
-                    touched.insert((tables.location(place.location).site, place.sku));
-                }
+            // Most SKUs have no safety level anywhere: for them this is one look at a row that is warm.
+            Row::Position(place, _) if !tables.sku(place.sku).safety_stock.is_empty() => {
+                touched.insert((tables.location(place.location).site, place.sku));
             }
             Row::Lot(lot, _) => {
                 let sku = tables.lot(*lot).sku;

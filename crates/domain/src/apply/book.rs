@@ -245,7 +245,7 @@ pub(super) struct Papers<'b, 'a, T> {
 impl<T: Tables> Papers<'_, '_, T> {
     /// Changes a line; the header's sums follow.
     pub(super) fn line(&mut self, index: u32, change: impl FnOnce(&mut Line)) {
-        if !self.open.as_ref().is_some_and(|(open, _, _)| *open == index) {
+        if self.open.as_ref().is_none_or(|(open, _, _)| *open != index) {
             self.put_line();
             let line = self.book.tables.line(self.id, index);
             self.open = Some((index, line.totals, line));

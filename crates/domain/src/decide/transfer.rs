@@ -159,7 +159,8 @@ impl<T: Tables> Desk<'_, T> {
         if !shipped.is_zero() {
             return Err(Refusal::TransferShipped { transfer: id.clone(), shipped });
         }
-        if !command.release && !(allocated.is_zero() && picked.is_zero()) {
+        let holds_nothing = allocated.is_zero() && picked.is_zero();
+        if !holds_nothing && !command.release {
             return Err(Refusal::TransferAllocated { transfer: id.clone(), allocated, picked });
         }
         let mut staged = Vec::new();
