@@ -121,22 +121,26 @@ impl Server {
         self.connect().await.request("GET", path, &[], b"").await
     }
 
-    /// The value of one series, by its whole name as printed.
+    /// The value of one series, by its whole name as printed. The server's own are there once it has answered.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.render();
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no series {series} in\n{text}")).parse().unwrap()
+        self.find_metric(series).unwrap_or_else(|| panic!("no series {series} in\n{}", self.metrics.render()))
     }
 
-    /// Waits until a series has this value.
+    fn find_metric(&self, series: &str) -> Option<f64> {
+        let text = self.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        Some(value.parse().unwrap())
+    }
+
+    /// Waits until a series is there and has this value.
     pub(crate) async fn metric_becomes(&self, series: &str, value: f64) {
         let reached = async {
-            while self.metric(series) != value {
+            while self.find_metric(series) != Some(value) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, reached).await;
-        assert!(waited.is_ok(), "{series} is {} and not {value}", self.metric(series));
+        assert!(waited.is_ok(), "{series} is {:?} and not {value}", self.find_metric(series));
     }
 
     /// Begins the shutdown.
