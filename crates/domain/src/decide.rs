@@ -15,7 +15,7 @@ use crate::{
     Event, Fact, Refusal, Request, Sequence, Tables, Timestamp,
     command::{Command, key_time},
     event::Keyed,
-    limits::KEY_WINDOW_MS,
+    limits::{KEY_WINDOW_MS, PARTS_MAX},
 };
 use desk::Desk;
 
@@ -79,6 +79,11 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::ReceiveTransfer(command) => desk.receive_transfer(command),
         Command::CloseTransfer(command) => desk.close_transfer(command),
     }?;
+    if let Verdict::New(fact) = &verdict
+        && fact.part_count() > PARTS_MAX
+    {
+        return Err(Refusal::TooManyParts { parts: fact.part_count(), max: PARTS_MAX });
+    }
     Ok(match verdict {
         Verdict::Repeat(sequence) => Decision::Repeat(sequence),
         Verdict::New(fact) => Decision::Event(Box::new(Event {

@@ -417,6 +417,38 @@ impl Fact {
         }
     }
 
+    /// How many parts it has: lines, picks, and holds that are cut or moved.
+    pub fn part_count(&self) -> usize {
+        match self {
+            Self::Adjusted { lines, .. } => lines.iter().map(|line| 1 + line.freed.len()).sum(),
+            Self::Moved { lines, .. } => lines.iter().map(|line| 1 + line.follow.len()).sum(),
+            Self::Held { lines, takes, short, .. } | Self::HoldChanged { lines, takes, short, .. } => {
+                lines.len() + takes.len() + short.len()
+            }
+            Self::HoldConfirmed { takes, released, .. } => takes.len() + released.len(),
+            Self::HoldReleased { takes, .. } => takes.len(),
+            Self::HoldsLapsed { ids } => ids.len(),
+            Self::TransferRequested { lines, .. } => lines.len(),
+            Self::TransferAllocated { takes, short, .. } => takes.len() + short.len(),
+            Self::TransferReleased { takes, .. } => takes.len(),
+            Self::TransferCancelled { released, staged, .. } => released.len() + staged.len(),
+            Self::TransferPicked { picked, missed, takes, short, .. } => {
+                picked.len() + missed.len() + takes.len() + short.len()
+            }
+            Self::TransferUnpicked { lines, .. } => lines.len(),
+            Self::TransferShipped { lines, .. } => lines.len(),
+            Self::TransferReceived { lines, .. } => lines.len(),
+            Self::TransferClosed { released, lost, .. } => released.len() + lost.len(),
+            Self::StockWatched { items } => items.len(),
+            Self::SkuSet { safety_stock, .. } => 1 + safety_stock.len(),
+            Self::SiteSet { .. }
+            | Self::LocationSet { .. }
+            | Self::LotSet { .. }
+            | Self::Reversed { .. }
+            | Self::HoldExtended { .. } => 1,
+        }
+    }
+
     /// What went where, in the order of the event's lines. The index here is a movement's index.
     pub fn movements(&self, mut visit: impl FnMut(Movement)) {
         let mut go = |sku, lot, quantity: Quantity, from, to| {

@@ -6,6 +6,9 @@ pub const CODE_BYTES_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 256;
 /// Lines in one document: a hold, a transfer, an adjustment, a bin move.
 pub const LINES_MAX: usize = 50_000;
+/// Parts of one decision: its lines, the picks found for them, the holds that it cuts or moves. It bounds an
+/// event's size, where a line is spread over thousands of bins.
+pub const PARTS_MAX: usize = 150_000;
 /// The largest quantity, in the SKU's smallest unit: the largest whole number that every JSON reader agrees on.
 pub const QUANTITY_MAX: u64 = 9_007_199_254_740_991;
 /// Units of one serial number that can exist.

@@ -46,6 +46,11 @@ pub enum Refusal {
         lines: usize,
         max: usize,
     },
+    /// A decision that would touch more picks and holds than one may.
+    TooManyParts {
+        parts: usize,
+        max: usize,
+    },
     /// Two lines of the same name.
     DuplicateLine {
         line: Code,
@@ -232,6 +237,7 @@ impl Refusal {
         match self {
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyLines { .. } => "too_many_lines",
+            Self::TooManyParts { .. } => "too_many_parts",
             Self::DuplicateLine { .. } => "duplicate_line",
             Self::SiteNotFound { .. } => "site_not_found",
             Self::LocationNotFound { .. } => "location_not_found",
@@ -277,6 +283,7 @@ impl Refusal {
     pub const CODES: &'static [&'static str] = &[
         "invalid_value",
         "too_many_lines",
+        "too_many_parts",
         "duplicate_line",
         "site_not_found",
         "location_not_found",
@@ -325,6 +332,12 @@ impl fmt::Display for Refusal {
             Self::InvalidValue { field, reason } => write!(f, "{field} {reason}"),
             Self::TooManyLines { lines, max } => {
                 write!(f, "{lines} lines are more than the {max} that one document may have")
+            }
+            Self::TooManyParts { parts, max } => {
+                write!(
+                    f,
+                    "{parts} picks and holds are more than the {max} that one decision may touch: ask for fewer lines at once"
+                )
             }
             Self::DuplicateLine { line } => write!(f, "line {line} is there twice"),
             Self::SiteNotFound { site } => write!(f, "there is no site {site}"),

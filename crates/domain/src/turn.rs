@@ -91,26 +91,24 @@ pub fn submit_atomic(
     requests: &[Request],
     now: Timestamp,
     events: &mut Vec<Event>,
-) -> Result<Vec<Accepted>, (usize, Refusal)> {
+) -> Result<(Vec<Accepted>, Changes), (usize, Refusal)> {
     let events_before = events.len();
-    let mut undo = Vec::new();
+    let mut undo = Changes::default();
     let mut accepted = Vec::with_capacity(requests.len());
     for (index, request) in requests.iter().enumerate() {
         match submit(tables, request, now, events) {
             Ok((one, changes)) => {
                 accepted.push(one);
-                undo.push(changes);
+                undo.before.extend(changes.before);
             }
             Err(refusal) => {
-                for changes in undo.into_iter().rev() {
-                    changes.undo(tables);
-                }
+                undo.undo(tables);
                 events.truncate(events_before);
                 return Err((index, refusal));
             }
         }
     }
-    Ok(accepted)
+    Ok((accepted, undo))
 }
 
 /// Tells which watched stock crossed its safety level by the event that made these changes.
