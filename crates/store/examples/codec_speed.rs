@@ -33,7 +33,7 @@ fn hold(n: u64, id: &str) -> Event {
     Event {
         sequence: Sequence(n + 1),
         at,
-        by: Code::new("by", if n % 3 == 0 { "shop" } else { "app" }).expect("a code"),
+        by: Code::new("by", if n.is_multiple_of(3) { "shop" } else { "app" }).expect("a code"),
         keyed: None,
         fact: Fact::Held {
             id: Code::new("id", id).expect("a code"),

@@ -1,6 +1,9 @@
 //! The codec, from outside: fixtures of every version, whatever comes back, and bytes that nobody wrote.
 
+mod arbitrary;
 mod fixtures;
+mod hostile;
+mod round_trip;
 mod samples;
 mod sizes;
 

@@ -1,0 +1,155 @@
+//! Bytes that nobody wrote: an error or other events, never a panic, and never more memory than the bytes
+//! could fill.
+//!
+//! `JAEGO_SEED` picks the bytes, `JAEGO_SOAK` how many payloads are tried.
+
+use jaego_domain::{Event, Row, Sequence};
+use jaego_store::codec::{self, Error};
+
+use crate::{decode, decode_rows, fixtures, samples};
+
+/// What was read, or why not. Whatever is read can be written, and then comes back as it is.
+fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
+    let events = decode(payload, samples::FIRST)?;
+    let written = codec::encode(&events);
+    assert_eq!(decode(&written, samples::FIRST).as_ref(), Ok(&events), "of {payload:02x?}");
+    // Only what a later version may have added is longer than what we write.
+    assert!(written.len() <= payload.len(), "{payload:02x?} became longer");
+    Ok(events)
+}
+
+fn try_rows(payload: &[u8]) -> Result<Vec<Row>, Error> {
+    let rows = decode_rows(payload)?;
+    let written = codec::row::encode(&rows);
+    assert_eq!(decode_rows(&written).as_ref(), Ok(&rows), "of {payload:02x?}");
+    assert!(written.len() <= payload.len(), "{payload:02x?} became longer");
+    Ok(rows)
+}
+
+fn is_inside(error: &Error, payload: &[u8]) -> bool {
+    error.at() <= payload.len()
+}
+
+#[test]
+fn a_payload_that_was_cut_anywhere_is_refused() {
+    let (events, rows) = (fixtures::events_v1(), fixtures::rows_v1());
+    for len in 0..events.len() {
+        let error = try_events(&events[..len]).expect_err("events are missing");
+        assert!(is_inside(&error, &events[..len]), "cut to {len}: {error}");
+    }
+    for len in 0..rows.len() {
+        let error = try_rows(&rows[..len]).expect_err("rows are missing");
+        assert!(is_inside(&error, &rows[..len]), "cut to {len}: {error}");
+    }
+}
+
+#[test]
+fn what_follows_the_last_event_is_refused() {
+    let (mut events, mut rows) = (fixtures::events_v1(), fixtures::rows_v1());
+    events.push(0);
+    rows.push(0);
+    assert!(try_events(&events).unwrap_err().to_string().ends_with("1 bytes are left over"));
+    assert!(try_rows(&rows).unwrap_err().to_string().ends_with("1 bytes are left over"));
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_or_another_event() {
+    let mut refused = 0;
+    for (file, known) in [(fixtures::events_v1(), true), (fixtures::rows_v1(), false)] {
+        let mut payload = file.clone();
+        for bit in 0..file.len() * 8 {
+            payload[bit / 8] ^= 1 << (bit % 8);
+            let (error, same) = if known {
+                let read = try_events(&payload);
+                (read.as_ref().err().cloned(), read.is_ok_and(|events| events == samples::events()))
+            } else {
+                let read = try_rows(&payload);
+                (read.as_ref().err().cloned(), read.is_ok_and(|rows| rows == samples::rows()))
+            };
+            assert!(!same, "bit {bit} makes no difference");
+            if let Some(error) = error {
+                assert!(is_inside(&error, &payload), "bit {bit}: {error}");
+                refused += 1;
+            }
+            payload[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+    assert!(refused > 1_000, "only {refused} flips were noticed");
+}
+
+/// SplitMix64: the same bytes from the same seed, everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.roll() % limit as u64).expect("it is below a usize")
+    }
+
+    /// Bytes that look a little like ours: mostly small, now and then any.
+    fn byte(&mut self) -> u8 {
+        let roll = self.roll().to_le_bytes();
+        if roll[0] < 160 { roll[1] % 26 } else { roll[1] }
+    }
+}
+
+fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+#[test]
+fn random_bytes_are_read_or_refused() {
+    let seed = from_env("JAEGO_SEED", 20_260_301);
+    let payloads = from_env("JAEGO_SOAK", 200_000);
+    println!("JAEGO_SEED={seed} JAEGO_SOAK={payloads}");
+    let mut dice = Dice(seed);
+    let files = [fixtures::events_v1(), fixtures::rows_v1()];
+    let (mut read, mut bytes) = (0_u64, Vec::new());
+    for _ in 0..payloads {
+        bytes.clear();
+        let file = &files[dice.below(2)];
+        match dice.below(4) {
+            // Nothing but noise, which seldom gets past the header …
+            0 => bytes.extend((0..dice.below(64)).map(|_| dice.byte()).collect::<Vec<_>>()),
+            // … noise behind a header of one event or row …
+            1 => {
+                let header = if dice.below(2) == 0 { codec::HEADER_LEN } else { codec::row::HEADER_LEN };
+                bytes.extend([1, 1, 0, 0, 0]);
+                bytes.resize(header, 0);
+                bytes.extend((0..dice.below(96)).map(|_| dice.byte()).collect::<Vec<_>>());
+            }
+            // … and what was written once, spoiled at some places.
+            _ => {
+                let end = codec::HEADER_LEN + dice.below(file.len() - codec::HEADER_LEN);
+                bytes.extend(&file[..end]);
+                bytes[1..5].copy_from_slice(&u32::try_from(1 + dice.below(8)).unwrap().to_le_bytes());
+                for _ in 0..=dice.below(4) {
+                    let at = dice.below(bytes.len().min(400));
+                    bytes[at] = dice.byte();
+                }
+            }
+        }
+        read += u64::from(try_events(&bytes).is_ok()) + u64::from(try_rows(&bytes).is_ok());
+    }
+    println!("{read} of them could be read");
+}
+
+#[test]
+fn nothing_comes_after_an_error() {
+    let mut payload = fixtures::events_v1();
+    let cut = payload.len() / 2;
+    payload.truncate(cut);
+    // The count has to fit the shorter payload for the reading to begin.
+    let mut events = codec::decode(&payload, Sequence(1)).unwrap();
+    assert!(events.by_ref().any(|event| event.is_err()));
+    assert!(events.next().is_none());
+}
