@@ -10,6 +10,7 @@
 
 pub mod codec;
 mod contract;
+pub mod render;
 
 pub use contract::{
     AccountView, Answer, Answers, Batch, Done, EventPage, EventView, Failure, MovementFilter, MovementPage,
