@@ -1,1 +1,34 @@
-//! .
+//! The wire of Jaego: what callers send, what they get, and what they read when something is refused.
+//!
+//! JSON is a promise to people who write clients, so it has its own types here, apart from the decisions' and the
+//! journal's. [`table`] is the one place that says which commands there are; [`body`] reads them.
+
+pub mod adjustment;
+pub mod batch;
+pub mod bin_move;
+pub mod body;
+pub mod event;
+pub mod hold;
+pub mod limits;
+pub mod list;
+pub mod location;
+pub mod lot;
+pub mod movement;
+pub mod outcome;
+pub mod problem;
+pub mod read;
+pub mod site;
+pub mod sku;
+pub mod status;
+pub mod stock;
+pub mod table;
+pub mod time;
+pub mod transfer;
+pub mod value;
+
+pub use body::{BatchFormat, BatchRequest, read_batch, read_ndjson, read_request};
+pub use problem::Problem;
+pub use read::{READS, Read, ReadRow, read_query};
+pub use table::{COMMANDS, CommandRow, Method, Repeat, Role};
+pub use time::Time;
+pub use value::{Choice, Lines, Text, Whole, Word};

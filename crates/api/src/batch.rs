@@ -1,0 +1,125 @@
+//! The answers to a batch.
+
+use jaego_domain::{Refusal, outcome};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    body::{BatchFormat, BatchRequest},
+    outcome::Outcome,
+    problem::Problem,
+    value::{Choice, Named, Word},
+};
+
+/// The answers to a batch, in the order of its commands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Batch {
+    /// One for each command.
+    pub items: Vec<BatchItem>,
+}
+
+/// The answer to one command of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BatchItem {
+    /// The command's index, from 0.
+    pub index: usize,
+    /// What the command is about; empty where its values could not be read.
+    pub id: Word,
+    /// Whether it was done.
+    pub status: Choice<BatchStatus>,
+    /// What came of it, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why not, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Whether a command of a batch was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchStatus {
+    /// It was.
+    Done,
+    /// It was refused.
+    Refused,
+}
+
+impl Named for BatchStatus {
+    const ALL: &'static [Self] = &[Self::Done, Self::Refused];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What a store said to one request: what came of it and whether that was a repeat, or why not.
+pub type Said<'a> = Result<(&'a outcome::Outcome, bool), &'a Refusal>;
+
+/// Bytes that an answer of one pick takes, about.
+const ITEM_BYTES: usize = 256;
+
+impl BatchRequest {
+    /// Writes the answers: `said` has one for each of [`BatchRequest::requests`], in order.
+    ///
+    /// # Panics
+    /// If it has fewer.
+    pub fn answer<'a>(&self, format: BatchFormat, said: impl IntoIterator<Item = Said<'a>>) -> Vec<u8> {
+        let (begin, between, end): (&[u8], &[u8], &[u8]) = match format {
+            BatchFormat::Json => (br#"{"items":["#, b",", b"]}"),
+            BatchFormat::Ndjson => (b"", b"\n", b"\n"),
+        };
+        let mut said = said.into_iter();
+        let mut refused = self.refused.iter().peekable();
+        let mut json = Vec::with_capacity(self.ids.len() * ITEM_BYTES);
+        json.extend_from_slice(begin);
+        for (index, id) in self.ids.iter().enumerate() {
+            let answer = match refused.next_if(|(at, _)| *at == index) {
+                Some((_, refusal)) => Err(refusal),
+                None => said.next().expect("each request that was made has an answer"),
+            };
+            if index > 0 {
+                json.extend_from_slice(between);
+            }
+            let item = item(index, id.clone(), answer);
+            serde_json::to_writer(&mut json, &item).expect("an answer has text for keys");
+        }
+        json.extend_from_slice(end);
+        json
+    }
+
+    /// The problem of an atomic batch that was refused as a whole for one of its requests, which is named by its
+    /// index in [`BatchRequest::requests`].
+    pub fn refused_at(&self, request: usize, refusal: &Refusal) -> Problem {
+        // Before the request's own place come as many commands as were refused for their values.
+        let index = self.refused.iter().fold(request, |index, (at, _)| index + usize::from(*at <= index));
+        Problem::from(refusal).with("index", index)
+    }
+
+    /// The problem of an atomic batch with a command that was refused for its values, if there is one.
+    pub fn refused_by_value(&self) -> Option<Problem> {
+        let (index, refusal) = self.refused.first()?;
+        Some(Problem::from(refusal).with("index", *index))
+    }
+}
+
+fn item(index: usize, id: Word, said: Said<'_>) -> BatchItem {
+    match said {
+        Ok((outcome, repeat)) => BatchItem {
+            index,
+            id,
+            status: BatchStatus::Done.into(),
+            outcome: Some(Outcome::new(outcome, repeat)),
+            problem: None,
+        },
+        Err(refusal) => BatchItem {
+            index,
+            id,
+            status: BatchStatus::Refused.into(),
+            outcome: None,
+            problem: Some(refusal.into()),
+        },
+    }
+}

@@ -1,0 +1,63 @@
+//! The feed of events.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    movement::{Document, Movement},
+    outcome::Pick,
+    stock::{Holding, Shortage},
+    time::Time,
+    value::Word,
+};
+
+/// Something that happened. Lists that are empty are left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Its number, from 1 without gaps; also the cursor to go on from.
+    pub sequence: u64,
+    /// When.
+    pub at: Time,
+    /// What kind: `held`, `transfer_allocated`, …
+    pub kind: Word,
+    /// Who asked for it: a token's name, or `system`.
+    pub by: Word,
+    /// The document that it is about.
+    pub document: Option<Document>,
+    /// What was allocated by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub picks: Vec<Pick>,
+    /// What was short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// Until when a hold stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whose holds were cut or moved by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Holding>,
+    /// What went where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub movements: Vec<Movement>,
+    /// What crossed its safety level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Watched>,
+    /// The holds that lapsed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lapsed: Vec<Word>,
+}
+
+/// Stock that crossed its safety level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Watched {
+    /// The site.
+    pub site: Word,
+    /// What.
+    pub sku: Word,
+    /// How much was available then.
+    pub available: u64,
+    /// The safety level.
+    pub level: u64,
+    /// Whether it fell below the level; otherwise it recovered.
+    pub low: bool,
+}

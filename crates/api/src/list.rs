@@ -1,0 +1,87 @@
+//! Lists, their pages and their cursors, and every answer to a query.
+
+use jaego_domain::{
+    Refusal,
+    query::{Listed, View},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    hold::Hold,
+    location::Location,
+    lot::{Lot, Trace},
+    site::Site,
+    sku::Sku,
+    stock::{Position, SiteStock},
+    transfer::{ExplainedLine, Transfer, TransferSummary},
+};
+
+/// Some items, and where to go on if there may be more. A filtered page may have fewer items than asked for,
+/// none even, while there is more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The cursor for `after`, or null at the end. Its text means nothing to anybody else.
+    pub next: Option<String>,
+}
+
+/// Writes the place where a page ended as a cursor.
+pub fn cursor(place: u64) -> String {
+    format!("p{place:x}")
+}
+
+/// Reads a cursor that [`cursor`] wrote. Refuses with `invalid_value`.
+pub fn place(text: &str) -> Result<u64, Refusal> {
+    let digits = text.strip_prefix('p').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let place = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    place.ok_or_else(|| Refusal::invalid("after", "is not a cursor that an answer gave"))
+}
+
+/// Writes the answer to a query as JSON.
+pub fn to_json(view: &View) -> Vec<u8> {
+    fn json(answer: &impl Serialize) -> Vec<u8> {
+        serde_json::to_vec(answer).expect("answers have no maps with keys that are not text")
+    }
+    fn page<'a, V, T: From<&'a V> + Serialize>(listed: &'a Listed<V>) -> Vec<u8> {
+        let items: Vec<T> = listed.items.iter().map(T::from).collect();
+        json(&List { items, next: listed.next.map(cursor) })
+    }
+    fn all<'a, V, T: From<&'a V> + Serialize>(items: &'a [V]) -> Vec<u8> {
+        json(&List { items: items.iter().map(T::from).collect::<Vec<T>>(), next: None })
+    }
+    match view {
+        View::Site(view) => json(&Site::from(view)),
+        View::Sites(listed) => page::<_, Site>(listed),
+        View::Location(view) => json(&Location::from(view)),
+        View::Locations(listed) => page::<_, Location>(listed),
+        View::Sku(view) => json(&Sku::from(view)),
+        View::Skus(listed) => page::<_, Sku>(listed),
+        View::Lot(view) => json(&Lot::from(view)),
+        View::Lots(listed) => page::<_, Lot>(listed),
+        View::Stock(listed) => page::<_, Position>(listed),
+        View::SkuStock(items) => all::<_, SiteStock>(items),
+        View::Hold(view) => json(&Hold::from(view)),
+        View::Transfer(view) => json(&Transfer::from(&**view)),
+        View::Transfers(listed) => page::<_, TransferSummary>(listed),
+        View::Explain(lines) => all::<_, ExplainedLine>(lines),
+        View::Trace(view) => json(&Trace::from(view)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        for number in [0, 1, 0xdead_beef, u64::MAX] {
+            assert_eq!(place(&cursor(number)), Ok(number));
+        }
+        for bad in ["", "p", "1", "p-1", "p+1", "pg", "p10000000000000000"] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the caller gets for an accepted command.
+
+use jaego_domain::outcome;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::{
+    stock::{Holding, Shortage},
+    time::Time,
+    value::Word,
+};
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// What it is about: the id of the document, site, location, SKU or lot.
+    pub id: Option<Word>,
+    /// The event's number. For a dry run, the number that it would have had.
+    pub sequence: u64,
+    /// When.
+    pub at: Time,
+    /// Whether it had come of an earlier request already: nothing new happened.
+    pub repeat: bool,
+    /// What was allocated by it.
+    #[schemars(with = "Vec<Pick>")]
+    pub picks: SmallVec<[Pick; 1]>,
+    /// What was short, where a part was good enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// Until when a hold stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whose holds were cut or moved by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Holding>,
+}
+
+/// A quantity at a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pick {
+    /// The line: its name in a transfer, its number from 1 in a hold.
+    pub line: Word,
+    /// The site.
+    pub site: Word,
+    /// The bin.
+    pub location: Word,
+    /// What.
+    pub sku: Word,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Word>,
+    /// How much.
+    pub quantity: u64,
+}
+
+impl Outcome {
+    /// What came of a command; `repeat` where it had come of an earlier request already.
+    pub fn new(outcome: &outcome::Outcome, repeat: bool) -> Self {
+        Self {
+            id: outcome.id.as_ref().map(Word::from),
+            sequence: outcome.sequence.0,
+            at: outcome.at.into(),
+            repeat,
+            picks: outcome.picks.iter().map(Pick::from).collect(),
+            shortages: outcome.shortages.iter().map(Shortage::from).collect(),
+            expires_at: outcome.expires_at.map(Time::from),
+            holders: outcome.holders.iter().map(Holding::from).collect(),
+        }
+    }
+}
+
+impl From<&outcome::PickView> for Pick {
+    fn from(pick: &outcome::PickView) -> Self {
+        Self {
+            line: (&pick.line).into(),
+            site: (&pick.site).into(),
+            location: (&pick.location).into(),
+            sku: (&pick.sku).into(),
+            lot: pick.lot.as_ref().map(Word::from),
+            quantity: pick.quantity.get(),
+        }
+    }
+}

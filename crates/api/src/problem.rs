@@ -1,0 +1,403 @@
+//! Problems: why a request was not carried out, as RFC 9457 has it.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use jaego_domain::{Code, Quantity, Refusal, Sequence};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::stock::{Holding, Shortage};
+
+/// The media type of a problem.
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// A problem document. Beside the fields here it has the things and numbers that the problem is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// A reference that names the kind of problem: `/problems/` and the code.
+    pub r#type: Cow<'static, str>,
+    /// The kind of problem in a few words.
+    pub title: Cow<'static, str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// The name that callers program against.
+    pub code: Cow<'static, str>,
+    /// What happened this time, to which thing.
+    pub detail: String,
+    /// What each line lacked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// Who holds what the request would have taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Holding>,
+    /// The things and numbers that the problem is about.
+    #[serde(flatten)]
+    pub facts: BTreeMap<Cow<'static, str>, Value>,
+    /// How long to wait before trying again, in seconds: the `Retry-After` of the answer.
+    #[serde(skip)]
+    pub retry_after_s: Option<u32>,
+}
+
+/// What is the same in every problem of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemKind {
+    /// The name.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The title.
+    pub title: &'static str,
+}
+
+const fn kind(code: &'static str, status: u16, title: &'static str) -> ProblemKind {
+    ProblemKind { code, status, title }
+}
+
+/// Every problem of requests, refusals and stores. The connection's own (no token, too many failures, headers
+/// too long) come from the service before a request reaches this crate.
+pub const PROBLEMS: &[ProblemKind] = &[
+    // The request cannot be read.
+    kind("malformed", 400, "The request is malformed"),
+    kind("forbidden", 403, "The token may not do this"),
+    kind("too_large", 413, "There is too much in one request"),
+    // A value or a rule that needs no stock to be known.
+    kind("invalid_value", 422, "A value is not of its form"),
+    kind("too_many_lines", 413, "The document has too many lines"),
+    kind("too_many_parts", 413, "The decision would touch too much at once"),
+    kind("duplicate_line", 422, "Two lines have the same name"),
+    kind("location_required", 422, "A line names no location"),
+    kind("same_site", 422, "A transfer needs two sites"),
+    kind("quantity_too_large", 422, "A sum is past the largest quantity"),
+    kind("lot_required", 422, "A line names no lot"),
+    kind("lot_not_tracked", 422, "A line names a lot of a SKU without lots"),
+    // There is no such thing.
+    kind("site_not_found", 404, "There is no such site"),
+    kind("location_not_found", 404, "There is no such location"),
+    kind("sku_not_found", 404, "There is no such SKU"),
+    kind("lot_not_found", 404, "There is no such lot"),
+    kind("hold_not_found", 404, "There is no such hold"),
+    kind("transfer_not_found", 404, "There is no such transfer"),
+    kind("line_not_found", 404, "There is no such line"),
+    kind("movement_not_found", 404, "There is no such movement"),
+    // The request was known before.
+    kind("id_taken", 409, "The id was used for another request"),
+    kind("idempotency_conflict", 409, "The request key was used for another request"),
+    kind("request_key_expired", 409, "The request key is too old"),
+    // The stock says no.
+    kind("insufficient_stock", 409, "Too little is available"),
+    kind("not_stocked_here", 409, "The site never stocked the SKU"),
+    kind("stock_held", 409, "The stock is held"),
+    kind("lot_blocked", 409, "The lot is blocked"),
+    kind("serial_taken", 409, "The serial number is already there"),
+    kind("tracking_fixed", 409, "The tracking of the SKU is fixed"),
+    kind("wrong_location_kind", 409, "The location is of another kind"),
+    kind("no_location", 409, "The site has no such location"),
+    kind("location_occupied", 409, "Something lies at the location"),
+    // The document says no.
+    kind("hold_ended", 409, "The hold has ended"),
+    kind("not_held", 409, "The line holds less"),
+    kind("transfer_cancelled", 409, "The transfer is cancelled"),
+    kind("transfer_closed", 409, "The transfer is closed"),
+    kind("transfer_allocated", 409, "The transfer has stock allocated"),
+    kind("transfer_shipped", 409, "The transfer was shipped"),
+    kind("transfer_picked", 409, "The transfer has goods picked"),
+    kind("nothing_allocated", 409, "Nothing is allocated"),
+    kind("nothing_picked", 409, "Nothing is picked"),
+    kind("nothing_in_transit", 409, "Nothing is on the way"),
+    kind("not_reversible", 409, "The movement belongs to a document"),
+    kind("already_reversed", 409, "The movement was reversed before"),
+    // The store says no.
+    kind("busy", 503, "Too much at once"),
+    kind("store_full", 507, "The store is full"),
+    kind("store_failed", 503, "The store has failed"),
+    kind("closed", 503, "The service is shutting down"),
+];
+
+impl Problem {
+    /// A problem of a kind in [`PROBLEMS`].
+    ///
+    /// # Panics
+    /// If there is no such kind: that is a bug of the caller.
+    pub fn new(code: &str, detail: impl Into<String>) -> Self {
+        let Some(kind) = PROBLEMS.iter().find(|kind| kind.code == code) else {
+            panic!("there is no kind of problem called {code}");
+        };
+        Self {
+            r#type: format!("/problems/{code}").into(),
+            title: kind.title.into(),
+            status: kind.status,
+            code: kind.code.into(),
+            detail: detail.into(),
+            shortages: Vec::new(),
+            holders: Vec::new(),
+            facts: BTreeMap::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// The same with one more fact.
+    pub fn with(mut self, name: &'static str, fact: impl Into<Value>) -> Self {
+        self.facts.insert(name.into(), fact.into());
+        self
+    }
+
+    /// A request that is not allowed to this token.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new("forbidden", detail)
+    }
+
+    /// More of something than one request may have.
+    pub fn too_large(what: &str, count: usize, max: usize) -> Self {
+        Self::new("too_large", format!("{count} {what} are more than the {max} that one request may have"))
+            .with("count", count)
+            .with("max", max)
+    }
+
+    /// A full queue: nothing was decided.
+    pub fn busy(queue_len: usize, retry_after_s: u32) -> Self {
+        let detail =
+            format!("{queue_len} requests are waiting and no more may; nothing was changed, try again");
+        let mut problem = Self::new("busy", detail).with("queue_len", queue_len);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// No room for more events: nothing was decided, and reads go on.
+    pub fn store_full(detail: &str) -> Self {
+        Self::new("store_full", format!("{detail}; nothing was changed, and reads go on"))
+    }
+
+    /// A store that stopped: whether the request took effect is not known.
+    pub fn store_failed(detail: &str) -> Self {
+        let detail = format!("{detail}; whether the request took effect is told by sending it again later");
+        Self::new("store_failed", detail)
+    }
+
+    /// A service that is shutting down: nothing was decided.
+    pub fn closed(retry_after_s: u32) -> Self {
+        let mut problem = Self::new("closed", "the service is shutting down; nothing was changed");
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// A refusal that rests on events up to this one.
+    pub fn at_sequence(self, sequence: Sequence) -> Self {
+        self.with("sequence", sequence.0)
+    }
+
+    /// The document as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a problem has text for keys")
+    }
+}
+
+fn text(code: &Code) -> Value {
+    code.as_str().into()
+}
+
+fn number(quantity: &Quantity) -> Value {
+    quantity.get().into()
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let mut problem = Self::new(refusal.code(), refusal.to_string());
+        let mut fact = |name: &'static str, value: Value| {
+            problem.facts.insert(name.into(), value);
+        };
+        match refusal {
+            Refusal::InvalidValue { field, reason } => {
+                fact("field", field.as_str().into());
+                fact("reason", reason.as_str().into());
+            }
+            Refusal::TooManyLines { lines, max } => {
+                fact("lines", (*lines).into());
+                fact("max", (*max).into());
+            }
+            Refusal::TooManyParts { parts, max } => {
+                fact("parts", (*parts).into());
+                fact("max", (*max).into());
+            }
+            Refusal::DuplicateLine { line } | Refusal::LocationRequired { line } => fact("line", text(line)),
+            Refusal::SiteNotFound { site } | Refusal::SameSite { site } => fact("site", text(site)),
+            Refusal::LocationNotFound { site, location } | Refusal::LocationOccupied { site, location } => {
+                fact("site", text(site));
+                fact("location", text(location));
+            }
+            Refusal::SkuNotFound { sku }
+            | Refusal::LotRequired { sku }
+            | Refusal::LotNotTracked { sku }
+            | Refusal::TrackingFixed { sku } => fact("sku", text(sku)),
+            Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
+                fact("sku", text(sku));
+                fact("lot", text(lot));
+            }
+            Refusal::HoldNotFound { hold } => fact("hold", text(hold)),
+            Refusal::TransferNotFound { transfer }
+            | Refusal::TransferCancelled { transfer }
+            | Refusal::TransferClosed { transfer }
+            | Refusal::NothingAllocated { transfer }
+            | Refusal::NothingPicked { transfer }
+            | Refusal::NothingInTransit { transfer } => fact("transfer", text(transfer)),
+            Refusal::LineNotFound { document, line } => {
+                fact("document", text(document));
+                fact("line", text(line));
+            }
+            Refusal::MovementNotFound { movement } | Refusal::AlreadyReversed { movement } => {
+                fact("movement", movement.as_str().into());
+            }
+            Refusal::IdTaken { id } => fact("id", text(id)),
+            Refusal::IdempotencyConflict { key } => fact("key", text(key)),
+            Refusal::RequestKeyExpired { key, window_ms } => {
+                fact("key", text(key));
+                fact("window_ms", (*window_ms).into());
+            }
+            Refusal::InsufficientStock { shortages } => {
+                problem.shortages = shortages.iter().map(Shortage::from).collect();
+            }
+            Refusal::NotStockedHere { site, sku } => {
+                fact("site", text(site));
+                fact("sku", text(sku));
+            }
+            Refusal::StockHeld { site, location, sku, held, remaining, holders } => {
+                fact("site", text(site));
+                fact("location", text(location));
+                fact("sku", text(sku));
+                fact("held", number(held));
+                fact("remaining", number(remaining));
+                problem.holders = holders.iter().map(Holding::from).collect();
+            }
+            Refusal::QuantityTooLarge { sku, quantity, max } => {
+                fact("sku", text(sku));
+                fact("quantity", number(quantity));
+                fact("max", (*max).into());
+            }
+            Refusal::SerialTaken { sku, serial } => {
+                fact("sku", text(sku));
+                fact("serial", text(serial));
+            }
+            Refusal::WrongLocationKind { site, location, kind, needed } => {
+                fact("site", text(site));
+                fact("location", text(location));
+                fact("kind", (*kind).into());
+                fact("needed", (*needed).into());
+            }
+            Refusal::NoLocation { site, kind } => {
+                fact("site", text(site));
+                fact("kind", (*kind).into());
+            }
+            Refusal::HoldEnded { hold, status } => {
+                fact("hold", text(hold));
+                // Not `status`, which is the HTTP status here.
+                fact("hold_status", (*status).into());
+            }
+            Refusal::NotHeld { document, line, requested, held } => {
+                fact("document", text(document));
+                fact("line", text(line));
+                fact("requested", number(requested));
+                fact("held", number(held));
+            }
+            Refusal::TransferAllocated { transfer, allocated, picked } => {
+                fact("transfer", text(transfer));
+                fact("allocated", number(allocated));
+                fact("picked", number(picked));
+            }
+            Refusal::TransferShipped { transfer, shipped } => {
+                fact("transfer", text(transfer));
+                fact("shipped", number(shipped));
+            }
+            Refusal::TransferPicked { transfer, picked } => {
+                fact("transfer", text(transfer));
+                fact("picked", number(picked));
+            }
+            Refusal::NotReversible { movement, document } => {
+                fact("movement", movement.as_str().into());
+                fact("document", (*document).into());
+            }
+        }
+        problem
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::from(&refusal)
+    }
+}
+
+impl From<Refusal> for Box<Problem> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Problem::from(&refusal))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_kind_of_problem() {
+        for code in Refusal::CODES {
+            let problem = Problem::new(code, "detail");
+            let expected = match *code {
+                code if code.ends_with("_not_found") => 404,
+                "too_many_lines" | "too_many_parts" => 413,
+                "invalid_value" | "duplicate_line" | "location_required" | "same_site"
+                | "quantity_too_large" | "lot_required" | "lot_not_tracked" => 422,
+                _ => 409,
+            };
+            assert_eq!(problem.status, expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_and_titles_are_told_apart() {
+        let codes: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.code).collect();
+        let titles: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.title).collect();
+        assert_eq!((codes.len(), titles.len()), (PROBLEMS.len(), PROBLEMS.len()));
+    }
+
+    #[test]
+    fn a_problem_shows_the_numbers_behind_it() {
+        let code = |text| Code::new("code", text).unwrap();
+        let shortage = jaego_domain::Shortage {
+            line: code("1"),
+            site: code("ICN"),
+            sku: code("mug"),
+            requested: Quantity::stored(7),
+            available: Quantity::stored(6),
+        };
+        let problem = Problem::from(Refusal::InsufficientStock { shortages: vec![shortage] });
+        let json: Value = serde_json::from_slice(&problem.to_json()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "type": "/problems/insufficient_stock",
+                "title": "Too little is available",
+                "status": 409,
+                "code": "insufficient_stock",
+                "detail": "line 1 asks for 7 of mug at ICN, and 6 are available",
+                "shortages": [{"line": "1", "sku": "mug", "site": "ICN", "requested": 7, "available": 6}],
+            })
+        );
+        let ended = Problem::from(Refusal::HoldEnded { hold: code("H1"), status: "expired" });
+        let json: Value = serde_json::from_slice(&ended.to_json()).unwrap();
+        assert_eq!(
+            (&json["status"], &json["hold"], &json["hold_status"]),
+            (&409.into(), &"H1".into(), &"expired".into())
+        );
+        let back: Problem = serde_json::from_value(json).unwrap();
+        assert_eq!(back, ended);
+    }
+}

@@ -1,0 +1,48 @@
+//! How the store behind the service is doing.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::Word;
+
+/// How the store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The version of the service.
+    pub version: Word,
+    /// Whether it takes requests.
+    pub ready: bool,
+    /// Whether it refuses writes for want of room.
+    pub full: bool,
+    /// Why it stopped, if it did.
+    pub failed: Option<String>,
+    /// The last event that was decided.
+    pub sequence: u64,
+    /// The last event that is durable.
+    pub durable: u64,
+    /// Requests that wait to be decided.
+    pub queue_len: usize,
+    /// How many may.
+    pub queue_len_max: usize,
+    /// Open holds.
+    pub open_holds: u64,
+    /// Positions with a row.
+    pub positions: u64,
+    /// How far expiry lags behind the clock, in milliseconds.
+    pub expiry_lag_ms: u64,
+    /// Request keys that are kept.
+    pub keys: u64,
+    /// The age of the oldest of them, in milliseconds.
+    pub key_window_ms: u64,
+    /// A recovery under way.
+    pub recovery: Option<Recovery>,
+}
+
+/// How far a recovery is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Recovery {
+    /// Events replayed so far.
+    pub replayed: u64,
+    /// How many there are to replay.
+    pub total: u64,
+}

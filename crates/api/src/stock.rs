@@ -1,0 +1,179 @@
+//! Stock: positions, totals, and what stands in the way of taking it.
+
+use jaego_domain::{
+    query::{self, Verdict},
+    refusal,
+    row::HolderKind,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Choice, Word};
+
+/// What lies at one place. `available` is `on_hand` − `held` − `unavailable`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Position {
+    /// The site.
+    pub site: Word,
+    /// The bin.
+    pub location: Word,
+    /// What lies there.
+    pub sku: Word,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Word>,
+    /// How much lies there.
+    pub on_hand: u64,
+    /// How much of it is held.
+    pub held: u64,
+    /// How much of the rest cannot be taken now.
+    pub unavailable: u64,
+    /// How much can be taken now.
+    pub available: u64,
+}
+
+impl From<&query::PositionView> for Position {
+    fn from(view: &query::PositionView) -> Self {
+        Self {
+            site: (&view.site).into(),
+            location: (&view.location).into(),
+            sku: (&view.sku).into(),
+            lot: view.lot.as_ref().map(Word::from),
+            on_hand: view.on_hand.get(),
+            held: view.held.get(),
+            unavailable: view.unavailable.get(),
+            available: view.available.get(),
+        }
+    }
+}
+
+/// What a site has of a SKU, summed over its positions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SiteStock {
+    /// The site.
+    pub site: Word,
+    /// How much lies there.
+    pub on_hand: u64,
+    /// How much of it is held.
+    pub held: u64,
+    /// How much of the rest cannot be taken now.
+    pub unavailable: u64,
+    /// How much can be taken now.
+    pub available: u64,
+    /// Below this, available stock is low.
+    pub safety_level: u64,
+    /// Whether it is.
+    pub low: bool,
+}
+
+impl From<&query::SiteStockView> for SiteStock {
+    fn from(view: &query::SiteStockView) -> Self {
+        Self {
+            site: (&view.site).into(),
+            on_hand: view.on_hand.get(),
+            held: view.held.get(),
+            unavailable: view.unavailable.get(),
+            available: view.available.get(),
+            safety_level: view.safety_level.get(),
+            low: view.low,
+        }
+    }
+}
+
+/// A quantity at a place that a line holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldAt {
+    /// The site.
+    pub site: Word,
+    /// The bin.
+    pub location: Word,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Word>,
+    /// How much.
+    pub quantity: u64,
+}
+
+impl From<&query::HeldAt> for HeldAt {
+    fn from(view: &query::HeldAt) -> Self {
+        Self {
+            site: (&view.site).into(),
+            location: (&view.location).into(),
+            lot: view.lot.as_ref().map(Word::from),
+            quantity: view.quantity.get(),
+        }
+    }
+}
+
+/// Who holds how much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Holding {
+    /// Which kind of document.
+    pub kind: Choice<HolderKind>,
+    /// Its id.
+    pub id: Word,
+    /// Its line: the name in a transfer, the number from 1 in a hold.
+    pub line: Word,
+    /// How much.
+    pub quantity: u64,
+}
+
+impl From<&refusal::Holding> for Holding {
+    fn from(holding: &refusal::Holding) -> Self {
+        Self {
+            kind: holding.kind.into(),
+            id: (&holding.id).into(),
+            line: (&holding.line).into(),
+            quantity: holding.quantity.get(),
+        }
+    }
+}
+
+/// What a line lacked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Shortage {
+    /// The line: its name in a transfer, its number from 1 elsewhere.
+    pub line: Word,
+    /// What.
+    pub sku: Word,
+    /// Where.
+    pub site: Word,
+    /// How much the line asked for.
+    pub requested: u64,
+    /// How much of it was available to this line.
+    pub available: u64,
+}
+
+impl From<&refusal::Shortage> for Shortage {
+    fn from(shortage: &refusal::Shortage) -> Self {
+        Self {
+            line: (&shortage.line).into(),
+            sku: (&shortage.sku).into(),
+            site: (&shortage.site).into(),
+            requested: shortage.requested.get(),
+            available: shortage.available.get(),
+        }
+    }
+}
+
+/// A position that a line could take from, or why it could not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// The position.
+    pub position: Position,
+    /// `available`, or what stands in the way.
+    pub verdict: Choice<Verdict>,
+    /// The first holders, in order of their text.
+    pub holders: Vec<Holding>,
+    /// How many holders there are.
+    pub holder_count: usize,
+}
+
+impl From<&query::Candidate> for Candidate {
+    fn from(view: &query::Candidate) -> Self {
+        Self {
+            position: (&view.position).into(),
+            verdict: view.verdict.into(),
+            holders: view.holders.iter().map(Holding::from).collect(),
+            holder_count: view.holder_count,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The table of commands: the one place that says how each is called, where it is found and who may give it.
+//! Routes, batches, the OpenAPI document, the client and the command line are driven by it.
+
+use jaego_domain::{Command, Refusal};
+use schemars::{Schema, SchemaGenerator};
+use serde::de::{Deserialize, Error, MapAccess, value::MapAccessDeserializer};
+
+use crate::{
+    adjustment::Adjust,
+    bin_move::Move,
+    hold::{ChangeHold, ConfirmHold, ExtendHold, PlaceHold, ReleaseHold},
+    limits::{BODY_BYTES_MAX, DOCUMENT_BYTES_MAX},
+    location::SetLocation,
+    lot::SetLot,
+    movement::Reverse,
+    site::SetSite,
+    sku::SetSku,
+    transfer::{
+        AllocateTransfer, CancelTransfer, CloseTransfer, PickTransfer, ReceiveTransfer, ReleaseTransfer,
+        RequestTransfer, ShipTransfer, UnpickTransfer,
+    },
+};
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+impl Method {
+    /// As HTTP has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// What a token may do; each role may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reads.
+    Reader,
+    /// Picks, ships, receives and moves goods.
+    Worker,
+    /// Changes stock and documents.
+    Operator,
+    /// Changes settings as well.
+    Admin,
+}
+
+impl Role {
+    /// The name in files and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Worker => "worker",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What makes sending a command twice the same as sending it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// A setting: the second time sets what is set.
+    Setting,
+    /// A creation: the document's own id is its key, for ever.
+    Creation,
+    /// An action: only with a request key.
+    Action,
+}
+
+/// A command, as callers reach it.
+#[derive(Clone, Copy)]
+pub struct CommandRow {
+    /// Its name: in a batch, on the command line, in metrics.
+    pub op: &'static str,
+    /// The method of its route.
+    pub method: Method,
+    /// Its route. The parameters in braces are fields of the command, which a batch names among the others.
+    pub path: &'static str,
+    /// The least role that may give it.
+    pub role: Role,
+    /// Bytes that its body may have.
+    pub body_bytes_max: usize,
+    /// What a repeat is known by.
+    pub repeat: Repeat,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The shape of its fields, those of the path included.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl CommandRow {
+    /// The names of the parameters in its path.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        path_parameters(self.path)
+    }
+}
+
+/// The names in braces.
+pub(crate) fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// The command of this name.
+pub fn command(op: &str) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.op == op)
+}
+
+macro_rules! commands {
+    ($($op:literal $body:ident $method:ident $path:literal $role:ident $bytes:ident $repeat:ident $summary:literal)*) => {
+        /// Every command.
+        pub const COMMANDS: &[CommandRow] = &[$(CommandRow {
+            op: $op,
+            method: Method::$method,
+            path: $path,
+            role: Role::$role,
+            body_bytes_max: $bytes,
+            repeat: Repeat::$repeat,
+            summary: $summary,
+            schema: |generator| generator.subschema_for::<$body<'static>>(),
+        },)*];
+
+        /// Reads the fields of the command called `op`. The outer error is about their shape, the inner one about
+        /// their values.
+        pub(crate) fn read_fields<'de, A: MapAccess<'de>>(
+            op: &str,
+            fields: A,
+        ) -> Result<Result<Command, Refusal>, A::Error> {
+            match op {
+                $($op => {
+                    let body = $body::deserialize(MapAccessDeserializer::new(fields))?;
+                    Ok(body.command())
+                })*
+                _ => Err(A::Error::custom(format_args!("there is no operation called {op:?}"))),
+            }
+        }
+    };
+}
+
+commands! {
+    // The hold stands first because it is looked for most often.
+    "hold" PlaceHold Post "/v1/holds" Operator DOCUMENT_BYTES_MAX Creation "Place a hold"
+    "confirm_hold" ConfirmHold Post "/v1/holds/{hold}/confirm" Operator DOCUMENT_BYTES_MAX Action "Confirm a hold: take the goods out"
+    "release_hold" ReleaseHold Post "/v1/holds/{hold}/release" Operator DOCUMENT_BYTES_MAX Action "Release a hold or parts of it"
+    "extend_hold" ExtendHold Post "/v1/holds/{hold}/extend" Operator BODY_BYTES_MAX Action "Give a hold a new life"
+    "change_hold" ChangeHold Post "/v1/holds/{hold}/change" Operator DOCUMENT_BYTES_MAX Action "Change the lines of a hold"
+    "request_transfer" RequestTransfer Post "/v1/transfers" Operator DOCUMENT_BYTES_MAX Creation "Request a transfer between two sites"
+    "allocate_transfer" AllocateTransfer Post "/v1/transfers/{transfer}/allocate" Operator DOCUMENT_BYTES_MAX Action "Allocate what a transfer lacks"
+    "release_transfer" ReleaseTransfer Post "/v1/transfers/{transfer}/release" Operator DOCUMENT_BYTES_MAX Action "Release what a transfer has allocated"
+    "cancel_transfer" CancelTransfer Post "/v1/transfers/{transfer}/cancel" Operator BODY_BYTES_MAX Action "Cancel a transfer"
+    "pick_transfer" PickTransfer Post "/v1/transfers/{transfer}/pick" Worker DOCUMENT_BYTES_MAX Action "Pick allocated goods into staging"
+    "unpick_transfer" UnpickTransfer Post "/v1/transfers/{transfer}/unpick" Worker DOCUMENT_BYTES_MAX Action "Take picked goods back to their bins"
+    "ship_transfer" ShipTransfer Post "/v1/transfers/{transfer}/ship" Worker DOCUMENT_BYTES_MAX Creation "Ship picked goods"
+    "receive_transfer" ReceiveTransfer Post "/v1/transfers/{transfer}/receive" Worker DOCUMENT_BYTES_MAX Action "Receive shipped goods"
+    "close_transfer" CloseTransfer Post "/v1/transfers/{transfer}/close" Operator BODY_BYTES_MAX Action "End a transfer: give up the rest, write off what is missing"
+    "adjust" Adjust Post "/v1/adjustments" Operator DOCUMENT_BYTES_MAX Creation "Adjust stock"
+    "move" Move Post "/v1/moves" Worker DOCUMENT_BYTES_MAX Creation "Move stock between the bins of a site"
+    "reverse" Reverse Post "/v1/movements/{movement}/reverse" Operator BODY_BYTES_MAX Action "Take a movement back"
+    "set_site" SetSite Put "/v1/sites/{site}" Admin BODY_BYTES_MAX Setting "Set a site"
+    "set_location" SetLocation Put "/v1/sites/{site}/locations/{location}" Admin BODY_BYTES_MAX Setting "Set a location"
+    "set_sku" SetSku Put "/v1/skus/{sku}" Admin BODY_BYTES_MAX Setting "Set a SKU"
+    "set_lot" SetLot Put "/v1/skus/{sku}/lots/{lot}" Admin BODY_BYTES_MAX Setting "Set a lot or serial number"
+}
