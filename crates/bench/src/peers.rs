@@ -1,0 +1,108 @@
+//! The same work on Redis and on PostgreSQL, with their own best means and the same durability.
+
+pub mod postgres;
+pub mod redis;
+
+/// Stock of every SKU at the start: more than any load takes.
+pub(crate) const STOCK: u64 = 1_000_000_000;
+/// Digits of a SKU's number.
+pub(crate) const SKU_DIGITS: usize = 8;
+/// Digits of a hold's, order's or transfer's number.
+pub(crate) const ID_DIGITS: usize = 16;
+/// Hold numbers of one connection begin at its index times this.
+pub(crate) const IDS_PER_CONNECTION: u64 = 1_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jaego_testkit::{Durability, Postgres, PostgresOptions, Redis, RedisOptions};
+
+    use super::postgres::{PostgresSubject, PostgresWork};
+    use super::redis::{RedisSubject, RedisWork};
+    use crate::draw::Skew;
+    use crate::load::Bound;
+    use crate::subject::{Size, Subject};
+
+    fn size(connections: usize, bound: Bound) -> Size {
+        Size { connections, threads: 2, bound }
+    }
+
+    fn briefly() -> Bound {
+        Bound::Time { warm_up: Duration::from_millis(20), measured: Duration::from_millis(150) }
+    }
+
+    /// Two rounds and the check, which compares the answers with the books.
+    fn run(mut subject: impl Subject) {
+        for _ in 0..2 {
+            let round = subject.round().unwrap();
+            assert!(round.is_valid(), "{}: {:?}", subject.name(), round.unexpected);
+            assert!(round.units > 0 && round.units_in_all >= round.units, "{}: {round:?}", subject.name());
+        }
+        subject.check().unwrap();
+    }
+
+    #[test]
+    fn redis_keeps_its_books() {
+        let options = RedisOptions { durability: Durability::Always, settings: Vec::new() };
+        let redis = Redis::start(&options).unwrap();
+        let works = [
+            (RedisWork::Decrement, 1, 8),
+            (RedisWork::Hold, 100, 8),
+            (RedisWork::Pipeline(50), 100, 2),
+            (RedisWork::Transfer(20), 100, 1),
+        ];
+        for (database, (work, skus, connections)) in works.into_iter().enumerate() {
+            let name = format!("{work:?}");
+            let size = size(connections, briefly());
+            run(RedisSubject::new(name, redis.addr(), database, work, skus, size, (Skew::Uniform, 1))
+                .unwrap());
+        }
+    }
+
+    #[test]
+    fn redis_that_lost_something_is_found_out() {
+        let redis = Redis::start(&RedisOptions::default()).unwrap();
+        let size = size(2, briefly());
+        let mut subject =
+            RedisSubject::new("lossy".into(), redis.addr(), 0, RedisWork::Hold, 10, size, (Skew::Uniform, 1))
+                .unwrap();
+        subject.round().unwrap();
+        crate::resp::Client::connect(redis.addr()).unwrap().call(&["INCR", "sku:00000003"]).unwrap();
+        let error = subject.check().unwrap_err().to_string();
+        assert!(error.starts_with("lossy: the books are wrong"), "{error}");
+    }
+
+    #[test]
+    fn postgres_keeps_its_books() {
+        let postgres = Postgres::start(&PostgresOptions::default()).unwrap();
+        let works = [
+            (PostgresWork::Update, 1, 8, briefly(), 0),
+            (PostgresWork::Update, 100, 8, briefly(), 0),
+            (PostgresWork::UpdateInsert, 100, 8, briefly(), 0),
+            (PostgresWork::SelectForUpdate, 1, 8, briefly(), 0),
+            (PostgresWork::Batch(50), 100, 4, briefly(), 0),
+            (PostgresWork::TransferByLine(20), 100, 1, briefly(), 0),
+            (PostgresWork::TransferAtOnce(50), 60, 8, Bound::Count, 40),
+        ];
+        for (index, (work, skus, connections, bound, transfers)) in works.into_iter().enumerate() {
+            let (name, table) = (format!("{work:?}"), format!("t{index}"));
+            let (size, draw) = (size(connections, bound), (Skew::Uniform, 1));
+            let addr = postgres.addr();
+            run(PostgresSubject::new(name, addr, &table, work, skus, size, transfers, draw).unwrap());
+        }
+    }
+
+    #[test]
+    fn postgres_that_lost_something_is_found_out() {
+        let postgres = Postgres::start(&PostgresOptions::default()).unwrap();
+        let (size, draw) = (size(2, briefly()), (Skew::Uniform, 1));
+        let addr = postgres.addr();
+        let work = PostgresWork::UpdateInsert;
+        let mut subject = PostgresSubject::new("lossy".into(), addr, "t", work, 10, size, 0, draw).unwrap();
+        subject.round().unwrap();
+        postgres.execute("postgres", "UPDATE t_stock SET quantity = quantity + 1 WHERE id = 3").unwrap();
+        let error = subject.check().unwrap_err().to_string();
+        assert!(error.starts_with("lossy: the books are wrong"), "{error}");
+    }
+}
