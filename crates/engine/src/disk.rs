@@ -8,6 +8,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Advice, FallocateFlags};
 
@@ -46,6 +47,34 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
+}
+
+impl<D: Disk> Disk for Arc<D> {
+    type File = D::File;
+
+    fn create(&self, name: &str, len: u64) -> io::Result<Self::File> {
+        (**self).create(name, len)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Self::File> {
+        (**self).open(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        (**self).remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        (**self).sync()
+    }
 }
 
 /// An open file. All methods take a shared reference: positions are arguments, there is no cursor.

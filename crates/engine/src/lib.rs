@@ -1,9 +1,35 @@
 //! The embedded store: one writer thread, one journal, and what is built from it.
 //!
-//! This crate is written from the bottom up. [`disk`] is all that it knows of the machine, [`journal`] keeps
-//! batches of opaque bytes in order and never loses one that it called durable.
+//! ```text
+//!   submit, query ──▶ inbox ──▶ writer ──────────▶ flight ──────────▶ journal ──▶ answers
+//!   (any thread)     bounded    decides, applies,   one frame          one write,
+//!                               encodes             at a time          one sync
+//!                                                                         │
+//!   events, movements ◀── history ◀── recent frames, sealed segments ◀────┤
+//!                                     checkpoints ◀── sealed segments ◀───┘
+//! ```
+//!
+//! The crate is written from the bottom up. [`disk`] is all that it knows of the machine, [`journal`] keeps
+//! batches of opaque bytes in order and never loses one that it called durable, [`checkpoint`] writes down
+//! where a recovery got to, and [`Engine`] decides on tables in memory and answers when it is safe to.
+//! [`Core`] is the writer without its thread: what the simulator drives.
 
+pub mod checkpoint;
+mod clock;
+mod core;
 pub mod disk;
+mod engine;
+mod history;
+mod inbox;
 pub mod journal;
+mod recovery;
 #[cfg(feature = "sim")]
 pub mod sim_disk;
+mod state;
+
+pub use clock::{Clock, SystemClock};
+pub use core::{Core, Deliver, Flight, Job, Limits};
+pub use engine::{Config, Engine};
+pub use history::Recent;
+pub use recovery::{Error, Recovered, Verified, open, verify};
+pub use state::state_hash;

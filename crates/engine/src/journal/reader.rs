@@ -76,6 +76,11 @@ impl<D: Disk> Reader<D> {
         published.segments.last().expect("there is always an active segment").next_sequence - 1
     }
 
+    /// The store that the journal belongs to.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
     /// The sequence of the first record that is kept.
     pub fn first_sequence(&self) -> u64 {
         self.shared.lock().segments[0].first_sequence

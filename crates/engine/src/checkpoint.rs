@@ -1,0 +1,313 @@
+//! A checkpoint is a recovery that writes down where it got to: all rows, flat, beside the journal.
+//!
+//! ```text
+//!   checkpoint-<sequence>.<part>   magic  crc32c of the rows  the rows, encoded      16 + len bytes
+//!   checkpoint-<sequence>.done     the manifest: which store, how many parts, rows, and their hash
+//! ```
+//!
+//! The manifest comes last and under another name until it is durable, so that a checkpoint is there whole or
+//! not at all. All numbers are little-endian.
+
+use std::{io, sync::Arc};
+
+use jaego_domain::{Memory, Sequence, Tables};
+use jaego_store::codec::{self, row};
+
+use crate::{
+    disk::{Disk, DiskFile, WriteError},
+    journal::StoreId,
+    state::Sum,
+};
+
+const PART_MAGIC: &[u8; 8] = b"jaegocpp";
+const DONE_MAGIC: &[u8; 8] = b"jaegocpd";
+const VERSION: u32 = 1;
+const PART_HEADER_LEN: usize = 16;
+const PART_LEN_ENTRY: usize = 8;
+/// Magic, version, parts, store, sequence, rows, hash.
+const DONE_HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8 + 8 + 16;
+/// Bytes of rows after which a part is full.
+const PART_LEN: usize = 8 << 20;
+/// The largest manifest and part that are read, so that damaged lengths cannot ask for all memory.
+const PARTS_MAX: usize = 1 << 20;
+const PART_LEN_MAX: u64 = 256 << 20;
+
+/// How many checkpoints are kept: the newest, and one to fall back to.
+pub const KEPT: usize = 2;
+
+/// Why there is no checkpoint.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The disk failed or is full.
+    #[error("cannot {doing} checkpoint file {file}")]
+    Io {
+        /// The verb: what was being done.
+        doing: &'static str,
+        /// The file's name in the store's folder.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The bytes are not those that were written.
+    #[error("checkpoint file {file} is damaged: {what}")]
+    Damaged {
+        /// The file's name in the store's folder.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The rows cannot be read.
+    #[error("checkpoint file {file} cannot be decoded")]
+    Rows {
+        /// The file's name in the store's folder.
+        file: String,
+        /// Where and why.
+        #[source]
+        source: codec::Error,
+    },
+}
+
+impl Error {
+    fn io(doing: &'static str, file: &str, source: io::Error) -> Self {
+        Self::Io { doing, file: file.to_owned(), source: Arc::new(source) }
+    }
+
+    fn damaged(file: &str, what: impl Into<String>) -> Self {
+        Self::Damaged { file: file.to_owned(), what: what.into() }
+    }
+}
+
+/// What a manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The store.
+    pub store: StoreId,
+    /// The last event in it.
+    pub sequence: Sequence,
+    /// How many rows there are.
+    pub rows: u64,
+    /// Their hash, as [`crate::state_hash`] makes it.
+    pub hash: u128,
+    parts: Vec<u64>,
+}
+
+impl Manifest {
+    /// The names of the files that belong to it, the manifest's own last.
+    pub fn files(&self) -> Vec<String> {
+        let mut files: Vec<_> = (0..self.parts.len()).map(|part| part_name(self.sequence, part)).collect();
+        files.push(done_name(self.sequence));
+        files
+    }
+}
+
+fn part_name(sequence: Sequence, part: usize) -> String {
+    format!("checkpoint-{:020}.{part:06}", sequence.0)
+}
+
+fn done_name(sequence: Sequence) -> String {
+    format!("checkpoint-{:020}.done", sequence.0)
+}
+
+/// The sequence in a checkpoint file's name.
+fn sequence_of(name: &str) -> Option<Sequence> {
+    name.strip_prefix("checkpoint-")?.split_once('.')?.0.parse().ok().map(Sequence)
+}
+
+/// The sequences of the checkpoints that are there whole, newest first.
+pub fn list(disk: &impl Disk) -> Result<Vec<Sequence>, Error> {
+    let names = disk.list().map_err(|source| Error::io("list", "of the folder", source))?;
+    let mut found: Vec<_> =
+        names.iter().filter(|name| name.ends_with(".done")).filter_map(|name| sequence_of(name)).collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// Writes a checkpoint of these tables. When this returns it is durable.
+pub fn write(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Manifest, Error> {
+    let sequence = memory.head().sequence;
+    clear(disk, |other| other == sequence)?;
+    let mut parts = Vec::new();
+    let mut sum = Sum::default();
+    let mut encoder = row::Encoder::new();
+    for row in memory.rows() {
+        sum.push(&mut encoder, &row);
+        if encoder.payload().len() >= PART_LEN {
+            parts.push(write_part(disk, sequence, parts.len(), encoder.payload())?);
+            encoder.clear();
+        }
+    }
+    if !encoder.is_empty() {
+        parts.push(write_part(disk, sequence, parts.len(), encoder.payload())?);
+    }
+    let manifest = Manifest { store, sequence, rows: sum.rows, hash: sum.hash, parts };
+    let name = done_name(sequence);
+    let temporary = format!("{name}.tmp");
+    write_file(disk, &temporary, &[&encode(&manifest)])?;
+    // The parts' names must be there before the manifest says that they are.
+    let sync = || disk.sync().map_err(|source| Error::io("sync the folder of", &name, source));
+    sync()?;
+    disk.rename(&temporary, &name).map_err(|source| Error::io("rename", &temporary, source))?;
+    sync()?;
+    Ok(manifest)
+}
+
+/// Removes all but the newest checkpoints, and what a crash left of unfinished ones.
+pub fn prune(disk: &impl Disk) -> Result<(), Error> {
+    let kept: Vec<_> = list(disk)?.into_iter().take(KEPT).collect();
+    clear(disk, |sequence| !kept.contains(&sequence))
+}
+
+fn clear(disk: &impl Disk, is_old: impl Fn(Sequence) -> bool) -> Result<(), Error> {
+    let mut names = disk.list().map_err(|source| Error::io("list", "of the folder", source))?;
+    // Manifests first: a checkpoint must not be there without its parts.
+    names.sort_unstable_by_key(|name| !name.ends_with(".done"));
+    for name in names {
+        if sequence_of(&name).is_some_and(&is_old) {
+            disk.remove(&name).map_err(|source| Error::io("remove", &name, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads the checkpoint of this sequence into empty tables.
+pub fn load(disk: &impl Disk, sequence: Sequence) -> Result<(Manifest, Memory), Error> {
+    let manifest = read_manifest(disk, sequence)?;
+    let mut memory = Memory::new();
+    let mut rows = 0;
+    for (part, len) in manifest.parts.iter().enumerate() {
+        let name = part_name(sequence, part);
+        let bytes = read_file(disk, &name, *len)?;
+        let (header, payload) = bytes.split_at_checked(PART_HEADER_LEN).unwrap_or_default();
+        if !header.starts_with(PART_MAGIC) {
+            return Err(Error::damaged(&name, "it does not begin like a part"));
+        }
+        if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
+            return Err(Error::damaged(&name, "its checksum is another"));
+        }
+        let decoded = row::decode(payload).map_err(|source| Error::Rows { file: name.clone(), source })?;
+        for row in decoded {
+            memory.put(row.map_err(|source| Error::Rows { file: name.clone(), source })?);
+            rows += 1;
+        }
+    }
+    if rows != manifest.rows || memory.head().sequence != sequence {
+        let what = format!("{rows} rows up to event {} are not what it says", memory.head().sequence);
+        return Err(Error::damaged(&done_name(sequence), what));
+    }
+    Ok((manifest, memory))
+}
+
+/// Reads a checkpoint's manifest alone.
+pub fn read_manifest(disk: &impl Disk, sequence: Sequence) -> Result<Manifest, Error> {
+    let name = done_name(sequence);
+    let file = disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
+    let len = file.len().map_err(|source| Error::io("read", &name, source))?;
+    let max = (DONE_HEADER_LEN + PARTS_MAX * PART_LEN_ENTRY + 4) as u64;
+    if len > max {
+        return Err(Error::damaged(&name, format!("{len} bytes are too long")));
+    }
+    let bytes = read_file(disk, &name, len)?;
+    let manifest =
+        decode(&bytes).ok_or_else(|| Error::damaged(&name, "its checksum or its length is another"))?;
+    if manifest.sequence != sequence {
+        return Err(Error::damaged(&name, format!("it is the manifest of {}", manifest.sequence)));
+    }
+    Ok(manifest)
+}
+
+fn write_part(disk: &impl Disk, sequence: Sequence, part: usize, payload: &[u8]) -> Result<u64, Error> {
+    let mut header = [0; PART_HEADER_LEN];
+    header[..8].copy_from_slice(PART_MAGIC);
+    header[8..12].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+    write_file(disk, &part_name(sequence, part), &[&header, payload])?;
+    Ok((header.len() + payload.len()) as u64)
+}
+
+fn write_file(disk: &impl Disk, name: &str, chunks: &[&[u8]]) -> Result<(), Error> {
+    let len: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+    let file = disk.create(name, len as u64).map_err(|source| Error::io("create", name, source))?;
+    let mut offset = 0;
+    for chunk in chunks {
+        let written = file.write_all_at(chunk, offset);
+        written.map_err(|WriteError { source, .. }| Error::io("write", name, source))?;
+        offset += chunk.len() as u64;
+    }
+    file.sync_data().map_err(|source| Error::io("sync", name, source))
+}
+
+fn read_file(disk: &impl Disk, name: &str, len: u64) -> Result<Vec<u8>, Error> {
+    let file = disk.open(name).map_err(|source| Error::io("open", name, source))?;
+    let there = file.len().map_err(|source| Error::io("read", name, source))?;
+    if there != len || len > PART_LEN_MAX {
+        return Err(Error::damaged(name, format!("it has {there} bytes, not {len}")));
+    }
+    let mut bytes = vec![0; usize::try_from(len).expect("PART_LEN_MAX fits a usize")];
+    file.read_exact_at(&mut bytes, 0).map_err(|source| Error::io("read", name, source))?;
+    Ok(bytes)
+}
+
+fn encode(manifest: &Manifest) -> Vec<u8> {
+    let parts = u32::try_from(manifest.parts.len()).expect("a checkpoint has at most 2^32 parts");
+    let mut bytes = Vec::with_capacity(DONE_HEADER_LEN + manifest.parts.len() * PART_LEN_ENTRY + 4);
+    bytes.extend_from_slice(DONE_MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&parts.to_le_bytes());
+    bytes.extend_from_slice(&manifest.store.0.to_le_bytes());
+    bytes.extend_from_slice(&manifest.sequence.0.to_le_bytes());
+    bytes.extend_from_slice(&manifest.rows.to_le_bytes());
+    bytes.extend_from_slice(&manifest.hash.to_le_bytes());
+    for len in &manifest.parts {
+        bytes.extend_from_slice(&len.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Manifest> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    if crc32c::crc32c(body).to_le_bytes() != *crc || !body.starts_with(DONE_MAGIC) {
+        return None;
+    }
+    let number = |at: usize| Some(u64::from_le_bytes(*body.get(at..)?.first_chunk()?));
+    let wide = |at: usize| Some(u128::from_le_bytes(*body.get(at..)?.first_chunk()?));
+    let short = |at: usize| Some(u32::from_le_bytes(*body.get(at..)?.first_chunk()?));
+    if short(8)? != VERSION || body.len() != DONE_HEADER_LEN + short(12)? as usize * PART_LEN_ENTRY {
+        return None;
+    }
+    let parts = body[DONE_HEADER_LEN..].chunks_exact(PART_LEN_ENTRY);
+    Some(Manifest {
+        store: StoreId(wide(16)?),
+        sequence: Sequence(number(32)?),
+        rows: number(40)?,
+        hash: wide(48)?,
+        parts: parts.map(|len| u64::from_le_bytes(len.try_into().expect("a chunk of eight"))).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_reads_back_and_notices_every_flipped_bit() {
+        let manifest = Manifest {
+            store: StoreId(7),
+            sequence: Sequence(42),
+            rows: 3,
+            hash: u128::MAX - 5,
+            parts: vec![100, 200],
+        };
+        let bytes = encode(&manifest);
+        assert_eq!(decode(&bytes).as_ref(), Some(&manifest));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&flipped), None, "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..len]), None, "cut to {len}");
+        }
+    }
+}

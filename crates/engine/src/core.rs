@@ -1,0 +1,332 @@
+//! The writer without its thread: decides, applies and encodes, and says what to answer once it is durable.
+
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use jaego_domain::{
+    Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, outcome,
+    turn::{self, Accepted},
+};
+use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
+
+/// How much one turn does.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of events after which a frame takes no further request.
+    pub frame_bytes: usize,
+    /// Bytes of events that one atomic batch may come to.
+    pub atomic_bytes: usize,
+    /// Lines of one batch that are decided before others get their turn.
+    pub lines_before_yield: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame_bytes: 8 << 20, atomic_bytes: 16 << 20, lines_before_yield: 8_192 }
+    }
+}
+
+impl Limits {
+    /// The longest payload of a frame: it was not full yet, and then came one more atomic batch.
+    pub fn payload_len_max(&self) -> usize {
+        self.frame_bytes + self.atomic_bytes
+    }
+}
+
+/// What to do with an answer: called once, with `Ok` when all that the answer rests on is durable.
+pub type Deliver = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+
+/// Events that are to be written as one frame, and the answers that wait for it.
+#[derive(Default)]
+pub struct Flight {
+    /// The number of the first event.
+    pub first: Sequence,
+    /// How many events there are; without any there is nothing to write.
+    pub count: u32,
+    /// The events, encoded.
+    pub payload: Arc<[u8]>,
+    /// The answers, in order.
+    pub answers: Vec<Deliver>,
+}
+
+/// Something for the writer to do.
+pub enum Job {
+    /// Decide a batch.
+    Submit(Submission),
+    /// Read the tables.
+    Query {
+        /// What to read.
+        query: Query,
+        /// Where to answer.
+        reply: ReplyTo<Answer<Result<View, Refusal>>>,
+    },
+    /// Call something with the tables, and deliver what it gives when everything it saw is durable.
+    Look(Box<dyn FnOnce(&Memory) -> Deliver + Send>),
+}
+
+/// A batch on its way through the writer. A long one is decided over several turns.
+pub struct Submission {
+    requests: std::vec::IntoIter<Request>,
+    atomic: bool,
+    /// What was decided so far.
+    slots: Vec<Slot>,
+    reply: Finish,
+}
+
+/// Who finishes a batch: repeats want events that only the journal may still have.
+pub(crate) type Finish = Box<dyn FnOnce(Result<Decided, Failure>) + Send>;
+
+/// A batch that was decided.
+pub(crate) struct Decided {
+    pub(crate) sequence: Sequence,
+    pub(crate) results: Result<Vec<Slot>, (usize, Refusal)>,
+}
+
+/// The answer to one request.
+pub(crate) enum Slot {
+    Done(Done),
+    Refused(Refusal),
+    /// The outcome is that of an earlier event.
+    Repeat(Sequence),
+}
+
+impl Submission {
+    pub(crate) fn new(batch: Batch, reply: Finish) -> Self {
+        let slots = Vec::with_capacity(batch.requests.len());
+        Self { requests: batch.requests.into_iter(), atomic: batch.atomic, slots, reply }
+    }
+
+    pub(crate) fn refuse(self, failure: Failure) {
+        (self.reply)(Err(failure));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+/// The answers of a batch without repeats, or the slots back.
+pub(crate) fn finished(decided: Decided) -> Result<Answers, (Sequence, Vec<Slot>)> {
+    let sequence = decided.sequence;
+    let slots = match decided.results {
+        Err((index, refusal)) => {
+            return Ok(Answers { sequence, results: Results::Refused { index, refusal } });
+        }
+        Ok(slots) if slots.iter().any(|slot| matches!(slot, Slot::Repeat(_))) => {
+            return Err((sequence, slots));
+        }
+        Ok(slots) => slots,
+    };
+    let each = slots.into_iter().map(|slot| match slot {
+        Slot::Done(done) => Ok(done),
+        Slot::Refused(refusal) => Err(refusal),
+        Slot::Repeat(_) => unreachable!("looked for above"),
+    });
+    Ok(Answers { sequence, results: Results::Each(each.collect()) })
+}
+
+/// The tables, and the frame that is being filled.
+pub struct Core {
+    memory: Memory,
+    limits: Limits,
+    encoder: codec::Encoder,
+    /// Events of this turn that are applied and not yet encoded.
+    events: Vec<Event>,
+    /// The number of the first event in the encoder.
+    first: Sequence,
+    answers: Vec<Deliver>,
+    /// How far expiry lags behind the clock.
+    expiry_lag_ms: u64,
+}
+
+impl Core {
+    /// Goes on from these tables.
+    pub fn new(memory: Memory, limits: Limits) -> Self {
+        let first = memory.head().sequence.next();
+        Self {
+            memory,
+            limits,
+            encoder: codec::Encoder::new(),
+            events: Vec::new(),
+            first,
+            answers: Vec::new(),
+            expiry_lag_ms: 0,
+        }
+    }
+
+    /// The tables.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// How far expiry lags behind the clock, in milliseconds.
+    pub fn expiry_lag_ms(&self) -> u64 {
+        self.expiry_lag_ms
+    }
+
+    /// Whether something waits to be written or delivered.
+    pub fn has_flight(&self) -> bool {
+        !self.answers.is_empty() || !self.encoder.is_empty()
+    }
+
+    /// Whether the frame takes no further request.
+    pub fn is_full(&self) -> bool {
+        self.encoder.payload().len() >= self.limits.frame_bytes
+    }
+
+    /// Takes what was decided since the last time.
+    pub fn take_flight(&mut self) -> Flight {
+        let flight = Flight {
+            first: self.first,
+            count: self.encoder.count(),
+            payload: Arc::from(self.encoder.payload()),
+            answers: mem::take(&mut self.answers),
+        };
+        self.encoder.clear();
+        self.first = self.memory.head().sequence.next();
+        flight
+    }
+
+    /// One turn: lapses what is due and works on jobs until there are none or the frame is full. Without
+    /// `admitted` there is no room for events: requests are refused with `store_full`, and reads go on.
+    pub fn turn(&mut self, jobs: &mut VecDeque<Job>, clock: Timestamp, admitted: Result<(), &str>) {
+        let now = self.sweep(clock, admitted.is_ok());
+        while !self.is_full()
+            && let Some(job) = jobs.pop_front()
+        {
+            match job {
+                Job::Submit(submission) => {
+                    if let Err(detail) = admitted {
+                        submission.refuse(Failure::Full { detail: detail.to_owned() });
+                        continue;
+                    }
+                    if let Some(rest) = self.submit(submission, now, jobs.is_empty()) {
+                        // Others first; what is left of it waits behind them.
+                        jobs.push_back(Job::Submit(rest));
+                    }
+                }
+                Job::Query { query, reply } => {
+                    let value = self.memory.query(&query, now);
+                    let sequence = self.memory.head().sequence;
+                    self.answers.push(Box::new(move |durable| {
+                        reply.send(durable.map(|()| Answer { sequence, at: now, value }));
+                    }));
+                }
+                Job::Look(look) => {
+                    let deliver = look(&self.memory);
+                    self.answers.push(deliver);
+                }
+            }
+        }
+    }
+
+    /// Lapses what is due, and says what time it logically is.
+    fn sweep(&mut self, clock: Timestamp, admitted: bool) -> Timestamp {
+        if !admitted {
+            // Nothing can lapse without an event: time stands still before the first that should.
+            let head = self.memory.head().at;
+            let clock = clock.max(head);
+            let now = self.memory.next_due().map_or(clock, |due| clock.min(Timestamp(due.0 - 1)));
+            self.expiry_lag_ms = clock.0 - now.0;
+            return now.max(head);
+        }
+        let (lapsed, now) = turn::sweep(&mut self.memory, clock);
+        if let Some((event, changes)) = lapsed {
+            let watched = turn::watch(&self.memory, &changes);
+            self.encoder.push(&event);
+            if let Some(event) = watched {
+                jaego_domain::apply(&mut self.memory, &event);
+                self.encoder.push(&event);
+            }
+        }
+        self.expiry_lag_ms = clock.0.saturating_sub(now.0);
+        now
+    }
+
+    /// Works on a batch, and gives back what is left if others should have their turn.
+    fn submit(&mut self, mut submission: Submission, now: Timestamp, alone: bool) -> Option<Submission> {
+        if submission.atomic {
+            self.submit_atomic(submission, now);
+            return None;
+        }
+        let mut lines = 0;
+        while let Some(request) = submission.requests.next() {
+            lines += request.command().line_count();
+            let slot = match turn::submit(&mut self.memory, &request, now, &mut self.events) {
+                Ok((accepted, _)) => self.slot(accepted, 0),
+                Err(refusal) => Slot::Refused(refusal),
+            };
+            submission.slots.push(slot);
+            self.encode();
+            let yields = lines >= self.limits.lines_before_yield && !alone;
+            if (yields || self.is_full()) && submission.requests.len() > 0 {
+                return Some(submission);
+            }
+        }
+        let decided = Decided { sequence: self.memory.head().sequence, results: Ok(submission.slots) };
+        self.answer(submission.reply, decided);
+        None
+    }
+
+    fn submit_atomic(&mut self, submission: Submission, now: Timestamp) {
+        let requests: Vec<_> = submission.requests.collect();
+        let results = match turn::submit_atomic(&mut self.memory, &requests, now, &mut self.events) {
+            Err(refused) => Err(refused),
+            Ok((accepted, changes)) => {
+                let len = codec::encode(&self.events).len();
+                if len > self.limits.atomic_bytes {
+                    changes.undo(&mut self.memory);
+                    self.events.clear();
+                    let max = self.limits.atomic_bytes;
+                    let failure =
+                        Failure::TooLarge { what: "bytes of events in an atomic batch", count: len, max };
+                    (submission.reply)(Err(failure));
+                    return;
+                }
+                let mut from = 0;
+                Ok(accepted
+                    .into_iter()
+                    .map(|accepted| {
+                        let slot = self.slot(accepted, from);
+                        from += usize::from(matches!(slot, Slot::Done(Done { repeat: false, .. })));
+                        slot
+                    })
+                    .collect())
+            }
+        };
+        self.encode();
+        let decided = Decided { sequence: self.memory.head().sequence, results };
+        self.answer(submission.reply, decided);
+    }
+
+    /// What was accepted, in the caller's words. A new event is among this turn's, at `from` or later.
+    fn slot(&self, accepted: Accepted, from: usize) -> Slot {
+        match accepted {
+            Accepted::New(sequence) => {
+                let event = self.events[from..].iter().find(|event| event.sequence == sequence);
+                Slot::Done(self.done(event.expect("a new event was just made")))
+            }
+            Accepted::DryRun(event) => Slot::Done(self.done(&event)),
+            Accepted::Repeat(sequence) => {
+                // It may be an event of this very batch, which the journal does not have yet.
+                match self.events.iter().find(|event| event.sequence == sequence) {
+                    Some(event) => Slot::Done(Done { repeat: true, ..self.done(event) }),
+                    None => Slot::Repeat(sequence),
+                }
+            }
+        }
+    }
+
+    fn done(&self, event: &Event) -> Done {
+        Done { outcome: outcome(&self.memory, event), repeat: false }
+    }
+
+    fn encode(&mut self) {
+        for event in self.events.drain(..) {
+            self.encoder.push(&event);
+        }
+    }
+
+    fn answer(&mut self, reply: Finish, decided: Decided) {
+        self.answers.push(Box::new(move |durable| reply(durable.map(|()| decided))));
+    }
+}

@@ -1,0 +1,617 @@
+//! The embedded store: the writer's, the journal's, the history's and the checkpoint's threads, and what they
+//! hand to each other.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use jaego_domain::{Query, Refusal, Sequence, Tables, Timestamp, View};
+use jaego_store::{
+    Answer, Answers, Batch, EventPage, Failure, MovementFilter, MovementPage, Reply, ReplyTo, Status, Store,
+    reply,
+};
+use tokio::sync::watch;
+
+use crate::{
+    Clock, checkpoint,
+    core::{Core, Flight, Job, Limits, Submission},
+    disk::Disk,
+    history::{ASKS_MAX, Ask, History, Recent, conclude},
+    inbox::Inbox,
+    journal::{self, IDLE_BEFORE_WATERMARK, Journal, Reader},
+    recovery::{Recovered, replay},
+};
+
+/// How the store is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How the journal is kept.
+    pub journal: journal::Config,
+    /// How much one turn does.
+    pub limits: Limits,
+    /// Requests that may wait for the writer; more are refused with `busy`.
+    pub waiting_max: usize,
+    /// Requests of one batch.
+    pub batch_len_max: usize,
+    /// Lines of one batch.
+    pub batch_lines_max: usize,
+    /// Sealed segments after which a checkpoint is written.
+    pub checkpoint_segments: usize,
+    /// How long the writer sleeps at the most, so that what lapses is told about.
+    pub sweep_every: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            journal: journal::Config::default(),
+            limits: Limits::default(),
+            waiting_max: 65_536,
+            batch_len_max: 10_000,
+            batch_lines_max: 65_536,
+            checkpoint_segments: 4,
+            sweep_every: Duration::from_millis(250),
+        }
+    }
+}
+
+/// How long a full journal waits before it looks for room again.
+const ROOM_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long the checkpoint thread sleeps between two looks.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
+/// How long it waits after a checkpoint that could not be written.
+const CHECKPOINT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How soon a sleeping thread notices that the store closes.
+const NAP: Duration = Duration::from_millis(20);
+
+/// The embedded store, running.
+pub struct Engine {
+    inbox: Arc<Inbox>,
+    asks: mpsc::SyncSender<Ask>,
+    cells: Arc<Cells>,
+    durable: watch::Receiver<Sequence>,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+    config: Config,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the writer tells about itself after each turn.
+#[derive(Default)]
+struct Cells {
+    sequence: AtomicU64,
+    open_holds: AtomicU64,
+    positions: AtomicU64,
+    expiry_lag_ms: AtomicU64,
+    keys: AtomicU64,
+    key_window_ms: AtomicU64,
+    frames: AtomicU64,
+    sync_us: AtomicU64,
+    checkpoint: AtomicU64,
+}
+
+/// Ends the process when a thread of the store panics: its tables may be half changed, and nothing that was not
+/// durable was answered.
+struct AbortOnPanic(&'static str);
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("jaego: the {} met a bug and cannot go on; nothing unsynced was answered", self.0);
+            std::process::abort();
+        }
+    }
+}
+
+impl Engine {
+    /// Starts the threads over an opened store.
+    pub fn start<D: Disk>(recovered: Recovered<D>, config: Config, clock: impl Clock) -> Arc<Self> {
+        let Recovered { mut journal, disk, memory, checkpoint, .. } = recovered;
+        assert!(
+            2 * config.limits.payload_len_max() <= config.journal.payload_len_max(),
+            "the journal's segments have room for the frame in flight and the one being decided"
+        );
+        let inbox = Arc::new(Inbox::default());
+        let cells = Arc::new(Cells::default());
+        let recent = Arc::new(Recent::default());
+        let head = memory.head();
+        let (durable_to, durable) = watch::channel(head.sequence);
+        let (ended_to, ended) = watch::channel(None);
+        let (asks, asked) = mpsc::sync_channel(ASKS_MAX);
+        cells.checkpoint.store(checkpoint.map_or(0, |sequence| sequence.0), Ordering::Relaxed);
+
+        let reader = journal.reader();
+        let admitted = journal.reserve(2 * config.limits.payload_len_max());
+        {
+            let mut state = inbox.lock();
+            state.admitted = admitted.is_ok();
+            state.full = admitted.err().map(|error| error.to_string()).unwrap_or_default();
+        }
+        let mut core = Core::new(memory, config.limits);
+        let mut threads = Vec::new();
+        let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
+            let body = move || {
+                let _guard = AbortOnPanic(name);
+                run();
+            };
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+            threads.push(thread.expect("the system starts a thread when the store starts"));
+        };
+        {
+            let (inbox, cells) = (inbox.clone(), cells.clone());
+            cells.tell(&core, head.at);
+            spawn("jaego-writer", Box::new(move || write(&inbox, &mut core, &cells, config, &clock)));
+        }
+        {
+            let (inbox, cells, recent) = (inbox.clone(), cells.clone(), recent.clone());
+            let body = move || {
+                let end = keep(&inbox, journal, &recent, &cells, config, &durable_to);
+                let _ = ended_to.send(Some(end));
+            };
+            spawn("jaego-journal", Box::new(body));
+        }
+        {
+            let history = History::new(reader.clone(), recent, inbox.clone());
+            let (inbox, finish) = (inbox.clone(), asks.clone());
+            let body = move || {
+                history.run(&asked, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));
+            };
+            spawn("jaego-history", Box::new(body));
+        }
+        {
+            let (inbox, cells) = (inbox.clone(), cells.clone());
+            spawn(
+                "jaego-checkpoint",
+                Box::new(move || keep_checkpoints(&inbox, &*disk, &reader, &cells, config)),
+            );
+        }
+        let threads = Mutex::new(threads);
+        Arc::new(Self { inbox, asks, cells, durable, ended, config, threads })
+    }
+
+    /// Takes nothing more, finishes what was taken, writes the watermark and ends the threads.
+    ///
+    /// # Errors
+    /// What the journal failed with, now or before.
+    pub fn close(&self) -> Result<(), String> {
+        self.inbox.lock().closing = true;
+        self.inbox.wake_writer();
+        self.inbox.wake_journal();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if !threads.is_empty() {
+            // The history has a sender of its own, so nobody's going tells it that nobody asks any more.
+            let _ = self.asks.send(Ask::Stop);
+        }
+        for thread in threads {
+            thread.join().map_err(|_| "a thread of the store panicked".to_owned())?;
+        }
+        self.ended.borrow().clone().unwrap_or(Ok(()))
+    }
+
+    /// Waits until the store has stopped by itself, and says why.
+    pub async fn failed(&self) -> String {
+        let mut ended = self.ended.clone();
+        loop {
+            if let Some(Err(detail)) = &*ended.borrow_and_update() {
+                return detail.clone();
+            }
+            if ended.changed().await.is_err() {
+                // It ended well: there is nothing to wait for.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Frames written, and the time that the last one's sync took in microseconds.
+    pub fn journal_counters(&self) -> (u64, u64) {
+        (self.cells.frames.load(Ordering::Relaxed), self.cells.sync_us.load(Ordering::Relaxed))
+    }
+
+    /// The last event of the newest checkpoint; 0 without one.
+    pub fn checkpoint(&self) -> Sequence {
+        Sequence(self.cells.checkpoint.load(Ordering::Relaxed))
+    }
+
+    fn ask<T>(&self, reply: Reply<T>, ask: Ask, refuse: impl FnOnce(Ask, Failure)) -> Reply<T> {
+        if let Some(failure) = self.inbox.lock().refusal() {
+            refuse(ask, failure);
+            return reply;
+        }
+        match self.asks.try_send(ask) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(ask)) => refuse(ask, Failure::Busy { queue_len: ASKS_MAX }),
+            Err(mpsc::TrySendError::Disconnected(ask)) => refuse(ask, Failure::Closed),
+        }
+        reply
+    }
+}
+
+impl Drop for Engine {
+    /// Closes the store; an error was told to whoever asked for [`Engine::failed`] or closed it before.
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+/// Puts a batch into the writer's line.
+fn submit(
+    inbox: &Inbox,
+    asks: &mpsc::SyncSender<Ask>,
+    batch: Batch,
+    to: ReplyTo<Answers>,
+    waiting_max: usize,
+) {
+    let requests = batch.requests.len();
+    let asks = asks.clone();
+    let finish = Box::new(move |decided| conclude(decided, to, &asks));
+    let job = Job::Submit(Submission::new(batch, finish));
+    if let Err(refused) = inbox.push(job, requests, waiting_max)
+        && let (Job::Submit(submission), failure) = *refused
+    {
+        submission.refuse(failure);
+    }
+}
+
+impl Store for Engine {
+    fn submit(&self, batch: Batch) -> Reply<Answers> {
+        let (to, answer) = reply();
+        let lines: usize = batch.requests.iter().map(|request| request.command().line_count()).sum();
+        let limits = [
+            ("requests of a batch", batch.requests.len(), self.config.batch_len_max),
+            ("lines of a batch", lines, self.config.batch_lines_max),
+        ];
+        for (what, count, max) in limits {
+            if count > max {
+                to.send(Err(Failure::TooLarge { what, count, max }));
+                return answer;
+            }
+        }
+        // A reversal wants the movement's content, which only the journal may have: never the writer's to read.
+        if batch.requests.iter().any(|request| request.wanted_movement().is_some()) {
+            return self.ask(answer, Ask::Lend { batch, reply: to }, |ask, failure| {
+                if let Ask::Lend { reply, .. } = ask {
+                    reply.send(Err(failure));
+                }
+            });
+        }
+        submit(&self.inbox, &self.asks, batch, to, self.config.waiting_max);
+        answer
+    }
+
+    fn query(&self, query: Query) -> Reply<Answer<Result<View, Refusal>>> {
+        let (to, answer) = reply();
+        let job = Job::Query { query, reply: to };
+        if let Err(refused) = self.inbox.push(job, 1, self.config.waiting_max)
+            && let (Job::Query { reply, .. }, failure) = *refused
+        {
+            reply.send(Err(failure));
+        }
+        answer
+    }
+
+    fn events(&self, after: Sequence, limit: usize) -> Reply<EventPage> {
+        let (to, answer) = reply();
+        self.ask(answer, Ask::Events { after, limit, reply: to }, |ask, failure| {
+            if let Ask::Events { reply, .. } = ask {
+                reply.send(Err(failure));
+            }
+        })
+    }
+
+    fn movements(&self, filter: MovementFilter) -> Reply<MovementPage> {
+        let (to, answer) = reply();
+        self.ask(answer, Ask::Movements { filter, reply: to }, |ask, failure| {
+            if let Ask::Movements { reply, .. } = ask {
+                reply.send(Err(failure));
+            }
+        })
+    }
+
+    fn status(&self) -> Status {
+        let state = self.inbox.lock();
+        let cell = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        Status {
+            ready: state.refusal().is_none() && state.admitted,
+            full: !state.admitted,
+            failed: state.failed.clone(),
+            sequence: Sequence(cell(&self.cells.sequence)),
+            durable: *self.durable.borrow(),
+            queue_len: state.waiting,
+            queue_len_max: self.config.waiting_max,
+            open_holds: cell(&self.cells.open_holds),
+            positions: cell(&self.cells.positions),
+            expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
+            keys: cell(&self.cells.keys),
+            key_window_ms: cell(&self.cells.key_window_ms),
+            recovery: (0, 0),
+        }
+    }
+
+    fn wait_for_events(&self, after: Sequence) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut durable = self.durable.clone();
+        Box::pin(async move {
+            // An error says that the store has ended: there is nothing more to wait for either.
+            let _ = durable.wait_for(|sequence| *sequence > after).await;
+        })
+    }
+}
+
+impl Cells {
+    fn tell(&self, core: &Core, now: Timestamp) {
+        let memory = core.memory();
+        let oldest = memory.oldest_answered().map_or(now, |(_, answered)| answered.at);
+        for (cell, value) in [
+            (&self.sequence, memory.head().sequence.0),
+            (&self.open_holds, memory.open_hold_count()),
+            (&self.positions, memory.position_count()),
+            (&self.expiry_lag_ms, core.expiry_lag_ms()),
+            (&self.keys, memory.answered_count() as u64),
+            (&self.key_window_ms, now.0.saturating_sub(oldest.0)),
+        ] {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The writer's thread: turns, and a flight whenever the journal is free.
+fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &impl Clock) {
+    let mut jobs = VecDeque::new();
+    loop {
+        let mut state = inbox.lock();
+        let admitted = loop {
+            if state.failed.is_some() {
+                let failure = state.refusal().expect("it has failed");
+                jobs.append(&mut state.jobs);
+                state.writer_done = true;
+                drop(state);
+                inbox.wake_journal();
+                refuse_all(jobs, &failure);
+                // What was decided and never written was never answered either.
+                deliver(core.take_flight(), &Err(failure));
+                return;
+            }
+            if core.has_flight() && !state.journal_busy {
+                state.flight = Some(core.take_flight());
+                state.journal_busy = true;
+                inbox.wake_journal();
+            }
+            jobs.append(&mut state.jobs);
+            if !jobs.is_empty() && !core.is_full() {
+                break state.admitted;
+            }
+            if state.closing && jobs.is_empty() && !core.has_flight() && !state.journal_busy {
+                state.writer_done = true;
+                inbox.wake_journal();
+                return;
+            }
+            let due = core.memory().next_due().is_some_and(|due| due <= clock.now());
+            if due && state.admitted && !core.is_full() && !state.journal_busy {
+                break true;
+            }
+            state = inbox.wait_as_writer(state, config.sweep_every);
+        };
+        let full = if admitted { String::new() } else { state.full.clone() };
+        drop(state);
+        let before = waiting(&jobs);
+        let now = clock.now();
+        core.turn(&mut jobs, now, if admitted { Ok(()) } else { Err(&full) });
+        cells.tell(core, now);
+        let decided = before - waiting(&jobs);
+        inbox.lock().waiting -= decided;
+    }
+}
+
+/// How many requests wait in these jobs: those that count against the limit.
+fn waiting(jobs: &VecDeque<Job>) -> usize {
+    let count = |job: &Job| match job {
+        Job::Submit(submission) => submission.len(),
+        Job::Query { .. } => 1,
+        Job::Look(_) => 0,
+    };
+    jobs.iter().map(count).sum()
+}
+
+fn refuse_all(jobs: VecDeque<Job>, failure: &Failure) {
+    for job in jobs {
+        match job {
+            Job::Submit(submission) => submission.refuse(failure.clone()),
+            Job::Query { reply, .. } => reply.send(Err(failure.clone())),
+            Job::Look(_) => {}
+        }
+    }
+}
+
+/// The journal's thread: one frame, one write, one sync, and then the answers.
+fn keep<D: Disk>(
+    inbox: &Inbox,
+    mut journal: Journal<D>,
+    recent: &Recent,
+    cells: &Cells,
+    config: Config,
+    durable: &watch::Sender<Sequence>,
+) -> Result<(), String> {
+    let room = 2 * config.limits.payload_len_max();
+    loop {
+        let mut state = inbox.lock();
+        let flight = loop {
+            if let Some(flight) = state.flight.take() {
+                break Some(flight);
+            }
+            if state.writer_done {
+                break None;
+            }
+            if !state.admitted {
+                drop(state);
+                thread::sleep(ROOM_AGAIN_AFTER);
+                let again = journal.reserve(room);
+                state = inbox.lock();
+                admit(&mut state, again);
+                if state.failed.is_some() {
+                    inbox.wake_writer();
+                }
+                continue;
+            }
+            let idle = journal.needs_watermark();
+            let at_most = if idle { IDLE_BEFORE_WATERMARK } else { Duration::from_secs(1) };
+            let slept = Instant::now();
+            state = inbox.wait_as_journal(state, at_most);
+            if idle && state.flight.is_none() && slept.elapsed() >= at_most {
+                drop(state);
+                let written = journal.write_watermark();
+                state = inbox.lock();
+                if let Err(error) = written {
+                    state.failed = Some(error.to_string());
+                    inbox.wake_writer();
+                }
+            }
+        };
+        let failed = state.failed.clone();
+        drop(state);
+        if let Some(detail) = failed {
+            if let Some(flight) = flight {
+                deliver(flight, &Err(Failure::Failed { detail: detail.clone() }));
+            }
+            return Err(detail);
+        }
+        let Some(flight) = flight else {
+            return journal.close().map_err(|error| error.to_string());
+        };
+        let last = Sequence(flight.first.0 + u64::from(flight.count) - 1);
+        if let Err(error) = put(&mut journal, &flight, cells) {
+            // Nothing is retried: what the device holds now is for the next start to find out.
+            let detail = error_chain(&error);
+            tracing::error!(%detail, "the store has failed and stops");
+            inbox.lock().failed = Some(detail.clone());
+            inbox.wake_writer();
+            deliver(flight, &Err(Failure::Failed { detail: detail.clone() }));
+            return Err(detail);
+        }
+        if flight.count > 0 {
+            recent.push(flight.first, flight.count, flight.payload.clone());
+            durable.send_replace(last);
+        }
+        let again = journal.reserve(room);
+        {
+            let mut state = inbox.lock();
+            state.journal_busy = false;
+            admit(&mut state, again);
+        }
+        inbox.wake_writer();
+        deliver(flight, &Ok(()));
+    }
+}
+
+fn put<D: Disk>(journal: &mut Journal<D>, flight: &Flight, cells: &Cells) -> Result<(), journal::Error> {
+    if flight.count == 0 {
+        return Ok(());
+    }
+    journal.append(flight.first.0, flight.count, &flight.payload)?;
+    let start = Instant::now();
+    journal.sync()?;
+    let sync_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    cells.sync_us.store(sync_us, Ordering::Relaxed);
+    cells.frames.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+fn admit(state: &mut crate::inbox::State, reserved: Result<(), journal::Error>) {
+    match reserved {
+        Ok(()) => state.admitted = true,
+        Err(error @ journal::Error::Full { .. }) => {
+            state.admitted = false;
+            state.full = error.to_string();
+        }
+        Err(error) => state.failed = Some(error_chain(&error)),
+    }
+}
+
+fn deliver(flight: Flight, durable: &Result<(), Failure>) {
+    for answer in flight.answers {
+        answer(durable.clone());
+    }
+}
+
+/// An error with its causes, in one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The checkpoint's thread: recovers from the last one through the sealed segments since, and writes the next.
+fn keep_checkpoints<D: Disk>(
+    inbox: &Inbox,
+    disk: &D,
+    reader: &Reader<Arc<D>>,
+    cells: &Cells,
+    config: Config,
+) {
+    loop {
+        {
+            let state = inbox.lock();
+            if state.closing || state.failed.is_some() {
+                return;
+            }
+        }
+        let last = cells.checkpoint.load(Ordering::Relaxed);
+        let sealed = reader.sealed_segments();
+        let since = sealed.iter().filter(|segment| segment.first_sequence > last);
+        if since.count() < config.checkpoint_segments {
+            nap(inbox, CHECKPOINT_LOOK);
+            continue;
+        }
+        let upto = sealed.last().map_or(0, |segment| segment.next_sequence - 1);
+        match advance(disk, reader, Sequence(last), upto) {
+            Ok(sequence) => {
+                cells.checkpoint.store(sequence.0, Ordering::Relaxed);
+                tracing::info!(sequence = sequence.0, "checkpoint written");
+            }
+            Err(detail) => {
+                // The journal has everything: a checkpoint only shortens the next start.
+                tracing::warn!(%detail, "no checkpoint could be written; trying again later");
+                nap(inbox, CHECKPOINT_AGAIN_AFTER);
+            }
+        }
+    }
+}
+
+/// Sleeps, and wakes early when the store closes.
+fn nap(inbox: &Inbox, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end && !inbox.lock().closing {
+        thread::sleep(NAP);
+    }
+}
+
+fn advance<D: Disk>(
+    disk: &D,
+    reader: &Reader<Arc<D>>,
+    last: Sequence,
+    upto: u64,
+) -> Result<Sequence, String> {
+    let mut memory = match last.0 {
+        0 => jaego_domain::Memory::new(),
+        _ => checkpoint::load(disk, last).map_err(|error| error_chain(&error))?.1,
+    };
+    let mut frames = reader.frames_from(last.0 + 1).map_err(|error| error_chain(&error))?;
+    while memory.head().sequence.0 < upto {
+        let Some(frame) = frames.next().map_err(|error| error_chain(&error))? else { break };
+        replay(&mut memory, frame.first_sequence, frame.payload).map_err(|error| error_chain(&error))?;
+    }
+    let manifest = checkpoint::write(disk, reader.store(), &memory).map_err(|error| error_chain(&error))?;
+    checkpoint::prune(disk).map_err(|error| error_chain(&error))?;
+    Ok(manifest.sequence)
+}

@@ -1,0 +1,112 @@
+//! Where jobs wait for the writer and a flight for the journal: one lock, three people who are woken.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jaego_store::Failure;
+
+use crate::core::{Flight, Job};
+
+/// What the threads of an engine hand to each other.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// The writer waits here for jobs, for the journal to be free, and for the next lapse.
+    writer: Condvar,
+    /// The journal waits here for a flight.
+    journal: Condvar,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) jobs: VecDeque<Job>,
+    /// Requests in `jobs`, and in what the writer has taken and not yet decided.
+    pub(crate) waiting: usize,
+    pub(crate) flight: Option<Flight>,
+    /// Whether a frame is being written; there is one at a time.
+    pub(crate) journal_busy: bool,
+    /// Whether the journal has room for the frame in flight and the one being decided.
+    pub(crate) admitted: bool,
+    /// Why there is no room.
+    pub(crate) full: String,
+    pub(crate) failed: Option<String>,
+    /// Nothing new is taken; what is there is finished.
+    pub(crate) closing: bool,
+    /// The writer sleeps: waking it costs a system call, and most of the time it does not.
+    writer_sleeps: bool,
+    /// The writer has nothing left to do, ever.
+    pub(crate) writer_done: bool,
+}
+
+impl State {
+    /// Why nothing can be taken, if so.
+    pub(crate) fn refusal(&self) -> Option<Failure> {
+        if let Some(detail) = &self.failed {
+            return Some(Failure::Failed { detail: detail.clone() });
+        }
+        self.closing.then_some(Failure::Closed)
+    }
+}
+
+impl Inbox {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panics takes the process down; until then the state is whole, each change being one step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a job at the end of the line. A job from outside may be refused; those of the engine's own threads
+    /// finish what was begun and always get in.
+    pub(crate) fn push(
+        &self,
+        job: Job,
+        requests: usize,
+        waiting_max: usize,
+    ) -> Result<(), Box<(Job, Failure)>> {
+        let mut state = self.lock();
+        if let Some(failure) = state.refusal() {
+            return Err(Box::new((job, failure)));
+        }
+        if requests > 0 && state.waiting + requests > waiting_max {
+            let queue_len = state.waiting;
+            return Err(Box::new((job, Failure::Busy { queue_len })));
+        }
+        state.waiting += requests;
+        state.jobs.push_back(job);
+        let sleeps = state.writer_sleeps;
+        drop(state);
+        if sleeps {
+            self.writer.notify_one();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn wake_writer(&self) {
+        self.writer.notify_one();
+    }
+
+    pub(crate) fn wake_journal(&self) {
+        self.journal.notify_one();
+    }
+
+    pub(crate) fn wait_as_writer<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, State> {
+        state.writer_sleeps = true;
+        let mut state = self.writer.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0;
+        state.writer_sleeps = false;
+        state
+    }
+
+    pub(crate) fn wait_as_journal<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, State> {
+        self.journal.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,338 @@
+//! Opens a store's folder: the newest good checkpoint, and then every event since.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use jaego_domain::{
+    Account, Memory, Outside, Place, Row, Sequence, SkuId, Tables, apply,
+    check::{Proof, check},
+};
+use jaego_store::codec;
+
+use crate::{
+    checkpoint,
+    disk::{Disk, DiskFile, WriteError},
+    journal::{self, Journal, Report, StoreId},
+    state::state_hash,
+};
+
+/// Says that a store lives here, so that a folder that lost its journal is not taken for a new one.
+const MARKER: &str = "store";
+
+/// Why a store does not open.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The journal does not open.
+    #[error("{0}")]
+    Journal(#[from] journal::Error),
+    /// No checkpoint can be read, and the journal does not begin at the beginning.
+    #[error(
+        "no checkpoint can be read, and the journal begins with event {first}: try `jaego restore` with the newest backup"
+    )]
+    NoCheckpoint {
+        /// The first event that the journal has.
+        first: u64,
+        /// What is wrong with the newest checkpoint.
+        #[source]
+        source: Option<checkpoint::Error>,
+    },
+    /// The disk failed.
+    #[error("cannot {doing} {file}")]
+    Io {
+        /// The verb: what was being done.
+        doing: &'static str,
+        /// The file.
+        file: &'static str,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// A frame's events cannot be read.
+    #[error("the frame of event {sequence} cannot be decoded: it was written by a newer version, or by none")]
+    Decode {
+        /// Its first event.
+        sequence: u64,
+        /// Where and why.
+        #[source]
+        source: codec::Error,
+    },
+    /// The folder is a store's, and its journal is gone.
+    #[error(
+        "this is the folder of a store whose journal is gone: try `jaego restore` with the newest backup"
+    )]
+    JournalGone,
+    /// A checkpoint of another store.
+    #[error("the checkpoint of event {sequence} belongs to another store")]
+    OtherStore {
+        /// Its last event.
+        sequence: Sequence,
+    },
+    /// The books do not balance.
+    #[error("the books are wrong: {}", .0.join("; "))]
+    Books(Vec<String>),
+}
+
+/// An opened store.
+pub struct Recovered<D: Disk> {
+    /// The journal, ready for the next event.
+    pub journal: Journal<Arc<D>>,
+    /// The disk that it is on.
+    pub disk: Arc<D>,
+    /// The tables after the last durable event.
+    pub memory: Memory,
+    /// What opening the journal found.
+    pub report: Report,
+    /// The checkpoint that was loaded, if any.
+    pub checkpoint: Option<Sequence>,
+    /// Checkpoints that could not be read and were passed over.
+    pub passed_over: Vec<checkpoint::Error>,
+    /// Whether the store was made just now.
+    pub is_new: bool,
+}
+
+/// Opens the store in a folder, and makes one in an empty folder. `progress` is told how many events were
+/// replayed so far.
+///
+/// # Errors
+/// If the folder's files are damaged in a way that a crash cannot explain. Nothing was changed then.
+pub fn open<D: Disk>(
+    disk: D,
+    config: journal::Config,
+    mut progress: impl FnMut(u64),
+) -> Result<Recovered<D>, Error> {
+    let disk = Arc::new(disk);
+    let list = || -> Result<Vec<String>, Error> {
+        disk.list().map_err(|source| failed("list", "the folder", source))
+    };
+    let has_marker = list()?.iter().any(|name| name == MARKER);
+    let sequences =
+        checkpoint::list(&*disk).map_err(|error| Error::NoCheckpoint { first: 0, source: Some(error) })?;
+
+    let mut passed_over = Vec::new();
+    let mut loaded = None;
+    for sequence in sequences {
+        match checkpoint::load(&*disk, sequence) {
+            Ok(found) => {
+                loaded = Some(found);
+                break;
+            }
+            Err(error) => passed_over.push(error),
+        }
+    }
+    let checkpoint = loaded.as_ref().map(|(manifest, _)| manifest.sequence);
+    let (manifest, mut memory) = match loaded {
+        Some((manifest, memory)) => (Some(manifest), memory),
+        None => (None, Memory::new()),
+    };
+    let from = memory.head().sequence.next();
+    let mut recovery = match Journal::open(disk.clone(), config, from.0) {
+        Ok(recovery) => recovery,
+        Err(journal::Error::NotFound) if !has_marker && checkpoint.is_none() => {
+            return create(disk, config);
+        }
+        Err(journal::Error::NotFound) => return Err(Error::JournalGone),
+        Err(journal::Error::Missing { sequence, .. }) if checkpoint.is_none() && sequence == 1 => {
+            return Err(Error::NoCheckpoint { first: sequence, source: passed_over.into_iter().next() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(manifest) = manifest.filter(|manifest| manifest.store != recovery.store()) {
+        return Err(Error::OtherStore { sequence: manifest.sequence });
+    }
+    let mut replayed = 0;
+    while let Some(frame) = recovery.next()? {
+        let first = frame.first_sequence;
+        replay(&mut memory, first, frame.payload)?;
+        replayed += u64::from(frame.count);
+        progress(replayed);
+    }
+    let (journal, report) = recovery.finish()?;
+    assert_eq!(
+        memory.head().sequence.next().0,
+        report.next_sequence,
+        "every event of the journal was applied"
+    );
+    if !has_marker {
+        write_marker(&disk, journal.store())?;
+    }
+    Ok(Recovered { journal, disk, memory, report, checkpoint, passed_over, is_new: false })
+}
+
+fn create<D: Disk>(disk: Arc<D>, config: journal::Config) -> Result<Recovered<D>, Error> {
+    let store = StoreId(random_id()?);
+    let journal = Journal::create(disk.clone(), config, store, 1)?;
+    write_marker(&disk, store)?;
+    let report = Report { next_sequence: 1, segments: 1, frames: 0, cut: None };
+    let memory = Memory::new();
+    Ok(Recovered { journal, disk, memory, report, checkpoint: None, passed_over: Vec::new(), is_new: true })
+}
+
+fn random_id() -> Result<u128, Error> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| {
+        failed("read", "the system's random numbers", io::Error::other(error.to_string()))
+    })?;
+    Ok(u128::from_le_bytes(id))
+}
+
+fn write_marker(disk: &Arc<impl Disk>, store: StoreId) -> Result<(), Error> {
+    let text = format!("{:032x}\n", store.0);
+    let file = disk.create(MARKER, text.len() as u64).map_err(|source| failed("create", MARKER, source))?;
+    let written = file.write_all_at(text.as_bytes(), 0);
+    written.map_err(|WriteError { source, .. }| failed("write", MARKER, source))?;
+    file.sync_data().map_err(|source| failed("sync", MARKER, source))?;
+    disk.sync().map_err(|source| failed("sync", "the folder", source))
+}
+
+fn failed(doing: &'static str, file: &'static str, source: io::Error) -> Error {
+    Error::Io { doing, file, source: Arc::new(source) }
+}
+
+/// Applies the events of a frame that the tables have not seen yet.
+pub(crate) fn replay(memory: &mut Memory, first: u64, payload: &[u8]) -> Result<(), Error> {
+    let decode = |source| Error::Decode { sequence: first, source };
+    for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
+        let event = event.map_err(decode)?;
+        if event.sequence > memory.head().sequence {
+            apply(memory, &event);
+        }
+    }
+    Ok(())
+}
+
+/// What [`verify`] proved.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The last event.
+    pub sequence: Sequence,
+    /// The hash of all rows.
+    pub hash: u128,
+    /// The laws' numbers.
+    pub proof: Proof,
+    /// Events that were replayed from the journal.
+    pub events: u64,
+    /// Movements that were summed.
+    pub movements: u64,
+    /// The checkpoint that was held against the replay, if the journal still begins at the beginning.
+    pub checkpoint: Option<Sequence>,
+    /// A torn tail that was cut, never acknowledged.
+    pub cut: Option<journal::Cut>,
+}
+
+/// Proves the books of a store that nobody has open: recovers it, checks every law, and, where the journal goes
+/// back to the first event, replays all of it and derives the stock from the movements alone.
+///
+/// # Errors
+/// If the store does not open, or a law does not hold.
+pub fn verify<D: Disk>(
+    disk: D,
+    config: journal::Config,
+    mut progress: impl FnMut(u64),
+) -> Result<Verified, Error> {
+    let recovered = open(disk, config, &mut progress)?;
+    let hash = state_hash(&recovered.memory);
+    let proof = check(&recovered.memory).map_err(Error::Books)?;
+    let mut verified = Verified {
+        sequence: recovered.memory.head().sequence,
+        hash,
+        proof,
+        events: recovered.report.frames,
+        movements: 0,
+        checkpoint: None,
+        cut: recovered.report.cut.clone(),
+    };
+    let reader = recovered.journal.reader();
+    if reader.first_sequence() == 1 {
+        verified.events = 0;
+        let mut memory = Memory::new();
+        let mut ledger = Ledger::default();
+        let mut frames = reader.frames_from(1)?;
+        while let Some(frame) = frames.next()? {
+            let sequence = frame.first_sequence;
+            let decode = |source| Error::Decode { sequence, source };
+            for event in codec::decode(frame.payload, Sequence(sequence)).map_err(decode)? {
+                let event = event.map_err(decode)?;
+                event.fact.movements(|movement| ledger.post(&movement));
+                apply(&mut memory, &event);
+                verified.events += 1;
+            }
+            progress(verified.events);
+        }
+        if state_hash(&memory) != hash {
+            let what = match recovered.checkpoint {
+                Some(sequence) => {
+                    format!("replaying all events gives other rows than the checkpoint of {sequence}")
+                }
+                None => "replaying all events twice gives different rows".to_owned(),
+            };
+            return Err(Error::Books(vec![what]));
+        }
+        verified.movements = ledger.movements;
+        verified.checkpoint = recovered.checkpoint;
+        ledger.compare(&memory)?;
+    }
+    recovered.journal.close()?;
+    Ok(verified)
+}
+
+/// Stock derived from movements alone.
+#[derive(Default)]
+struct Ledger {
+    positions: BTreeMap<Place, i128>,
+    outside: BTreeMap<(SkuId, Outside), i128>,
+    movements: u64,
+}
+
+impl Ledger {
+    fn post(&mut self, movement: &jaego_domain::Movement) {
+        self.movements += 1;
+        let quantity = i128::from(movement.quantity.get());
+        for (account, change) in [(&movement.from, -quantity), (&movement.to, quantity)] {
+            match account {
+                Account::Position(place) => *self.positions.entry(*place).or_default() += change,
+                Account::Outside(outside) => {
+                    *self.outside.entry((movement.sku, *outside)).or_default() += change;
+                }
+                // What is in transit stands in the transfers' lines, whose sums `check` proves.
+                Account::InTransit { .. } => {}
+            }
+        }
+    }
+
+    fn compare(mut self, memory: &Memory) -> Result<(), Error> {
+        let mut wrong = Vec::new();
+        for row in memory.rows() {
+            match row {
+                Row::Position(place, Some(row)) => {
+                    let moved = self.positions.remove(&place).unwrap_or_default();
+                    if moved != i128::from(row.on_hand.get()) {
+                        wrong.push(format!(
+                            "{place:?}: {} on hand, and {moved} by its movements",
+                            row.on_hand
+                        ));
+                    }
+                }
+                Row::Outside(sku, outside, balance) => {
+                    let moved = self.outside.remove(&(sku, outside)).unwrap_or_default();
+                    if moved != i128::from(balance) {
+                        wrong.push(format!(
+                            "{sku:?} {}: {balance}, and {moved} by its movements",
+                            outside.name()
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+        wrong.extend(
+            self.positions
+                .into_iter()
+                .filter(|(_, sum)| *sum != 0)
+                .map(|(place, sum)| format!("{place:?}: nothing on hand, and {sum} by its movements")),
+        );
+        wrong.extend(self.outside.into_iter().filter(|(_, sum)| *sum != 0).map(|((sku, outside), sum)| {
+            format!("{sku:?} {}: no balance, and {sum} by its movements", outside.name())
+        }));
+        wrong.truncate(100);
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Books(wrong)) }
+    }
+}

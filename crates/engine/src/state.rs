@@ -1,0 +1,32 @@
+//! One number for all rows.
+
+use jaego_domain::{Memory, Row};
+use jaego_store::codec::row;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The sum of the XXH3-128 of every row: equal for equal tables, whatever the order of their rows.
+pub fn state_hash(memory: &Memory) -> u128 {
+    let mut sum = Sum::default();
+    let mut encoder = row::Encoder::new();
+    for row in memory.rows() {
+        sum.push(&mut encoder, &row);
+        encoder.clear();
+    }
+    sum.hash
+}
+
+/// A hash that is made while rows are encoded.
+#[derive(Default)]
+pub(crate) struct Sum {
+    pub(crate) hash: u128,
+    pub(crate) rows: u64,
+}
+
+impl Sum {
+    pub(crate) fn push(&mut self, encoder: &mut row::Encoder, row: &Row) {
+        let start = encoder.payload().len();
+        encoder.push(row);
+        self.hash = self.hash.wrapping_add(xxh3_128(&encoder.payload()[start..]));
+        self.rows += 1;
+    }
+}
