@@ -59,7 +59,7 @@ fn measure(name: &str, id: impl Fn(u64) -> String) {
     let payload = encoder.into_payload();
     let decode = spread(|| {
         for event in codec::decode(black_box(&payload), Sequence(1)).expect("the payload has a header") {
-            black_box(event.expect("the payload holds events"));
+            black_box(&event.expect("the payload holds events"));
         }
     });
     let bytes = payload.len() as f64 / EVENTS as f64;

@@ -37,7 +37,7 @@ mod held;
 mod layout;
 pub mod row;
 
-use jaego_domain::{Code, Event, Fact, Keyed, Sequence, Timestamp};
+use jaego_domain::{Code, Event, Keyed, Sequence, Timestamp};
 
 use bytes::{Reader, Writer};
 use error::Result;
@@ -102,10 +102,6 @@ impl Encoder {
         self.put_author(&event.by, event.keyed.is_some());
         if let Some(keyed) = &event.keyed {
             keyed.put(&mut self.w);
-        }
-        if let Fact::HoldChanged { id, lines, takes, short } = &event.fact {
-            let stray = held::stray_line(lines.len(), takes, short);
-            assert!(stray.is_none(), "hold {id} takes for a line that it does not have");
         }
         self.w.sized(|w| layout::put_fact(w, &event.fact, event.at));
     }
@@ -213,16 +209,11 @@ impl Events<'_> {
             return Err(Error::new("the time", since_at, Problem::TooLarge));
         };
         let (by, has_key) = self.read_author()?;
-        let keyed = has_key.then(|| Keyed::get(&mut self.r, "the request key")).transpose()?;
+        let keyed = if has_key { Some(Keyed::get(&mut self.r, "the request key")?) } else { None };
         let mut body = self.r.sized("a fact's length")?;
-        let body_at = body.at();
-        let fact = layout::get_fact(&mut body, tag, tag_at, at)?;
-        if let Fact::HoldChanged { lines, takes, short, .. } = &fact {
-            held::check_lines("HoldChanged.lines", body_at, lines.len(), takes, short)?;
-        }
         let sequence = self.next;
         (self.next, self.at) = (sequence.next(), at);
-        Ok(Event { sequence, at, by, keyed, fact })
+        Ok(Event { sequence, at, by, keyed, fact: layout::get_fact(&mut body, tag, tag_at, at)? })
     }
 
     fn read_author(&mut self) -> Result<(Code, bool)> {

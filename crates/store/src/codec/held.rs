@@ -1,4 +1,6 @@
-//! A placed hold, packed by hand: nearly every event of a busy day is one.
+//! The facts of holds whose lines and takes name each other: placed and changed.
+//!
+//! A placed one is packed by hand, since nearly every event of a busy day is one:
 //!
 //! ```text
 //!   flags   id   body   [owner]   [expires_at − at]   then with SINGLE:   site sku quantity location lot
@@ -20,6 +22,8 @@ use super::{
     error::{Error, Problem, Result},
     field::Field,
 };
+
+type Lines = SmallVec<[HeldLine; 1]>;
 
 /// One line, taken as a whole at one place.
 const SINGLE: u8 = 1;
@@ -45,13 +49,7 @@ pub(super) fn put(w: &mut Writer, fact: &Fact, at: Timestamp) {
         w.zigzag(expires_at.0.wrapping_sub(at.0).cast_signed());
     }
     let Some((line, take)) = single else {
-        assert!(
-            stray_line(lines.len(), takes, short).is_none(),
-            "hold {id} takes for a line that it does not have"
-        );
-        lines.put(w);
-        takes.put(w);
-        short.put(w);
+        put_lines(w, id, lines, takes, short);
         return;
     };
     assert!(!take.quantity.is_zero(), "hold {id} takes nothing");
@@ -69,7 +67,7 @@ pub(super) fn get(r: &mut Reader<'_>, at: Timestamp) -> Result<Fact> {
     }
     let id = Code::get(r, "Held.id")?;
     let body = u64::get(r, "Held.body")?;
-    let owner = (flags & OWNER != 0).then(|| Code::get(r, "Held.owner")).transpose()?;
+    let owner = if flags & OWNER == 0 { None } else { Some(Code::get(r, "Held.owner")?) };
     let expires_at = if flags & EXPIRES == 0 {
         None
     } else {
@@ -78,13 +76,10 @@ pub(super) fn get(r: &mut Reader<'_>, at: Timestamp) -> Result<Fact> {
     };
     let lines_at = r.at();
     if flags & SINGLE == 0 {
-        let lines = SmallVec::get(r, "Held.lines")?;
-        let takes = Takes::get(r, "Held.takes")?;
-        let short = Vec::get(r, "Held.short")?;
+        let (lines, takes, short) = get_lines(r, "Held.lines")?;
         if single(&lines, &takes, &short).is_some() {
             return Err(Error::new("Held.lines", lines_at, Problem::NotShortest));
         }
-        check_lines("Held.lines", lines_at, lines.len(), &takes, &short)?;
         return Ok(Fact::Held { id, body, owner, expires_at, lines, takes, short });
     }
     let line = HeldLine::get(r, "Held.line")?;
@@ -111,22 +106,45 @@ fn single<'a>(lines: &'a [HeldLine], takes: &'a Takes, short: &[Short]) -> Optio
     whole.then_some((line, take))
 }
 
-/// Readers of a hold look its lines up by these indexes; so none may point past the end.
-pub(super) fn check_lines(
-    what: &'static str,
-    at: usize,
-    lines: usize,
-    takes: &[Take],
-    short: &[Short],
-) -> Result<()> {
-    match stray_line(lines, takes, short) {
-        Some(line) => Err(Error::new(what, at, Problem::Line { line, lines })),
-        None => Ok(()),
+/// `id lines takes short`
+pub(super) fn put_changed(w: &mut Writer, fact: &Fact) {
+    let Fact::HoldChanged { id, lines, takes, short } = fact else {
+        unreachable!("only changes of holds are put here");
+    };
+    id.put(w);
+    put_lines(w, id, lines, takes, short);
+}
+
+pub(super) fn get_changed(r: &mut Reader<'_>) -> Result<Fact> {
+    let id = Code::get(r, "HoldChanged.id")?;
+    let (lines, takes, short) = get_lines(r, "HoldChanged.lines")?;
+    Ok(Fact::HoldChanged { id, lines, takes, short })
+}
+
+fn put_lines(w: &mut Writer, id: &Code, lines: &Lines, takes: &Takes, short: &Vec<Short>) {
+    assert!(
+        stray_line(lines.len(), takes, short).is_none(),
+        "hold {id} takes for a line that it does not have"
+    );
+    lines.put(w);
+    takes.put(w);
+    short.put(w);
+}
+
+/// Readers of a hold look its lines up by the indexes here; so none may point past the end.
+fn get_lines(r: &mut Reader<'_>, what: &'static str) -> Result<(Lines, Takes, Vec<Short>)> {
+    let at = r.at();
+    let lines = Lines::get(r, what)?;
+    let takes = Takes::get(r, what)?;
+    let short = Vec::get(r, what)?;
+    match stray_line(lines.len(), &takes, &short) {
+        Some(line) => Err(Error::new(what, at, Problem::Line { line, lines: lines.len() })),
+        None => Ok((lines, takes, short)),
     }
 }
 
 /// A line that is named and not there.
-pub(super) fn stray_line(lines: usize, takes: &[Take], short: &[Short]) -> Option<u32> {
+fn stray_line(lines: usize, takes: &[Take], short: &[Short]) -> Option<u32> {
     let named = takes.iter().map(|take| take.line).chain(short.iter().map(|short| short.line));
     named.into_iter().find(|line| *line as usize >= lines)
 }

@@ -210,12 +210,13 @@ macro_rules! tag_then_fields {
 
 tag_then_fields! { Account Filing }
 
-/// The facts. [`held`] packs the most frequent one by hand.
+/// The facts. [`held`] has those of holds whose lines and takes name each other.
 macro_rules! facts {
-    ($held:literal Held packed, $($tag:literal $fact:ident { $($field:ident),* })*) => {
+    ($held:literal Held by hand, $changed:literal HoldChanged by hand, $($tag:literal $fact:ident { $($field:ident),* })*) => {
         pub(super) fn fact_tag(fact: &Fact) -> u8 {
             match fact {
                 Fact::Held { .. } => $held,
+                Fact::HoldChanged { .. } => $changed,
                 $(Fact::$fact { .. } => $tag,)*
             }
         }
@@ -224,6 +225,7 @@ macro_rules! facts {
         pub(super) fn put_fact(w: &mut Writer, fact: &Fact, at: Timestamp) {
             match fact {
                 Fact::Held { .. } => held::put(w, fact, at),
+                Fact::HoldChanged { .. } => held::put_changed(w, fact),
                 $(Fact::$fact { $($field),* } => { $($field.put(w);)* })*
             }
         }
@@ -232,6 +234,7 @@ macro_rules! facts {
         pub(super) fn get_fact(r: &mut Reader<'_>, tag: u8, tag_at: usize, at: Timestamp) -> Result<Fact> {
             match tag {
                 $held => held::get(r, at),
+                $changed => held::get_changed(r),
                 $($tag => Ok(Fact::$fact {
                     $($field: Field::get(r, concat!(stringify!($fact), ".", stringify!($field)))?),*
                 }),)*
@@ -242,7 +245,8 @@ macro_rules! facts {
 }
 
 facts! {
-    8 Held packed,
+    8 Held by hand,
+    12 HoldChanged by hand,
     1 SiteSet { id, code, name, time_zone, strategy }
     2 LocationSet { id, site, code, zone, pick_order, kind }
     3 SkuSet { id, code, name, tracking, safety_stock }
@@ -253,7 +257,6 @@ facts! {
     9 HoldConfirmed { id, to, takes, released }
     10 HoldReleased { id, takes }
     11 HoldExtended { id, expires_at }
-    12 HoldChanged { id, lines, takes, short }
     13 HoldsLapsed { ids }
     14 TransferRequested { id, body, from, to, priority, lines }
     15 TransferAllocated { id, takes, short }
