@@ -64,6 +64,9 @@ pub fn read_request(
     Ok(Request::new(command?, key, by.clone())?)
 }
 
+/// Bytes that a short command takes in a batch.
+const COMMAND_BYTES: usize = 96;
+
 /// A batch, read and checked.
 #[derive(Debug, Default)]
 pub struct BatchRequest {
@@ -99,6 +102,8 @@ pub enum BatchFormat {
 pub fn read_batch(body: &[u8], by: &Code) -> Result<BatchRequest, Box<Problem>> {
     let body = utf8(body)?;
     let mut taken = Taken::new(by);
+    // About as many as there can be: growing would copy every request twice.
+    taken.batch.requests.reserve((body.len() / COMMAND_BYTES).min(BATCH_COMMANDS_MAX));
     let mut outcome = read(body, |reader| reader.deserialize_map(Whole { taken: &mut taken, body }));
     if outcome.is_err() && taken.found.op_came_late {
         taken = Taken::new(by);
@@ -175,7 +180,8 @@ fn place<'de>(
     }
     match track.path().to_string() {
         root if root == "." => String::new(),
-        field => field,
+        // The tail is unknown where the text ends inside of a name.
+        field => field.trim_end_matches('?').trim_end_matches('.').to_owned(),
     }
 }
 
@@ -187,14 +193,24 @@ fn malformed(error: &serde_json::Error, field: &str) -> Box<Problem> {
 fn malformed_at(error: &serde_json::Error, field: &str, (line, column): (usize, usize)) -> Box<Problem> {
     let said = error.to_string();
     let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+    // Where the reader is not inside of the field, the message alone names it.
+    let starts = ["missing field `", "duplicate field `", "unknown field `"];
+    let named = starts.iter().find_map(|start| reason.strip_prefix(start)?.split('`').next());
+    let field = match named {
+        Some(name) if field.is_empty() => Cow::Borrowed(name),
+        Some(name) if field != name && !field.ends_with(&format!(".{name}")) => {
+            Cow::Owned(format!("{field}.{name}"))
+        }
+        _ => Cow::Borrowed(field),
+    };
     let place = format!("line {line} column {column}");
-    let detail = match field {
+    let detail = match &*field {
         "" => format!("{reason}, at {place}"),
         field => format!("{field}: {reason}, at {place}"),
     };
     let mut problem = Problem::new("malformed", detail).with("line", line).with("column", column);
     if !field.is_empty() {
-        problem = problem.with("field", field);
+        problem = problem.with("field", &*field);
     }
     Box::new(problem)
 }

@@ -14,6 +14,7 @@ pub mod list;
 pub mod location;
 pub mod lot;
 pub mod movement;
+pub mod openapi;
 pub mod outcome;
 pub mod problem;
 pub mod read;

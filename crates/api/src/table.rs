@@ -115,6 +115,11 @@ pub fn command(op: &str) -> Option<&'static CommandRow> {
     COMMANDS.iter().find(|row| row.op == op)
 }
 
+/// Where many commands are given at once.
+pub const BATCH_PATH: &str = "/v1/batch";
+/// The least role that may give a batch; each of its commands asks for its own besides.
+pub const BATCH_ROLE: Role = Role::Worker;
+
 macro_rules! commands {
     ($($op:literal $body:ident $method:ident $path:literal $role:ident $bytes:ident $repeat:ident $summary:literal)*) => {
         /// Every command.

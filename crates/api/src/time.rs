@@ -10,8 +10,8 @@ use serde::{
 };
 
 const DAY_MS: u64 = 86_400_000;
-/// The last instant that is written with a year of four digits: 9999-12-31T23:59:59.999Z.
-const LAST_MS: u64 = 253_402_300_799_999;
+/// The last instant that every calendar library agrees to write: 9999-12-30T21:59:59.999Z.
+const LAST_MS: u64 = 253_402_207_199_999;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z, written `2026-03-01T14:59:59.999Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@
 //! not the shape that it must have. A value of the right type and out of its range is read, and found out when
 //! the command is made of it: that is an ordinary refusal, `invalid_value`, the same as the decisions give.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
+use std::{borrow::Cow, fmt, iter, marker::PhantomData, ops::Deref};
 
 use compact_str::CompactString;
 use jaego_domain::{
@@ -506,18 +506,23 @@ impl<T> Lines<T> {
         if self.count > LINES_MAX {
             return Err(Refusal::TooManyLines { lines: self.count, max: LINES_MAX });
         }
-        self.items
-            .iter()
-            .enumerate()
-            .map(|(index, line)| {
-                make(line).map_err(|refusal| match refusal {
-                    Refusal::InvalidValue { field, reason } => {
-                        Refusal::InvalidValue { field: format!("lines[{index}].{field}"), reason }
-                    }
-                    other => other,
-                })
-            })
-            .collect()
+        // Most documents have a single line, which needs no growing collection.
+        if let [only] = self.items.as_slice() {
+            return make(only).map(|line| iter::once(line).collect()).map_err(|refusal| in_line(0, refusal));
+        }
+        let lines = self.items.iter().enumerate();
+        lines.map(|(index, line)| make(line).map_err(|refusal| in_line(index, refusal))).collect()
+    }
+}
+
+/// A refusal of a value that says in which line the value is.
+#[cold]
+fn in_line(index: usize, refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::InvalidValue { field, reason } => {
+            Refusal::InvalidValue { field: format!("lines[{index}].{field}"), reason }
+        }
+        other => other,
     }
 }
 

@@ -1,0 +1,361 @@
+//! The OpenAPI 3.1 document, made from the tables and the types, and the page that shows it.
+
+use std::sync::LazyLock;
+
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    batch::Batch,
+    body::{KEY_HEADER, NDJSON_TYPE, SEQUENCE_HEADER},
+    limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
+    outcome::Outcome,
+    problem::{PROBLEM_TYPE, PROBLEMS, Problem},
+    read::{READS, ReadRow},
+    table::{BATCH_PATH, BATCH_ROLE, COMMANDS, CommandRow},
+    value::Text,
+};
+
+/// The page to read the document and to try it: one file, which loads nothing but `/openapi.json`.
+pub const DOCS_HTML: &str = include_str!("docs.html");
+
+/// The document as JSON.
+pub fn openapi_json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
+    &JSON
+}
+
+/// The document.
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut requests = settings.clone().for_deserialize().into_generator();
+    let mut answers = settings.for_serialize().into_generator();
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+
+    for row in COMMANDS {
+        let name = definition_name(&(row.schema)(&mut requests));
+        operation(
+            &mut paths,
+            row.path,
+            row.method.as_str(),
+            command(row, &name, &mut requests, &mut answers),
+        );
+        let full = requests.definitions()[&name].clone();
+        schemas.insert(format!("{name}Command"), in_batch(row, full));
+    }
+    for row in READS {
+        operation(&mut paths, row.path, "GET", read(row, &mut answers));
+    }
+    operation(&mut paths, BATCH_PATH, "POST", batch(&mut answers));
+    let problem = answers.subschema_for::<Problem>();
+
+    schemas.extend(requests.take_definitions(true));
+    schemas.extend(answers.take_definitions(true));
+    for row in COMMANDS {
+        let name = definition_name(&(row.schema)(&mut requests));
+        let alone = on_its_route(row, schemas[&name].clone());
+        schemas.insert(name, alone);
+    }
+    schemas.insert("BatchRequest".into(), batch_request(&schemas));
+
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jaego",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+            "description": description(),
+        },
+        "security": [{ "token": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "description": "A token: `jaego_<id>_<secret>`." },
+            },
+            "responses": {
+                "Problem": {
+                    "description": "Why the request was not carried out. Nothing was changed, unless the problem \
+                        says that this is not known.",
+                    "content": { PROBLEM_TYPE: { "schema": problem } },
+                },
+            },
+        },
+    })
+}
+
+fn description() -> String {
+    let mut text = String::from(
+        "Stock that is never oversold. Quantities are whole numbers of a SKU's smallest unit. Instants are \
+         RFC 3339 in UTC. Unknown fields are refused.\n\nA creation may be sent again with the same `id` and body, \
+         and an action with the same `Idempotency-Key`: the first outcome comes again.\n\n| code | status | title |\n\
+         |---|---|---|\n",
+    );
+    for kind in PROBLEMS {
+        text.push_str(&format!("| `{}` | {} | {} |\n", kind.code, kind.status, kind.title));
+    }
+    text
+}
+
+fn operation(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Value) {
+    let item = paths.entry(path).or_insert_with(|| json!({}));
+    item[method.to_ascii_lowercase()] = operation;
+}
+
+fn tag(path: &str) -> &str {
+    path.split('/').nth(2).unwrap_or("service")
+}
+
+fn definition_name(schema: &Schema) -> String {
+    let reference = schema.get("$ref").and_then(Value::as_str).unwrap_or_default();
+    reference.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn path_parameters(names: impl Iterator<Item = &'static str>, generator: &mut SchemaGenerator) -> Vec<Value> {
+    let code = generator.subschema_for::<Text<'static>>();
+    names.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": code })).collect()
+}
+
+fn answered(schema: Schema) -> Value {
+    json!({
+        "200": {
+            "description": "Done, and durable.",
+            "headers": {
+                SEQUENCE_HEADER: {
+                    "description": "The last event that the answer rests on.",
+                    "schema": { "type": "integer" },
+                },
+            },
+            "content": { "application/json": { "schema": schema } },
+        },
+        "default": { "$ref": "#/components/responses/Problem" },
+    })
+}
+
+fn command(
+    row: &CommandRow,
+    name: &str,
+    requests: &mut SchemaGenerator,
+    answers: &mut SchemaGenerator,
+) -> Value {
+    let mut parameters = path_parameters(row.path_parameters(), requests);
+    parameters.push(json!({
+        "name": KEY_HEADER,
+        "in": "header",
+        "description": "The request key: the same key and body give the first outcome again.",
+        "schema": requests.subschema_for::<Text<'static>>(),
+    }));
+    let full = &requests.definitions()[name];
+    let is_field_required = |field: &Value| !row.path_parameters().any(|parameter| field == parameter);
+    let required = full["required"].as_array().is_some_and(|fields| fields.iter().any(is_field_required));
+    json!({
+        "operationId": row.op,
+        "tags": [tag(row.path)],
+        "summary": row.summary,
+        "description": full["description"],
+        "x-role": row.role.as_str(),
+        "x-body-bytes-max": row.body_bytes_max,
+        "parameters": parameters,
+        "requestBody": {
+            "required": required,
+            "content": { "application/json": { "schema": reference(name) } },
+        },
+        "responses": answered(answers.subschema_for::<Outcome>()),
+    })
+}
+
+fn read(row: &ReadRow, answers: &mut SchemaGenerator) -> Value {
+    let mut parameters = path_parameters(row.path_parameters(), answers);
+    for parameter in row.parameters {
+        parameters.push(json!({
+            "name": parameter.name,
+            "in": "query",
+            "description": parameter.summary,
+            "schema": parameter.form.schema(answers),
+        }));
+    }
+    let mut responses = answered((row.schema)(answers));
+    if row.name == "events" {
+        responses["200"]["content"]["text/event-stream"] = json!({
+            "schema": { "type": "string", "description": "One event a message; the message's id is the cursor." },
+        });
+    }
+    json!({
+        "operationId": format!("get_{}", row.name),
+        "tags": [tag(row.path)],
+        "summary": row.summary,
+        "x-role": row.role.as_str(),
+        "parameters": parameters,
+        "responses": responses,
+    })
+}
+
+fn batch(answers: &mut SchemaGenerator) -> Value {
+    let mut responses = answered(answers.subschema_for::<Batch>());
+    let item = json!({ "type": "string", "description": "One item of the answer a line." });
+    responses["200"]["content"][NDJSON_TYPE] = json!({ "schema": item });
+    let line = json!({ "type": "string", "description": "One command a line." });
+    json!({
+        "operationId": "batch",
+        "tags": ["batch"],
+        "summary": "Give many commands at once",
+        "description": format!(
+            "Commands are decided one after the other, and answered in order. At most {BATCH_COMMANDS_MAX} commands \
+             and {BATCH_LINES_MAX} lines. They are read fastest where `op` comes first. As NDJSON, one command a \
+             line, `?atomic=true` makes it all or nothing."
+        ),
+        "x-role": BATCH_ROLE.as_str(),
+        "x-body-bytes-max": DOCUMENT_BYTES_MAX,
+        "parameters": [{
+            "name": "atomic",
+            "in": "query",
+            "description": "For NDJSON only: all or nothing.",
+            "schema": { "type": "boolean" },
+        }],
+        "requestBody": {
+            "required": true,
+            "content": {
+                "application/json": { "schema": reference("BatchRequest") },
+                NDJSON_TYPE: { "schema": line },
+            },
+        },
+        "responses": responses,
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// A command's fields as its own route has them: without those of the path.
+fn on_its_route(row: &CommandRow, mut schema: Value) -> Value {
+    for parameter in row.path_parameters() {
+        if let Some(properties) = schema["properties"].as_object_mut() {
+            properties.remove(parameter);
+        }
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.retain(|field| field != parameter);
+        }
+    }
+    schema
+}
+
+/// A command's fields as a batch has them: with its name and its key.
+fn in_batch(row: &CommandRow, mut schema: Value) -> Value {
+    schema["properties"]["op"] = json!({ "const": row.op });
+    schema["properties"]["key"] = json!({ "type": "string", "description": "The request key." });
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.insert(0, "op".into());
+    }
+    schema
+}
+
+fn batch_request(schemas: &Map<String, Value>) -> Value {
+    let mut mapping = Map::new();
+    let mut commands = Vec::new();
+    for (name, schema) in schemas.iter().filter(|(name, _)| name.ends_with("Command")) {
+        let reference = reference(name);
+        if let Some(op) = schema["properties"]["op"]["const"].as_str() {
+            mapping.insert(op.to_owned(), reference["$ref"].clone());
+        }
+        commands.push(reference);
+    }
+    json!({
+        "type": "object",
+        "description": "Commands to be decided one after the other.",
+        "properties": {
+            "atomic": { "type": "boolean", "default": false, "description": "All or nothing." },
+            "commands": {
+                "type": "array",
+                "maxItems": BATCH_COMMANDS_MAX,
+                "items": { "oneOf": commands, "discriminator": { "propertyName": "op", "mapping": mapping } },
+            },
+        },
+        "required": ["commands"],
+        "additionalProperties": false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_route_of_the_tables_and_no_other() {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object()
+                    .unwrap()
+                    .keys()
+                    .map(move |method| (method.to_ascii_uppercase(), path.clone()))
+            })
+            .collect();
+        let mut routed: BTreeSet<_> =
+            COMMANDS.iter().map(|row| (row.method.as_str().to_owned(), row.path.to_owned())).collect();
+        routed.extend(READS.iter().map(|row| ("GET".to_owned(), row.path.to_owned())));
+        routed.insert(("POST".to_owned(), BATCH_PATH.to_owned()));
+        assert_eq!(described, routed);
+        assert_eq!(routed.len(), COMMANDS.len() + READS.len() + 1, "two rows have one route");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn requests_and_answers_share_no_name() {
+        let settings = SchemaSettings::draft2020_12();
+        let mut requests = settings.clone().for_deserialize().into_generator();
+        let mut answers = settings.for_serialize().into_generator();
+        for row in COMMANDS {
+            (row.schema)(&mut requests);
+        }
+        for row in READS {
+            (row.schema)(&mut answers);
+        }
+        answers.subschema_for::<Batch>();
+        let both: Vec<_> =
+            requests.definitions().keys().filter(|name| answers.definitions().contains_key(*name)).collect();
+        assert_eq!(both, Vec::<&String>::new());
+    }
+
+    #[test]
+    fn a_body_has_not_what_its_path_has() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+        assert!(schemas["ConfirmHold"]["properties"].get("hold").is_none());
+        assert!(schemas["ConfirmHoldCommand"]["properties"].get("hold").is_some());
+        assert_eq!(schemas["ConfirmHoldCommand"]["required"], json!(["op", "hold"]));
+        assert_eq!(schemas["PlaceHold"]["additionalProperties"], json!(false));
+        let commands =
+            schemas["BatchRequest"]["properties"]["commands"]["items"]["oneOf"].as_array().unwrap();
+        assert_eq!(commands.len(), COMMANDS.len());
+    }
+}

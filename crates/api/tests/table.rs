@@ -1,0 +1,144 @@
+//! The tables are complete, and every request survives the way through JSON.
+
+use std::collections::BTreeSet;
+
+use jaego_api::{
+    COMMANDS, Method, READS, Repeat, Role,
+    limits::{BODY_BYTES_MAX, DOCUMENT_BYTES_MAX},
+    read_batch, read_request, table,
+};
+use jaego_domain::{Code, Command};
+use serde_json::{Value, json};
+
+/// A body for every command, as a batch has it.
+fn samples() -> Vec<Value> {
+    vec![
+        json!({"op": "set_site", "site": "ICN", "name": "인천", "time_zone": "Asia/Seoul", "strategy": "fifo"}),
+        json!({"op": "set_location", "site": "ICN", "location": "A-01", "zone": "A", "pick_order": 7, "kind": "storage"}),
+        json!({"op": "set_sku", "sku": "milk", "name": "우유", "tracking": "lot", "safety_stock": {"ICN": 20}}),
+        json!({"op": "set_lot", "sku": "milk", "lot": "L1", "received_on": "2026-01-02", "expires_on": "2026-02-03", "blocked": true}),
+        json!({"op": "adjust", "id": "A1", "reason": "first count", "release_holds": true, "lines": [
+            {"site": "ICN", "location": "A-01", "sku": "milk", "lot": "L1", "change": 5, "account": "opening"},
+            {"site": "ICN", "location": "A-01", "sku": "mug", "change": -3},
+            {"site": "ICN", "location": "A-01", "sku": "cup", "counted": 12}]}),
+        json!({"op": "move", "id": "M1", "site": "ICN", "reason": "tidy", "with_holds": true, "lines": [
+            {"sku": "milk", "lot": "L1", "quantity": 2, "from": "A-01", "to": "A-02"}]}),
+        json!({"op": "reverse", "movement": "1042.0"}),
+        json!({"op": "hold", "id": "H1", "owner": "cart-7", "expires_in_s": 600, "partial": "allow", "strategy": "explicit",
+            "lines": [{"site": "ICN", "sku": "milk", "quantity": 4, "location": "A-01", "lot": "L1"}]}),
+        json!({"op": "confirm_hold", "hold": "H1", "key": "K1", "lines": [{"line": 1, "quantity": 2}], "to": {"location": "S-01"}, "release_rest": true}),
+        json!({"op": "release_hold", "hold": "H1", "lines": [{"line": 1}]}),
+        json!({"op": "extend_hold", "hold": "H1", "expires_in_s": 60}),
+        json!({"op": "change_hold", "hold": "H1", "partial": "forbid", "strategy": "fefo", "lines": [{"site": "ICN", "sku": "mug", "quantity": 9}]}),
+        json!({"op": "request_transfer", "id": "T1", "from": "ICN", "to": "PUS", "priority": 3, "lines": [
+            {"line": "1", "sku": "milk", "quantity": 6, "lot": "L1"}, {"line": "2", "sku": "mug", "quantity": 1}]}),
+        json!({"op": "allocate_transfer", "transfer": "T1", "strategy": "explicit", "partial": "forbid", "dry_run": true, "lines": [
+            {"line": "1", "quantity": 2, "location": "A-01", "lot": "L1"}]}),
+        json!({"op": "release_transfer", "transfer": "T1", "lines": [{"line": "1", "quantity": 1}]}),
+        json!({"op": "cancel_transfer", "transfer": "T1", "release": true}),
+        json!({"op": "pick_transfer", "transfer": "T1", "staging": "S-01", "lines": [
+            {"line": "1", "location": "A-01", "lot": "L1", "quantity": 1, "short": {"quantity": 1, "reason": "damaged"}}]}),
+        json!({"op": "unpick_transfer", "transfer": "T1", "to": "A-02", "lines": [{"line": "1"}]}),
+        json!({"op": "ship_transfer", "transfer": "T1", "shipment": "S1", "lines": [{"line": "1"}]}),
+        json!({"op": "receive_transfer", "transfer": "T1", "location": "R-01", "quarantine": "Q-01", "lines": [
+            {"line": "1", "lot": "L1", "quantity": 1, "damaged": 1}]}),
+        json!({"op": "close_transfer", "transfer": "T1"}),
+    ]
+}
+
+fn by() -> Code {
+    Code::new("by", "tester").unwrap()
+}
+
+fn in_batch(sample: &Value) -> Command {
+    let body = json!({ "commands": [sample] }).to_string();
+    let batch = read_batch(body.as_bytes(), &by()).unwrap_or_else(|problem| panic!("{sample}: {problem}"));
+    assert_eq!(batch.refused, [], "{sample}");
+    batch.requests[0].command().clone()
+}
+
+/// Every variant of the commands: one added to the decisions does not compile here until it has its place.
+fn number(command: &Command) -> usize {
+    match command {
+        Command::SetSite(_) => 0,
+        Command::SetLocation(_) => 1,
+        Command::SetSku(_) => 2,
+        Command::SetLot(_) => 3,
+        Command::Adjust(_) => 4,
+        Command::Move(_) => 5,
+        Command::Reverse(_) => 6,
+        Command::PlaceHold(_) => 7,
+        Command::ConfirmHold(_) => 8,
+        Command::ReleaseHold(_) => 9,
+        Command::ExtendHold(_) => 10,
+        Command::ChangeHold(_) => 11,
+        Command::RequestTransfer(_) => 12,
+        Command::AllocateTransfer(_) => 13,
+        Command::ReleaseTransfer(_) => 14,
+        Command::CancelTransfer(_) => 15,
+        Command::PickTransfer(_) => 16,
+        Command::UnpickTransfer(_) => 17,
+        Command::ShipTransfer(_) => 18,
+        Command::ReceiveTransfer(_) => 19,
+        Command::CloseTransfer(_) => 20,
+    }
+}
+
+#[test]
+fn the_table_has_every_command_under_its_own_name() {
+    let commands: Vec<_> = samples().iter().map(in_batch).collect();
+    let numbers: Vec<_> = commands.iter().map(number).collect();
+    assert_eq!(numbers, (0..=20).collect::<Vec<_>>());
+    let named: BTreeSet<_> = commands.iter().map(Command::name).collect();
+    let rows: BTreeSet<_> = COMMANDS.iter().map(|row| row.op).collect();
+    assert_eq!(named, rows);
+    assert_eq!(rows.len(), COMMANDS.len(), "two rows have one name");
+}
+
+#[test]
+fn a_command_is_the_same_on_its_route_and_in_a_batch_wherever_op_stands() {
+    for sample in samples() {
+        let row = table::command(sample["op"].as_str().unwrap()).unwrap();
+        let expected = in_batch(&sample);
+        let Value::Object(mut fields) = sample.clone() else { panic!("{sample}") };
+        fields.remove("op");
+        let key = fields.remove("key");
+        // JSON maps are written in the order of their names here, so that `op` comes late for most commands.
+        let values: Vec<_> = row
+            .path_parameters()
+            .map(|name| (name, fields.remove(name).unwrap().as_str().unwrap().to_owned()))
+            .collect();
+        let path: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = Value::Object(fields.clone()).to_string();
+        let key = key.as_ref().and_then(Value::as_str);
+        let request = read_request(row, &path, key, &by(), body.as_bytes()).unwrap();
+        assert_eq!(*request.command(), expected, "{sample}");
+        assert_eq!(request.key().map(Code::as_str), key, "{sample}");
+
+        let rest = sample.to_string().replace(&format!(r#""op":"{}","#, row.op), "");
+        let rest = rest.replace(&format!(r#","op":"{}""#, row.op), "");
+        let first = format!(r#"{{"commands":[{{"op":"{}",{}]}}"#, row.op, &rest[1..]);
+        let batch =
+            read_batch(first.as_bytes(), &by()).unwrap_or_else(|problem| panic!("{first}: {problem}"));
+        assert_eq!(*batch.requests[0].command(), expected, "{sample}");
+    }
+}
+
+#[test]
+fn limits_and_roles_are_those_of_their_kind() {
+    for row in COMMANDS {
+        let documents =
+            samples().iter().any(|sample| sample["op"] == row.op && sample.get("lines").is_some());
+        assert_eq!(
+            row.body_bytes_max,
+            if documents { DOCUMENT_BYTES_MAX } else { BODY_BYTES_MAX },
+            "{}",
+            row.op
+        );
+        assert_eq!(row.role == Role::Admin, row.repeat == Repeat::Setting, "{}", row.op);
+        assert_eq!(row.method == Method::Put, row.repeat == Repeat::Setting, "{}", row.op);
+        assert!(row.path.starts_with("/v1/"), "{}", row.op);
+    }
+    let names: BTreeSet<_> = READS.iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), READS.len());
+}
