@@ -18,7 +18,8 @@ pub fn system() -> Code {
 /// Lapses what is due, at most [`SWEEP_MAX`] holds, and says what time it logically is afterwards.
 ///
 /// While more is due than one sweep takes, logical time stays before the first hold that was not swept: a hold
-/// whose time has passed is never counted, and one whose time has not is never lapsed.
+/// whose time has passed is never counted. What lapsed is available again: the store asks [`watch`] about these
+/// changes, as [`submit`] does about those of a request.
 pub fn sweep(tables: &mut impl Tables, clock: Timestamp) -> (Option<(Event, Changes)>, Timestamp) {
     let head = tables.head();
     let clock = clock.max(head.at);

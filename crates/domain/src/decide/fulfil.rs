@@ -12,7 +12,6 @@ use crate::{
         UnpickTransfer,
     },
     event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
-    limits::QUANTITY_MAX,
     row::{self, Filing, LocationKind},
 };
 
@@ -79,7 +78,9 @@ impl<T: Tables> Desk<'_, T> {
         };
         let held: Quantity = picks.iter().filter(|pick| fits(pick)).map(|pick| pick.quantity).sum();
         let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
-        let requested = line.quantity.checked_add(short).unwrap_or(Quantity::stored(QUANTITY_MAX));
+        let Some(requested) = line.quantity.checked_add(short) else {
+            return Err(Refusal::invalid("quantity", "and what was short are more than 9007199254740991"));
+        };
         if requested > held {
             let document = command.id.clone();
             return Err(Refusal::NotHeld { document, line: line.line.clone(), requested, held });
@@ -241,6 +242,7 @@ impl<T: Tables> Desk<'_, T> {
             if lines.is_empty() {
                 return Err(nothing());
             }
+            arrives(&transfer, &lines)?;
             return Ok(Verdict::New(Fact::TransferReceived { id: id.clone(), lines }));
         };
         let mut transit: HashMap<u32, Vec<(LotId, Quantity)>> = HashMap::new();
@@ -277,14 +279,7 @@ impl<T: Tables> Desk<'_, T> {
                 }
             }
         }
-        let totals = &transfer.totals;
-        let arrived: Option<Quantity> =
-            lines.iter().try_fold(totals.received.max(totals.damaged), |sum, line| {
-                sum.checked_add(line.expected)?.checked_add(line.excess)
-            });
-        if arrived.is_none() {
-            return Err(Refusal::invalid("quantity", "received in all is more than 9007199254740991"));
-        }
+        arrives(&transfer, &lines)?;
         Ok(Verdict::New(Fact::TransferReceived { id: id.clone(), lines }))
     }
 
@@ -321,5 +316,16 @@ impl<T: Tables> Desk<'_, T> {
         };
         receive(lot, Quantity::ZERO, rest);
         Ok(())
+    }
+}
+
+/// Makes sure that all that ever arrived is still a quantity, surplus of every line included.
+fn arrives(transfer: &row::Transfer, lines: &[ReceivedLine]) -> Result<(), Refusal> {
+    let before = transfer.totals.received.max(transfer.totals.damaged);
+    let after =
+        lines.iter().try_fold(before, |sum, line| sum.checked_add(line.expected)?.checked_add(line.excess));
+    match after {
+        Some(_) => Ok(()),
+        None => Err(Refusal::invalid("quantity", "received in all is more than 9007199254740991")),
     }
 }
