@@ -9,10 +9,13 @@
 //! 4. After a failed write or sync the store trusts nothing in memory: it answers [`Failure::Failed`] for good.
 
 pub mod codec;
+pub mod conformance;
 mod contract;
+mod reference;
 pub mod render;
 
 pub use contract::{
     AccountView, Answer, Answers, Batch, Done, EventPage, EventView, Failure, MovementFilter, MovementPage,
     MovementView, Reply, ReplyTo, Results, Status, Store, reply,
 };
+pub use reference::Reference;

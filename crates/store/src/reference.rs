@@ -10,14 +10,14 @@ use std::{
 };
 
 use jaego_domain::{
-    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, outcome,
+    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, apply, outcome,
     turn::{self, Accepted},
 };
 use tokio::sync::watch;
 
 use crate::{
-    Answer, Answers, Batch, Done, EventPage, Failure, MovementFilter, MovementPage, Reply, Results, Status,
-    Store, render,
+    Answer, Answers, Batch, Done, EventPage, MovementFilter, MovementPage, Reply, Results, Status, Store,
+    render,
 };
 
 /// A store in memory.
@@ -53,7 +53,7 @@ impl Reference {
     fn turn<T>(&self, work: impl FnOnce(&mut Books, Timestamp) -> T) -> T {
         let mut books = self.books();
         let books = &mut *books;
-        let (_, now) = turn::sweep(&mut books.tables, (self.clock)(), &mut books.events);
+        let now = books.sweep((self.clock)());
         let done = work(books, now);
         let head = books.tables.head().sequence;
         self.decided.send_if_modified(|decided| std::mem::replace(decided, head) != head);
@@ -62,6 +62,19 @@ impl Reference {
 }
 
 impl Books {
+    /// Lapses what is due, tells what that did to the stock that is watched, and says what time it is.
+    fn sweep(&mut self, clock: Timestamp) -> Timestamp {
+        let (lapsed, now) = turn::sweep(&mut self.tables, clock);
+        if let Some((event, changes)) = lapsed {
+            self.events.push(event);
+            if let Some(watched) = turn::watch(&self.tables, &changes) {
+                apply(&mut self.tables, &watched);
+                self.events.push(watched);
+            }
+        }
+        now
+    }
+
     /// The movement of this name, and the kind of its document.
     fn movement(&self, id: MovementId) -> Option<(jaego_domain::Movement, &'static str)> {
         let event = self.event(id.sequence)?;
@@ -138,10 +151,8 @@ impl Store for Reference {
 
     fn movements(&self, filter: MovementFilter) -> Reply<MovementPage> {
         let books = self.books();
-        let views = books.events.iter().flat_map(|event| render::movement_views(&books.tables, event));
-        let after = filter.after;
-        let mut fitting = views
-            .filter(|movement| after.is_none_or(|after| movement.id > after) && render::fits(&filter, movement));
+        let mut fitting =
+            books.events.iter().flat_map(|event| render::movement_views(&books.tables, event, &filter));
         let movements: Vec<_> = fitting.by_ref().take(filter.limit).collect();
         let next = movements.last().map(|last| last.id).filter(|_| fitting.next().is_some());
         drop(fitting);

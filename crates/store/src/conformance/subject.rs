@@ -1,0 +1,221 @@
+//! What plays the scenarios: the bare decisions, any store, or a service over a wire.
+
+use std::sync::Arc;
+
+use jaego_domain::{
+    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, apply, check, outcome,
+    turn::{self, Accepted},
+};
+
+use super::{START, Told};
+use crate::{Batch, Done, Results, Store};
+
+/// A request as a caller would send it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is asked.
+    pub command: Command,
+    /// The request key.
+    pub key: Option<Code>,
+    /// Who asks.
+    pub by: Code,
+}
+
+/// Something that answers like a store, empty at first, its clock in the hand of the scenario.
+pub trait Subject {
+    /// Sets the clock. It is [`START`] before the first row.
+    fn set_time(&mut self, now: Timestamp);
+
+    /// Sends requests in one batch. An atomic batch may be refused as a whole: by the request of this index.
+    ///
+    /// # Errors
+    /// The index of the request that refused an atomic batch, and its refusal.
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)>;
+
+    /// Looks at something.
+    fn look(&mut self, query: &Query) -> Told;
+}
+
+/// Makes requests of the calls. A call that cannot become a request is answered without the store, and refuses
+/// an atomic batch before anything is decided.
+fn requests(calls: &[Call]) -> Vec<Result<Request, Told>> {
+    let make = |call: &Call| {
+        Request::new(call.command.clone(), call.key.clone(), call.by.clone())
+            .map_err(|refusal| Told::refusal(&refusal))
+    };
+    calls.iter().map(make).collect()
+}
+
+/// The decisions alone, their books proven after every row.
+pub struct BareSubject {
+    tables: Memory,
+    events: Vec<Event>,
+    now: Timestamp,
+}
+
+impl Default for BareSubject {
+    fn default() -> Self {
+        Self { tables: Memory::new(), events: Vec::new(), now: START }
+    }
+}
+
+impl BareSubject {
+    fn sweep(&mut self) -> Timestamp {
+        let (lapsed, now) = turn::sweep(&mut self.tables, self.now);
+        if let Some((event, changes)) = lapsed {
+            self.events.push(event);
+            if let Some(watched) = turn::watch(&self.tables, &changes) {
+                apply(&mut self.tables, &watched);
+                self.events.push(watched);
+            }
+        }
+        now
+    }
+
+    fn event(&self, sequence: Sequence) -> &Event {
+        &self.events[usize::try_from(sequence.0 - 1).expect("the events are in memory")]
+    }
+
+    fn lend(&self, request: &mut Request) {
+        let Some(id) = request.wanted_movement() else { return };
+        if id.sequence.0 == 0 || id.sequence.0 > self.events.len() as u64 {
+            return;
+        }
+        let event = self.event(id.sequence);
+        let kind = event.fact.document().map_or(event.fact.kind(), |(kind, _)| kind);
+        let mut index = 0;
+        event.fact.movements(|movement| {
+            if index == id.index {
+                request.lend_movement(movement, kind);
+            }
+            index += 1;
+        });
+    }
+
+    fn told(&self, accepted: &Accepted) -> Told {
+        let (event, repeat) = match accepted {
+            Accepted::New(sequence) => (self.event(*sequence), false),
+            Accepted::Repeat(sequence) => (self.event(*sequence), true),
+            Accepted::DryRun(event) => (&**event, false),
+        };
+        Told::done(&Done { outcome: outcome(&self.tables, event), repeat })
+    }
+
+    fn prove(&self) {
+        if let Err(wrong) = check::check(&self.tables) {
+            panic!("the books do not balance: {wrong:#?}");
+        }
+    }
+}
+
+impl Subject for BareSubject {
+    fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+        let now = self.sweep();
+        let mut requests = requests(calls);
+        if atomic {
+            let mut made = Vec::with_capacity(requests.len());
+            for (index, request) in requests.into_iter().enumerate() {
+                let mut request = request.map_err(|told| (index, told))?;
+                self.lend(&mut request);
+                made.push(request);
+            }
+            let decided = turn::submit_atomic(&mut self.tables, &made, now, &mut self.events);
+            self.prove();
+            return match decided {
+                Ok((accepted, _)) => Ok(accepted.iter().map(|one| self.told(one)).collect()),
+                Err((index, refusal)) => Err((index, Told::refusal(&refusal))),
+            };
+        }
+        let mut each = Vec::with_capacity(requests.len());
+        for request in &mut requests {
+            let request = match request {
+                Ok(request) => request,
+                Err(told) => {
+                    each.push(told.clone());
+                    continue;
+                }
+            };
+            self.lend(request);
+            let decided = turn::submit(&mut self.tables, request, now, &mut self.events);
+            self.prove();
+            each.push(match decided {
+                Ok((accepted, _)) => self.told(&accepted),
+                Err(refusal) => Told::refusal(&refusal),
+            });
+        }
+        Ok(each)
+    }
+
+    fn look(&mut self, query: &Query) -> Told {
+        let now = self.sweep();
+        self.prove();
+        match self.tables.query(query, now) {
+            Ok(view) => Told::view(&view),
+            Err(refusal) => Told::refusal(&refusal),
+        }
+    }
+}
+
+/// Any store, asked from this thread.
+pub struct StoreSubject {
+    store: Arc<dyn Store>,
+    set_time: Box<dyn FnMut(Timestamp)>,
+}
+
+impl StoreSubject {
+    /// A store, and the hand on its clock. The clock is set to [`START`] at once.
+    pub fn new(store: Arc<dyn Store>, mut set_time: impl FnMut(Timestamp) + 'static) -> Self {
+        set_time(START);
+        Self { store, set_time: Box::new(set_time) }
+    }
+}
+
+impl Subject for StoreSubject {
+    fn set_time(&mut self, now: Timestamp) {
+        (self.set_time)(now);
+    }
+
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+        let mut told = Vec::with_capacity(calls.len());
+        let mut sent = Vec::with_capacity(calls.len());
+        for (index, request) in requests(calls).into_iter().enumerate() {
+            match request {
+                Ok(request) => {
+                    sent.push(request);
+                    told.push(None);
+                }
+                Err(refusal) if atomic => return Err((index, refusal)),
+                Err(refusal) => told.push(Some(refusal)),
+            }
+        }
+        let answers = match self.store.submit(Batch { requests: sent, atomic }).wait() {
+            Ok(answers) => answers,
+            Err(failure) => panic!("the store gave no answer: {failure}"),
+        };
+        let mut each = match answers.results {
+            Results::Refused { index, refusal } => return Err((index, Told::refusal(&refusal))),
+            Results::Each(each) => each.into_iter(),
+        };
+        let answer = |answer: Option<Result<Done, _>>| match answer.expect("one answer for each request") {
+            Ok(done) => Told::done(&done),
+            Err(refusal) => Told::refusal(&refusal),
+        };
+        let told = told.into_iter().map(|told| told.unwrap_or_else(|| answer(each.next()))).collect();
+        assert!(each.next().is_none(), "one answer for each request");
+        Ok(told)
+    }
+
+    fn look(&mut self, query: &Query) -> Told {
+        match self.store.query(query.clone()).wait() {
+            Ok(answer) => match answer.value {
+                Ok(view) => Told::view(&view),
+                Err(refusal) => Told::refusal(&refusal),
+            },
+            Err(failure) => panic!("the store gave no answer: {failure}"),
+        }
+    }
+}

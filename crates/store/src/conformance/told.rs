@@ -1,0 +1,312 @@
+//! Answers as the scenarios tell them: a word, and named facts.
+
+use std::{collections::BTreeMap, fmt};
+
+use jaego_domain::{
+    Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
+    query::{Candidate, HeldAt, PositionView},
+    row::Totals,
+};
+
+use super::START;
+use crate::Done;
+
+/// An answer: what it is, and what it says.
+///
+/// A subject behind a wire fills it from what it reads there; the names of the facts are those of the
+/// refusals' and views' fields, and lists are written as the functions here write them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `accepted`, `repeat`, a refusal's code, or the status of what was looked at; empty for what has none.
+    pub word: String,
+    /// What it says, by name.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// An answer of this word.
+    pub fn new(word: impl Into<String>) -> Self {
+        Self { word: word.into(), facts: BTreeMap::new() }
+    }
+
+    /// And it says this.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.facts.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    fn with_some(self, name: &str, value: String) -> Self {
+        if value.is_empty() { self } else { self.with(name, value) }
+    }
+
+    /// The answer to an accepted request.
+    pub fn done(done: &Done) -> Self {
+        let outcome = &done.outcome;
+        let told = Self::new(if done.repeat { "repeat" } else { "accepted" })
+            .with("sequence", outcome.sequence)
+            .with("at", time(outcome.at))
+            .with_some("picks", list(&outcome.picks, pick))
+            .with_some("short", list(&outcome.shortages, short))
+            .with_some("holders", list(&outcome.holders, holding));
+        let told = match &outcome.id {
+            Some(id) => told.with("id", id),
+            None => told,
+        };
+        match outcome.expires_at {
+            Some(at) => told.with("expires", time(at)),
+            None => told,
+        }
+    }
+
+    /// A refusal.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let told = Self::new(refusal.code());
+        match refusal {
+            Refusal::InvalidValue { field, reason } => {
+                told.with("field", field).with("reason", reason.replace(' ', "_"))
+            }
+            Refusal::TooManyLines { lines, max } => told.with("lines", lines).with("max", max),
+            Refusal::TooManyParts { parts, max } => told.with("parts", parts).with("max", max),
+            Refusal::DuplicateLine { line } | Refusal::LocationRequired { line } => told.with("line", line),
+            Refusal::SiteNotFound { site } | Refusal::SameSite { site } => told.with("site", site),
+            Refusal::LocationNotFound { site, location } | Refusal::LocationOccupied { site, location } => {
+                told.with("site", site).with("location", location)
+            }
+            Refusal::SkuNotFound { sku }
+            | Refusal::LotRequired { sku }
+            | Refusal::LotNotTracked { sku }
+            | Refusal::TrackingFixed { sku } => told.with("sku", sku),
+            Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
+                told.with("sku", sku).with("lot", lot)
+            }
+            Refusal::SerialTaken { sku, serial } => told.with("sku", sku).with("serial", serial),
+            Refusal::HoldNotFound { hold } => told.with("hold", hold),
+            Refusal::LineNotFound { document, line } => told.with("document", document).with("line", line),
+            Refusal::MovementNotFound { movement } | Refusal::AlreadyReversed { movement } => {
+                told.with("movement", movement)
+            }
+            Refusal::NotReversible { movement, document } => {
+                told.with("movement", movement).with("document", document)
+            }
+            Refusal::IdTaken { id } => told.with("id", id),
+            Refusal::IdempotencyConflict { key } => told.with("key", key),
+            Refusal::RequestKeyExpired { key, window_ms } => {
+                told.with("key", key).with("window_ms", window_ms)
+            }
+            Refusal::InsufficientStock { shortages } => {
+                let told = told.with("short", list(shortages, short));
+                match shortages.as_slice() {
+                    [one] => told
+                        .with("line", &one.line)
+                        .with("site", &one.site)
+                        .with("sku", &one.sku)
+                        .with("requested", one.requested)
+                        .with("available", one.available),
+                    _ => told,
+                }
+            }
+            Refusal::NotStockedHere { site, sku } => told.with("site", site).with("sku", sku),
+            Refusal::StockHeld { site, location, sku, held, remaining, holders } => told
+                .with("site", site)
+                .with("location", location)
+                .with("sku", sku)
+                .with("held", held)
+                .with("remaining", remaining)
+                .with("holders", list(holders, holding)),
+            Refusal::QuantityTooLarge { sku, quantity, max } => {
+                told.with("sku", sku).with("quantity", quantity).with("max", max)
+            }
+            Refusal::WrongLocationKind { site, location, kind, needed } => {
+                told.with("site", site).with("location", location).with("kind", kind).with("needed", needed)
+            }
+            Refusal::NoLocation { site, kind } => told.with("site", site).with("kind", kind),
+            Refusal::HoldEnded { hold, status } => told.with("hold", hold).with("status", status),
+            Refusal::NotHeld { document, line, requested, held } => told
+                .with("document", document)
+                .with("line", line)
+                .with("requested", requested)
+                .with("held", held),
+            Refusal::TransferNotFound { transfer }
+            | Refusal::TransferCancelled { transfer }
+            | Refusal::TransferClosed { transfer }
+            | Refusal::NothingAllocated { transfer }
+            | Refusal::NothingPicked { transfer }
+            | Refusal::NothingInTransit { transfer } => told.with("transfer", transfer),
+            Refusal::TransferAllocated { transfer, allocated, picked } => {
+                told.with("transfer", transfer).with("allocated", allocated).with("picked", picked)
+            }
+            Refusal::TransferShipped { transfer, shipped } => {
+                told.with("transfer", transfer).with("shipped", shipped)
+            }
+            Refusal::TransferPicked { transfer, picked } => {
+                told.with("transfer", transfer).with("picked", picked)
+            }
+        }
+    }
+
+    /// Something that was looked at. Lists of documents are not told: scenarios look at one thing at a time.
+    pub fn view(view: &View) -> Self {
+        match view {
+            View::Stock(list) => match list.items.as_slice() {
+                [] => Self::new("none"),
+                [one] => Self::position(one),
+                many => panic!("a scenario looks at one position, and there are {}", many.len()),
+            },
+            View::Site(site) => {
+                Self::new("").with("time_zone", &site.time_zone).with("strategy", site.strategy.name())
+            }
+            View::Location(location) => Self::new(location.kind.name())
+                .with("order", location.pick_order)
+                .with("zone", &location.zone),
+            View::Sku(sku) => Self::new(sku.tracking.name())
+                .with("name", &sku.name)
+                .with("safety", list(&sku.safety_stock, |(site, level)| format!("{site}:{level}"))),
+            View::Lot(lot) => {
+                Self::new(if lot.blocked { "blocked" } else { "open" }).with("inside", lot.inside)
+            }
+            View::Hold(hold) => {
+                let picks = hold.lines.iter().flat_map(|line| {
+                    let name = Code::new("line", &line.line.to_string()).expect("a number is a code");
+                    line.picks.iter().map(move |held| held_at(&name, held)).collect::<Vec<_>>()
+                });
+                let told = Self::new(hold.status.name())
+                    .with("picks", or_none(picks.collect::<Vec<_>>().join(",")))
+                    .with("owner", hold.owner.as_ref().map_or("none", Code::as_str))
+                    .with("lines", list(&hold.lines, |line| format!("{}:{}", line.sku, line.quantity)));
+                told.with("expires", hold.expires_at.map_or("never".to_owned(), time))
+            }
+            View::Transfer(transfer) => {
+                let picks = transfer.lines.iter().flat_map(|line| {
+                    line.picks.iter().map(|held| held_at(&line.line, held)).collect::<Vec<_>>()
+                });
+                let staged = transfer.lines.iter().flat_map(|line| {
+                    line.staged.iter().map(|held| held_at(&line.line, held)).collect::<Vec<_>>()
+                });
+                Self::new(transfer.summary.status.name())
+                    .with("picks", or_none(picks.collect::<Vec<_>>().join(",")))
+                    .with("staged", or_none(staged.collect::<Vec<_>>().join(",")))
+                    .with("priority", transfer.summary.priority)
+                    .totals(&transfer.summary.totals)
+            }
+            View::Explain(lines) => match lines.as_slice() {
+                [] => Self::new("none"),
+                [line] => Self::new("")
+                    .with("requested", line.requested)
+                    .with("open", line.open)
+                    .with("available", line.available)
+                    .with("candidates", list(&line.candidates, candidate)),
+                many => {
+                    Self::new("").with("lines", list(many, |line| format!("{}:{}", line.line, line.open)))
+                }
+            },
+            View::Trace(trace) => Self::new("")
+                .with("inside", trace.lot.inside)
+                .with("positions", or_none(list(&trace.positions, candidate))),
+            View::SkuStock(sites) => match sites.as_slice() {
+                [] => Self::new("none"),
+                sites => sites.iter().fold(Self::new(""), |told, at| {
+                    let name = |what: &str| format!("{}.{what}", at.site);
+                    told.with(&name("on_hand"), at.on_hand)
+                        .with(&name("held"), at.held)
+                        .with(&name("unavailable"), at.unavailable)
+                        .with(&name("available"), at.available)
+                        .with(&name("safety_level"), at.safety_level)
+                        .with(&name("low"), at.low)
+                }),
+            },
+            View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
+                panic!("scenarios look at one thing at a time")
+            }
+        }
+    }
+
+    fn position(view: &PositionView) -> Self {
+        Self::new("")
+            .with("on_hand", view.on_hand)
+            .with("held", view.held)
+            .with("unavailable", view.unavailable)
+            .with("available", view.available)
+    }
+
+    fn totals(self, totals: &Totals) -> Self {
+        [
+            ("requested", totals.requested),
+            ("allocated", totals.allocated),
+            ("picked", totals.picked),
+            ("shipped", totals.shipped),
+            ("in_transit", totals.in_transit),
+            ("received", totals.received),
+            ("damaged", totals.damaged),
+            ("lost", totals.lost),
+            ("closed_short", totals.closed_short),
+            ("open", totals.open()),
+        ]
+        .into_iter()
+        .fold(self, |told, (name, quantity)| told.with(name, quantity))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.word)?;
+        let mut gap = if self.word.is_empty() { "" } else { " " };
+        for (name, value) in &self.facts {
+            write!(f, "{gap}{name}={value}")?;
+            gap = " ";
+        }
+        Ok(())
+    }
+}
+
+/// A time as the distance from the start: `+60s`, or `+500ms` where seconds are not enough.
+pub(super) fn time(at: Timestamp) -> String {
+    let (sign, ms) = match at.0.checked_sub(START.0) {
+        Some(ms) => ('+', ms),
+        None => ('-', START.0 - at.0),
+    };
+    if ms % 1_000 == 0 { format!("{sign}{}s", ms / 1_000) } else { format!("{sign}{ms}ms") }
+}
+
+fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+    items.iter().map(show).collect::<Vec<_>>().join(",")
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "none".to_owned() } else { text }
+}
+
+/// `A-01:4` for line 1, `2/A-01:4` for others, `A-01#L1:4` for a lot.
+fn at(line: &Code, location: &Code, lot: Option<&Code>, quantity: Quantity) -> String {
+    let line = if line.as_str() == "1" { String::new() } else { format!("{line}/") };
+    let lot = lot.map(|lot| format!("#{lot}")).unwrap_or_default();
+    format!("{line}{location}{lot}:{quantity}")
+}
+
+fn pick(pick: &PickView) -> String {
+    at(&pick.line, &pick.location, pick.lot.as_ref(), pick.quantity)
+}
+
+fn held_at(line: &Code, held: &HeldAt) -> String {
+    at(line, &held.location, held.lot.as_ref(), held.quantity)
+}
+
+/// `line:requested/available`.
+fn short(shortage: &Shortage) -> String {
+    format!("{}:{}/{}", shortage.line, shortage.requested, shortage.available)
+}
+
+/// `hold:H1/1:4`.
+fn holding(holding: &Holding) -> String {
+    let kind = match holding.kind {
+        jaego_domain::row::HolderKind::Hold => "hold",
+        jaego_domain::row::HolderKind::Transfer => "transfer",
+    };
+    format!("{kind}:{}/{}:{}", holding.id, holding.line, holding.quantity)
+}
+
+/// `A-01#L1:held`.
+fn candidate(candidate: &Candidate) -> String {
+    let lot = candidate.position.lot.as_ref().map(|lot| format!("#{lot}")).unwrap_or_default();
+    format!("{}{lot}:{}", candidate.position.location, candidate.verdict.name())
+}

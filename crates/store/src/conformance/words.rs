@@ -1,0 +1,507 @@
+//! Reads a row's words as what is to be done.
+//!
+//! Commands are called by their names. A comma separates lines; options are `name=value` or a word of their own,
+//! anywhere in the row. Every command takes `key=KEY` and `by=NAME`.
+//!
+//! ```text
+//! set_site      SITE [zone=Asia/Seoul] [strategy=fefo] [name=NAME]
+//! set_location  SITE LOCATION KIND [order=1] [zone=ZONE]
+//! set_sku       SKU [tracking=lot] [name=NAME] [safety=SITE:20+SITE:5]
+//! set_lot       SKU LOT [received=YYYY-MM-DD] [expires=YYYY-MM-DD] [blocked]
+//! stock         SITE LOCATION SKU [LOT] QUANTITY          an adjustment that opens the books
+//! adjust        ID SITE LOCATION SKU [lot LOT] add 5 supplier | remove 3 loss | counted 7, …  [reason=…] [release_holds]
+//! move          ID SITE SKU [lot LOT] QUANTITY FROM TO, SKU …  [reason=…] [with_holds]
+//! reverse       ID.0                                       the first movement of the last thing done to ID
+//! hold          ID SITE SKU QUANTITY [at LOCATION] [lot LOT], …  [until=60s] [owner=…] [partial] [strategy=…]
+//! change_hold   ID SITE SKU QUANTITY …, …  [partial] [strategy=…]
+//! confirm_hold  ID [LINE [QUANTITY], …] [to=LOCATION] [release_rest]
+//! release_hold  ID [LINE [QUANTITY], …]
+//! extend_hold   ID until=60s
+//! request_transfer   ID FROM TO LINE SKU QUANTITY [lot LOT], …  [priority=5]
+//! allocate_transfer  ID [LINE [QUANTITY] [at LOCATION] [lot LOT], …] [strategy=…] [whole] [dry_run]
+//! release_transfer   ID [LINE [QUANTITY], …]
+//! cancel_transfer    ID [release]
+//! pick_transfer      ID [LINE QUANTITY [at LOCATION] [lot LOT] [not_found 2 | damaged 2], …] [staging=LOCATION]
+//! unpick_transfer    ID [LINE [QUANTITY], …] [to=LOCATION]
+//! ship_transfer      ID SHIPMENT [LINE [QUANTITY], …]
+//! receive_transfer   ID [LINE QUANTITY [damaged 2] [lot LOT], …] [location=LOCATION] [quarantine=LOCATION]
+//! close_transfer     ID
+//! time          +60s                                       also ms, m, h, d
+//! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
+//! explain       TRANSFER [LINE]     trace SKU LOT     site SITE     location SITE LOCATION     sku SKU     lot SKU LOT
+//! batch … end   atomic … end
+//! ```
+
+use std::collections::BTreeMap;
+
+use jaego_domain::{
+    Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence, Strategy, TimeZone,
+    command::{
+        Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, ChangeHold,
+        CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine, PickLine,
+        PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer,
+        Reverse, SetLocation, SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
+        UnpickTransfer,
+    },
+    query::Page,
+    row::{LocationKind, Tracking},
+};
+
+use super::{Call, Row};
+
+/// What a row does.
+pub(super) enum Deed {
+    Call(Call),
+    Look(Query),
+    Time { ms: u64 },
+    Begin { atomic: bool },
+    End,
+}
+
+/// Why a row does nothing.
+pub(super) enum Unread {
+    /// It is not written as a row is written.
+    Syntax(String),
+    /// It says a value that no request can carry: an answer like any other.
+    Refused(Refusal),
+}
+
+impl From<String> for Unread {
+    fn from(wrong: String) -> Self {
+        Self::Syntax(wrong)
+    }
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+type Read<T> = Result<T, Unread>;
+
+/// Reads a row. `done` tells the event that last was about a document.
+pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
+    let mut words = Words::of(row);
+    let deed = match row.verb.as_str() {
+        "time" => Deed::Time { ms: words.duration()? },
+        "batch" => Deed::Begin { atomic: false },
+        "atomic" => Deed::Begin { atomic: true },
+        "end" => Deed::End,
+        "position" => Deed::Look(Query::Stock {
+            site: Some(words.code()?),
+            location: Some(words.code()?),
+            sku: Some(words.code()?),
+            lot: words.maybe_code()?,
+            page: Page { after: None, limit: 2 },
+        }),
+        "total" => Deed::Look(Query::SkuStock(words.code()?)),
+        "transfer" => Deed::Look(Query::Transfer(words.code()?)),
+        "hold" if row.words.len() == 1 => Deed::Look(Query::Hold(words.code()?)),
+        "explain" => Deed::Look(Query::Explain { transfer: words.code()?, line: words.maybe_code()? }),
+        "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
+        "site" => Deed::Look(Query::Site(words.code()?)),
+        "location" => Deed::Look(Query::Location { site: words.code()?, location: words.code()? }),
+        "sku" => Deed::Look(Query::Sku(words.code()?)),
+        "lot" => Deed::Look(Query::Lot { sku: words.code()?, lot: words.code()? }),
+        _ => {
+            let key = words.option_code("key")?;
+            let by = words.option_code("by")?.unwrap_or(Code::new("by", "tester")?);
+            let command = command(row, &mut words, done)?;
+            Deed::Call(Call { command, key, by })
+        }
+    };
+    words.finish()?;
+    Ok(deed)
+}
+
+fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> Read<Command> {
+    Ok(match row.verb.as_str() {
+        "set_site" => Command::SetSite(SetSite {
+            site: words.code()?,
+            name: words.name("name")?,
+            time_zone: TimeZone::new(words.option("zone").as_deref().unwrap_or("UTC"))?,
+            strategy: words.strategy()?.unwrap_or(Strategy::Fefo),
+        }),
+        "set_location" => Command::SetLocation(SetLocation {
+            site: words.code()?,
+            location: words.code()?,
+            kind: words.location_kind()?,
+            pick_order: words.option_number("order")?.unwrap_or_default(),
+            zone: words.name("zone")?,
+        }),
+        "set_sku" => Command::SetSku(SetSku {
+            sku: words.code()?,
+            name: words.name("name")?,
+            tracking: words.tracking()?,
+            safety_stock: words.safety_stock()?,
+        }),
+        "set_lot" => Command::SetLot(SetLot {
+            sku: words.code()?,
+            lot: words.code()?,
+            received_on: words.day("received")?,
+            expires_on: words.day("expires")?,
+            blocked: words.flag("blocked"),
+        }),
+        "stock" => {
+            let (site, location, sku) = (words.code()?, words.code()?, words.code()?);
+            let lot = if words.rest.len() > 1 { Some(words.code()?) } else { None };
+            let change = Change::Add(words.quantity()?, Outside::Opening);
+            Command::Adjust(Adjust {
+                id: Code::new("id", &format!("stock-{}", row.line))?,
+                reason: Name::default(),
+                lines: vec![AdjustLine { site, location, sku, lot, change }],
+                release_holds: false,
+            })
+        }
+        "adjust" => Command::Adjust(Adjust {
+            reason: words.name("reason")?,
+            release_holds: words.flag("release_holds"),
+            id: words.code()?,
+            lines: words.lines(Words::adjust_line)?,
+        }),
+        "move" => Command::Move(Move {
+            reason: words.name("reason")?,
+            with_holds: words.flag("with_holds"),
+            id: words.code()?,
+            site: words.code()?,
+            lines: words.lines(Words::move_line)?,
+        }),
+        "reverse" => {
+            let movement = words.word()?;
+            Command::Reverse(Reverse { movement: movement_id(&movement, done)?, original: None })
+        }
+        "hold" => Command::PlaceHold(PlaceHold {
+            owner: words.option_code("owner")?,
+            expires_in_ms: words.option("until").map(|text| duration(&text)).transpose()?,
+            partial: words.flag("partial"),
+            strategy: words.strategy()?,
+            id: words.code()?,
+            lines: Lines::from_vec(words.lines(Words::hold_line)?),
+        }),
+        "change_hold" => Command::ChangeHold(ChangeHold {
+            partial: words.flag("partial"),
+            strategy: words.strategy()?,
+            id: words.code()?,
+            lines: Lines::from_vec(words.lines(Words::hold_line)?),
+        }),
+        "confirm_hold" => Command::ConfirmHold(ConfirmHold {
+            to: words.option_code("to")?,
+            release_rest: words.flag("release_rest"),
+            id: words.code()?,
+            lines: words.maybe_lines(Words::hold_part)?,
+        }),
+        "release_hold" => Command::ReleaseHold(ReleaseHold {
+            id: words.code()?,
+            lines: words.maybe_lines(Words::hold_part)?,
+        }),
+        "extend_hold" => {
+            let until = words.option("until").ok_or_else(|| "until= is missing".to_owned())?;
+            Command::ExtendHold(ExtendHold { id: words.code()?, expires_in_ms: duration(&until)? })
+        }
+        "request_transfer" => Command::RequestTransfer(RequestTransfer {
+            priority: words.option_number("priority")?.unwrap_or_default(),
+            id: words.code()?,
+            from: words.code()?,
+            to: words.code()?,
+            lines: words.lines(Words::transfer_line)?,
+        }),
+        "allocate_transfer" => Command::AllocateTransfer(AllocateTransfer {
+            strategy: words.strategy()?,
+            partial: !words.flag("whole"),
+            dry_run: words.flag("dry_run"),
+            id: words.code()?,
+            lines: words.maybe_lines(Words::allocate_line)?,
+        }),
+        "release_transfer" => Command::ReleaseTransfer(ReleaseTransfer {
+            id: words.code()?,
+            lines: words.maybe_lines(Words::transfer_part)?,
+        }),
+        "cancel_transfer" => {
+            Command::CancelTransfer(CancelTransfer { release: words.flag("release"), id: words.code()? })
+        }
+        "pick_transfer" => Command::PickTransfer(PickTransfer {
+            staging: words.option_code("staging")?,
+            id: words.code()?,
+            lines: words.maybe_lines(Words::pick_line)?,
+        }),
+        "unpick_transfer" => Command::UnpickTransfer(UnpickTransfer {
+            to: words.option_code("to")?,
+            id: words.code()?,
+            lines: words.maybe_lines(Words::transfer_part)?,
+        }),
+        "ship_transfer" => Command::ShipTransfer(ShipTransfer {
+            id: words.code()?,
+            shipment: words.code()?,
+            lines: words.maybe_lines(Words::transfer_part)?,
+        }),
+        "receive_transfer" => Command::ReceiveTransfer(ReceiveTransfer {
+            location: words.option_code("location")?,
+            quarantine: words.option_code("quarantine")?,
+            id: words.code()?,
+            lines: words.maybe_lines(Words::receive_line)?,
+        }),
+        "close_transfer" => Command::CloseTransfer(CloseTransfer { id: words.code()? }),
+        other => return Err(format!("there is no verb {other}").into()),
+    })
+}
+
+fn movement_id(text: &str, done: &BTreeMap<String, Sequence>) -> Read<MovementId> {
+    if let Some((document, index)) = text.rsplit_once('.')
+        && let Some(sequence) = done.get(document)
+    {
+        let index = index.parse().map_err(|_| format!("{index} is no index"))?;
+        return Ok(MovementId { sequence: *sequence, index });
+    }
+    Ok(MovementId::parse("movement", text)?)
+}
+
+/// Reads `60s`, `500ms`, `5m`, `12h` or `3d` as milliseconds.
+fn duration(text: &str) -> Read<u64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(format!("{text} is no duration").into()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit_ms))
+        .ok_or_else(|| format!("{text} is no duration").into())
+}
+
+struct Words {
+    /// Words that were not read yet, last first.
+    rest: Vec<String>,
+    options: BTreeMap<String, String>,
+    flags: Vec<String>,
+}
+
+const FLAGS: [&str; 8] =
+    ["blocked", "release_holds", "with_holds", "partial", "whole", "dry_run", "release", "release_rest"];
+
+impl Words {
+    fn of(row: &Row) -> Self {
+        let mut words = Self { rest: Vec::new(), options: BTreeMap::new(), flags: Vec::new() };
+        for word in row.words.iter().rev() {
+            if let Some((name, value)) = word.split_once('=') {
+                words.options.insert(name.to_owned(), value.to_owned());
+            } else if FLAGS.contains(&word.as_str()) {
+                words.flags.push(word.clone());
+            } else {
+                words.rest.push(word.clone());
+            }
+        }
+        words
+    }
+
+    fn finish(self) -> Read<()> {
+        let left = self.rest.into_iter().rev().chain(self.options.into_keys()).chain(self.flags);
+        let left: Vec<_> = left.collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("nobody reads: {}", left.join(" ")).into()) }
+    }
+
+    fn word(&mut self) -> Read<String> {
+        match self.rest.pop() {
+            Some(word) if word != "," => Ok(word),
+            _ => Err("a word is missing".to_owned().into()),
+        }
+    }
+
+    fn peek(&self) -> Option<&str> {
+        self.rest.last().map(String::as_str).filter(|word| *word != ",")
+    }
+
+    /// Reads on if the next word is this one.
+    fn eat(&mut self, word: &str) -> bool {
+        let there = self.peek() == Some(word);
+        if there {
+            self.rest.pop();
+        }
+        there
+    }
+
+    fn code(&mut self) -> Read<Code> {
+        Ok(Code::new("code", &self.word()?)?)
+    }
+
+    fn maybe_code(&mut self) -> Read<Option<Code>> {
+        if self.peek().is_some() { self.code().map(Some) } else { Ok(None) }
+    }
+
+    fn number<N: std::str::FromStr>(&mut self) -> Read<N> {
+        let word = self.word()?;
+        word.parse().map_err(|_| format!("{word} is no number").into())
+    }
+
+    fn quantity(&mut self) -> Read<Quantity> {
+        Ok(Quantity::new("quantity", self.number()?)?)
+    }
+
+    fn maybe_quantity(&mut self) -> Read<Option<Quantity>> {
+        let is_number = self.peek().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_number { self.quantity().map(Some) } else { Ok(None) }
+    }
+
+    fn duration(&mut self) -> Read<u64> {
+        duration(&self.word()?)
+    }
+
+    fn option(&mut self, name: &str) -> Option<String> {
+        self.options.remove(name)
+    }
+
+    fn option_code(&mut self, name: &'static str) -> Read<Option<Code>> {
+        Ok(self.option(name).map(|text| Code::new(name, &text)).transpose()?)
+    }
+
+    fn option_number(&mut self, name: &str) -> Read<Option<u32>> {
+        let Some(text) = self.option(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| format!("{name}={text} is no number").into())
+    }
+
+    fn name(&mut self, name: &'static str) -> Read<Name> {
+        Ok(Name::new(name, &self.option(name).unwrap_or_default())?)
+    }
+
+    fn day(&mut self, name: &'static str) -> Read<Option<Date>> {
+        Ok(self.option(name).map(|text| Date::parse(name, &text)).transpose()?)
+    }
+
+    fn strategy(&mut self) -> Read<Option<Strategy>> {
+        Ok(self.option("strategy").map(|text| Strategy::parse("strategy", &text)).transpose()?)
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let before = self.flags.len();
+        self.flags.retain(|flag| flag != name);
+        self.flags.len() < before
+    }
+
+    fn location_kind(&mut self) -> Read<LocationKind> {
+        let word = self.word()?;
+        let found = LocationKind::ALL.into_iter().find(|kind| kind.name() == word);
+        found.ok_or_else(|| format!("{word} is no kind of location").into())
+    }
+
+    fn tracking(&mut self) -> Read<Tracking> {
+        let Some(word) = self.option("tracking") else { return Ok(Tracking::None) };
+        let found = Tracking::ALL.into_iter().find(|tracking| tracking.name() == word);
+        found.ok_or_else(|| format!("{word} is no way of tracking").into())
+    }
+
+    fn safety_stock(&mut self) -> Read<Vec<(Code, Quantity)>> {
+        let Some(text) = self.option("safety") else { return Ok(Vec::new()) };
+        let levels = text.split('+').map(|part| {
+            let (site, level) =
+                part.split_once(':').ok_or_else(|| Unread::Syntax(format!("{part} is no safety level")))?;
+            let level = level.parse().map_err(|_| Unread::Syntax(format!("{level} is no number")))?;
+            Ok((Code::new("site", site)?, Quantity::new("safety_stock", level)?))
+        });
+        levels.collect()
+    }
+
+    fn lines<T>(&mut self, read: impl Fn(&mut Self) -> Read<T>) -> Read<Vec<T>> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(read(self)?);
+            if self.rest.last().is_none_or(|word| word != ",") {
+                return Ok(lines);
+            }
+            self.rest.pop();
+        }
+    }
+
+    fn maybe_lines<T>(&mut self, read: impl Fn(&mut Self) -> Read<T>) -> Read<Option<Vec<T>>> {
+        if self.rest.is_empty() { Ok(None) } else { self.lines(read).map(Some) }
+    }
+
+    fn lot(&mut self) -> Read<Option<Code>> {
+        if self.eat("lot") { self.code().map(Some) } else { Ok(None) }
+    }
+
+    fn place(&mut self) -> Read<Option<Code>> {
+        if self.eat("at") { self.code().map(Some) } else { Ok(None) }
+    }
+
+    fn outside(&mut self) -> Read<Outside> {
+        Ok(Outside::parse("outside", &self.word()?)?)
+    }
+
+    fn adjust_line(&mut self) -> Read<AdjustLine> {
+        let (site, location, sku, lot) = (self.code()?, self.code()?, self.code()?, self.lot()?);
+        let change = match self.word()?.as_str() {
+            "add" => Change::Add(self.quantity()?, self.outside()?),
+            "remove" => Change::Remove(self.quantity()?, self.outside()?),
+            "counted" => Change::Counted(self.quantity()?),
+            other => return Err(format!("{other} is no change").into()),
+        };
+        Ok(AdjustLine { site, location, sku, lot, change })
+    }
+
+    fn move_line(&mut self) -> Read<MoveLine> {
+        let (sku, lot) = (self.code()?, self.lot()?);
+        Ok(MoveLine { sku, lot, quantity: self.quantity()?, from: self.code()?, to: self.code()? })
+    }
+
+    fn hold_line(&mut self) -> Read<HoldLine> {
+        Ok(HoldLine {
+            site: self.code()?,
+            sku: self.code()?,
+            quantity: self.quantity()?,
+            location: self.place()?,
+            lot: self.lot()?,
+        })
+    }
+
+    fn hold_part(&mut self) -> Read<HoldPart> {
+        Ok(HoldPart { line: self.number()?, quantity: self.maybe_quantity()? })
+    }
+
+    fn transfer_line(&mut self) -> Read<TransferLine> {
+        Ok(TransferLine {
+            line: self.code()?,
+            sku: self.code()?,
+            quantity: self.quantity()?,
+            lot: self.lot()?,
+        })
+    }
+
+    fn transfer_part(&mut self) -> Read<TransferPart> {
+        Ok(TransferPart { line: self.code()?, quantity: self.maybe_quantity()? })
+    }
+
+    fn allocate_line(&mut self) -> Read<AllocateLine> {
+        Ok(AllocateLine {
+            line: self.code()?,
+            quantity: self.maybe_quantity()?,
+            location: self.place()?,
+            lot: self.lot()?,
+        })
+    }
+
+    fn pick_line(&mut self) -> Read<PickLine> {
+        let (line, quantity) = (self.code()?, self.quantity()?);
+        let (location, lot) = (self.place()?, self.lot()?);
+        let reason = [("not_found", ShortReason::NotFound), ("damaged", ShortReason::Damaged)]
+            .into_iter()
+            .find(|(word, _)| self.eat(word));
+        let short = match reason {
+            Some((_, reason)) => Some((self.quantity()?, reason)),
+            None => None,
+        };
+        Ok(PickLine { line, location, lot, quantity, short })
+    }
+
+    fn receive_line(&mut self) -> Read<ReceiveLine> {
+        let (line, quantity) = (self.code()?, self.quantity()?);
+        let damaged = if self.eat("damaged") { self.quantity()? } else { Quantity::ZERO };
+        Ok(ReceiveLine { line, quantity, damaged, lot: self.lot()? })
+    }
+}

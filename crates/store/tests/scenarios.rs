@@ -1,0 +1,219 @@
+//! The scenarios, played on the bare decisions and on the reference store; and the proof that they leave no
+//! command and no refusal out.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jaego_domain::{
+    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone, Timestamp,
+    command::{
+        Adjust, AdjustLine, AllocateTransfer, Change, RequestTransfer, SetLocation, SetSite, SetSku,
+        TransferLine,
+    },
+    limits::{LINES_MAX, PARTS_MAX},
+    row::{LocationKind, Tracking},
+    turn,
+};
+use jaego_store::{
+    Reference,
+    conformance::{self, BareSubject, FILES, START, StoreSubject, Subject},
+};
+
+#[test]
+fn the_bare_decisions_keep_the_law() {
+    let tally = conformance::run_all(|| Box::new(BareSubject::default())).unwrap();
+    println!("{} scenarios, {} rows", tally.scenarios, tally.rows);
+}
+
+#[test]
+fn the_reference_keeps_the_law() {
+    conformance::run_all(reference).unwrap();
+}
+
+fn reference() -> Box<dyn Subject> {
+    let clock = Arc::new(AtomicU64::new(0));
+    let hand = Arc::clone(&clock);
+    let store = Reference::new(move || Timestamp(clock.load(Ordering::SeqCst)));
+    Box::new(StoreSubject::new(Arc::new(store), move |now| hand.store(now.0, Ordering::SeqCst)))
+}
+
+/// Refusals that no row shows, and why.
+const NOT_IN_ROWS: [(&str, &str); 2] = [
+    ("too_many_lines", "a row of 50,001 lines is no reading; it is asked below"),
+    ("too_many_parts", "150,001 parts are as little; it is asked below"),
+];
+
+#[test]
+fn every_command_and_every_refusal_has_a_row() {
+    let mut verbs = BTreeSet::new();
+    let mut answers = BTreeSet::new();
+    for (file, text) in FILES {
+        for scenario in conformance::parse(file, text).unwrap() {
+            for row in scenario.rows {
+                if let Some(expected) = row.expected {
+                    answers.extend(expected.words);
+                }
+                // A look has the name of what it looks at; only `hold` is both.
+                if row.verb != "hold" || row.words.len() > 1 {
+                    verbs.insert(row.verb);
+                }
+            }
+        }
+    }
+    let missing: Vec<_> = COMMANDS.iter().filter(|name| !verbs.contains(**name)).collect();
+    assert!(missing.is_empty(), "no row has the commands {missing:?}");
+    for code in Refusal::CODES {
+        let excused = NOT_IN_ROWS.iter().any(|(name, _)| name == code);
+        assert_ne!(answers.contains(*code), excused, "{code}: in the rows, or excused from them");
+    }
+}
+
+/// `Command::name` of every command, in the order of the enum.
+const COMMANDS: [&str; 21] = [
+    "set_site",
+    "set_location",
+    "set_sku",
+    "set_lot",
+    "adjust",
+    "move",
+    "reverse",
+    "hold",
+    "confirm_hold",
+    "release_hold",
+    "extend_hold",
+    "change_hold",
+    "request_transfer",
+    "allocate_transfer",
+    "release_transfer",
+    "cancel_transfer",
+    "pick_transfer",
+    "unpick_transfer",
+    "ship_transfer",
+    "receive_transfer",
+    "close_transfer",
+];
+
+#[test]
+fn a_document_has_at_most_so_many_lines() {
+    let code = |text| Code::new("code", text).unwrap();
+    let adjust = |lines| {
+        let line = AdjustLine {
+            site: code("ICN"),
+            location: code("A-01"),
+            sku: code("mug"),
+            lot: None,
+            change: Change::Add(Quantity::ONE, Outside::Supplier),
+        };
+        let adjust = Adjust {
+            id: code("J1"),
+            reason: Name::default(),
+            lines: vec![line; lines],
+            release_holds: false,
+        };
+        Request::new(Command::Adjust(adjust), None, code("tester")).map(|_| ())
+    };
+    assert_eq!(adjust(LINES_MAX), Ok(()));
+    assert_eq!(adjust(LINES_MAX + 1), Err(Refusal::TooManyLines { lines: LINES_MAX + 1, max: LINES_MAX }));
+    assert!(matches!(adjust(0), Err(Refusal::InvalidValue { .. })));
+}
+
+#[test]
+fn a_decision_touches_at_most_so_many_picks() {
+    let code = |text: &str| Code::new("code", text).unwrap();
+    let mut tables = Memory::new();
+    let mut submit = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::submit(&mut tables, &request, START, &mut Vec::new()).map(|_| ())
+    };
+    // 500 SKUs lie one by one in 301 bins. 100 lines of each ask for three: three picks a line.
+    let (skus, bins, lines_a_sku) = (500, 301, LINES_MAX / 500);
+    for site in ["ICN", "PUS"] {
+        let time_zone = TimeZone::new("UTC").unwrap();
+        let (site, name) = (code(site), Name::default());
+        submit(Command::SetSite(SetSite { site, name, time_zone, strategy: Strategy::PickOrder })).unwrap();
+    }
+    let bin = |bin: usize| code(&format!("B-{bin}"));
+    let sku = |sku: usize| code(&format!("sku-{sku}"));
+    for pick_order in 0..bins {
+        submit(Command::SetLocation(SetLocation {
+            site: code("ICN"),
+            location: bin(pick_order),
+            zone: Name::default(),
+            pick_order: u32::try_from(pick_order).unwrap(),
+            kind: LocationKind::Storage,
+        }))
+        .unwrap();
+    }
+    for number in 0..skus {
+        submit(Command::SetSku(SetSku {
+            sku: sku(number),
+            name: Name::default(),
+            tracking: Tracking::None,
+            safety_stock: Vec::new(),
+        }))
+        .unwrap();
+        let line = |at| AdjustLine {
+            site: code("ICN"),
+            location: bin(at),
+            sku: sku(number),
+            lot: None,
+            change: Change::Add(Quantity::ONE, Outside::Supplier),
+        };
+        let lines = (0..bins).map(line).collect();
+        let (id, reason) = (sku(number), Name::default());
+        submit(Command::Adjust(Adjust { id, reason, lines, release_holds: false })).unwrap();
+    }
+    let request = |id: &str, first: u64| {
+        let line = |number: usize| TransferLine {
+            line: code(&number.to_string()),
+            sku: sku(number / lines_a_sku),
+            quantity: Quantity::new("quantity", if number == 0 { first } else { 3 }).unwrap(),
+            lot: None,
+        };
+        let lines = (0..LINES_MAX).map(line).collect();
+        let (id, from, to) = (code(id), code("ICN"), code("PUS"));
+        Command::RequestTransfer(RequestTransfer { id, from, to, priority: 0, lines })
+    };
+    let allocate = |id: &str| {
+        let id = code(id);
+        let (strategy, lines) = (None, None);
+        Command::AllocateTransfer(AllocateTransfer { id, strategy, partial: true, dry_run: false, lines })
+    };
+    submit(request("T1", 4)).unwrap();
+    let refused = Refusal::TooManyParts { parts: PARTS_MAX + 1, max: PARTS_MAX };
+    assert_eq!(submit(allocate("T1")), Err(refused));
+    submit(request("T2", 3)).unwrap();
+    assert_eq!(submit(allocate("T2")), Ok(()));
+}
+
+#[test]
+fn an_unexpected_answer_names_file_line_and_both_answers() {
+    let facts =
+        "set_site ICN\nset_location ICN A-01 storage\nset_sku mug\nscenario s\nstock ICN A-01 mug 10\n";
+    for (row, wrong) in [
+        ("hold H1 ICN mug 4 -> held picks=A-01:5", "picks is A-01:4"),
+        ("hold H1 ICN mug 11 -> held", "the answer is insufficient_stock"),
+        ("hold H1 ICN mug 11", "the answer is insufficient_stock"),
+        ("hold H1 ICN mug 11 partial", "the row does not tell short"),
+        ("hold H1 ICN mug 4 -> repeat", "the answer is accepted"),
+        ("position ICN A-01 mug -> on_hand 9", "on_hand is 10"),
+        ("position ICN A-01 mug -> on_hand", "on_hand has no value"),
+        ("position ICN A-01 mug -> colour red", "colour is not told"),
+        ("hold H1 ICN mug 4 5", "nobody reads: 5"),
+        ("hold H1 ICN mug", "a word is missing"),
+        ("juggle H1", "there is no verb juggle"),
+        ("end", "there is no batch to end"),
+    ] {
+        let text = format!("{facts}{row}");
+        let failures = conformance::run_text("x.rows", &text, reference).unwrap_err().to_string();
+        assert!(failures.contains("x.rows:6: s") && failures.contains(wrong), "{row}: {failures}");
+    }
+    let open = format!("{facts}atomic\nhold H1 ICN mug 1");
+    let failures = conformance::run_text("x.rows", &open, reference).unwrap_err().to_string();
+    assert!(failures.contains("a batch has no end"), "{failures}");
+}
