@@ -1,0 +1,156 @@
+//! The feed of events, for as long as one likes.
+
+use bytes::{Buf, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use jaego_api::{Problem, event::Event};
+use tokio::time;
+
+use crate::{
+    Client, Error,
+    limits::{EVENT_BYTES_MAX, EVENT_TIMEOUT, PAUSE_MAX, PAUSE_MIN, TRIES_MAX},
+    reads,
+    transport::Call,
+};
+
+/// The feed, from a cursor on. Where the connection breaks it goes on after the last event that was given.
+#[derive(Debug)]
+pub struct Events {
+    client: Client,
+    kinds: String,
+    after: u64,
+    stream: Option<Incoming>,
+    read: BytesMut,
+    /// How much of it was searched for the end of a message.
+    searched: usize,
+}
+
+impl Client {
+    /// Events after the one with the sequence `after`, only of these kinds unless there are none.
+    pub fn events(&self, after: u64, kinds: &[&str]) -> Events {
+        Events {
+            client: self.clone(),
+            kinds: kinds.join(","),
+            after,
+            stream: None,
+            read: BytesMut::new(),
+            searched: 0,
+        }
+    }
+}
+
+impl Events {
+    /// The cursor: the sequence of the last event that was given.
+    pub fn after(&self) -> u64 {
+        self.after
+    }
+
+    /// Waits for the next event. Dropping the wait loses nothing.
+    ///
+    /// # Errors
+    /// What is left wrong after as many tries as a request has; calling again goes on with new ones.
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        let mut pause = PAUSE_MIN;
+        for attempt in 1.. {
+            match self.wait().await {
+                Ok(event) => return Ok(event),
+                Err(error) => {
+                    self.stream = None;
+                    self.read.clear();
+                    self.searched = 0;
+                    let is_refused = error.problem().is_some_and(|problem| problem.status < 500);
+                    if attempt == TRIES_MAX || is_refused {
+                        return Err(error);
+                    }
+                }
+            }
+            time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        unreachable!("the tries are counted")
+    }
+
+    async fn wait(&mut self) -> Result<Event, Error> {
+        let call = self.call()?;
+        loop {
+            while let Some(message) = self.message() {
+                let Some(data) = data(&message) else { continue };
+                let event: Event = serde_json::from_str(&data).map_err(|error| Error::Answer {
+                    what: call.what(),
+                    status: 200,
+                    source: error.into(),
+                })?;
+                self.after = event.sequence;
+                return Ok(event);
+            }
+            if self.read.len() > EVENT_BYTES_MAX {
+                let source = format!("an event is longer than {EVENT_BYTES_MAX} bytes").into();
+                return Err(Error::Answer { what: call.what(), status: 200, source });
+            }
+            if self.stream.is_none() {
+                self.stream = Some(self.open(&call).await?);
+            }
+            let Some(stream) = &mut self.stream else { continue };
+            let Ok(frame) = time::timeout(EVENT_TIMEOUT, stream.frame()).await else {
+                return Err(Error::Timeout { what: call.what(), seconds: EVENT_TIMEOUT.as_secs() });
+            };
+            match frame {
+                Some(Ok(frame)) => self.read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(error)) => return Err(self.client.connection(&call, error.into())),
+                None => return Err(self.client.connection(&call, "the feed ended".into())),
+            }
+        }
+    }
+
+    fn call(&self) -> Result<Call, Error> {
+        let after = self.after.to_string();
+        let mut parameters = vec![("after", after.as_str())];
+        if !self.kinds.is_empty() {
+            parameters.push(("kind", &self.kinds));
+        }
+        let mut call = reads::call("events", &parameters)?;
+        call.accept = Some("text/event-stream");
+        Ok(call)
+    }
+
+    async fn open(&self, call: &Call) -> Result<Incoming, Error> {
+        let Ok(response) = time::timeout(EVENT_TIMEOUT, self.client.open(call)).await else {
+            return Err(Error::Timeout { what: call.what(), seconds: EVENT_TIMEOUT.as_secs() });
+        };
+        let response = response?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| self.client.connection(call, error.into()))?;
+        Err(match serde_json::from_slice::<Problem>(&body.to_bytes()) {
+            Ok(problem) => Error::Refused { what: call.what(), problem: Box::new(problem) },
+            Err(error) => Error::Answer { what: call.what(), status: status.as_u16(), source: error.into() },
+        })
+    }
+
+    /// Takes the next whole message off what was read: everything up to an empty line.
+    fn message(&mut self) -> Option<String> {
+        let Some(end) = self.read[self.searched..].windows(2).position(|pair| pair == b"\n\n") else {
+            // The last byte may be the first half of the end.
+            self.searched = self.read.len().saturating_sub(1);
+            return None;
+        };
+        let end = self.searched + end;
+        let message = String::from_utf8_lossy(&self.read[..end]).into_owned();
+        self.read.advance(end + 2);
+        self.searched = 0;
+        Some(message)
+    }
+}
+
+/// The data of a message; comments, which are signs of life, have none.
+fn data(message: &str) -> Option<String> {
+    let lines = message.lines().filter_map(|line| line.strip_prefix("data:"));
+    let lines: Vec<_> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}

@@ -1,0 +1,131 @@
+//! Reads: each finds its route in the table.
+
+use jaego_api::{
+    READS,
+    event::Event,
+    hold::Hold,
+    list::List,
+    location::Location,
+    lot::{Lot, Trace},
+    movement::Movement,
+    site::Site,
+    sku::Sku,
+    status::Status,
+    stock::{Position, SiteStock},
+    transfer::{ExplainedLine, Transfer, TransferSummary},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{Client, Error, commands::encoded, transport::Call};
+
+impl Client {
+    /// Reads what is called `name` in the table of reads. `parameters` are those of its path and of its query.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a read that there is not or a parameter of its path that is missing, else what came
+    /// of sending it.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<T, Error> {
+        self.call(&call(name, parameters)?).await
+    }
+}
+
+macro_rules! methods {
+    ($($method:ident $name:literal ($($parameter:ident),*) $answer:ty, $what:literal)*) => {
+        impl Client {
+            $(
+                #[doc = $what]
+                ///
+                /// # Errors
+                /// Those of [`Client::read`].
+                pub async fn $method(&self $(, $parameter: &str)*) -> Result<$answer, Error> {
+                    self.read($name, &[$((stringify!($parameter), $parameter)),*]).await
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! lists {
+    ($($method:ident $name:literal ($($parameter:ident),*) $item:ty, $what:literal)*) => {
+        impl Client {
+            $(
+                #[doc = $what]
+                /// `query` has the filters, `after` and `limit`, by the names that the table of reads gives them.
+                ///
+                /// # Errors
+                /// Those of [`Client::read`].
+                pub async fn $method(&self $(, $parameter: &str)*, query: &[(&str, &str)]) -> Result<List<$item>, Error> {
+                    let mut parameters = vec![$((stringify!($parameter), $parameter)),*];
+                    parameters.extend_from_slice(query);
+                    self.read($name, &parameters).await
+                }
+            )*
+        }
+    };
+}
+
+methods! {
+    site "site" (site) Site, "Shows a site."
+    location "location" (site, location) Location, "Shows a location."
+    sku "sku" (sku) Sku, "Shows a SKU."
+    sku_stock "sku_stock" (sku) List<SiteStock>, "Shows what every site has of a SKU."
+    lot "lot" (sku, lot) Lot, "Shows a lot."
+    trace "trace" (sku, lot) Trace, "Shows where a lot lies and who holds it."
+    hold_by_id "hold" (hold) Hold, "Shows a hold."
+    transfer "transfer" (transfer) Transfer, "Shows a transfer with its lines."
+    status "status" () Status, "Shows how the store is doing."
+}
+
+lists! {
+    sites "sites" () Site, "Lists the sites."
+    locations "locations" (site) Location, "Lists the locations of a site."
+    skus "skus" () Sku, "Lists the SKUs."
+    lots "lots" (sku) Lot, "Lists the lots of a SKU."
+    stock "stock" () Position, "Lists positions."
+    transfers "transfers" () TransferSummary, "Lists transfers."
+    explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
+    movements "movements" () Movement, "Lists movements, oldest first."
+    event_page "events" () Event, "Reads a page of the feed of events."
+}
+
+pub(crate) fn call(name: &str, parameters: &[(&str, &str)]) -> Result<Call, Error> {
+    let bad = |detail: String| Error::Request { detail };
+    let row = READS
+        .iter()
+        .find(|row| row.name == name)
+        .ok_or_else(|| bad(format!("there is no read called {name}")))?;
+    let mut path = row.path.to_owned();
+    for name in row.path_parameters() {
+        let value = parameters.iter().find(|(parameter, _)| *parameter == name);
+        let (_, value) = value.ok_or_else(|| bad(format!("{}: {name} is missing", row.name)))?;
+        path = path.replace(&format!("{{{name}}}"), &encoded(value));
+    }
+    let query =
+        parameters.iter().filter(|(name, _)| !row.path_parameters().any(|parameter| parameter == *name));
+    for (index, (name, value)) in query.enumerate() {
+        path.push(if index == 0 { '?' } else { '&' });
+        path.push_str(&format!("{}={}", encoded(name), encoded(value)));
+    }
+    Ok(Call::get(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_go_to_the_path_and_the_query() {
+        let path = |name, parameters: &[_]| call(name, parameters).map(|call| call.path).ok();
+        assert_eq!(
+            path("lots", &[("sku", "m/g"), ("limit", "5"), ("after", "p1")]).as_deref(),
+            Some("/v1/skus/m%2Fg/lots?limit=5&after=p1")
+        );
+        assert_eq!(path("status", &[]).as_deref(), Some("/v1/status"));
+        assert_eq!(path("lots", &[]), None);
+        assert_eq!(path("lost", &[]), None);
+    }
+}

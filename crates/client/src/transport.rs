@@ -1,0 +1,173 @@
+//! Connections, tries and pauses.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use jaego_api::Problem;
+use serde::de::DeserializeOwned;
+use tokio::time;
+
+use crate::{
+    Error,
+    limits::{
+        ANSWER_BYTES_MAX, CONNECT_TIMEOUT, IDLE_TIMEOUT, PAUSE_MAX, PAUSE_MIN, REQUEST_TIMEOUT, TRIES_MAX,
+    },
+};
+
+/// A client of one service. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    authorization: HeaderValue,
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token stays out of logs.
+        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// One request. It may be sent more than once: a read and a setting change nothing by it, a creation has its id,
+/// and an action its key.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) key: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn get(path: String) -> Self {
+        Self { method: Method::GET, path, content_type: None, accept: None, key: None, body: Bytes::new() }
+    }
+
+    pub(crate) fn what(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+impl Client {
+    /// A client of the service at `url` (`http://host:port`), as the holder of `token`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if either cannot be sent.
+    pub fn new(url: &str, token: &str) -> Result<Self, Error> {
+        let url = url.trim_end_matches('/');
+        let parsed: Uri =
+            url.parse().map_err(|error| Error::Request { detail: format!("the URL {url}: {error}") })?;
+        if parsed.scheme_str() != Some("http") || parsed.authority().is_none() {
+            return Err(Error::Request { detail: format!("the URL {url} is not http://host:port") });
+        }
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| Error::Request { detail: "the token has characters that no token has".into() })?;
+        authorization.set_sensitive(true);
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { url: url.to_owned(), authorization, http })
+    }
+
+    /// Sends a call and reads its answer.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let (status, body) = self.bytes(call).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Answer {
+            what: call.what(),
+            status,
+            source: error.into(),
+        })
+    }
+
+    /// Sends a call until it is answered, or has been sent often enough.
+    async fn bytes(&self, call: &Call) -> Result<(u16, Bytes), Error> {
+        let mut pause = PAUSE_MIN;
+        for attempt in 1.. {
+            let (error, wait) = match self.once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(tried) => tried,
+            };
+            if attempt == TRIES_MAX || !may_pass(&error) {
+                return Err(error);
+            }
+            // A random half keeps callers that were refused together from coming back together.
+            let half = pause / 2;
+            let random =
+                Duration::from_micros(fastrand::u64(0..=u64::try_from(half.as_micros()).unwrap_or(0)));
+            time::sleep((half + random).max(wait.unwrap_or_default()).min(PAUSE_MAX)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        unreachable!("the tries are counted")
+    }
+
+    async fn once(&self, call: &Call) -> Result<(u16, Bytes), (Error, Option<Duration>)> {
+        let seconds = REQUEST_TIMEOUT.as_secs();
+        let timeout = || (Error::Timeout { what: call.what(), seconds }, None);
+        time::timeout(REQUEST_TIMEOUT, self.answer(call)).await.unwrap_or_else(|_| Err(timeout()))
+    }
+
+    async fn answer(&self, call: &Call) -> Result<(u16, Bytes), (Error, Option<Duration>)> {
+        let response = self.open(call).await.map_err(|error| (error, None))?;
+        let status = response.status();
+        let wait =
+            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|source| (self.connection(call, source), None))?.to_bytes();
+        if status.is_success() {
+            return Ok((status.as_u16(), body));
+        }
+        let error = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Error::Refused { what: call.what(), problem: Box::new(problem) },
+            Err(error) => Error::Answer { what: call.what(), status: status.as_u16(), source: error.into() },
+        };
+        Err((error, wait.map(Duration::from_secs)))
+    }
+
+    /// Sends a call once and gives its answer before the body was read.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Response<Incoming>, Error> {
+        let mut request = Request::builder()
+            .method(&call.method)
+            .uri(format!("{}{}", self.url, call.path))
+            .header(header::AUTHORIZATION, &self.authorization);
+        if let Some(content_type) = call.content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(accept) = call.accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        if let Some(key) = &call.key {
+            request = request.header(jaego_api::body::KEY_HEADER, key);
+        }
+        let request = request
+            .body(Full::new(call.body.clone()))
+            .map_err(|error| Error::Request { detail: format!("{}: {error}", call.what()) })?;
+        self.http.request(request).await.map_err(|error| self.connection(call, error.into()))
+    }
+
+    pub(crate) fn connection(&self, call: &Call, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::Connection { what: call.what(), url: self.url.clone(), source }
+    }
+}
+
+/// Whether the same request may be answered otherwise in a moment.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Connection { .. } | Error::Timeout { .. } => true,
+        Error::Refused { problem, .. } => matches!(&*problem.code, "busy" | "closed" | "request_timeout"),
+        Error::Answer { status, .. } => matches!(status, 502..=504),
+        Error::Request { .. } => false,
+    }
+}

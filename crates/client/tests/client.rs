@@ -1,0 +1,159 @@
+//! The client against a service that answers from a script, one connection an answer.
+
+use jaego_api::hold::{ExtendHold, HoldLine, PlaceHold};
+use jaego_client::{Client, Error, limits::TRIES_MAX};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+/// Answers one request after the other with these, and gives back the requests. An empty answer hangs up.
+async fn serve(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for answer in answers {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = String::new();
+            let mut piece = [0; 4096];
+            while !is_whole(&request) {
+                let read = connection.read(&mut piece).await.unwrap();
+                assert!(read > 0, "the client hung up in the middle of {request:?}");
+                request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+            }
+            requests.push(request);
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+        requests
+    });
+    (Client::new(&url, "jaego_a_b").unwrap(), served)
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+fn answer(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+fn done() -> String {
+    answer("200 OK", r#"{"id":"H1","sequence":7,"at":"2026-03-01T14:59:59.999Z","repeat":false,"picks":[]}"#)
+}
+
+fn busy() -> String {
+    answer(
+        "503 Busy",
+        r#"{"type":"/problems/busy","title":"t","status":503,"code":"busy","detail":"d","queue_len":9}"#,
+    )
+}
+
+fn hold() -> PlaceHold<'static> {
+    let line =
+        HoldLine { site: "ICN".into(), sku: "mug".into(), quantity: 4.into(), location: None, lot: None };
+    PlaceHold {
+        id: "H1".into(),
+        owner: None,
+        lines: [line].into(),
+        expires_in_s: None,
+        partial: None,
+        strategy: None,
+    }
+}
+
+fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[tokio::test]
+async fn a_creation_is_sent_again_until_the_service_has_time() {
+    let (client, served) = serve(vec![busy(), String::new(), done()]).await;
+    let outcome = client.hold(&hold()).await.unwrap();
+    assert_eq!((outcome.sequence, outcome.id.as_deref()), (7, Some("H1")));
+    let requests = served.await.unwrap();
+    assert!(requests.iter().all(|request| request == &requests[0]), "{requests:?}");
+    assert!(requests[0].starts_with("POST /v1/holds HTTP/1.1\r\n"), "{}", requests[0]);
+    assert_eq!(header(&requests[0], "authorization"), Some("Bearer jaego_a_b"));
+    assert!(
+        requests[0].ends_with(r#"{"id":"H1","lines":[{"quantity":4,"site":"ICN","sku":"mug"}]}"#),
+        "{}",
+        requests[0]
+    );
+}
+
+#[tokio::test]
+async fn an_action_keeps_its_key_from_try_to_try() {
+    let (client, served) = serve(vec![busy(), done(), done()]).await;
+    let extend = ExtendHold { hold: "H1".into(), expires_in_s: 60.into() };
+    client.extend_hold(&extend).await.unwrap();
+    client.extend_hold(&extend).await.unwrap();
+    let requests = served.await.unwrap();
+    let keys: Vec<_> = requests.iter().map(|request| header(request, "idempotency-key").unwrap()).collect();
+    assert_eq!(keys[0], keys[1]);
+    assert_ne!(keys[1], keys[2]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_given_at_once_with_its_numbers() {
+    let problem = r#"{"type":"/problems/insufficient_stock","title":"t","status":409,"code":"insufficient_stock",
+        "detail":"d","shortages":[{"line":"1","sku":"mug","site":"ICN","requested":7,"available":6}]}"#;
+    let (client, served) = serve(vec![answer("409 Conflict", problem)]).await;
+    let error = client.hold(&hold()).await.unwrap_err();
+    assert_eq!(error.code(), Some("insufficient_stock"));
+    assert_eq!(error.problem().unwrap().shortages[0].available, 6);
+    assert_eq!(served.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn tries_are_counted() {
+    let (client, served) = serve(vec![busy(); TRIES_MAX as usize]).await;
+    assert_eq!(client.hold(&hold()).await.unwrap_err().code(), Some("busy"));
+    assert_eq!(served.await.unwrap().len(), TRIES_MAX as usize);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_an_error_with_its_status() {
+    let (client, served) = serve(vec![answer("200 OK", "<html>"), answer("404 Not Found", "nothing")]).await;
+    assert!(matches!(client.status().await, Err(Error::Answer { status: 200, .. })));
+    assert!(matches!(client.status().await, Err(Error::Answer { status: 404, .. })));
+    served.await.unwrap();
+    assert!(matches!(Client::new("ftp://host", "t"), Err(Error::Request { .. })));
+    assert!(matches!(Client::new("http://host", "a\nb"), Err(Error::Request { .. })));
+}
+
+#[tokio::test]
+async fn the_feed_goes_on_where_it_broke() {
+    let event = |sequence: u64| {
+        format!(
+            "id: {sequence}\ndata: {{\"sequence\":{sequence},\"at\":\"2026-03-01T14:59:59.999Z\",\"kind\":\"held\",\
+             \"by\":\"cart\",\"document\":{{\"kind\":\"hold\",\"id\":\"H{sequence}\"}}}}\n\n"
+        )
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let torn = event(7);
+    let (client, served) = serve(vec![
+        format!("{head}: alive\n\n{}{}{}", event(5), event(6), &torn[..torn.len() / 2]),
+        busy(),
+        format!("{head}{}", event(7)),
+    ])
+    .await;
+    let mut events = client.events(4, &["held"]);
+    for sequence in 5..=7 {
+        let event = events.next().await.unwrap();
+        assert_eq!((event.sequence, events.after()), (sequence, sequence));
+        assert_eq!(event.document.unwrap().id, *format!("H{sequence}"));
+    }
+    let requests = served.await.unwrap();
+    let asked: Vec<_> = requests.iter().map(|request| request.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(
+        asked,
+        ["/v1/events?after=4&kind=held", "/v1/events?after=6&kind=held", "/v1/events?after=6&kind=held"]
+    );
+    assert_eq!(header(&requests[0], "accept"), Some("text/event-stream"));
+}
