@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -93,10 +93,13 @@ struct Cells {
     expiry_lag_ms: AtomicU64,
     keys: AtomicU64,
     key_window_ms: AtomicU64,
-    frames: AtomicU64,
-    sync_us: AtomicU64,
     checkpoint: AtomicU64,
+    /// Who is told about each sync, if anybody.
+    observer: OnceLock<SyncObserver>,
 }
+
+/// Told how long each sync took and how many events it made durable.
+type SyncObserver = Box<dyn Fn(Duration, u32) + Send + Sync>;
 
 /// Ends the process when a thread of the store panics: its tables may be half changed, and nothing that was not
 /// durable was answered.
@@ -210,9 +213,9 @@ impl Engine {
         }
     }
 
-    /// Frames written, and the time that the last one's sync took in microseconds.
-    pub fn journal_counters(&self) -> (u64, u64) {
-        (self.cells.frames.load(Ordering::Relaxed), self.cells.sync_us.load(Ordering::Relaxed))
+    /// Has `observer` told how long each sync took and how many events it made durable. The first one stays.
+    pub fn observe_syncs(&self, observer: impl Fn(Duration, u32) + Send + Sync + 'static) {
+        let _ = self.cells.observer.set(Box::new(observer));
     }
 
     /// The last event of the newest checkpoint; 0 without one.
@@ -516,9 +519,9 @@ fn put<D: Disk>(journal: &mut Journal<D>, flight: &Flight, cells: &Cells) -> Res
     journal.append(flight.first.0, flight.count, &flight.payload)?;
     let start = Instant::now();
     journal.sync()?;
-    let sync_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-    cells.sync_us.store(sync_us, Ordering::Relaxed);
-    cells.frames.fetch_add(1, Ordering::Relaxed);
+    if let Some(observer) = cells.observer.get() {
+        observer(start.elapsed(), flight.count);
+    }
     Ok(())
 }
 

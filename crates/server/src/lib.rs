@@ -15,6 +15,7 @@ mod pace;
 pub mod problem;
 pub mod request_id;
 pub mod routes;
+pub mod service;
 pub mod shell;
 pub mod tokens;
 

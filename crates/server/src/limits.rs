@@ -123,8 +123,6 @@ impl Default for Limits {
 
 /// Bytes of a request id that a caller may choose.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
-/// Characters of a token's name.
-pub const TOKEN_NAME_CHARS_MAX: usize = 64;
 /// Bytes of a site's identifier.
 pub const SITE_ID_BYTES_MAX: usize = 64;
 /// Sites that one token may be bound to.

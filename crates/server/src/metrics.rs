@@ -61,23 +61,27 @@ impl Gauge {
     }
 }
 
-/// How often a duration fell into each of a few fixed buckets. Printed in seconds.
+/// How often a duration, or a count, fell into each of a few fixed buckets. Durations are printed in seconds.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
 struct Buckets {
-    bounds_micros: &'static [u64],
+    bounds: &'static [u64],
+    /// By what a number is divided when it is printed: microseconds are printed as seconds.
+    unit: f64,
     /// One for each bound, and one for what is above them all.
     counts: Box<[AtomicU64]>,
-    sum_micros: AtomicU64,
+    sum: AtomicU64,
 }
 
+const MICROS_A_SECOND: f64 = 1e6;
+
 impl Histogram {
-    fn new(bounds_micros: &'static [u64]) -> Histogram {
-        assert!(bounds_micros.is_sorted(), "the bounds of a histogram rise");
-        let counts = (0..=bounds_micros.len()).map(|_| AtomicU64::new(0)).collect();
-        Histogram(Arc::new(Buckets { bounds_micros, counts, sum_micros: AtomicU64::new(0) }))
+    fn new(bounds: &'static [u64], unit: f64) -> Histogram {
+        assert!(bounds.is_sorted(), "the bounds of a histogram rise");
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Histogram(Arc::new(Buckets { bounds, unit, counts, sum: AtomicU64::new(0) }))
     }
 
     /// Counts one duration.
@@ -87,11 +91,16 @@ impl Histogram {
 
     /// Counts one duration given in microseconds. A bucket includes its upper bound.
     pub fn observe_micros(&self, micros: u64) {
+        self.observe_count(micros);
+    }
+
+    /// Counts one number, in the unit of the bounds. A bucket includes its upper bound.
+    pub fn observe_count(&self, number: u64) {
         let buckets = &*self.0;
-        let place = buckets.bounds_micros.iter().position(|bound| micros <= *bound);
-        let place = place.unwrap_or(buckets.bounds_micros.len());
+        let place = buckets.bounds.iter().position(|bound| number <= *bound);
+        let place = place.unwrap_or(buckets.bounds.len());
         buckets.counts[place].fetch_add(1, Ordering::Relaxed);
-        buckets.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        buckets.sum.fetch_add(number, Ordering::Relaxed);
     }
 
     /// How many were counted.
@@ -187,7 +196,22 @@ impl Metrics {
         labels: &[(&str, &str)],
         bounds_micros: &'static [u64],
     ) -> Histogram {
-        let make = || Series::Histogram(Histogram::new(bounds_micros));
+        let make = || Series::Histogram(Histogram::new(bounds_micros, MICROS_A_SECOND));
+        self.register(name, help, "histogram", labels, make, |series| match series {
+            Series::Histogram(histogram) => Some(histogram.clone()),
+            _ => None,
+        })
+    }
+
+    /// A histogram of numbers that are no durations, with upper bounds, rising. Panics like [`Metrics::counter`].
+    pub fn histogram_of_counts(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&str, &str)],
+        bounds: &'static [u64],
+    ) -> Histogram {
+        let make = || Series::Histogram(Histogram::new(bounds, 1.0));
         self.register(name, help, "histogram", labels, make, |series| match series {
             Series::Histogram(histogram) => Some(histogram.clone()),
             _ => None,
@@ -277,18 +301,14 @@ fn print_histogram(
 ) -> fmt::Result {
     let comma = if labels.is_empty() { "" } else { "," };
     let mut total = 0;
-    for (bound, count) in buckets.bounds_micros.iter().zip(&buckets.counts) {
+    for (bound, count) in buckets.bounds.iter().zip(&buckets.counts) {
         total += count.load(Ordering::Relaxed);
-        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {total}", seconds(*bound))?;
+        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {total}", *bound as f64 / buckets.unit)?;
     }
-    total += buckets.counts[buckets.bounds_micros.len()].load(Ordering::Relaxed);
+    total += buckets.counts[buckets.bounds.len()].load(Ordering::Relaxed);
     writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {total}")?;
-    writeln!(text, "{name}_sum{braced} {}", seconds(buckets.sum_micros.load(Ordering::Relaxed)))?;
+    writeln!(text, "{name}_sum{braced} {}", buckets.sum.load(Ordering::Relaxed) as f64 / buckets.unit)?;
     writeln!(text, "{name}_count{braced} {total}")
-}
-
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
 }
 
 #[cfg(test)]

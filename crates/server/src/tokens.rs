@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::limits::{SITE_ID_BYTES_MAX, TOKEN_NAME_CHARS_MAX, TOKEN_SITES_MAX, TOKENS_MAX};
+use crate::limits::{SITE_ID_BYTES_MAX, TOKEN_SITES_MAX, TOKENS_MAX};
 
 mod file;
 
@@ -355,9 +355,9 @@ impl Tokens {
 }
 
 fn check_grant(grant: &TokenGrant) -> Result<(), String> {
-    let chars = grant.name.chars().count();
-    if chars == 0 || chars > TOKEN_NAME_CHARS_MAX || grant.name.chars().any(char::is_control) {
-        return Err(format!("its name must have 1 to {TOKEN_NAME_CHARS_MAX} printable characters"));
+    // It becomes the author of events, which is a code.
+    if let Err(refusal) = jaego_domain::Code::new("its name", &grant.name) {
+        return Err(refusal.to_string());
     }
     let Some(sites) = &grant.sites else { return Ok(()) };
     if sites.len() > TOKEN_SITES_MAX {

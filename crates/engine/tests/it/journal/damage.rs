@@ -3,7 +3,7 @@
 use jaego_engine::journal::{Error, FRAME_HEADER_LEN, Recovery, SECTOR_LEN, StoreId, frame_len};
 use jaego_engine::sim_disk::{Dice, Faults, SimDisk};
 
-use crate::run::{Batch, CONFIG, Ledger, closed, create, each_seed, read_all, recover, segment_files};
+use super::run::{Batch, CONFIG, Ledger, closed, create, each_seed, read_all, recover, segment_files};
 
 /// Opening either refuses by naming a place, or shows all that was acknowledged.
 fn refused_or_whole(
@@ -257,7 +257,7 @@ fn any_bytes_at_all_are_answered_without_a_panic() {
         let mut bytes = disk.contents(name).expect("it is there");
         // Damage with good checksums: only the numbers themselves are wrong.
         let offset = dice.below(bytes.len() / SECTOR_LEN) * SECTOR_LEN;
-        let seed_of_store = crc32c::crc32c(&crate::run::STORE.0.to_le_bytes());
+        let seed_of_store = crc32c::crc32c(&super::run::STORE.0.to_le_bytes());
         let field = if offset == 0 { 8 + 4 * dice.below(14) } else { 4 + 4 * dice.below(14) };
         let value = [0, 1, u32::MAX, 0x7fff_ffff, 512][dice.below(5)];
         bytes[offset + field..offset + field + 4].copy_from_slice(&u32::to_le_bytes(value));

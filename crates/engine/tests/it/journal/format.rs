@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jaego_engine::journal::{Config, Journal, Preparation, StoreId};
 use jaego_engine::sim_disk::SimDisk;
 
-const DOCUMENT: &str = include_str!("../../../../docs/JOURNAL.md");
+const DOCUMENT: &str = include_str!("../../../../../docs/JOURNAL.md");
 
 #[test]
 fn the_worked_example_is_what_is_written() {

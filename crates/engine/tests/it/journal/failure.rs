@@ -3,7 +3,7 @@
 use jaego_engine::journal::Error;
 use jaego_engine::sim_disk::{Dice, Faults, SimDisk};
 
-use crate::run::{Ledger, create, each_seed, recover};
+use super::run::{Ledger, create, each_seed, recover};
 
 fn scripted(disk: &SimDisk, ledger: &mut Ledger) -> Result<(), Error> {
     let mut dice = Dice::new(5);
@@ -76,7 +76,7 @@ fn a_failed_sync_is_final_and_loses_nothing() {
 
 #[test]
 fn a_failed_read_is_an_error_of_the_opening() {
-    let (disk, ledger) = crate::run::closed(1, 20, 900);
+    let (disk, ledger) = super::run::closed(1, 20, 900);
     for nth in 1.. {
         let disk = disk.kill(nth);
         disk.set_faults(Faults { fail_read: Some(nth), ..Faults::default() });

@@ -1,0 +1,399 @@
+//! The routes of stock, made from the tables of the wire: one handler for all commands, one for all reads, the batch
+//! and the feed. It knows the contract of a store, and no store.
+
+mod feed;
+mod scope;
+mod show;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Extension, RawPathParams, RawQuery},
+    response::IntoResponse,
+    routing::{MethodFilter, on},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use jaego_api::{
+    BatchFormat, COMMANDS, CommandRow, Problem, READS, Read, ReadRow, body,
+    openapi::{DOCS_HTML, openapi_json},
+    read_batch, read_ndjson, read_query, read_request,
+    table::{self, BATCH_PATH, BATCH_ROLE},
+};
+use jaego_domain::{Code, Refusal, Request, Sequence};
+use jaego_store::{Batch, Done, Failure, Results, Store};
+use tokio::sync::watch;
+
+use crate::{
+    Access, Caller, Content, Metrics, Readiness, Role, RouteRoles, Shell,
+    metrics::{Counter, Histogram},
+};
+
+/// How long a caller should wait after `busy`, in seconds.
+const BUSY_RETRY_AFTER_S: u32 = 1;
+/// Upper bounds of the histogram of batch sizes, in requests.
+const BATCH_SIZES: &[u64] = &[1, 10, 100, 1_000, 2_000, 4_000, 8_000, 10_000];
+/// Where the document of the API is.
+const OPENAPI_PATH: &str = "/openapi.json";
+/// Where it is read and tried.
+const DOCS_PATH: &str = "/docs";
+
+/// What the handlers share.
+struct Service {
+    store: Arc<dyn Store>,
+    counters: HashMap<&'static str, CommandCounters>,
+    batch_sizes: Histogram,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Commands by what came of them.
+struct CommandCounters {
+    done: Counter,
+    repeat: Counter,
+    refused: Counter,
+}
+
+/// Mounts the routes of a store into a shell. `stopping` ends the feeds, which would otherwise hold up a shutdown.
+pub fn mount(
+    shell: Shell,
+    store: Arc<dyn Store>,
+    metrics: &Metrics,
+    stopping: watch::Receiver<bool>,
+) -> Shell {
+    let counters = COMMANDS.iter().map(|row| (row.op, CommandCounters::new(metrics, row.op))).collect();
+    let batch_sizes =
+        metrics.histogram_of_counts("jaego_batch_requests", "Requests in a batch.", &[], BATCH_SIZES);
+    readings(metrics, &store);
+    let ready = Arc::clone(&store);
+    let service = Arc::new(Service { store, counters, batch_sizes, stopping });
+
+    let mut routes = RouteRoles::new();
+    let mut router = Router::new();
+    for row in COMMANDS {
+        let (method, filter) = match row.method {
+            table::Method::Get => (Method::GET, MethodFilter::GET),
+            table::Method::Post => (Method::POST, MethodFilter::POST),
+            table::Method::Put => (Method::PUT, MethodFilter::PUT),
+        };
+        routes = routes.row_with_body(method, row.path, access(row.role), row.body_bytes_max);
+        let service = Arc::clone(&service);
+        router = router.route(
+            row.path,
+            on(
+                filter,
+                move |caller: Extension<Caller>,
+                      path: RawPathParams,
+                      headers: HeaderMap,
+                      content: Content| {
+                    let service = Arc::clone(&service);
+                    async move { service.command(row, &caller, &path, &headers, &content.0).await }
+                },
+            ),
+        );
+    }
+    for row in READS {
+        routes = routes.row(Method::GET, row.path, access(row.role));
+        let service = Arc::clone(&service);
+        router = router.route(
+            row.path,
+            on(
+                MethodFilter::GET,
+                move |caller: Extension<Caller>, path: RawPathParams, query: RawQuery, headers: HeaderMap| {
+                    let service = Arc::clone(&service);
+                    async move { service.read(row, &caller, &path, query.0.as_deref(), &headers).await }
+                },
+            ),
+        );
+    }
+    routes = routes
+        .row_with_body(Method::POST, BATCH_PATH, access(BATCH_ROLE), jaego_api::limits::DOCUMENT_BYTES_MAX)
+        .row(Method::GET, OPENAPI_PATH, Access::Public)
+        .row(Method::GET, DOCS_PATH, Access::Public);
+    router = router
+        .route(
+            BATCH_PATH,
+            on(
+                MethodFilter::POST,
+                move |caller: Extension<Caller>, query: RawQuery, headers: HeaderMap, content: Content| {
+                    let service = Arc::clone(&service);
+                    async move { service.batch(&caller, query.0.as_deref(), &headers, &content.0).await }
+                },
+            ),
+        )
+        .route(OPENAPI_PATH, on(MethodFilter::GET, || async { json(openapi_json().into(), None) }))
+        .route(DOCS_PATH, on(MethodFilter::GET, || async { axum::response::Html(DOCS_HTML) }));
+    shell.router(routes, router).ready_when(move || {
+        let status = ready.status();
+        match (status.ready, status.failed) {
+            (true, _) => Readiness::Ready,
+            (false, Some(detail)) => Readiness::NotReady(format!("the store has failed: {detail}")),
+            (false, None) if status.full => Readiness::NotReady("the store is full".to_owned()),
+            (false, None) => Readiness::NotReady("the store takes no requests".to_owned()),
+        }
+    })
+}
+
+fn access(role: table::Role) -> Access {
+    Access::AtLeast(match role {
+        table::Role::Reader => Role::Reader,
+        table::Role::Worker => Role::Worker,
+        table::Role::Operator => Role::Operator,
+        table::Role::Admin => Role::Admin,
+    })
+}
+
+fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
+    type Reading = fn(&jaego_store::Status) -> u64;
+    let rows: [(&'static str, &'static str, Reading); 8] = [
+        ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
+        ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
+        ("jaego_positions", "Positions with stock.", |status| status.positions),
+        ("jaego_expiry_lag_milliseconds", "How far expiry lags behind the clock.", |status| {
+            status.expiry_lag_ms
+        }),
+        ("jaego_request_keys", "Request keys whose answers are kept.", |status| status.keys),
+        ("jaego_request_key_window_milliseconds", "Age of the oldest kept request key.", |status| {
+            status.key_window_ms
+        }),
+        ("jaego_sequence", "The last event that was decided.", |status| status.sequence.0),
+        ("jaego_durable_sequence", "The last event that is durable.", |status| status.durable.0),
+    ];
+    for (name, help, read) in rows {
+        let store = Arc::clone(store);
+        metrics.gauge_reading(name, help, &[], move || read(&store.status()) as f64);
+    }
+    let full = Arc::clone(store);
+    metrics.gauge_reading(
+        "jaego_store_full",
+        "1 while the store refuses writes for want of room.",
+        &[],
+        move || f64::from(u8::from(full.status().full)),
+    );
+}
+
+impl CommandCounters {
+    fn new(metrics: &Metrics, op: &'static str) -> Self {
+        let counter = |outcome| {
+            let labels = [("command", op), ("outcome", outcome)];
+            metrics.counter("jaego_commands_total", "Commands decided, by kind and outcome.", &labels)
+        };
+        Self { done: counter("done"), repeat: counter("repeat"), refused: counter("refused") }
+    }
+
+    fn count(&self, result: &Result<Done, Refusal>) {
+        match result {
+            Ok(Done { repeat: false, .. }) => self.done.increment(),
+            Ok(Done { repeat: true, .. }) => self.repeat.increment(),
+            Err(_) => self.refused.increment(),
+        }
+    }
+}
+
+impl Service {
+    async fn command(
+        &self,
+        row: &'static CommandRow,
+        caller: &Caller,
+        path: &RawPathParams,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response<Body> {
+        let path: Vec<(&str, &str)> = path.iter().collect();
+        let request = by(caller)
+            .and_then(|by| read_request(row, &path, key(headers)?, &by, body))
+            .map_err(|problem| *problem);
+        let request = match request {
+            Ok(request) => request,
+            Err(problem) => return refuse(&problem),
+        };
+        if let Err(problem) = scope::commands(caller, &self.store, std::slice::from_ref(&request)).await {
+            return refuse(&problem);
+        }
+        let answers = match self.store.submit(Batch { requests: vec![request], atomic: false }).await {
+            Ok(answers) => answers,
+            Err(failure) => return refuse(&problem_of(&failure)),
+        };
+        let Results::Each(mut results) = answers.results else { unreachable!("the batch is not atomic") };
+        let result = results.pop().expect("one request has one answer");
+        self.counters[row.op].count(&result);
+        match result {
+            Ok(done) => {
+                let outcome = jaego_api::outcome::Outcome::new(&done.outcome, done.repeat);
+                let text = serde_json::to_vec(&outcome).expect("an outcome has text for keys");
+                json(text, Some(answers.sequence))
+            }
+            Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answers.sequence)),
+        }
+    }
+
+    async fn batch(
+        &self,
+        caller: &Caller,
+        query: Option<&str>,
+        headers: &HeaderMap,
+        content: &[u8],
+    ) -> Response<Body> {
+        let is_ndjson =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(body::NDJSON_TYPE))
+            });
+        let format = if is_ndjson { BatchFormat::Ndjson } else { BatchFormat::Json };
+        let read = by(caller).and_then(|by| match (is_ndjson, query) {
+            (false, None | Some("")) => read_batch(content, &by),
+            (true, None | Some("" | "atomic=false")) => read_ndjson(content, false, &by),
+            (true, Some("atomic=true")) => read_ndjson(content, true, &by),
+            _ => Err(Box::new(Problem::new(
+                "malformed",
+                "the URL's query may be atomic=true, for NDJSON only",
+            ))),
+        });
+        let mut batch = match read {
+            Ok(batch) => batch,
+            Err(problem) => return refuse(&problem),
+        };
+        if let Some((role, op)) = batch.role
+            && !allows(caller.role(), role)
+        {
+            let detail = format!(
+                "{op} needs the role {}, and the token's role is {}",
+                role.as_str(),
+                caller.role().as_str()
+            );
+            return refuse(&Problem::forbidden(detail));
+        }
+        if let Err(problem) = scope::commands(caller, &self.store, &batch.requests).await {
+            return refuse(&problem);
+        }
+        self.batch_sizes.observe_count(batch.ids.len() as u64);
+        if batch.atomic
+            && let Some(problem) = batch.refused_by_value()
+        {
+            return refuse(&problem);
+        }
+        let requests: Vec<Request> = std::mem::take(&mut batch.requests);
+        let ops: Vec<&'static str> = requests.iter().map(|request| request.command().name()).collect();
+        let answers = match self.store.submit(Batch { requests, atomic: batch.atomic }).await {
+            Ok(answers) => answers,
+            Err(failure) => return refuse(&problem_of(&failure)),
+        };
+        let results = match answers.results {
+            Results::Refused { index, refusal } => {
+                self.counters[ops[index]].refused.increment();
+                return refuse(&batch.refused_at(index, &refusal).at_sequence(answers.sequence));
+            }
+            Results::Each(results) => results,
+        };
+        for (op, result) in ops.iter().zip(&results) {
+            self.counters[op].count(result);
+        }
+        let said = results.iter().map(|result| match result {
+            Ok(done) => Ok((&done.outcome, done.repeat)),
+            Err(refusal) => Err(refusal),
+        });
+        let text = batch.answer(format, said);
+        let mut response = json(text, Some(answers.sequence));
+        if is_ndjson {
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(body::NDJSON_TYPE));
+        }
+        response
+    }
+
+    async fn read(
+        &self,
+        row: &'static ReadRow,
+        caller: &Caller,
+        path: &RawPathParams,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        let path: Vec<(&str, &str)> = path.iter().collect();
+        let read = match read_query(row, &path, query) {
+            Ok(read) => read,
+            Err(problem) => return refuse(&problem),
+        };
+        if let Err(problem) = scope::read(caller, &read) {
+            return refuse(&problem);
+        }
+        match read {
+            Read::Query(query) => match self.store.query(query).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok(answer) => match answer.value {
+                    Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
+                    Ok(view) => match scope::view(caller, &view) {
+                        Err(problem) => refuse(&problem),
+                        Ok(()) => json(jaego_api::list::to_json(&view), Some(answer.sequence)),
+                    },
+                },
+            },
+            Read::Movements(filter) => match self.store.movements(show::movement_filter(filter)).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok(page) => json(show::movements(&page), Some(page.durable)),
+            },
+            Read::Events(filter) if feed::is_wanted(headers) => {
+                feed::stream(Arc::clone(&self.store), self.stopping.clone(), filter, headers)
+            }
+            Read::Events(filter) => match feed::page(&*self.store, &filter).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok((text, durable)) => json(text, Some(durable)),
+            },
+            Read::Status => json(show::status(&self.store.status()), None),
+        }
+    }
+}
+
+/// Whether one role may do what another asks for.
+fn allows(own: Role, needed: table::Role) -> bool {
+    let Access::AtLeast(needed) = access(needed) else { return true };
+    own >= needed
+}
+
+/// The caller's name as the author of events.
+fn by(caller: &Caller) -> Result<Code, Box<Problem>> {
+    Ok(Code::new("by", caller.name())?)
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Box<Problem>> {
+    let Some(value) = headers.get(body::KEY_HEADER) else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| Problem::from(&Refusal::invalid(body::KEY_HEADER, "is not a code")))?;
+    Ok(Some(text))
+}
+
+/// What a store's failure is on the wire.
+fn problem_of(failure: &Failure) -> Problem {
+    match failure {
+        Failure::Busy { queue_len } => Problem::busy(*queue_len, BUSY_RETRY_AFTER_S),
+        Failure::Full { detail } => Problem::store_full(detail),
+        Failure::Failed { detail } => Problem::store_failed(detail),
+        Failure::Closed => Problem::closed(BUSY_RETRY_AFTER_S),
+        Failure::TooLarge { what, count, max } => Problem::too_large(what, *count, *max),
+    }
+}
+
+const SEQUENCE: HeaderName = HeaderName::from_static(body::SEQUENCE_HEADER);
+
+fn json(text: Vec<u8>, sequence: Option<Sequence>) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(sequence) = sequence {
+        headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
+    }
+    response
+}
+
+fn refuse(problem: &Problem) -> Response<Body> {
+    let mut response = problem.to_json().into_response();
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(jaego_api::problem::PROBLEM_TYPE));
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

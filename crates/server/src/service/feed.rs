@@ -1,0 +1,140 @@
+//! The feed of events: pages, and Server-Sent Events that resume where a reader left off.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Response, header};
+use jaego_api::{list::List, read::EventFilter, read::event_cursor};
+use jaego_domain::Sequence;
+use jaego_store::{EventView, Failure, Store};
+use tokio::{sync::watch, time};
+
+use super::{refuse, show};
+
+/// Events that one read of the store gives the feed at the most.
+const EVENTS_A_READ: usize = 256;
+/// Reads of the store that one page may take to find events of the kinds that were asked for.
+const READS_A_PAGE: usize = 64;
+/// How often a feed with nothing to say shows that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Whether the reader wants events for as long as it listens.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept
+        .split(',')
+        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
+}
+
+fn fits(filter: &EventFilter, event: &EventView) -> bool {
+    filter.kinds.is_empty() || filter.kinds.iter().any(|kind| kind == event.kind)
+}
+
+/// A page of events as JSON, and the last durable event.
+pub(super) async fn page(store: &dyn Store, filter: &EventFilter) -> Result<(Vec<u8>, Sequence), Failure> {
+    let mut after = filter.after;
+    let mut items = Vec::new();
+    let mut durable = after;
+    let mut more = true;
+    for _ in 0..READS_A_PAGE {
+        let wanted = if filter.kinds.is_empty() { filter.limit - items.len() } else { EVENTS_A_READ };
+        let page = store.events(after, wanted).await?;
+        durable = page.durable;
+        for event in &page.events {
+            if items.len() == filter.limit {
+                break;
+            }
+            after = event.outcome.sequence;
+            if fits(filter, event) {
+                items.push(show::event(event));
+            }
+        }
+        more = after < durable && !page.events.is_empty();
+        if !more || items.len() == filter.limit {
+            break;
+        }
+    }
+    let next = more.then(|| after.0.to_string());
+    let text = serde_json::to_vec(&List { items, next }).expect("a list has text for keys");
+    Ok((text, durable))
+}
+
+/// Where a feed stands.
+struct Feed {
+    store: Arc<dyn Store>,
+    stopping: watch::Receiver<bool>,
+    filter: EventFilter,
+    after: Sequence,
+    ended: bool,
+}
+
+/// Events for as long as the reader listens, from `Last-Event-ID` or `after` on.
+pub(super) fn stream(
+    store: Arc<dyn Store>,
+    stopping: watch::Receiver<bool>,
+    filter: EventFilter,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let mut after = filter.after;
+    if let Some(last) = headers.get("last-event-id") {
+        match last.to_str().map_err(|_| ()).and_then(|text| event_cursor(text).map_err(|_| ())) {
+            Ok(sequence) => after = sequence,
+            Err(()) => {
+                let refusal =
+                    jaego_domain::Refusal::invalid("last-event-id", "is not the sequence of an event");
+                return refuse(&(&refusal).into());
+            }
+        }
+    }
+    let feed = Feed { store, stopping, filter, after, ended: false };
+    let chunks = stream::unfold(feed, |mut feed| async move {
+        let chunk = feed.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(chunk), feed))
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Feed {
+    /// The next bytes; `None` when the service stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.ended && !*self.stopping.borrow() {
+            let page = match self.store.events(self.after, EVENTS_A_READ).await {
+                Ok(page) => page,
+                Err(failure) => {
+                    // Said once, and then the reader comes again with its last event.
+                    self.ended = true;
+                    return Some(Bytes::from(format!("event: problem\ndata: {failure}\n\n")));
+                }
+            };
+            let mut text = Vec::new();
+            for event in &page.events {
+                self.after = event.outcome.sequence;
+                if fits(&self.filter, event) {
+                    let head = format!("id: {}\nevent: {}\ndata: ", event.outcome.sequence, event.kind);
+                    text.extend_from_slice(head.as_bytes());
+                    serde_json::to_writer(&mut text, &show::event(event))
+                        .expect("an event has text for keys");
+                    text.extend_from_slice(b"\n\n");
+                }
+            }
+            if !text.is_empty() {
+                return Some(Bytes::from(text));
+            }
+            if self.after < page.durable && !page.events.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.store.wait_for_events(self.after) => {}
+                () = time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b": alive\n\n")),
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            }
+        }
+        None
+    }
+}
