@@ -99,6 +99,24 @@ pub struct Round {
     pub unexpected: BTreeMap<String, u64>,
     /// From just before the request was written to the moment that the answer was whole, in nanoseconds.
     pub latency: Histogram<u64>,
+    /// Where one piece of work takes several requests: each of them by itself.
+    pub parts: Vec<Part>,
+}
+
+/// One of the requests that a piece of work takes.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Which one.
+    pub name: &'static str,
+    /// The time from the first of its kind to the last answer, where they all come in a row.
+    pub elapsed: Option<Duration>,
+    /// As in [`Round::latency`].
+    pub latency: Histogram<u64>,
+}
+
+/// An empty histogram of nanoseconds.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are in order")
 }
 
 impl Round {
@@ -115,15 +133,15 @@ impl Round {
         self.unexpected.is_empty() && self.answers > 0
     }
 
-    fn empty() -> Self {
-        let latency = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are in order");
+    pub(crate) fn empty() -> Self {
         Self {
             elapsed: Duration::ZERO,
             answers: 0,
             units: 0,
             units_in_all: 0,
             unexpected: BTreeMap::new(),
-            latency,
+            latency: histogram(),
+            parts: Vec::new(),
         }
     }
 
@@ -132,7 +150,7 @@ impl Round {
         *self.unexpected.entry(if known { kind } else { "others".to_owned() }).or_default() += times;
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.elapsed = self.elapsed.max(other.elapsed);
         self.answers += other.answers;
         self.units += other.units;
@@ -373,11 +391,13 @@ impl<'l, C: Caller> Driver<'l, C> {
                 return Err(Error::Protocol { addr, protocol: "an answer", detail });
             }
             connection.received += read;
+            // What the answer is worth is our own time, and not the server's.
+            let now = Instant::now();
             match connection.caller.hear(&connection.buffer[..connection.received]) {
                 Heard::Partial => {}
                 Heard::More => self.send(index)?,
-                Heard::Done(units) => self.answered(index, Ok(units))?,
-                Heard::Unexpected(kind) => self.answered(index, Err(kind))?,
+                Heard::Done(units) => self.answered(index, now, Ok(units))?,
+                Heard::Unexpected(kind) => self.answered(index, now, Err(kind))?,
                 Heard::Broken(detail) => {
                     return Err(Error::Protocol { addr, protocol: "its protocol", detail });
                 }
@@ -389,8 +409,7 @@ impl<'l, C: Caller> Driver<'l, C> {
         }
     }
 
-    fn answered(&mut self, index: usize, outcome: Result<u64, String>) -> Result<(), Error> {
-        let now = Instant::now();
+    fn answered(&mut self, index: usize, now: Instant, outcome: Result<u64, String>) -> Result<(), Error> {
         self.last_answer = now;
         let connection = &mut self.connections[index];
         connection.waiting = false;

@@ -1,7 +1,7 @@
 //! The same work on Redis and on PostgreSQL, with their own best means and the same durability.
 
-pub mod postgres;
-pub mod redis;
+pub(crate) mod postgres;
+pub(crate) mod redis;
 
 /// Stock of every SKU at the start: more than any load takes.
 pub(crate) const STOCK: u64 = 1_000_000_000;
@@ -55,7 +55,7 @@ mod tests {
         for (database, (work, skus, connections)) in works.into_iter().enumerate() {
             let name = format!("{work:?}");
             let size = size(connections, briefly());
-            run(RedisSubject::new(name, redis.addr(), database, work, skus, size, (Skew::Uniform, 1))
+            run(RedisSubject::new(name, redis.addr(), database, work, skus, size, 0, (Skew::Uniform, 1))
                 .unwrap());
         }
     }
@@ -64,9 +64,17 @@ mod tests {
     fn redis_that_lost_something_is_found_out() {
         let redis = Redis::start(&RedisOptions::default()).unwrap();
         let size = size(2, briefly());
-        let mut subject =
-            RedisSubject::new("lossy".into(), redis.addr(), 0, RedisWork::Hold, 10, size, (Skew::Uniform, 1))
-                .unwrap();
+        let mut subject = RedisSubject::new(
+            "lossy".into(),
+            redis.addr(),
+            0,
+            RedisWork::Hold,
+            10,
+            size,
+            0,
+            (Skew::Uniform, 1),
+        )
+        .unwrap();
         subject.round().unwrap();
         crate::resp::Client::connect(redis.addr()).unwrap().call(&["INCR", "sku:00000003"]).unwrap();
         let error = subject.check().unwrap_err().to_string();

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::load::{Bound, Round};
 
 /// What is measured: set up once, run in rounds, and held to its books at the end.
-pub trait Subject {
+pub(crate) trait Subject {
     /// Who does it, and how: one line of a table.
     fn name(&self) -> String;
 

@@ -13,7 +13,7 @@ use crate::template::Template;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PostgresWork {
+pub(crate) enum PostgresWork {
     /// One conditional update, committed by itself: a round trip.
     Update,
     /// A conditional update and the insert of an order in one transaction: two round trips, as the application
@@ -30,12 +30,9 @@ pub enum PostgresWork {
     TransferAtOnce(usize),
 }
 
-/// How many transfers a round makes, where it is not bounded by time.
-pub(crate) type Transfers = u64;
-
 /// PostgreSQL at one kind of work.
 #[derive(Debug)]
-pub struct PostgresSubject {
+pub(crate) struct PostgresSubject {
     name: String,
     addr: SocketAddr,
     /// What its tables are called after.
@@ -44,7 +41,8 @@ pub struct PostgresSubject {
     skus: u32,
     draw: Draw,
     size: Size,
-    transfers: Transfers,
+    /// Pieces of work in a round that is not bounded by time.
+    pieces: u64,
     rounds: u64,
     units: u64,
 }
@@ -61,7 +59,7 @@ impl PostgresSubject {
         work: PostgresWork,
         skus: u32,
         size: Size,
-        transfers: Transfers,
+        pieces: u64,
         (skew, seed): (Skew, u64),
     ) -> Result<Self, Error> {
         let mut client = Client::connect(addr)?;
@@ -80,7 +78,7 @@ impl PostgresSubject {
         client.call(&format!("VACUUM ANALYZE {table}_stock"))?;
         let draw = Draw::new(skus, skew, seed);
         let table = table.to_owned();
-        Ok(Self { name, addr, table, work, skus, draw, size, transfers, rounds: 0, units: 0 })
+        Ok(Self { name, addr, table, work, skus, draw, size, pieces, rounds: 0, units: 0 })
     }
 
     /// The statements, as the reports show them.
@@ -170,7 +168,7 @@ impl PostgresSubject {
             next_id: (self.rounds * callers as u64 + index as u64) * IDS_PER_CONNECTION,
             left: match self.size.bound {
                 Bound::Time { .. } => u64::MAX,
-                Bound::Count => share(self.transfers, index, callers),
+                Bound::Count => share(self.pieces, index, callers),
             },
             reader: AnswerReader::default(),
         }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 
 use crate::Error;
 use crate::draw::{Draw, Skew};
-use crate::load::{Caller, Heard, Load, Round, drive};
+use crate::load::{Bound, Caller, Heard, Load, Round, drive};
 use crate::peers::{ID_DIGITS, IDS_PER_CONNECTION, SKU_DIGITS, STOCK};
 use crate::resp::{Client, Reply, command, plain, reply};
-use crate::subject::{Size, Subject};
+use crate::subject::{Size, Subject, share};
 use crate::template::Template;
 
 /// Takes from a counter what is there, and never more.
@@ -44,7 +44,7 @@ return lines";
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RedisWork {
+pub(crate) enum RedisWork {
     /// A conditional decrement and nothing else.
     Decrement,
     /// A conditional decrement and the hold that it is for.
@@ -57,7 +57,7 @@ pub enum RedisWork {
 
 /// Redis at one kind of work.
 #[derive(Debug)]
-pub struct RedisSubject {
+pub(crate) struct RedisSubject {
     name: String,
     addr: SocketAddr,
     /// The logical database that this subject has for itself.
@@ -66,11 +66,17 @@ pub struct RedisSubject {
     skus: u32,
     draw: Draw,
     size: Size,
+    /// Pieces of work in a round that is not bounded by time.
+    pieces: u64,
     rounds: u64,
     units: u64,
 }
 
 impl RedisSubject {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one setting of the same subject, named at its only callers"
+    )]
     pub(crate) fn new(
         name: String,
         addr: SocketAddr,
@@ -78,6 +84,7 @@ impl RedisSubject {
         work: RedisWork,
         skus: u32,
         size: Size,
+        pieces: u64,
         (skew, seed): (Skew, u64),
     ) -> Result<Self, Error> {
         let mut client = Client::connect(addr)?;
@@ -91,7 +98,7 @@ impl RedisSubject {
             client.call(&words)?;
         }
         let draw = Draw::new(skus, skew, seed);
-        Ok(Self { name, addr, database, work, skus, draw, size, rounds: 0, units: 0 })
+        Ok(Self { name, addr, database, work, skus, draw, size, pieces, rounds: 0, units: 0 })
     }
 
     fn caller(&self, index: usize, sha: &str) -> RedisCaller {
@@ -125,6 +132,10 @@ impl RedisSubject {
             request,
             draw,
             next_id,
+            left: match self.size.bound {
+                Bound::Time { .. } => u64::MAX,
+                Bound::Count => share(self.pieces, index, callers),
+            },
             replies,
             heard: 0,
             at: 0,
@@ -205,6 +216,7 @@ struct RedisCaller {
     request: Template,
     draw: Draw,
     next_id: u64,
+    left: u64,
     /// How many replies make an answer, and how many of them have come.
     replies: usize,
     heard: usize,
@@ -222,6 +234,10 @@ impl Caller for RedisCaller {
     }
 
     fn ask(&mut self) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
         match self.work {
             RedisWork::Decrement => self.request.set(0, self.draw.next().into()),
             RedisWork::Hold | RedisWork::Pipeline(_) => {

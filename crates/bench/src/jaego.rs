@@ -1,0 +1,5 @@
+//! The workloads on Jaego itself, through its HTTP interface and nothing else.
+
+pub(crate) mod holds;
+pub(crate) mod transfers;
+pub(crate) mod warehouse;

@@ -1,0 +1,220 @@
+//! What may be set, and what is usual.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::draw::Skew;
+use crate::http::Target;
+use crate::limits::{BATCH_HOLDS_MAX, CONNECTIONS_MAX, SKUS_MAX, THREADS_MAX, TRANSFER_LINES_MAX};
+use crate::load::{Bound, within};
+use crate::{Error, subject::Size};
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Holds in batches, a few connections.
+    BatchHolds,
+    /// Holds one by one, many connections, spread over SKUs.
+    Holds,
+    /// The same with every request on one SKU.
+    Hot,
+    /// One transfer after the other, each requested and allocated.
+    Transfer,
+    /// Many transfers over the same products: all requested, then all allocated at once.
+    Transfers,
+}
+
+impl Workload {
+    /// All of them, in the order of the reports.
+    pub const ALL: [Self; 5] = [Self::BatchHolds, Self::Holds, Self::Hot, Self::Transfer, Self::Transfers];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BatchHolds => "batch-holds",
+            Self::Holds => "holds",
+            Self::Hot => "hot",
+            Self::Transfer => "transfer",
+            Self::Transfers => "transfers",
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Workload {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|workload| workload.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|workload| workload.name()).collect();
+            format!("{text:?} is no workload; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// How large the loads are.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// What is run.
+    pub workloads: Vec<Workload>,
+    /// Connections of `holds`, `hot` and `transfers`.
+    pub connections: usize,
+    /// SKUs of `holds`.
+    pub skus: u32,
+    /// Holds in one request of `batch-holds`.
+    pub batch: usize,
+    /// Connections of `batch-holds`.
+    pub batch_connections: usize,
+    /// SKUs of `batch-holds`.
+    pub batch_skus: u32,
+    /// Lines of the transfers of `transfer`, each size a workload of its own, and how many transfers a repetition has.
+    pub transfer: Vec<(u32, u64)>,
+    /// Transfers of `transfers`.
+    pub transfers: u64,
+    /// Lines of each.
+    pub transfers_lines: u32,
+    /// Products that they go over.
+    pub transfers_products: u32,
+    /// How requests of `holds` and `batch-holds` are spread over the SKUs.
+    pub skew: Skew,
+    /// What the numbers are drawn from.
+    pub seed: u64,
+    /// Threads of the client.
+    pub threads: usize,
+    /// How long a timed load runs before it counts.
+    pub warm_up: Duration,
+    /// How long it counts.
+    pub measured: Duration,
+    /// How often everything is measured.
+    pub repetitions: usize,
+    /// Whether standard error stays silent.
+    pub quiet: bool,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            workloads: Workload::ALL.to_vec(),
+            connections: 64,
+            skus: 10_000,
+            batch: 1_000,
+            batch_connections: 4,
+            batch_skus: 1_000_000,
+            transfer: vec![(1_000, 20), (30_000, 5)],
+            transfers: 1_000,
+            transfers_lines: 1_000,
+            transfers_products: 5_000,
+            skew: Skew::Uniform,
+            seed: 1,
+            threads: 1,
+            warm_up: Duration::from_secs(1),
+            measured: Duration::from_secs(4),
+            repetitions: 3,
+            quiet: false,
+        }
+    }
+}
+
+/// A load on a server that is already there.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server.
+    pub target: Target,
+    /// The folder whose file system and disk the report names: that of the server's data, where it is known.
+    pub data: PathBuf,
+    /// The loads.
+    pub sizes: Sizes,
+}
+
+/// A comparison with servers of its own.
+#[derive(Clone, Debug)]
+pub struct CompareOptions {
+    /// The `jaego` binary.
+    pub program: PathBuf,
+    /// The folder that gets `BENCHMARKS.md` and `benchmarks/*.svg`; nothing is written without one.
+    pub docs: Option<PathBuf>,
+    /// The command that the page names as its origin.
+    pub command: String,
+    /// The loads.
+    pub sizes: Sizes,
+}
+
+impl Sizes {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let skus_max = SKUS_MAX as usize;
+        within("connections", self.connections, 1, CONNECTIONS_MAX)?;
+        within("batch-connections", self.batch_connections, 1, CONNECTIONS_MAX)?;
+        within("threads", self.threads, 1, THREADS_MAX)?;
+        within("batch", self.batch, 2, BATCH_HOLDS_MAX)?;
+        within("skus", self.skus as usize, 1, skus_max)?;
+        within("batch-skus", self.batch_skus as usize, self.batch, skus_max)?;
+        for (lines, count) in &self.transfer {
+            within("lines of a transfer", *lines as usize, 1, TRANSFER_LINES_MAX as usize)?;
+            within("transfers", usize::try_from(*count).unwrap_or(usize::MAX), 1, 100_000)?;
+        }
+        within("lines of the transfers", self.transfers_lines as usize, 1, TRANSFER_LINES_MAX as usize)?;
+        within("products", self.transfers_products as usize, self.transfers_lines as usize, skus_max)?;
+        within("transfers", usize::try_from(self.transfers).unwrap_or(usize::MAX), 1, 100_000)?;
+        within("repetitions", self.repetitions, 1, 100)?;
+        within(
+            "measured milliseconds",
+            usize::try_from(self.measured.as_millis()).unwrap_or(usize::MAX),
+            1,
+            3_600_000,
+        )
+    }
+
+    /// One load of this many connections.
+    pub(crate) fn size(&self, connections: usize, bound: Bound) -> Size {
+        Size { connections, threads: self.threads, bound }
+    }
+
+    pub(crate) fn timed(&self) -> Bound {
+        Bound::Time { warm_up: self.warm_up, measured: self.measured }
+    }
+
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let workloads: Vec<&str> = self.workloads.iter().map(|workload| workload.name()).collect();
+        let setting = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            setting("workloads", workloads.join(", ")),
+            setting("repetitions", self.repetitions.to_string()),
+            setting("warm-up", format!("{} s", self.warm_up.as_secs_f64())),
+            setting("measured", format!("{} s a repetition", self.measured.as_secs_f64())),
+            setting("client threads", self.threads.to_string()),
+            setting("skew", self.skew.to_string()),
+            setting("seed", self.seed.to_string()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workloads_are_read_as_they_are_named() {
+        for workload in Workload::ALL {
+            assert_eq!(workload.to_string().parse(), Ok(workload));
+        }
+        let error = "orders".parse::<Workload>().unwrap_err();
+        assert!(error.contains("batch-holds, holds, hot"), "{error}");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        Sizes::default().check().unwrap();
+        let sizes = Sizes { connections: 0, ..Sizes::default() };
+        assert_eq!(sizes.check().unwrap_err().to_string(), "connections is 0, and must be from 1 to 4096");
+        let sizes = Sizes { batch_skus: 10, ..Sizes::default() };
+        assert!(sizes.check().unwrap_err().to_string().starts_with("batch-skus is 10"));
+    }
+}

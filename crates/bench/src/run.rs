@@ -1,0 +1,262 @@
+//! The loads on a server that is already there, and what every run of subjects has in common.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Error;
+use crate::http::Target;
+use crate::jaego::holds::Holds;
+use crate::jaego::transfers::{AtOnce, Crowd, OneByOne};
+use crate::load::Bound;
+use crate::machine::Machine;
+use crate::options::{Options, Sizes, Workload};
+use crate::progress::Progress;
+use crate::report::{Entry, Group, Metric, Report, RoundReport, System, digits};
+use crate::subject::Subject;
+
+/// Loads a server, and holds it to its books.
+///
+/// It gets SKUs and sites whose names begin with `bench-`, and keeps them: this is nothing for a server that is
+/// in use.
+///
+/// # Errors
+/// If an option is out of range, the server cannot be reached or refuses the set-up, or its books are wrong.
+pub fn run(options: &Options) -> Result<Report, Error> {
+    let sizes = &options.sizes;
+    sizes.check()?;
+    let mut progress = Progress::new(sizes.quiet);
+    let mut groups = Vec::new();
+    for job in jobs(sizes) {
+        let subject = job.jaego(&options.target, sizes, &mut progress)?;
+        let mut turns = vec![Turn { system: System::Jaego, subject }];
+        groups.push(job.group(sizes, measure(&mut turns, sizes.repetitions, &mut progress, &mut Running)?));
+    }
+    Ok(Report {
+        machine: Machine::look(&options.data)?,
+        versions: vec![("jaego bench".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+        settings: sizes.settings(),
+        servers: Vec::new(),
+        groups,
+    })
+}
+
+/// A piece of the programme: a workload at one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    BatchHolds,
+    Holds,
+    Hot,
+    Transfer { lines: u32, transfers: u64 },
+    Transfers,
+}
+
+pub(crate) fn jobs(sizes: &Sizes) -> Vec<Job> {
+    let jobs = sizes.workloads.iter().flat_map(|workload| match workload {
+        Workload::BatchHolds => vec![Job::BatchHolds],
+        Workload::Holds => vec![Job::Holds],
+        Workload::Hot => vec![Job::Hot],
+        Workload::Transfer => sizes
+            .transfer
+            .iter()
+            .map(|(lines, transfers)| Job::Transfer { lines: *lines, transfers: *transfers })
+            .collect(),
+        Workload::Transfers => vec![Job::Transfers],
+    });
+    jobs.collect()
+}
+
+/// A name that no earlier run has used: documents are remembered for ever.
+fn tag() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    format!("{now:x}")
+}
+
+impl Job {
+    pub(crate) fn key(self) -> String {
+        match self {
+            Self::BatchHolds => "batch-holds".to_owned(),
+            Self::Holds => "holds".to_owned(),
+            Self::Hot => "hot".to_owned(),
+            Self::Transfer { lines, .. } => format!("transfer-{lines}"),
+            Self::Transfers => "transfers".to_owned(),
+        }
+    }
+
+    /// Jaego at this work.
+    pub(crate) fn jaego(
+        self,
+        target: &Target,
+        sizes: &Sizes,
+        progress: &mut Progress,
+    ) -> Result<Box<dyn Subject>, Error> {
+        let site = format!("bench-{}-{}", tag(), self.key());
+        let draw = (sizes.skew, sizes.seed);
+        let many = sizes.size(sizes.connections, sizes.timed());
+        Ok(match self {
+            Self::BatchHolds => {
+                let size = sizes.size(sizes.batch_connections, sizes.timed());
+                let name = format!("Jaego, /v1/batch of {}", digits(sizes.batch as f64));
+                Box::new(Holds::new(
+                    name,
+                    target,
+                    &site,
+                    sizes.batch_skus,
+                    sizes.batch,
+                    size,
+                    draw,
+                    progress,
+                )?)
+            }
+            Self::Holds => {
+                let name = "Jaego, /v1/holds".to_owned();
+                Box::new(Holds::new(name, target, &site, sizes.skus, 1, many, draw, progress)?)
+            }
+            Self::Hot => {
+                let name = "Jaego, /v1/holds".to_owned();
+                Box::new(Holds::new(name, target, &site, 1, 1, many, draw, progress)?)
+            }
+            Self::Transfer { lines, transfers } => {
+                let name = "Jaego, request and allocate".to_owned();
+                Box::new(OneByOne::new(name, target, &site, (lines, transfers), sizes.seed, progress)?)
+            }
+            Self::Transfers => {
+                let crowd = Crowd {
+                    transfers: sizes.transfers,
+                    lines: sizes.transfers_lines,
+                    products: sizes.transfers_products,
+                };
+                let size = sizes.size(sizes.connections, Bound::Count);
+                Box::new(AtOnce::new(
+                    "Jaego, request and allocate".to_owned(),
+                    target,
+                    &site,
+                    crowd,
+                    size,
+                    sizes.quiet,
+                ))
+            }
+        })
+    }
+
+    pub(crate) fn group(self, sizes: &Sizes, entries: Vec<Entry>) -> Group {
+        let number = |count: usize| digits(count as f64);
+        let (connections, skus) = (number(sizes.connections), number(sizes.skus as usize));
+        let (title, about, metric) = match self {
+            Self::BatchHolds => (
+                format!("Holds in batches of {}", number(sizes.batch)),
+                format!(
+                    "{} connections, {} SKUs; a unit is one hold. Latencies are those of whole batches.",
+                    number(sizes.batch_connections),
+                    number(sizes.batch_skus as usize),
+                ),
+                Metric::PerSecond,
+            ),
+            Self::Holds => (
+                format!("Holds one by one, spread over {skus} SKUs"),
+                format!(
+                    "{connections} connections, each waits for its answer before it asks again; a unit is one hold or one decrement."
+                ),
+                Metric::PerSecond,
+            ),
+            Self::Hot => (
+                "Holds one by one, all on one SKU".to_owned(),
+                format!(
+                    "{connections} connections, each waits for its answer before it asks again; a unit is one hold or one decrement."
+                ),
+                Metric::PerSecond,
+            ),
+            Self::Transfer { lines, transfers } => (
+                format!("One transfer of {} lines", number(lines as usize)),
+                format!(
+                    "One connection, one transfer after the other, {transfers} a repetition; the time from the first byte of \
+                     the request to the last byte of the last answer. Jaego takes two requests for it: it keeps the transfer, \
+                     then allocates it."
+                ),
+                Metric::Milliseconds,
+            ),
+            Self::Transfers => (
+                format!(
+                    "{} transfers of {} lines at once",
+                    number(usize::try_from(sizes.transfers).unwrap_or(usize::MAX)),
+                    number(sizes.transfers_lines as usize)
+                ),
+                format!(
+                    "All over the same {} products, {connections} connections; the time for all of them. Jaego keeps every \
+                     transfer first and then allocates them all; there is stock for four fifths of the pieces, and afterwards \
+                     every product must be allocated exactly as far as it was asked for and there. The others have stock \
+                     for everything.",
+                    number(sizes.transfers_products as usize)
+                ),
+                Metric::Seconds,
+            ),
+        };
+        Group { key: self.key(), title, about, metric, entries }
+    }
+}
+
+/// A subject and whose it is.
+pub(crate) struct Turn {
+    pub(crate) system: System,
+    pub(crate) subject: Box<dyn Subject>,
+}
+
+/// Who sees to it that only one server works at a time.
+pub(crate) trait Stage {
+    /// The server of this turn is about to be loaded.
+    fn enter(&mut self, index: usize) -> Result<(), Error>;
+    /// It was.
+    fn leave(&mut self, index: usize) -> Result<(), Error>;
+}
+
+/// Everything just runs.
+pub(crate) struct Running;
+
+impl Stage for Running {
+    fn enter(&mut self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn leave(&mut self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Lets the subjects take turns, so that a noisy minute of the machine falls on all of them, and holds each to its
+/// books at the end. Every other repetition goes the other way round.
+pub(crate) fn measure(
+    turns: &mut [Turn],
+    repetitions: usize,
+    progress: &mut Progress,
+    stage: &mut dyn Stage,
+) -> Result<Vec<Entry>, Error> {
+    let mut rounds: Vec<Vec<RoundReport>> = turns.iter().map(|_| Vec::new()).collect();
+    for repetition in 0..repetitions {
+        let mut order: Vec<usize> = (0..turns.len()).collect();
+        if repetition % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            stage.enter(index)?;
+            let outcome = turns[index].subject.round();
+            stage.leave(index)?;
+            let round = outcome?;
+            progress.say(&format!(
+                "{}, {} of {repetitions}: {} units in {} s, {}/s, p99 {} ms{}",
+                turns[index].subject.name(),
+                repetition + 1,
+                digits(round.units as f64),
+                digits(round.elapsed.as_secs_f64()),
+                digits(round.rate()),
+                digits(crate::report::Latency::from(&round.latency).p99_ms),
+                if round.is_valid() { String::new() } else { format!("; INVALID: {:?}", round.unexpected) },
+            ));
+            rounds[index].push((&round).into());
+        }
+    }
+    let entries = turns.iter_mut().zip(rounds).enumerate().map(|(index, (turn, rounds))| {
+        stage.enter(index)?;
+        let checked = turn.subject.check();
+        stage.leave(index)?;
+        Ok(Entry { name: turn.subject.name(), system: turn.system, rounds, checked: checked? })
+    });
+    entries.collect()
+}
