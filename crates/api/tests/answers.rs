@@ -1,0 +1,117 @@
+//! Answers have the shapes that the document promises, and are read back as they were written.
+
+use jaego_api::{
+    BatchFormat,
+    batch::Batch,
+    list,
+    outcome::Outcome,
+    read_batch,
+    transfer::{Transfer, TransferSummary},
+};
+use jaego_domain::{
+    Code, Quantity, Refusal, Sequence, Timestamp, View,
+    query::{HeldAt, Listed, TransferLineView, TransferView},
+    row::{Totals, TransferStatus},
+};
+use serde_json::{Value, json};
+
+fn code(text: &str) -> Code {
+    Code::new("code", text).unwrap()
+}
+
+fn transfer() -> TransferView {
+    let totals =
+        Totals { requested: Quantity::stored(6), allocated: Quantity::stored(4), ..Totals::default() };
+    let pick = HeldAt {
+        site: code("ICN"),
+        location: code("A-01"),
+        lot: Some(code("L1")),
+        quantity: Quantity::stored(4),
+    };
+    TransferView {
+        summary: jaego_domain::query::TransferSummary {
+            id: code("T1"),
+            from: code("ICN"),
+            to: code("PUS"),
+            status: TransferStatus::PartiallyAllocated,
+            priority: 3,
+            requested_at: Timestamp(1_772_377_199_999),
+            line_count: 1,
+            totals,
+        },
+        lines: vec![TransferLineView {
+            line: code("1"),
+            sku: code("milk"),
+            lot: None,
+            totals,
+            picks: vec![pick],
+            staged: vec![],
+            in_transit: vec![(None, Quantity::stored(1))],
+        }],
+    }
+}
+
+#[test]
+fn a_transfer() {
+    let bytes = list::to_json(&View::Transfer(Box::new(transfer())));
+    let json: Value = serde_json::from_slice(&bytes).unwrap();
+    let totals = json!({"requested": 6, "allocated": 4, "picked": 0, "shipped": 0, "in_transit": 0, "received": 0,
+        "damaged": 0, "lost": 0, "closed_short": 0});
+    let mut line = json!({"line": "1", "sku": "milk", "lot": null, "quantity": 6, "staged": [],
+        "picks": [{"site": "ICN", "location": "A-01", "lot": "L1", "quantity": 4}], "transit": [{"lot": null, "quantity": 1}]});
+    line.as_object_mut().unwrap().extend(totals.as_object().unwrap().clone());
+    let expected = json!({"id": "T1", "from": "ICN", "to": "PUS", "status": "partially_allocated", "priority": 3,
+        "requested_at": "2026-03-01T14:59:59.999Z", "line_count": 1, "totals": totals, "lines": [line]});
+    assert_eq!(json, expected);
+    let back: Transfer = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(serde_json::to_vec(&back).unwrap(), bytes);
+}
+
+#[test]
+fn a_page_leads_to_the_next() {
+    let page = Listed { items: vec![transfer().summary], next: Some(26) };
+    let bytes = list::to_json(&View::Transfers(page));
+    let read: list::List<TransferSummary> = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(read.items[0].id, "T1");
+    assert_eq!(list::place(&read.next.unwrap()), Ok(26));
+}
+
+#[test]
+fn a_batch_is_answered_in_order() {
+    let body = r#"{"commands":[
+        {"op":"close_transfer","transfer":"T1"},
+        {"op":"close_transfer","transfer":"T 2"},
+        {"op":"close_transfer","transfer":"T3"}]}"#;
+    let batch = read_batch(body.as_bytes(), &code("tester")).unwrap();
+    let outcome = jaego_domain::Outcome {
+        sequence: Sequence(7),
+        at: Timestamp(0),
+        id: Some(code("T1")),
+        picks: Default::default(),
+        shortages: vec![],
+        expires_at: None,
+        holders: vec![],
+    };
+    let refusal = Refusal::TransferNotFound { transfer: code("T3") };
+    let said = || [Ok((&outcome, true)), Err(&refusal)];
+    let answers: Batch = serde_json::from_slice(&batch.answer(BatchFormat::Json, said())).unwrap();
+    let told: Vec<_> = answers
+        .items
+        .iter()
+        .map(|item| {
+            (item.index, &*item.id, item.status.as_str(), item.problem.as_ref().map(|problem| &*problem.code))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (0, "T1", "done", None),
+            (1, "", "refused", Some("invalid_value")),
+            (2, "T3", "refused", Some("transfer_not_found"))
+        ]
+    );
+    assert_eq!(answers.items[0].outcome, Some(Outcome::new(&outcome, true)));
+    let lines = String::from_utf8(batch.answer(BatchFormat::Ndjson, said())).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
