@@ -208,6 +208,31 @@ impl<J: Judge> Caller for HttpCaller<J> {
     }
 }
 
+/// A caller that sends the same request over and over and wants a success: what a client costs at the least.
+#[must_use]
+pub fn repeating(target: &Target, method: &str, path: &str, body: &str) -> impl Caller + use<> {
+    let request = request(target, method, &Template::new().text(path), &Template::new().text(body));
+    HttpCaller::new(Repeating { request })
+}
+
+struct Repeating {
+    request: Template,
+}
+
+impl Judge for Repeating {
+    fn next(&mut self) -> bool {
+        true
+    }
+
+    fn request(&self) -> &[u8] {
+        self.request.bytes()
+    }
+
+    fn judge(&mut self, status: u16, body: &[u8]) -> Result<u64, String> {
+        if (200..300).contains(&status) { Ok(1) } else { Err(problem_kind(status, body)) }
+    }
+}
+
 /// The kind of an answer that is not a success: its status and, of a problem, its code.
 pub(crate) fn problem_kind(status: u16, body: &[u8]) -> String {
     let problem: Option<Value> = serde_json::from_slice(body).ok();

@@ -38,7 +38,7 @@ mod template;
 pub use compare::compare;
 pub use draw::Skew;
 pub use error::Error;
-pub use http::Target;
+pub use http::{Target, repeating};
 pub use machine::Machine;
 pub use options::{CompareOptions, Options, Sizes, Workload};
 pub use report::Report;

@@ -337,7 +337,7 @@ impl<'l, C: Caller> Driver<'l, C> {
             self.connections[index].flush().map_err(Error::net("write to", self.load.addr))?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(index)?;
+            self.read(index, event.is_read_closed() || event.is_error())?;
         }
         Ok(())
     }
@@ -362,7 +362,8 @@ impl<'l, C: Caller> Driver<'l, C> {
         connection.flush().map_err(Error::net("write to", self.load.addr))
     }
 
-    fn read(&mut self, index: usize) -> Result<(), Error> {
+    /// Reads what has come; `to_end` where the queue said that nothing will come after it, and will not say so twice.
+    fn read(&mut self, index: usize, to_end: bool) -> Result<(), Error> {
         let addr = self.load.addr;
         loop {
             let connection = &mut self.connections[index];
@@ -403,7 +404,7 @@ impl<'l, C: Caller> Driver<'l, C> {
                 }
             }
             // A read that left room took all that there was; the queue tells of what comes later.
-            if read < room {
+            if read < room && !to_end {
                 return Ok(());
             }
         }
@@ -430,5 +431,127 @@ impl<'l, C: Caller> Driver<'l, C> {
             }
         }
         self.ask(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, TcpListener};
+
+    use super::*;
+
+    /// Sends `len` bytes and wants one byte for every 1,000 of them back.
+    struct Bulk {
+        request: Vec<u8>,
+        left: u64,
+        asked: u64,
+    }
+
+    impl Caller for Bulk {
+        fn ask(&mut self) -> bool {
+            self.asked += 1;
+            self.left = self.left.wrapping_sub(1);
+            self.left < u64::MAX / 2
+        }
+
+        fn request(&self) -> &[u8] {
+            &self.request
+        }
+
+        fn hear(&mut self, received: &[u8]) -> Heard {
+            match received.len() {
+                len if len * 1_000 == self.request.len() && received.ends_with(b"!") => {
+                    Heard::Unexpected("!".into())
+                }
+                len if len * 1_000 == self.request.len() => Heard::Done(2),
+                _ if received[0] == b'?' => Heard::Broken("a question".to_owned()),
+                _ => Heard::Partial,
+            }
+        }
+    }
+
+    fn bulk(len: usize, left: u64) -> Bulk {
+        Bulk { request: vec![b'x'; len], left, asked: 0 }
+    }
+
+    /// Answers each 1,000 bytes with the next byte of `answers`, then closes.
+    fn server(answers: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let mut received = vec![0; 1_000];
+                    for answer in answers {
+                        if stream.read_exact(&mut received).is_err() || stream.write_all(&[*answer]).is_err()
+                        {
+                            return;
+                        }
+                    }
+                    // Closed only after the client: what lies unread would take the answers with it.
+                    let _ = (stream.shutdown(Shutdown::Write), stream.read(&mut received));
+                });
+            }
+        });
+        addr
+    }
+
+    fn count(addr: SocketAddr) -> Load {
+        Load { addr, threads: 2, bound: Bound::Count }
+    }
+
+    #[test]
+    fn a_counted_load_asks_as_often_as_it_should() {
+        let load = count(server(&[b'.'; 100]));
+        let (round, callers) = drive(&load, (0..5).map(|_| bulk(1_000, 20)).collect()).unwrap();
+        assert_eq!((round.answers, round.units, round.units_in_all), (100, 200, 200));
+        assert_eq!((round.latency.len(), callers.len()), (100, 5));
+        assert!(callers.iter().all(|caller| caller.asked == 21) && round.is_valid() && round.rate() > 0.0);
+    }
+
+    #[test]
+    fn large_requests_go_out_as_the_socket_takes_them() {
+        // Far more than the buffers of both ends, answered in many pieces.
+        let load = count(server(&[b'.'; 20_000]));
+        let (round, _) = drive(&load, vec![bulk(20_000_000, 1)]).unwrap();
+        assert_eq!(round.answers, 1);
+    }
+
+    #[test]
+    fn a_timed_load_counts_what_lies_in_its_time() {
+        let (warm_up, measured) = (Duration::from_millis(50), Duration::from_millis(100));
+        let load =
+            Load { addr: server(&[b'.'; 1_000_000]), threads: 1, bound: Bound::Time { warm_up, measured } };
+        let (round, _) = drive(&load, vec![bulk(1_000, u64::MAX / 2), bulk(1_000, u64::MAX / 2)]).unwrap();
+        assert_eq!(round.elapsed, measured);
+        assert!(round.units_in_all > round.units, "{round:?}");
+        assert!(
+            round.latency.len() <= round.answers && round.latency.len() + 2 >= round.answers,
+            "{round:?}"
+        );
+    }
+
+    #[test]
+    fn unexpected_answers_are_counted_by_kind() {
+        let (round, _) = drive(&count(server(b"..!.!")), vec![bulk(1_000, 5)]).unwrap();
+        assert_eq!(round.unexpected, BTreeMap::from([("!".to_owned(), 2)]));
+        assert_eq!((round.answers, round.units), (5, 6));
+        assert!(!round.is_valid());
+    }
+
+    #[test]
+    fn a_server_that_stops_midway_is_an_error() {
+        let error = drive(&count(server(b"..")), vec![bulk(1_000, 3)]).map(drop).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read on from 127.0.0.1:"), "{error}");
+        let error = drive(&count(server(b"??.")), vec![bulk(3_000, 1)]).map(drop).unwrap_err();
+        assert!(error.to_string().ends_with("a question"), "{error}");
+    }
+
+    #[test]
+    fn nobody_there_is_an_error() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = drive(&count(free), vec![bulk(1_000, 1)]).map(drop).unwrap_err();
+        assert!(error.to_string().starts_with("cannot connect to 127.0.0.1:"), "{error}");
     }
 }
