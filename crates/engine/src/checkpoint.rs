@@ -124,9 +124,20 @@ pub fn list(disk: &impl Disk) -> Result<Vec<Sequence>, Error> {
 }
 
 /// Writes a checkpoint of these tables. When this returns it is durable.
+///
+/// # Errors
+/// If the disk fails or is full. What was written so far is removed again: the journal may need the room.
 pub fn write(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Manifest, Error> {
     let sequence = memory.head().sequence;
     clear(disk, |other| other == sequence)?;
+    write_files(disk, store, memory).inspect_err(|_| {
+        // The first error is the one to tell; a disk that fails again leaves the rest to the next pruning.
+        let _ = clear(disk, |other| other == sequence);
+    })
+}
+
+fn write_files(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Manifest, Error> {
+    let sequence = memory.head().sequence;
     let mut parts = Vec::new();
     let mut sum = Sum::default();
     let mut encoder = row::Encoder::new();

@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame_bytes: 8 << 20, atomic_bytes: 16 << 20, lines_before_yield: 8_192 }
+        Self { frame_bytes: 7 << 20, atomic_bytes: 16 << 20, lines_before_yield: 8_192 }
     }
 }
 
@@ -60,7 +60,36 @@ pub enum Job {
         reply: ReplyTo<Answer<Result<View, Refusal>>>,
     },
     /// Call something with the tables, and deliver what it gives when everything it saw is durable.
-    Look(Box<dyn FnOnce(&Memory) -> Deliver + Send>),
+    Look(Look),
+}
+
+/// Looks at the tables and gives what is to be delivered; gets the failure instead where there are none to look
+/// at any more.
+pub type Look = Box<dyn FnOnce(Result<&Memory, Failure>) -> Deliver + Send>;
+
+impl Job {
+    /// How many requests are left in it: those that count against the line's limit.
+    pub(crate) fn waiting(&self) -> usize {
+        match self {
+            Self::Submit(submission) => submission.requests.len(),
+            Self::Query { .. } => 1,
+            Self::Look(_) => 0,
+        }
+    }
+
+    /// Whether a part of it was decided already, so that it can only be finished.
+    pub(crate) fn is_begun(&self) -> bool {
+        matches!(self, Self::Submit(submission) if !submission.slots.is_empty())
+    }
+
+    /// Tells whoever asked that there will be no other answer.
+    pub fn refuse(self, failure: Failure) {
+        match self {
+            Self::Submit(submission) => (submission.reply)(Err(failure)),
+            Self::Query { reply, .. } => reply.send(Err(failure)),
+            Self::Look(look) => look(Err(failure.clone()))(Err(failure)),
+        }
+    }
 }
 
 /// A batch on its way through the writer. A long one is decided over several turns.
@@ -72,35 +101,35 @@ pub struct Submission {
     reply: Finish,
 }
 
-/// Who finishes a batch: repeats want events that only the journal may still have.
-pub(crate) type Finish = Box<dyn FnOnce(Result<Decided, Failure>) + Send>;
+/// Who finishes a batch: repeats want events that only the journal may still have. Called once, when all that the
+/// answers rest on is durable, or with the reason why there are none.
+pub type Finish = Box<dyn FnOnce(Result<Decided, Failure>) + Send>;
 
 /// A batch that was decided.
-pub(crate) struct Decided {
-    pub(crate) sequence: Sequence,
-    pub(crate) results: Result<Vec<Slot>, (usize, Refusal)>,
+#[derive(Debug)]
+pub struct Decided {
+    /// The last event that the answers rest on.
+    pub sequence: Sequence,
+    /// The answers, or the first refusal of an atomic batch and its index.
+    pub results: Result<Vec<Slot>, (usize, Refusal)>,
 }
 
 /// The answer to one request.
-pub(crate) enum Slot {
+#[derive(Debug)]
+pub enum Slot {
+    /// It was accepted.
     Done(Done),
+    /// It was refused.
     Refused(Refusal),
     /// The outcome is that of an earlier event.
     Repeat(Sequence),
 }
 
 impl Submission {
-    pub(crate) fn new(batch: Batch, reply: Finish) -> Self {
+    /// A batch that nothing was decided of yet.
+    pub fn new(batch: Batch, reply: Finish) -> Self {
         let slots = Vec::with_capacity(batch.requests.len());
         Self { requests: batch.requests.into_iter(), atomic: batch.atomic, slots, reply }
-    }
-
-    pub(crate) fn refuse(self, failure: Failure) {
-        (self.reply)(Err(failure));
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.requests.len()
     }
 }
 
@@ -134,6 +163,8 @@ pub struct Core {
     /// The number of the first event in the encoder.
     first: Sequence,
     answers: Vec<Deliver>,
+    /// What time it was in the last turn. Reads and refusals rest on it without leaving an event behind.
+    now: Timestamp,
     /// How far expiry lags behind the clock.
     expiry_lag_ms: u64,
 }
@@ -141,14 +172,15 @@ pub struct Core {
 impl Core {
     /// Goes on from these tables.
     pub fn new(memory: Memory, limits: Limits) -> Self {
-        let first = memory.head().sequence.next();
+        let head = memory.head();
         Self {
             memory,
             limits,
             encoder: codec::Encoder::new(),
             events: Vec::new(),
-            first,
+            first: head.sequence.next(),
             answers: Vec::new(),
+            now: head.at,
             expiry_lag_ms: 0,
         }
     }
@@ -187,16 +219,19 @@ impl Core {
     }
 
     /// One turn: lapses what is due and works on jobs until there are none or the frame is full. Without
-    /// `admitted` there is no room for events: requests are refused with `store_full`, and reads go on.
+    /// `admitted` there is no room for events: requests are refused with `store_full`, and reads go on. A batch
+    /// of which a part was decided stays in line until there is room.
     pub fn turn(&mut self, jobs: &mut VecDeque<Job>, clock: Timestamp, admitted: Result<(), &str>) {
         let now = self.sweep(clock, admitted.is_ok());
+        let mut begun = Vec::new();
         while !self.is_full()
             && let Some(job) = jobs.pop_front()
         {
             match job {
+                job @ Job::Submit(_) if admitted.is_err() && job.is_begun() => begun.push(job),
                 Job::Submit(submission) => {
                     if let Err(detail) = admitted {
-                        submission.refuse(Failure::Full { detail: detail.to_owned() });
+                        (submission.reply)(Err(Failure::Full { detail: detail.to_owned() }));
                         continue;
                     }
                     if let Some(rest) = self.submit(submission, now, jobs.is_empty()) {
@@ -212,22 +247,25 @@ impl Core {
                     }));
                 }
                 Job::Look(look) => {
-                    let deliver = look(&self.memory);
+                    let deliver = look(Ok(&self.memory));
                     self.answers.push(deliver);
                 }
             }
         }
+        for job in begun.into_iter().rev() {
+            jobs.push_front(job);
+        }
     }
 
-    /// Lapses what is due, and says what time it logically is.
+    /// Lapses what is due, and says what time it logically is: never earlier than the turn before.
     fn sweep(&mut self, clock: Timestamp, admitted: bool) -> Timestamp {
+        let clock = clock.max(self.now);
         if !admitted {
-            // Nothing can lapse without an event: time stands still before the first that should.
-            let head = self.memory.head().at;
-            let clock = clock.max(head);
-            let now = self.memory.next_due().map_or(clock, |due| clock.min(Timestamp(due.0 - 1)));
-            self.expiry_lag_ms = clock.0 - now.0;
-            return now.max(head);
+            // Nothing can lapse without an event: time stands still before the first that should. What is still
+            // held lapses after the last turn, so this does not go back behind it.
+            self.now = self.memory.next_due().map_or(clock, |due| clock.min(Timestamp(due.0 - 1)));
+            self.expiry_lag_ms = clock.0 - self.now.0;
+            return self.now;
         }
         let (lapsed, now) = turn::sweep(&mut self.memory, clock);
         if let Some((event, changes)) = lapsed {
@@ -238,7 +276,9 @@ impl Core {
                 self.encoder.push(&event);
             }
         }
-        self.expiry_lag_ms = clock.0.saturating_sub(now.0);
+        assert!(now >= self.now, "logical time never runs backwards");
+        self.now = now;
+        self.expiry_lag_ms = clock.0 - now.0;
         now
     }
 
@@ -286,8 +326,9 @@ impl Core {
                 Ok(accepted
                     .into_iter()
                     .map(|accepted| {
+                        let made_event = matches!(accepted, Accepted::New(_));
                         let slot = self.slot(accepted, from);
-                        from += usize::from(matches!(slot, Slot::Done(Done { repeat: false, .. })));
+                        from += usize::from(made_event);
                         slot
                     })
                     .collect())

@@ -27,7 +27,7 @@ use crate::{
     disk::Disk,
     history::{ASKS_MAX, Ask, History, Recent, conclude},
     inbox::Inbox,
-    journal::{self, IDLE_BEFORE_WATERMARK, Journal, Reader},
+    journal::{self, FRAME_HEADER_LEN, IDLE_BEFORE_WATERMARK, Journal, Reader, SECTOR_LEN},
     recovery::{Recovered, replay},
 };
 
@@ -72,16 +72,25 @@ const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 const CHECKPOINT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How soon a sleeping thread notices that the store closes.
 const NAP: Duration = Duration::from_millis(20);
+/// The name of the history's thread.
+const HISTORY: &str = "jaego-history";
+
+/// The payload that the journal is asked to have room for before anything is decided: the frame in flight and the
+/// one being decided, each with its header and padding, and a watermark that an idle moment puts between them.
+fn room(limits: &Limits) -> usize {
+    2 * (limits.payload_len_max() + FRAME_HEADER_LEN + SECTOR_LEN) + SECTOR_LEN
+}
 
 /// The embedded store, running.
 pub struct Engine {
     inbox: Arc<Inbox>,
-    asks: mpsc::SyncSender<Ask>,
+    asks: mpsc::Sender<Ask>,
     cells: Arc<Cells>,
     durable: watch::Receiver<Sequence>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     config: Config,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// In the order in which they end.
+    threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
 }
 
 /// What the writer tells about itself after each turn.
@@ -118,8 +127,9 @@ impl Engine {
     /// Starts the threads over an opened store.
     pub fn start<D: Disk>(recovered: Recovered<D>, config: Config, clock: impl Clock) -> Arc<Self> {
         let Recovered { mut journal, disk, memory, checkpoint, .. } = recovered;
+        let room = room(&config.limits);
         assert!(
-            2 * config.limits.payload_len_max() <= config.journal.payload_len_max(),
+            room <= config.journal.payload_len_max(),
             "the journal's segments have room for the frame in flight and the one being decided"
         );
         let inbox = Arc::new(Inbox::default());
@@ -128,16 +138,12 @@ impl Engine {
         let head = memory.head();
         let (durable_to, durable) = watch::channel(head.sequence);
         let (ended_to, ended) = watch::channel(None);
-        let (asks, asked) = mpsc::sync_channel(ASKS_MAX);
+        let (asks, asked) = mpsc::channel();
         cells.checkpoint.store(checkpoint.map_or(0, |sequence| sequence.0), Ordering::Relaxed);
 
         let reader = journal.reader();
-        let admitted = journal.reserve(2 * config.limits.payload_len_max());
-        {
-            let mut state = inbox.lock();
-            state.admitted = admitted.is_ok();
-            state.full = admitted.err().map(|error| error.to_string()).unwrap_or_default();
-        }
+        let reserved = journal.reserve(room);
+        admit(&mut inbox.lock(), reserved);
         let mut core = Core::new(memory, config.limits);
         let mut threads = Vec::new();
         let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
@@ -146,7 +152,7 @@ impl Engine {
                 run();
             };
             let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
-            threads.push(thread.expect("the system starts a thread when the store starts"));
+            threads.push((name, thread.expect("the system starts a thread when the store starts")));
         };
         {
             let (inbox, cells) = (inbox.clone(), cells.clone());
@@ -167,7 +173,7 @@ impl Engine {
             let body = move || {
                 history.run(&asked, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));
             };
-            spawn("jaego-history", Box::new(body));
+            spawn(HISTORY, Box::new(body));
         }
         {
             let (inbox, cells) = (inbox.clone(), cells.clone());
@@ -188,12 +194,14 @@ impl Engine {
         self.inbox.lock().closing = true;
         self.inbox.wake_writer();
         self.inbox.wake_journal();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        if !threads.is_empty() {
-            // The history has a sender of its own, so nobody's going tells it that nobody asks any more.
-            let _ = self.asks.send(Ask::Stop);
-        }
-        for thread in threads {
+        // Held while joining: a second caller is told the end as well, not that it has begun.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, thread) in threads.drain(..) {
+            if name == HISTORY {
+                // The writer and the journal have ended by now, and with them whoever wants a batch finished. The
+                // history has a sender of its own, so nobody's going tells it that nobody asks any more.
+                let _ = self.asks.send(Ask::Stop);
+            }
             thread.join().map_err(|_| "a thread of the store panicked".to_owned())?;
         }
         self.ended.borrow().clone().unwrap_or(Ok(()))
@@ -224,14 +232,17 @@ impl Engine {
     }
 
     fn ask<T>(&self, reply: Reply<T>, ask: Ask, refuse: impl FnOnce(Ask, Failure)) -> Reply<T> {
-        if let Some(failure) = self.inbox.lock().refusal() {
+        let refusal = {
+            let mut state = self.inbox.lock();
+            let busy = (state.asking >= ASKS_MAX).then_some(Failure::Busy { queue_len: state.asking });
+            let refusal = state.refusal().or(busy);
+            state.asking += usize::from(refusal.is_none());
+            refusal
+        };
+        if let Some(failure) = refusal {
             refuse(ask, failure);
-            return reply;
-        }
-        match self.asks.try_send(ask) {
-            Ok(()) => {}
-            Err(mpsc::TrySendError::Full(ask)) => refuse(ask, Failure::Busy { queue_len: ASKS_MAX }),
-            Err(mpsc::TrySendError::Disconnected(ask)) => refuse(ask, Failure::Closed),
+        } else if let Err(mpsc::SendError(ask)) = self.asks.send(ask) {
+            refuse(ask, Failure::Closed);
         }
         reply
     }
@@ -246,20 +257,19 @@ impl Drop for Engine {
 
 /// Puts a batch into the writer's line.
 fn submit(
-    inbox: &Inbox,
-    asks: &mpsc::SyncSender<Ask>,
+    inbox: &Arc<Inbox>,
+    asks: &mpsc::Sender<Ask>,
     batch: Batch,
     to: ReplyTo<Answers>,
     waiting_max: usize,
 ) {
     let requests = batch.requests.len();
-    let asks = asks.clone();
-    let finish = Box::new(move |decided| conclude(decided, to, &asks));
+    let (finishing, asks) = (inbox.clone(), asks.clone());
+    let finish = Box::new(move |decided| conclude(decided, to, &finishing, &asks));
     let job = Job::Submit(Submission::new(batch, finish));
-    if let Err(refused) = inbox.push(job, requests, waiting_max)
-        && let (Job::Submit(submission), failure) = *refused
-    {
-        submission.refuse(failure);
+    if let Err(refused) = inbox.push(job, requests, waiting_max) {
+        let (job, failure) = *refused;
+        job.refuse(failure);
     }
 }
 
@@ -292,10 +302,9 @@ impl Store for Engine {
     fn query(&self, query: Query) -> Reply<Answer<Result<View, Refusal>>> {
         let (to, answer) = reply();
         let job = Job::Query { query, reply: to };
-        if let Err(refused) = self.inbox.push(job, 1, self.config.waiting_max)
-            && let (Job::Query { reply, .. }, failure) = *refused
-        {
-            reply.send(Err(failure));
+        if let Err(refused) = self.inbox.push(job, 1, self.config.waiting_max) {
+            let (job, failure) = *refused;
+            job.refuse(failure);
         }
         answer
     }
@@ -376,7 +385,7 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
                 state.writer_done = true;
                 drop(state);
                 inbox.wake_journal();
-                refuse_all(jobs, &failure);
+                jobs.into_iter().for_each(|job| job.refuse(failure.clone()));
                 // What was decided and never written was never answered either.
                 deliver(core.take_flight(), &Err(failure));
                 return;
@@ -387,10 +396,19 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
                 inbox.wake_journal();
             }
             jobs.append(&mut state.jobs);
-            if !jobs.is_empty() && !core.is_full() {
+            if state.closing && !state.admitted {
+                // There is no room, and nobody will wait for some: what was begun cannot be finished.
+                let (begun, others): (VecDeque<_>, _) = jobs.into_iter().partition(Job::is_begun);
+                jobs = others;
+                let detail = "it closed while it was full, and a part of the batch was decided".to_owned();
+                begun.into_iter().for_each(|job| job.refuse(Failure::Failed { detail: detail.clone() }));
+            }
+            // Without room, batches that were begun wait for some.
+            let can_work = state.admitted || jobs.iter().any(|job| !job.is_begun());
+            if !jobs.is_empty() && can_work && !core.is_full() {
                 break state.admitted;
             }
-            if state.closing && jobs.is_empty() && !core.has_flight() && !state.journal_busy {
+            if state.closing && jobs.is_empty() && !core.has_flight() && !state.owes() {
                 state.writer_done = true;
                 inbox.wake_journal();
                 return;
@@ -403,32 +421,12 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
         };
         let full = if admitted { String::new() } else { state.full.clone() };
         drop(state);
-        let before = waiting(&jobs);
+        let before: usize = jobs.iter().map(Job::waiting).sum();
         let now = clock.now();
         core.turn(&mut jobs, now, if admitted { Ok(()) } else { Err(&full) });
         cells.tell(core, now);
-        let decided = before - waiting(&jobs);
+        let decided = before - jobs.iter().map(Job::waiting).sum::<usize>();
         inbox.lock().waiting -= decided;
-    }
-}
-
-/// How many requests wait in these jobs: those that count against the limit.
-fn waiting(jobs: &VecDeque<Job>) -> usize {
-    let count = |job: &Job| match job {
-        Job::Submit(submission) => submission.len(),
-        Job::Query { .. } => 1,
-        Job::Look(_) => 0,
-    };
-    jobs.iter().map(count).sum()
-}
-
-fn refuse_all(jobs: VecDeque<Job>, failure: &Failure) {
-    for job in jobs {
-        match job {
-            Job::Submit(submission) => submission.refuse(failure.clone()),
-            Job::Query { reply, .. } => reply.send(Err(failure.clone())),
-            Job::Look(_) => {}
-        }
     }
 }
 
@@ -441,7 +439,7 @@ fn keep<D: Disk>(
     config: Config,
     durable: &watch::Sender<Sequence>,
 ) -> Result<(), String> {
-    let room = 2 * config.limits.payload_len_max();
+    let room = room(&config.limits);
     loop {
         let mut state = inbox.lock();
         let flight = loop {
@@ -452,12 +450,14 @@ fn keep<D: Disk>(
                 break None;
             }
             if !state.admitted {
-                drop(state);
-                thread::sleep(ROOM_AGAIN_AFTER);
-                let again = journal.reserve(room);
-                state = inbox.lock();
-                admit(&mut state, again);
-                if state.failed.is_some() {
+                // Reads go on, so a flight ends the waiting.
+                let slept = Instant::now();
+                state = inbox.wait_as_journal(state, ROOM_AGAIN_AFTER);
+                if state.flight.is_none() && slept.elapsed() >= ROOM_AGAIN_AFTER {
+                    drop(state);
+                    let again = journal.reserve(room);
+                    state = inbox.lock();
+                    admit(&mut state, again);
                     inbox.wake_writer();
                 }
                 continue;
@@ -505,10 +505,16 @@ fn keep<D: Disk>(
         {
             let mut state = inbox.lock();
             state.journal_busy = false;
+            state.delivering = true;
             admit(&mut state, again);
         }
         inbox.wake_writer();
         deliver(flight, &Ok(()));
+        let mut state = inbox.lock();
+        state.delivering = false;
+        if state.closing {
+            inbox.wake_writer();
+        }
     }
 }
 

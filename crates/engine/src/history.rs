@@ -1,7 +1,7 @@
 //! Reads what was: events from memory while they are recent, and from the journal's segments for ever.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError, mpsc},
 };
 
@@ -21,6 +21,9 @@ use crate::{
 const RECENT_BYTES: usize = 64 << 20;
 /// Events that one page of the ledger may look at to find those that match.
 const SCAN_MAX: usize = 200_000;
+/// Events that are read over on the way from one wanted event to the next; where there are more, reading begins
+/// anew.
+const READ_OVER_MAX: u64 = 10_000;
 /// Rows of one page of the feed or the ledger.
 pub(crate) const PAGE_MAX: usize = 1_000;
 
@@ -110,8 +113,15 @@ impl<D: Disk> History<D> {
         submit: impl Fn(Batch, ReplyTo<jaego_store::Answers>),
     ) {
         while let Ok(ask) = asks.recv() {
+            if !matches!(ask, Ask::Finish { .. } | Ask::Stop) {
+                self.inbox.lock().asking -= 1;
+            }
             match ask {
-                Ask::Finish { sequence, slots, reply } => self.finish(sequence, slots, reply),
+                Ask::Finish { sequence, slots, reply } => {
+                    let requests = slots.len();
+                    self.finish(sequence, slots, reply);
+                    self.inbox.end_finish(requests);
+                }
                 Ask::Lend { mut batch, reply } => match self.lend(&mut batch) {
                     Ok(()) => submit(batch, reply),
                     Err(error) => reply.send(Err(unreadable(&error))),
@@ -124,36 +134,33 @@ impl<D: Disk> History<D> {
     }
 
     fn finish(&self, sequence: Sequence, slots: Vec<Slot>, reply: ReplyTo<jaego_store::Answers>) {
-        let mut events = Vec::new();
-        for slot in &slots {
-            let Slot::Repeat(sequence) = slot else { continue };
-            match self.event(*sequence) {
-                Ok(Some(event)) => events.push(event),
-                // Archived away by the operator: the outcome is gone, the promise that it happened once is not.
-                Ok(None) => {
-                    let detail =
-                        format!("event {sequence}, whose outcome was asked for again, is below the floor");
-                    return reply.send(Err(Failure::Failed { detail }));
-                }
-                Err(error) => return reply.send(Err(unreadable(&error))),
+        let repeats = slots.iter().filter_map(|slot| match slot {
+            Slot::Repeat(sequence) => Some(*sequence),
+            _ => None,
+        });
+        let events = match self.events_of(repeats.collect()) {
+            Ok(Ok(events)) => events,
+            // Archived away by the operator: the outcome is gone, the promise that it happened once is not.
+            Ok(Err(missing)) => {
+                let detail =
+                    format!("event {missing}, whose outcome was asked for again, is below the floor");
+                return reply.send(Err(Failure::Failed { detail }));
             }
-        }
+            Err(error) => return reply.send(Err(unreadable(&error))),
+        };
         self.look(move |memory| {
-            let mut events = events.into_iter();
-            let each = slots
-                .into_iter()
-                .map(|slot| match slot {
+            let answers = memory.map(|memory| {
+                let each = slots.into_iter().map(|slot| match slot {
                     Slot::Done(done) => Ok(done),
                     Slot::Refused(refusal) => Err(refusal),
-                    Slot::Repeat(_) => {
-                        let event = events.next().expect("each repeat's event was read");
-                        Ok(Done { outcome: outcome(memory, &event), repeat: true })
+                    Slot::Repeat(sequence) => {
+                        Ok(Done { outcome: outcome(memory, &events[&sequence]), repeat: true })
                     }
-                })
-                .collect();
-            let results = jaego_store::Results::Each(each);
-            let answers = jaego_store::Answers { sequence, results };
-            Box::new(move |durable| reply.send(durable.map(|()| answers)))
+                });
+                let results = jaego_store::Results::Each(each.collect());
+                jaego_store::Answers { sequence, results }
+            });
+            Box::new(move |durable| reply.send(durable.and(answers)))
         });
     }
 
@@ -189,8 +196,11 @@ impl<D: Disk> History<D> {
         }
         let durable = Sequence(self.reader.durable_sequence());
         self.look(move |memory| {
-            let events = events.iter().map(|event| render::event_view(memory, event)).collect();
-            Box::new(move |still| reply.send(still.map(|()| EventPage { events, durable })))
+            let page = memory.map(|memory| {
+                let events = events.iter().map(|event| render::event_view(memory, event)).collect();
+                EventPage { events, durable }
+            });
+            Box::new(move |still| reply.send(still.and(page)))
         });
     }
 
@@ -198,9 +208,9 @@ impl<D: Disk> History<D> {
         // The codes' numbers are the writer's to know; the reading happens here.
         let (to, from) = mpsc::sync_channel(1);
         self.look(move |memory| {
-            let resolved = resolve(memory, filter);
+            let resolved = memory.map(|memory| resolve(memory, filter));
             Box::new(move |durable| {
-                let _ = to.send(durable.map(|()| resolved));
+                let _ = to.send(durable.and(resolved));
             })
         });
         let resolved = match from.recv() {
@@ -244,16 +254,19 @@ impl<D: Disk> History<D> {
         // A page that ended early because of `until` has nothing after it.
         let more = more && (matches >= limit || looked >= SCAN_MAX);
         self.look(move |memory| {
-            let filter = &resolved.filter;
-            let mut movements: Vec<_> =
-                events.iter().flat_map(|event| render::movement_views(memory, event, filter)).collect();
-            let cut = movements.len() > limit;
-            movements.truncate(limit);
-            let next = match movements.last() {
-                Some(last) if cut => Some(last.id),
-                _ => last_looked.filter(|_| more),
-            };
-            Box::new(move |still| reply.send(still.map(|()| MovementPage { movements, next, durable })))
+            let page = memory.map(|memory| {
+                let filter = &resolved.filter;
+                let mut movements: Vec<_> =
+                    events.iter().flat_map(|event| render::movement_views(memory, event, filter)).collect();
+                let cut = movements.len() > limit;
+                movements.truncate(limit);
+                let next = match movements.last() {
+                    Some(last) if cut => Some(last.id),
+                    _ => last_looked.filter(|_| more),
+                };
+                MovementPage { movements, next, durable }
+            });
+            Box::new(move |still| reply.send(still.and(page)))
         });
     }
 
@@ -291,25 +304,45 @@ impl<D: Disk> History<D> {
         Ok(false)
     }
 
-    /// One durable event; `None` where the journal has none of this number, or no longer.
-    fn event(&self, sequence: Sequence) -> Result<Option<Event>, Error> {
-        if sequence.0 == 0
-            || sequence.0 > self.reader.durable_sequence()
-            || sequence.0 < self.reader.first_sequence()
-        {
-            return Ok(None);
+    /// Durable events, or the first one that the journal does not have, or no longer. Reads each frame once,
+    /// where what is wanted lies close together: a client that lost its connection asks for a whole batch again.
+    fn events_of(
+        &self,
+        mut wanted: BTreeSet<Sequence>,
+    ) -> Result<Result<BTreeMap<Sequence, Event>, Sequence>, Error> {
+        let mut found = BTreeMap::new();
+        while let Some(first) = wanted.pop_first() {
+            if first.0 < self.reader.first_sequence() || first.0 > self.reader.durable_sequence() {
+                return Ok(Err(first));
+            }
+            let mut next = Some(first);
+            self.each_event(first, |event| {
+                let sequence = event.sequence;
+                if next == Some(sequence) {
+                    found.insert(sequence, event);
+                    next = wanted.pop_first();
+                }
+                next.is_some_and(|next| next.0 <= sequence.0.saturating_add(READ_OVER_MAX))
+            })?;
+            if !found.contains_key(&first) {
+                return Ok(Err(first));
+            }
+            wanted.extend(next);
         }
-        let mut found = None;
-        self.each_event(sequence, |event| {
-            found = Some(event);
-            false
-        })?;
-        Ok(found.filter(|event| event.sequence == sequence))
+        Ok(Ok(found))
     }
 
-    fn look(&self, look: impl FnOnce(&Memory) -> crate::Deliver + Send + 'static) {
-        // A store that has stopped drops the job, and with it the reply: the asker is told that it is closed.
-        let _ = self.inbox.push(Job::Look(Box::new(look)), 0, usize::MAX);
+    /// One durable event; `None` where the journal has none of this number, or no longer.
+    fn event(&self, sequence: Sequence) -> Result<Option<Event>, Error> {
+        let found = self.events_of(BTreeSet::from([sequence]))?;
+        Ok(found.ok().and_then(|mut found| found.remove(&sequence)))
+    }
+
+    fn look(&self, look: impl FnOnce(Result<&Memory, Failure>) -> crate::Deliver + Send + 'static) {
+        if let Err(refused) = self.inbox.push(Job::Look(Box::new(look)), 0, usize::MAX) {
+            let (job, failure) = *refused;
+            job.refuse(failure);
+        }
     }
 }
 
@@ -371,7 +404,8 @@ impl Resolved {
 pub(crate) fn conclude(
     decided: Result<Decided, Failure>,
     reply: ReplyTo<jaego_store::Answers>,
-    asks: &mpsc::SyncSender<Ask>,
+    inbox: &Inbox,
+    asks: &mpsc::Sender<Ask>,
 ) {
     let decided = match decided {
         Ok(decided) => decided,
@@ -380,13 +414,10 @@ pub(crate) fn conclude(
     match crate::core::finished(decided) {
         Ok(answers) => reply.send(Ok(answers)),
         Err((sequence, slots)) => {
-            let ask = Ask::Finish { sequence, slots, reply };
-            if let Err(mpsc::TrySendError::Full(ask) | mpsc::TrySendError::Disconnected(ask)) =
-                asks.try_send(ask)
-                && let Ask::Finish { reply, .. } = ask
-            {
-                reply.send(Err(Failure::Busy { queue_len: ASKS_MAX }));
-            }
+            // It was decided, so it has to be answered: it counts against the line instead of being refused.
+            inbox.begin_finish(slots.len());
+            let sent = asks.send(Ask::Finish { sequence, slots, reply });
+            assert!(sent.is_ok(), "the history ends after the journal");
         }
     }
 }

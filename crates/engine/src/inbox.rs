@@ -23,8 +23,14 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) jobs: VecDeque<Job>,
-    /// Requests in `jobs`, and in what the writer has taken and not yet decided.
+    /// Requests in `jobs`, in what the writer has taken and not yet decided, and in what the history finishes.
     pub(crate) waiting: usize,
+    /// Questions that wait for the history.
+    pub(crate) asking: usize,
+    /// Batches whose repeats the history looks up: decided and durable, so that they must be answered.
+    pub(crate) unfinished: usize,
+    /// Whether answers of a frame are on their way, some of which may turn out to be unfinished.
+    pub(crate) delivering: bool,
     pub(crate) flight: Option<Flight>,
     /// Whether a frame is being written; there is one at a time.
     pub(crate) journal_busy: bool,
@@ -49,6 +55,11 @@ impl State {
         }
         self.closing.then_some(Failure::Closed)
     }
+
+    /// Whether something is still to come back to the writer.
+    pub(crate) fn owes(&self) -> bool {
+        self.journal_busy || self.delivering || self.unfinished > 0
+    }
 }
 
 impl Inbox {
@@ -66,7 +77,12 @@ impl Inbox {
         waiting_max: usize,
     ) -> Result<(), Box<(Job, Failure)>> {
         let mut state = self.lock();
-        if let Some(failure) = state.refusal() {
+        let refusal = match &job {
+            // Closing finishes what was taken, and some of that still wants a look at the tables.
+            Job::Look(_) if state.failed.is_none() && !state.writer_done => None,
+            _ => state.refusal(),
+        };
+        if let Some(failure) = refusal {
             return Err(Box::new((job, failure)));
         }
         if requests > 0 && state.waiting + requests > waiting_max {
@@ -81,6 +97,23 @@ impl Inbox {
             self.writer.notify_one();
         }
         Ok(())
+    }
+
+    /// A decided batch goes to the history for the outcomes of its repeats.
+    pub(crate) fn begin_finish(&self, requests: usize) {
+        let mut state = self.lock();
+        state.unfinished += 1;
+        state.waiting += requests;
+    }
+
+    /// The history has answered it, or handed it to the writer for a last look at the tables.
+    pub(crate) fn end_finish(&self, requests: usize) {
+        let mut state = self.lock();
+        state.unfinished -= 1;
+        state.waiting -= requests;
+        if state.closing {
+            self.wake_writer();
+        }
     }
 
     pub(crate) fn wake_writer(&self) {

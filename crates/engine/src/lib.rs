@@ -28,7 +28,7 @@ pub mod sim_disk;
 mod state;
 
 pub use clock::{Clock, SystemClock};
-pub use core::{Core, Deliver, Flight, Job, Limits};
+pub use core::{Core, Decided, Deliver, Finish, Flight, Job, Limits, Look, Slot, Submission};
 pub use engine::{Config, Engine};
 pub use history::Recent;
 pub use recovery::{Error, Recovered, Verified, open, verify};

@@ -104,7 +104,16 @@ pub(crate) fn stock(engine: &Engine, skus: &[&str], units: u64) {
 }
 
 pub(crate) fn hold(id: &str, sku: &str, units: u64) -> Command {
-    Command::PlaceHold(PlaceHold {
+    Command::PlaceHold(place_hold(id, sku, units))
+}
+
+/// A hold that lapses after so many milliseconds.
+pub(crate) fn hold_for(id: &str, sku: &str, units: u64, ms: u64) -> Command {
+    Command::PlaceHold(PlaceHold { expires_in_ms: Some(ms), ..place_hold(id, sku, units) })
+}
+
+fn place_hold(id: &str, sku: &str, units: u64) -> PlaceHold {
+    PlaceHold {
         id: code(id),
         owner: None,
         lines: [HoldLine {
@@ -119,7 +128,7 @@ pub(crate) fn hold(id: &str, sku: &str, units: u64) -> Command {
         expires_in_ms: None,
         partial: false,
         strategy: None,
-    })
+    }
 }
 
 pub(crate) fn release(id: &str) -> Command {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jaego_engine::journal::Error;
 use jaego_engine::sim_disk::{Dice, Faults, SimDisk};
 
-use super::run::{Ledger, create, each_seed, recover};
+use super::run::{Ledger, create, recover};
+use crate::seeds::each_seed;
 
 /// Torn tails that were found, so that the tests can show that they met some.
 static CUTS: AtomicU64 = AtomicU64::new(0);

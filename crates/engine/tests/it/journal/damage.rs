@@ -3,7 +3,8 @@
 use jaego_engine::journal::{Error, FRAME_HEADER_LEN, Recovery, SECTOR_LEN, StoreId, frame_len};
 use jaego_engine::sim_disk::{Dice, Faults, SimDisk};
 
-use super::run::{Batch, CONFIG, Ledger, closed, create, each_seed, read_all, recover, segment_files};
+use super::run::{Batch, CONFIG, Ledger, closed, create, read_all, recover, segment_files};
+use crate::seeds::each_seed;
 
 /// Opening either refuses by naming a place, or shows all that was acknowledged.
 fn refused_or_whole(

@@ -3,7 +3,8 @@
 use jaego_engine::journal::Error;
 use jaego_engine::sim_disk::{Dice, Faults, SimDisk};
 
-use super::run::{Ledger, create, each_seed, recover};
+use super::run::{Ledger, create, recover};
+use crate::seeds::each_seed;
 
 fn scripted(disk: &SimDisk, ledger: &mut Ledger) -> Result<(), Error> {
     let mut dice = Dice::new(5);

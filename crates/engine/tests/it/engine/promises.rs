@@ -1,0 +1,482 @@
+//! What an answer promises: when it may leave, and what it says when there is none.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use jaego_domain::{
+    Command, Query, Request, Strategy, Timestamp, View,
+    command::{AllocateTransfer, RequestTransfer, SetSite, TransferLine},
+};
+use jaego_engine::{
+    Config, Engine, checkpoint,
+    disk::Disk,
+    journal::{SECTOR_LEN, StoreId},
+    open,
+    sim_disk::{Faults, SimDisk},
+};
+use jaego_store::{Batch, Done, Failure, Reply, Results, Store};
+
+use super::gate::GatedDisk;
+use super::world::{
+    code, config, hold, hold_for, keyed, one, quantity, release, request, start, stock, submit, totals,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn at_once(store: &Engine, requests: Vec<Request>) -> Reply<jaego_store::Answers> {
+    store.submit(Batch { requests, atomic: false })
+}
+
+fn is_ready<T>(reply: &mut Reply<T>) -> bool {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    Pin::new(reply).poll(&mut context).is_ready()
+}
+
+fn each(answers: Result<jaego_store::Answers, Failure>) -> Vec<Result<Done, jaego_domain::Refusal>> {
+    match answers.unwrap().results {
+        Results::Each(results) => results,
+        Results::Refused { refusal, .. } => panic!("{refusal}"),
+    }
+}
+
+/// Waits for a state, and says what it waited for when it does not come.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} within {SOON:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn no_answer_leaves_before_what_it_rests_on_is_durable() {
+    let disk = GatedDisk::new(1);
+    let engine = start(disk.clone());
+    stock(&engine, &["mug"], 10);
+    one(&engine, request(hold("old", "mug", 1))).unwrap();
+    disk.gate.close();
+    let mut new = at_once(&engine, vec![request(hold("H1", "mug", 15))]);
+    disk.gate.wait_for_a_sync();
+    // All of these saw H1, or came after it.
+    let mut refused = at_once(&engine, vec![request(hold("H2", "mug", 15))]);
+    let mut repeat = at_once(&engine, vec![request(hold("H1", "mug", 15))]);
+    let mut old_repeat = at_once(&engine, vec![request(hold("old", "mug", 1))]);
+    let mut read = engine.query(Query::SkuStock(code("mug")));
+    let mut atomic = engine.submit(Batch { requests: vec![request(hold("H3", "mug", 15))], atomic: true });
+    until("everything is decided", || engine.status().queue_len == 0);
+    thread::sleep(Duration::from_millis(30));
+    assert!(!is_ready(&mut new), "the hold");
+    assert!(!is_ready(&mut refused), "a refusal that rests on the hold");
+    assert!(!is_ready(&mut repeat), "a repeat of the hold");
+    assert!(!is_ready(&mut old_repeat), "a repeat of an old hold, decided after the new one");
+    assert!(!is_ready(&mut read), "a read that saw the hold");
+    assert!(!is_ready(&mut atomic), "the refusal of a batch");
+    let durable = engine.status().durable;
+    disk.gate.open();
+    let new = new.wait().unwrap();
+    assert!(new.sequence > durable);
+    assert_eq!(each(refused.wait())[0].as_ref().unwrap_err().code(), "insufficient_stock");
+    assert!(each(repeat.wait())[0].as_ref().unwrap().repeat);
+    assert!(each(old_repeat.wait())[0].as_ref().unwrap().repeat);
+    let read = read.wait().unwrap();
+    assert!(read.sequence >= new.sequence);
+    assert!(matches!(atomic.wait().unwrap().results, Results::Refused { index: 0, .. }));
+    engine.close().unwrap();
+}
+
+#[test]
+fn closing_finishes_what_was_taken() {
+    let disk = GatedDisk::new(2);
+    let engine = start(disk.clone());
+    stock(&engine, &["mug"], 10);
+    one(&engine, request(hold("old", "mug", 1))).unwrap();
+    disk.gate.close();
+    let first = at_once(&engine, vec![request(hold("H1", "mug", 1))]);
+    disk.gate.wait_for_a_sync();
+    let second = at_once(&engine, vec![request(hold("H2", "mug", 1)), request(hold("old", "mug", 1))]);
+    let read = engine.query(Query::SkuStock(code("mug")));
+    let closing = {
+        let engine = Arc::clone(&engine);
+        thread::spawn(move || engine.close())
+    };
+    until("it closes", || !engine.status().ready);
+    let late = at_once(&engine, vec![request(hold("late", "mug", 1))]);
+    assert_eq!(late.wait().unwrap_err(), Failure::Closed);
+    disk.gate.open();
+    assert!(each(first.wait())[0].is_ok());
+    let second = each(second.wait());
+    assert!(!second[0].as_ref().unwrap().repeat, "{second:?}");
+    assert!(second[1].as_ref().unwrap().repeat, "{second:?}");
+    assert!(read.wait().is_ok());
+    closing.join().unwrap().unwrap();
+    assert_eq!(engine.close(), Ok(()), "closing twice is fine");
+    drop(engine);
+    let engine = start(disk);
+    assert_eq!(totals(&engine, "mug"), (20, 3, 17));
+}
+
+#[test]
+fn a_line_that_is_full_says_busy_and_takes_nothing() {
+    let config = Config { waiting_max: 8, ..config() };
+    let recovered = open(SimDisk::new(3), config.journal, |_| {}).unwrap();
+    // A clock that stops the writer in the middle of a turn.
+    let turnstile = Arc::new(super::gate::Gate::default());
+    let held = turnstile.clone();
+    let engine = Engine::start(recovered, config, move || {
+        held.pass();
+        Timestamp(1_772_323_200_000)
+    });
+    stock(&engine, &["mug"], 10);
+    turnstile.close();
+    let first = engine.query(Query::SkuStock(code("mug")));
+    turnstile.wait_for_a_sync();
+    let taken: Vec<_> =
+        (0..7).map(|number| at_once(&engine, vec![request(hold(&format!("H{number}"), "mug", 1))])).collect();
+    let over = at_once(&engine, vec![request(hold("over", "mug", 1))]);
+    assert_eq!(over.wait().unwrap_err(), Failure::Busy { queue_len: 8 });
+    assert!(matches!(engine.query(Query::Hold(code("over"))).wait(), Err(Failure::Busy { .. })));
+    turnstile.open();
+    assert!(first.wait().is_ok());
+    for reply in taken {
+        assert!(each(reply.wait())[0].is_ok());
+    }
+    let missing = engine.query(Query::Hold(code("over"))).wait().unwrap().value.unwrap_err();
+    assert_eq!(missing.code(), "hold_not_found");
+    until("the line is empty", || engine.status().queue_len == 0);
+    engine.close().unwrap();
+}
+
+#[test]
+fn what_was_decided_is_never_answered_with_busy() {
+    let engine = start(SimDisk::new(4));
+    stock(&engine, &["mug"], 100_000);
+    one(&engine, request(hold("old", "mug", 1))).unwrap();
+    let replies: Vec<_> = (0..6_000)
+        .map(|number| {
+            let requests =
+                vec![request(hold(&format!("H{number}"), "mug", 1)), request(hold("old", "mug", 1))];
+            at_once(&engine, requests)
+        })
+        .collect();
+    for reply in replies {
+        let results = each(reply.wait());
+        assert!(!results[0].as_ref().unwrap().repeat && results[1].as_ref().unwrap().repeat);
+    }
+}
+
+#[test]
+fn a_whole_batch_asked_for_again_is_answered_soon() {
+    let engine = start(SimDisk::new(5));
+    stock(&engine, &["mug"], 100_000);
+    let batch = || (0..10_000).map(|number| request(hold(&format!("H{number}"), "mug", 1))).collect();
+    let first = submit(&engine, batch());
+    let start_again = Instant::now();
+    let again = submit(&engine, batch());
+    let took = start_again.elapsed();
+    for (first, again) in first.iter().zip(&again) {
+        let (first, again) = (first.as_ref().unwrap(), again.as_ref().unwrap());
+        assert!(again.repeat);
+        assert_eq!(first.outcome, again.outcome);
+    }
+    println!("10,000 repeats took {took:?}");
+    assert!(took < Duration::from_secs(1), "10,000 repeats took {took:?}");
+}
+
+/// A transfer of one line between two sites.
+fn transfer(engine: &Engine) -> (Request, Request) {
+    one(
+        engine,
+        request(Command::SetSite(SetSite {
+            site: code("PUS"),
+            name: Default::default(),
+            time_zone: jaego_domain::TimeZone::new("Asia/Seoul").unwrap(),
+            strategy: Strategy::PickOrder,
+        })),
+    )
+    .unwrap();
+    let transfer = request(Command::RequestTransfer(RequestTransfer {
+        id: code("T1"),
+        from: code("ICN"),
+        to: code("PUS"),
+        priority: 0,
+        lines: vec![TransferLine { line: code("1"), sku: code("mug"), quantity: quantity(3), lot: None }],
+    }));
+    let dry_run = request(Command::AllocateTransfer(AllocateTransfer {
+        id: code("T1"),
+        strategy: None,
+        partial: false,
+        lines: None,
+        dry_run: true,
+    }));
+    (transfer, dry_run)
+}
+
+#[test]
+fn a_dry_run_in_an_atomic_batch_is_answered_like_any_other() {
+    let engine = start(SimDisk::new(6));
+    stock(&engine, &["mug"], 10);
+    let (transfer, dry_run) = transfer(&engine);
+    one(&engine, transfer).unwrap();
+    let requests =
+        vec![dry_run.clone(), request(hold("H1", "mug", 1)), dry_run, request(hold("H2", "mug", 2))];
+    let results = each(engine.submit(Batch { requests, atomic: true }).wait());
+    assert_eq!(results[0].as_ref().unwrap().outcome.picks[0].quantity, quantity(3));
+    assert_eq!(results[1].as_ref().unwrap().outcome.id, Some(code("H1")));
+    assert_eq!(results[3].as_ref().unwrap().outcome.id, Some(code("H2")));
+    assert_eq!(totals(&engine, "mug"), (20, 3, 17), "the dry runs took nothing");
+}
+
+/// An engine whose clock the test sets.
+fn start_at<D: Disk>(disk: D, clock: &Arc<AtomicU64>) -> Arc<Engine> {
+    let hand = Arc::clone(clock);
+    let recovered = open(disk, config().journal, |_| {}).unwrap();
+    Engine::start(recovered, config(), move || Timestamp(hand.load(Ordering::SeqCst)))
+}
+
+#[test]
+fn time_never_runs_backwards_not_even_for_a_reader() {
+    let begin = 1_772_323_200_000;
+    let clock = Arc::new(AtomicU64::new(begin));
+    let engine = start_at(SimDisk::new(7), &clock);
+    stock(&engine, &["mug"], 10);
+    one(&engine, request(hold_for("H1", "mug", 4, 60_000))).unwrap();
+    let read = || engine.query(Query::SkuStock(code("mug"))).wait().unwrap();
+    let held = |answer: jaego_store::Answer<Result<View, jaego_domain::Refusal>>| match answer.value {
+        Ok(View::SkuStock(sites)) => sites[0].held.get(),
+        other => panic!("{other:?}"),
+    };
+    clock.store(begin + 59_999, Ordering::SeqCst);
+    let last = read();
+    assert_eq!((last.at, held(last)), (Timestamp(begin + 59_999), 4), "not a millisecond early");
+    // The clock runs back, and stands still: what was read before may not become untrue.
+    for hour in [begin - 3_600_000, begin, begin + 59_998] {
+        clock.store(hour, Ordering::SeqCst);
+        assert_eq!(read().at, Timestamp(begin + 59_999), "the clock shows {hour}");
+    }
+    clock.store(begin + 60_000, Ordering::SeqCst);
+    let lapsed = read();
+    assert_eq!((lapsed.at, held(lapsed)), (Timestamp(begin + 60_000), 0), "not a millisecond late");
+    let ended = one(&engine, request(release("H1"))).unwrap_err();
+    assert_eq!(ended.code(), "hold_ended");
+    let year = begin + 366 * 86_400_000;
+    clock.store(year, Ordering::SeqCst);
+    let far = one(&engine, request(hold_for("H2", "mug", 1, 1))).unwrap();
+    assert_eq!(far.outcome.at, Timestamp(year));
+    clock.store(begin, Ordering::SeqCst);
+    let after = one(&engine, request(hold_for("H3", "mug", 1, 60_000))).unwrap();
+    assert_eq!(after.outcome.expires_at, Some(Timestamp(year + 60_000)));
+    engine.close().unwrap();
+}
+
+/// Room for one segment and its spare, and nothing more.
+fn fill(disk: &SimDisk) {
+    disk.set_faults(Faults { space: Some(disk.used()), ..Faults::default() });
+}
+
+#[test]
+fn a_full_store_refuses_writes_reads_on_and_resumes() {
+    let disk = SimDisk::new(8);
+    let engine = start(disk.clone());
+    stock(&engine, &["mug"], 1_000_000);
+    fill(&disk);
+    let mut placed = 0;
+    let detail = loop {
+        let requests =
+            (0..500).map(|number| request(hold(&format!("H{placed}-{number}"), "mug", 1))).collect();
+        match at_once(&engine, requests).wait() {
+            Ok(answers) => assert!(each(Ok(answers)).iter().all(Result::is_ok)),
+            Err(Failure::Full { detail }) => break detail,
+            Err(other) => panic!("{other}"),
+        }
+        placed += 1;
+        assert!(placed < 1_000, "it never fills");
+    };
+    assert!(detail.contains("full"), "{detail}");
+    assert!(placed > 5, "{placed} batches went in");
+    let status = engine.status();
+    assert!(status.full && !status.ready && status.failed.is_none(), "{status:?}");
+    let began = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(totals(&engine, "mug").1, placed * 500);
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "50 reads of a full store took {took:?}");
+    assert!(matches!(
+        at_once(&engine, vec![request(hold("more", "mug", 1))]).wait(),
+        Err(Failure::Full { .. })
+    ));
+    disk.set_faults(Faults::default());
+    until("it resumes", || !engine.status().full);
+    one(&engine, request(hold("more", "mug", 1))).unwrap();
+    engine.close().unwrap();
+    drop(engine);
+    let engine = start(disk.crash(1));
+    assert_eq!(totals(&engine, "mug").1, placed * 500 + 1);
+}
+
+#[test]
+fn a_batch_that_was_begun_is_finished_when_there_is_room_again() {
+    let disk = SimDisk::new(9);
+    let engine = start(disk.clone());
+    stock(&engine, &["mug"], 1_000_000);
+    fill(&disk);
+    // More than what is left, in one batch: a part of it is decided before the disk is full.
+    let requests = |count| (0..count).map(|n| request(hold(&format!("L{n:058}"), "mug", 1))).collect();
+    let mut long = at_once(&engine, requests(10_000));
+    let mut longer = Vec::new();
+    for round in 0..3 {
+        let requests = (0..10_000).map(|n| request(hold(&format!("{round}-{n:058}"), "mug", 1))).collect();
+        longer.push(at_once(&engine, requests));
+    }
+    until("it is full", || engine.status().full);
+    thread::sleep(Duration::from_millis(300));
+    disk.set_faults(Faults::default());
+    until("it resumes", || !engine.status().full);
+    longer.push(long);
+    let mut refused = 0;
+    let mut begun = 0;
+    for (number, reply) in longer.into_iter().enumerate() {
+        match reply.wait() {
+            Ok(answers) => {
+                begun += 1;
+                assert!(each(Ok(answers)).iter().all(Result::is_ok), "batch {number}");
+            }
+            // "Nothing was decided."
+            Err(Failure::Full { .. }) => {
+                refused += 1;
+                let first = if number == 3 { format!("L{:058}", 0) } else { format!("{number}-{:058}", 0) };
+                let found = engine.query(Query::Hold(code(&first))).wait().unwrap().value;
+                assert_eq!(found.unwrap_err().code(), "hold_not_found", "batch {number}");
+            }
+            Err(other) => panic!("batch {number}: {other}"),
+        }
+    }
+    assert!(begun > 0, "none of the batches was finished, {refused} were refused");
+    long = at_once(&engine, requests(10_000));
+    assert!(each(long.wait()).iter().all(Result::is_ok));
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_full_store_that_closes_says_what_became_of_a_batch() {
+    let disk = SimDisk::new(10);
+    let engine = start(disk.clone());
+    stock(&engine, &["mug"], 1_000_000);
+    fill(&disk);
+    let replies: Vec<_> = (0..4)
+        .map(|round| {
+            let requests =
+                (0..10_000).map(|n| request(hold(&format!("{round}-{n:058}"), "mug", 1))).collect();
+            at_once(&engine, requests)
+        })
+        .collect();
+    until("it is full", || engine.status().full);
+    engine.close().unwrap();
+    for reply in replies {
+        let answer = reply.wait().map(|answers| each(Ok(answers)).len());
+        assert!(
+            matches!(answer, Ok(10_000) | Err(Failure::Full { .. } | Failure::Failed { .. })),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_checkpoint_that_found_no_room_leaves_none_taken() {
+    let disk = SimDisk::new(11);
+    let recovered = open(disk.clone(), config().journal, |_| {}).unwrap();
+    let engine = Engine::start(recovered, Config { checkpoint_segments: usize::MAX, ..config() }, || {
+        Timestamp(1_772_323_200_000)
+    });
+    stock(&engine, &["mug"], 1_000_000);
+    let requests = (0..2_000).map(|n| request(hold(&format!("H{n}"), "mug", 1))).collect();
+    assert!(submit(&engine, requests).iter().all(Result::is_ok));
+    engine.close().unwrap();
+    drop(engine);
+    let recovered = open(disk.clone(), config().journal, |_| {}).unwrap();
+    let used = disk.used();
+    for room in (0..200_000_u64).step_by(7 * SECTOR_LEN) {
+        disk.set_faults(Faults { space: Some(used + room), ..Faults::default() });
+        let written = checkpoint::write(&*recovered.disk, StoreId(1), &recovered.memory);
+        if written.is_ok() {
+            assert!(room > 10_000, "{room} bytes were enough");
+            return;
+        }
+        assert_eq!(disk.used(), used, "with {room} bytes of room");
+    }
+    panic!("200,000 bytes were not enough");
+}
+
+#[test]
+fn after_a_failure_every_answer_says_so_for_good() {
+    // Every write and every sync of the run, and one more than there are.
+    for (what, fails) in [
+        ("write", (|nth| Faults { fail_write: Some(nth), ..Faults::default() }) as fn(u64) -> Faults),
+        ("sync", |nth| Faults { fail_sync: Some(nth), ..Faults::default() }),
+    ] {
+        for nth in 1.. {
+            let disk = SimDisk::new(nth);
+            let engine = start(disk.clone());
+            stock(&engine, &["mug"], 1_000);
+            let calls = if what == "write" { disk.writes() } else { disk.syncs() };
+            disk.set_faults(fails(calls + nth));
+            let mut acknowledged = Vec::new();
+            let mut unknown = Vec::new();
+            for number in 0..24 {
+                let id = format!("H{number}");
+                let mut requests = vec![request(hold(&id, "mug", 1))];
+                // A repeat takes the long way round, by the history.
+                requests.extend((number % 3 == 0 && number > 0).then(|| request(hold("H0", "mug", 1))));
+                match at_once(&engine, requests).wait() {
+                    Ok(_) => {
+                        assert!(unknown.is_empty(), "{what} {nth}: an answer after a failure");
+                        acknowledged.push(id);
+                    }
+                    Err(Failure::Failed { .. }) => unknown.push(id),
+                    Err(other) => panic!("{what} {nth}: {other}"),
+                }
+            }
+            if unknown.is_empty() {
+                assert!(nth > 20, "fewer than {nth} {what}s were made to fail");
+                break;
+            }
+            assert!(engine.status().failed.is_some() && !engine.status().ready);
+            let again = keyed(release("H0"), "key");
+            assert!(matches!(at_once(&engine, vec![again]).wait(), Err(Failure::Failed { .. })));
+            let read = engine.query(Query::SkuStock(code("mug"))).wait();
+            assert!(matches!(read, Err(Failure::Failed { .. })), "{what} {nth}: {:?}", read.map(drop));
+            assert!(matches!(
+                engine.events(jaego_domain::Sequence(0), 10).wait(),
+                Err(Failure::Failed { .. })
+            ));
+            let (writes, syncs) = (disk.writes(), disk.syncs());
+            engine.close().unwrap_err();
+            assert_eq!(disk.violations(), Vec::<String>::new(), "{what} {nth}");
+            assert_eq!((writes, syncs), (disk.writes(), disk.syncs()), "the disk is left alone");
+            drop(engine);
+            for found in [disk.kill(nth), disk.crash(nth), disk.crash(nth + 1_000)] {
+                let engine = start(found);
+                for id in &acknowledged {
+                    let again = one(&engine, request(hold(id, "mug", 1))).unwrap();
+                    assert!(again.repeat, "{what} {nth}: {id} was acknowledged and is gone");
+                }
+                let held = totals(&engine, "mug").1;
+                let range = acknowledged.len() as u64..=(acknowledged.len() + unknown.len()) as u64;
+                assert!(range.contains(&held), "{what} {nth}: {held} held, {range:?}");
+                for id in &unknown {
+                    one(&engine, request(hold(id, "mug", 1))).unwrap();
+                }
+                assert_eq!(totals(&engine, "mug").1, 24, "retried, each takes effect once");
+                engine.close().unwrap();
+            }
+        }
+    }
+}
