@@ -62,12 +62,6 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
                 let row = book.tables.sku(*id);
                 (row.stocked, row.safety_stock.clone())
             };
-            for (site, _) in &old {
-                book.gate(*site, *id, |gate| gate.safety_level = Quantity::ZERO);
-            }
-            for (site, level) in safety_stock {
-                book.gate(*site, *id, |gate| gate.safety_level = *level);
-            }
             book.put(Row::Sku(
                 *id,
                 Some(Box::new(row::Sku {
@@ -79,6 +73,13 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
                     set: event.sequence,
                 })),
             ));
+            // The gates come second: they are found by way of their SKU.
+            for (site, _) in &old {
+                book.gate(*site, *id, |gate| gate.safety_level = Quantity::ZERO);
+            }
+            for (site, level) in safety_stock {
+                book.gate(*site, *id, |gate| gate.safety_level = *level);
+            }
         }
         Fact::LotSet { id, sku, code, received_on, expires_on, blocked } => {
             let is_new = id.0 > head.lots;

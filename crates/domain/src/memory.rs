@@ -4,6 +4,7 @@
 //! writer to grow. Orders that a reader could see come from codes or from the order of creation, never from a
 //! hash.
 
+mod hold_row;
 mod list;
 mod slab;
 
@@ -22,6 +23,7 @@ use crate::{
         LocationKind, Lot, Position, Site, Sku, Transfer,
     },
 };
+use hold_row::HoldRow;
 use slab::{Index, Slab};
 
 /// All rows, in memory.
@@ -35,24 +37,23 @@ pub struct Memory {
     /// By site, in the order of creation.
     site_locations: Vec<Vec<LocationId>>,
     location_codes: Vec<HashMap<Code, LocationId>>,
-    skus: Vec<Sku>,
+    skus: Vec<SkuRow>,
     sku_codes: Index,
     lots: Vec<Lot>,
     /// By SKU, in the order of creation.
     sku_lots: HashMap<SkuId, SkuLots>,
     gates: Slab<GateRow>,
-    gate_index: Index,
     positions: Slab<(Place, Position)>,
-    position_index: Index,
     by_location: BTreeSet<Place>,
     outside: HashMap<(SkuId, Outside), i64>,
-    holds: Slab<(Code, Hold)>,
+    holds: Slab<HoldRow>,
     hold_index: Index,
     open_holds: u64,
     due: BTreeSet<(Timestamp, Code)>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
-    holders: BTreeSet<(Place, HolderRef)>,
+    /// Who holds what where: a list for each place, whose first node stands in its gate.
+    nodes: Slab<Node>,
     filed: HashMap<Filing, Filed>,
     answered: HashMap<Code, Answered>,
     answered_order: BTreeMap<Sequence, Code>,
@@ -64,29 +65,57 @@ struct SkuLots {
     order: Vec<LotId>,
 }
 
+/// A SKU, and where its gates are: whoever found the SKU needs no second look-up.
+struct SkuRow {
+    row: Sku,
+    gates: SmallVec<[(SiteId, u32); 2]>,
+}
+
 struct GateRow {
     site: SiteId,
     sku: SkuId,
     /// Missing where only positions are known: a state that lasts as long as one event.
     gate: Option<Gate>,
-    /// Slots of this SKU's positions at this site.
-    positions: SmallVec<[u32; 4]>,
+    /// The places of this SKU at this site, sorted by location and lot.
+    places: SmallVec<[Entry; 1]>,
 }
+
+/// A place of a gate. It stays while there is a position or a holder: within one event either may go first.
+#[derive(Clone, Copy)]
+struct Entry {
+    location: LocationId,
+    lot: LotId,
+    /// The position's slot, or [`NOWHERE`].
+    position: u32,
+    /// The first holder's node, or [`NOWHERE`].
+    holder: u32,
+}
+
+/// No slot.
+const NOWHERE: u32 = u32::MAX;
 
 struct TransferRow {
     id: Code,
     transfer: Transfer,
-    lines: Vec<Line>,
+    lines: Vec<LineRow>,
     /// The lines' indexes in the order of their names.
     by_name: Vec<u32>,
 }
 
-/// A holder by its slot: kind, slot and line.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct HolderRef {
+struct LineRow {
+    line: Line,
+    /// The nodes of what it holds: picks first, then what is staged.
+    nodes: Vec<u32>,
+}
+
+/// A holder in the list of a place.
+#[derive(Clone, Copy)]
+struct Node {
     kind: HolderKind,
     slot: u32,
     line: u32,
+    next: u32,
+    previous: u32,
 }
 
 impl Memory {
@@ -115,14 +144,11 @@ impl Memory {
     }
 
     fn sku_slot(&self, code: &Code) -> Option<u32> {
-        self.sku_codes.find(self.hash(code), |slot| self.skus[slot as usize].code == *code)
+        self.sku_codes.find(self.hash(code), |slot| self.skus[slot as usize].row.code == *code)
     }
 
     fn gate_slot(&self, site: SiteId, sku: SkuId) -> Option<u32> {
-        self.gate_index.find(self.hash(&(site, sku)), |slot| {
-            let row = self.gates.get(slot);
-            (row.site, row.sku) == (site, sku)
-        })
+        self.skus[sku.index()].gates.iter().find(|(other, _)| *other == site).map(|(_, slot)| *slot)
     }
 
     /// The gate's slot; a new row where there is none.
@@ -130,31 +156,80 @@ impl Memory {
         if let Some(slot) = self.gate_slot(site, sku) {
             return slot;
         }
-        let slot = self.gates.insert(GateRow { site, sku, gate: None, positions: SmallVec::new() });
-        let (gates, hasher) = (&self.gates, &self.hasher);
-        self.gate_index.insert(hasher.hash_one((site, sku)), slot, |slot| {
-            let row = gates.get(slot);
-            hasher.hash_one((row.site, row.sku))
-        });
+        let slot = self.gates.insert(GateRow { site, sku, gate: None, places: SmallVec::new() });
+        self.skus[sku.index()].gates.push((site, slot));
         slot
     }
 
     fn drop_gate_if_empty(&mut self, slot: u32) {
         let row = self.gates.get(slot);
-        if row.gate.is_some() || !row.positions.is_empty() {
+        if row.gate.is_some() || !row.places.is_empty() {
             return;
         }
-        let hash = self.hash(&(row.site, row.sku));
-        self.gate_index.remove(hash, slot);
+        self.skus[row.sku.index()].gates.retain(|(_, other)| *other != slot);
         self.gates.remove(slot);
     }
 
+    fn site_of(&self, place: Place) -> SiteId {
+        self.locations[place.location.index()].site
+    }
+
+    fn entry(&self, place: Place) -> Option<&Entry> {
+        let gate = self.gates.get(self.gate_slot(self.site_of(place), place.sku)?);
+        gate.find(place).ok().map(|at| &gate.places[at])
+    }
+
+    /// Changes the entry of a place, which begins and ends with what it names.
+    fn change_entry(&mut self, place: Place, change: impl FnOnce(&mut Entry)) {
+        let slot = self.make_gate(self.site_of(place), place.sku);
+        let gate = self.gates.get_mut(slot);
+        let at = match gate.find(place) {
+            Ok(at) => at,
+            Err(at) => {
+                let Place { location, lot, .. } = place;
+                gate.places.insert(at, Entry { location, lot, position: NOWHERE, holder: NOWHERE });
+                at
+            }
+        };
+        let entry = &mut gate.places[at];
+        change(entry);
+        if (entry.position, entry.holder) == (NOWHERE, NOWHERE) {
+            gate.places.remove(at);
+            self.drop_gate_if_empty(slot);
+        }
+    }
+
     fn position_slot(&self, place: Place) -> Option<u32> {
-        self.position_index.find(self.hash(&place), |slot| self.positions.get(slot).0 == place)
+        self.entry(place).map(|entry| entry.position).filter(|slot| *slot != NOWHERE)
+    }
+
+    /// Enters a holder at a place, and gives the node that it is known by.
+    fn enter_holder(&mut self, place: Place, kind: HolderKind, slot: u32, line: u32) -> u32 {
+        let node = self.nodes.insert(Node { kind, slot, line, next: NOWHERE, previous: NOWHERE });
+        let mut next = NOWHERE;
+        self.change_entry(place, |entry| next = std::mem::replace(&mut entry.holder, node));
+        self.nodes.get_mut(node).next = next;
+        if next != NOWHERE {
+            self.nodes.get_mut(next).previous = node;
+        }
+        node
+    }
+
+    /// Strikes a holder out at a place.
+    fn strike_holder(&mut self, place: Place, node: u32) {
+        let Node { next, previous, .. } = self.nodes.remove(node);
+        if next != NOWHERE {
+            self.nodes.get_mut(next).previous = previous;
+        }
+        if previous == NOWHERE {
+            self.change_entry(place, |entry| entry.holder = next);
+        } else {
+            self.nodes.get_mut(previous).next = next;
+        }
     }
 
     fn hold_slot(&self, id: &Code) -> Option<u32> {
-        self.hold_index.find(self.hash(id), |slot| self.holds.get(slot).0 == *id)
+        self.hold_index.find(self.hash(id), |slot| self.holds.get(slot).id == *id)
     }
 
     fn transfer_slot(&self, id: &Code) -> Option<u32> {
@@ -204,19 +279,19 @@ impl Memory {
 
     fn put_sku(&mut self, id: SkuId, row: Option<Box<Sku>>) -> Option<Box<Sku>> {
         let Some(row) = row else {
-            let row = self.skus.pop().expect("there was a SKU");
+            let row = self.skus.pop().expect("there was a SKU").row;
             let hash = self.hash(&row.code);
             self.sku_codes.remove(hash, id.0);
             return Some(Box::new(row));
         };
         if id.index() < self.skus.len() {
-            return Some(Box::new(std::mem::replace(&mut self.skus[id.index()], *row)));
+            return Some(Box::new(std::mem::replace(&mut self.skus[id.index()].row, *row)));
         }
         assert_eq!(id.index(), self.skus.len(), "numbers are handed out in order");
-        self.skus.push(*row);
+        self.skus.push(SkuRow { row: *row, gates: SmallVec::new() });
         let (skus, hasher) = (&self.skus, &self.hasher);
-        self.sku_codes.insert(hasher.hash_one(&skus[id.index()].code), id.0, |slot| {
-            hasher.hash_one(&skus[slot as usize].code)
+        self.sku_codes.insert(hasher.hash_one(&skus[id.index()].row.code), id.0, |slot| {
+            hasher.hash_one(&skus[slot as usize].row.code)
         });
         None
     }
@@ -252,28 +327,19 @@ impl Memory {
     }
 
     fn put_position(&mut self, place: Place, position: Option<Position>) -> Option<Position> {
-        let found = self.position_slot(place);
-        match (found, position) {
+        match (self.position_slot(place), position) {
             (Some(slot), Some(position)) => {
                 Some(std::mem::replace(&mut self.positions.get_mut(slot).1, position))
             }
             (None, None) => None,
             (None, Some(position)) => {
                 let slot = self.positions.insert((place, position));
-                let (positions, hasher) = (&self.positions, &self.hasher);
-                self.position_index
-                    .insert(hasher.hash_one(place), slot, |slot| hasher.hash_one(positions.get(slot).0));
-                let gate = self.make_gate(self.locations[place.location.index()].site, place.sku);
-                self.gates.get_mut(gate).positions.push(slot);
+                self.change_entry(place, |entry| entry.position = slot);
                 self.by_location.insert(place);
                 None
             }
             (Some(slot), None) => {
-                let hash = self.hash(&place);
-                self.position_index.remove(hash, slot);
-                let gate = self.make_gate(self.locations[place.location.index()].site, place.sku);
-                self.gates.get_mut(gate).positions.retain(|other| *other != slot);
-                self.drop_gate_if_empty(gate);
+                self.change_entry(place, |entry| entry.position = NOWHERE);
                 self.by_location.remove(&place);
                 Some(self.positions.remove(slot).1)
             }
@@ -283,46 +349,71 @@ impl Memory {
     fn put_hold(&mut self, id: &Code, hold: Option<Hold>) -> Option<Hold> {
         let found = self.hold_slot(id);
         if let Some(slot) = found {
-            self.index_hold(slot, false);
+            self.strike_hold(slot);
         }
-        let (slot, before) = match (found, hold) {
+        match (found, hold) {
+            (None, None) => None,
             (Some(slot), Some(hold)) => {
-                let before = std::mem::replace(&mut self.holds.get_mut(slot).1, hold);
-                (slot, Some(before))
+                let new = self.pack_hold(id.clone(), hold, slot);
+                let before = std::mem::replace(self.holds.get_mut(slot), new);
+                self.enter_hold(slot);
+                Some(self.unpack_hold(&before))
             }
-            (None, None) => return None,
             (None, Some(hold)) => {
-                let slot = self.holds.insert((id.clone(), hold));
+                let slot = self.holds.next_slot();
+                let new = self.pack_hold(id.clone(), hold, slot);
+                assert_eq!(self.holds.insert(new), slot, "a row goes where it was said to go");
                 let (holds, hasher) = (&self.holds, &self.hasher);
-                self.hold_index.insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&holds.get(slot).0));
-                (slot, None)
+                self.hold_index
+                    .insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&holds.get(slot).id));
+                self.enter_hold(slot);
+                None
             }
             (Some(slot), None) => {
                 let hash = self.hash(id);
                 self.hold_index.remove(hash, slot);
-                return Some(self.holds.remove(slot).1);
+                let before = self.holds.remove(slot);
+                Some(self.unpack_hold(&before))
             }
-        };
-        self.index_hold(slot, true);
-        before
+        }
     }
 
-    /// Enters a hold into the indexes of holders and of what is due, or strikes it out.
-    fn index_hold(&mut self, slot: u32, enter: bool) {
-        let (id, hold) = self.holds.get(slot);
-        if hold.status != HoldStatus::Held {
+    /// Packs a hold, whose holders are entered under the slot that it will have.
+    fn pack_hold(&mut self, id: Code, hold: Hold, slot: u32) -> HoldRow {
+        let mut node = |place, line| self.enter_holder(place, HolderKind::Hold, slot, line);
+        HoldRow::pack(id, hold, &mut node)
+    }
+
+    fn unpack_hold(&self, row: &HoldRow) -> Hold {
+        row.unpack(|location| self.locations[location.index()].site)
+    }
+
+    /// Counts an open hold, and notes when it lapses.
+    fn enter_hold(&mut self, slot: u32) {
+        let row = self.holds.get(slot);
+        if row.status != HoldStatus::Held {
             return;
         }
-        self.open_holds = if enter { self.open_holds + 1 } else { self.open_holds - 1 };
-        for (line, number) in hold.lines.iter().zip(0..) {
-            for pick in &line.picks {
-                let place = Place { location: pick.location, sku: line.sku, lot: pick.lot };
-                let holder = HolderRef { kind: HolderKind::Hold, slot, line: number };
-                set(&mut self.holders, (place, holder), enter);
+        self.open_holds += 1;
+        if let Some(at) = row.expires_at() {
+            self.due.insert((at, row.id.clone()));
+        }
+    }
+
+    /// Takes an open hold out of all indexes but that of its id.
+    fn strike_hold(&mut self, slot: u32) {
+        let row = self.holds.get(slot);
+        if row.status == HoldStatus::Held {
+            self.open_holds -= 1;
+            if let Some(at) = row.expires_at() {
+                let id = row.id.clone();
+                self.due.remove(&(at, id));
             }
         }
-        if let Some(at) = hold.expires_at {
-            set(&mut self.due, (at, id.clone()), enter);
+        let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();
+        self.holds.get(slot).each_node(|place, node| nodes.push((place, node)));
+        for (place, node) in nodes {
+            self.strike_holder(place, node);
         }
     }
 
@@ -355,38 +446,48 @@ impl Memory {
 
     fn put_lines(&mut self, id: &Code, lines: Option<Vec<Line>>) -> Option<Vec<Line>> {
         let slot = self.transfer_slot(id).expect("a transfer comes before its lines");
-        let count = u32::try_from(self.transfers.get(slot).lines.len()).expect("LINES_MAX fits a u32");
-        for line in 0..count {
-            self.index_line(slot, line, false);
+        for line in 0..self.transfers.get(slot).lines.len() {
+            self.strike_line(slot, line);
         }
         let row = self.transfers.get_mut(slot);
-        let before = std::mem::replace(&mut row.lines, lines.unwrap_or_default());
+        let lines = lines.unwrap_or_default().into_iter().map(|line| LineRow { line, nodes: Vec::new() });
+        let before = std::mem::replace(&mut row.lines, lines.collect());
         let count = u32::try_from(row.lines.len()).expect("LINES_MAX fits a u32");
         row.by_name = (0..count).collect();
         let TransferRow { lines, by_name, .. } = row;
-        by_name.sort_unstable_by(|a, b| lines[*a as usize].name.cmp(&lines[*b as usize].name));
+        by_name.sort_unstable_by(|a, b| lines[*a as usize].line.name.cmp(&lines[*b as usize].line.name));
         for line in 0..count {
-            self.index_line(slot, line, true);
+            self.enter_line(slot, line);
         }
-        (!before.is_empty()).then_some(before)
+        (!before.is_empty()).then(|| before.into_iter().map(|row| row.line).collect())
     }
 
     fn put_line(&mut self, id: &Code, line: u32, row: Line) -> Line {
         let slot = self.transfer_slot(id).expect("a line's transfer is there");
-        self.index_line(slot, line, false);
-        let before = std::mem::replace(&mut self.transfers.get_mut(slot).lines[line as usize], row);
-        self.index_line(slot, line, true);
+        self.strike_line(slot, line as usize);
+        let before = std::mem::replace(&mut self.transfers.get_mut(slot).lines[line as usize].line, row);
+        self.enter_line(slot, line);
         before
     }
 
-    fn index_line(&mut self, slot: u32, number: u32, enter: bool) {
-        let line = &self.transfers.get(slot).lines[number as usize];
-        let holder = HolderRef { kind: HolderKind::Transfer, slot, line: number };
-        let picks = line.picks.iter().map(|pick| (pick.location, pick.lot));
-        let staged = line.staged.iter().map(|staged| (staged.staging, staged.lot));
-        for (location, lot) in picks.chain(staged) {
-            set(&mut self.holders, (Place { location, sku: line.sku, lot }, holder), enter);
+    fn strike_line(&mut self, slot: u32, line: usize) {
+        let row = &mut self.transfers.get_mut(slot).lines[line];
+        let nodes = std::mem::take(&mut row.nodes);
+        if nodes.is_empty() {
+            return;
         }
+        let places = held_places(&row.line);
+        for (place, node) in places.into_iter().zip(nodes) {
+            self.strike_holder(place, node);
+        }
+    }
+
+    fn enter_line(&mut self, slot: u32, line: u32) {
+        let places = held_places(&self.transfers.get(slot).lines[line as usize].line);
+        let nodes =
+            places.into_iter().map(|place| self.enter_holder(place, HolderKind::Transfer, slot, line));
+        let nodes = nodes.collect();
+        self.transfers.get_mut(slot).lines[line as usize].nodes = nodes;
     }
 
     fn put_answered(&mut self, key: &Code, answered: Option<Answered>) -> Option<Answered> {
@@ -403,27 +504,6 @@ impl Memory {
         before
     }
 
-    /// How much a holder has at a place.
-    fn held_at(&self, place: Place, holder: HolderRef) -> (Code, Quantity) {
-        let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
-        match holder.kind {
-            HolderKind::Hold => {
-                let (id, hold) = self.holds.get(holder.slot);
-                let picks = hold.lines[holder.line as usize].picks.iter();
-                let sum = picks.filter(|pick| here(pick.location, pick.lot)).map(|pick| pick.quantity).sum();
-                (id.clone(), sum)
-            }
-            HolderKind::Transfer => {
-                let row = self.transfers.get(holder.slot);
-                let line = &row.lines[holder.line as usize];
-                let picks = line.picks.iter().filter(|pick| here(pick.location, pick.lot));
-                let staged = line.staged.iter().filter(|staged| here(staged.staging, staged.lot));
-                let sum = picks.map(|pick| pick.quantity).chain(staged.map(|staged| staged.quantity)).sum();
-                (row.id.clone(), sum)
-            }
-        }
-    }
-
     /// Every row, so that putting them one after the other into empty tables rebuilds these. The order among
     /// rows of a kind is not said.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
@@ -435,18 +515,18 @@ impl Memory {
             .zip(0..)
             .map(|(row, id)| Row::Location(LocationId(id), Some(Box::new(row.clone()))));
         let skus =
-            self.skus.iter().zip(0..).map(|(row, id)| Row::Sku(SkuId(id), Some(Box::new(row.clone()))));
+            self.skus.iter().zip(0..).map(|(sku, id)| Row::Sku(SkuId(id), Some(Box::new(sku.row.clone()))));
         let lots =
             self.lots.iter().zip(1..).map(|(row, id)| Row::Lot(LotId(id), Some(Box::new(row.clone()))));
         let gates = self.gates.iter().map(|(_, row)| Row::Gate(row.site, row.sku, row.gate));
         let positions = self.positions.iter().map(|(_, (place, row))| Row::Position(*place, Some(*row)));
         let outside =
             self.outside.iter().map(|((sku, outside), balance)| Row::Outside(*sku, *outside, *balance));
-        let holds = self.holds.iter().map(|(_, (id, row))| Row::Hold(id.clone(), Some(row.clone())));
+        let holds = self.holds.iter().map(|(_, row)| Row::Hold(row.id.clone(), Some(self.unpack_hold(row))));
         let transfers = self.transfers.iter().flat_map(|(_, row)| {
             [
                 Row::Transfer(row.id.clone(), Some(Box::new(row.transfer.clone()))),
-                Row::Lines(row.id.clone(), Some(row.lines.clone())),
+                Row::Lines(row.id.clone(), Some(row.lines.iter().map(|row| row.line.clone()).collect())),
             ]
         });
         let filed = self.filed.iter().map(|(filing, filed)| Row::Filed(filing.clone(), Some(*filed)));
@@ -467,12 +547,18 @@ impl Memory {
     }
 }
 
-fn set<T: Ord>(set: &mut BTreeSet<T>, item: T, enter: bool) {
-    if enter {
-        set.insert(item);
-    } else {
-        set.remove(&item);
+impl GateRow {
+    /// Where the place's entry is, or where it would be.
+    fn find(&self, place: Place) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&(place.location, place.lot), |entry| (entry.location, entry.lot))
     }
+}
+
+/// Where a line holds something, once for each pick and each staged quantity.
+fn held_places(line: &Line) -> SmallVec<[Place; 2]> {
+    let picks = line.picks.iter().map(|pick| (pick.location, pick.lot));
+    let staged = line.staged.iter().map(|staged| (staged.staging, staged.lot));
+    picks.chain(staged).map(|(location, lot)| Place { location, sku: line.sku, lot }).collect()
 }
 
 impl Tables for Memory {
@@ -515,7 +601,7 @@ impl Tables for Memory {
     }
 
     fn sku(&self, sku: SkuId) -> &Sku {
-        &self.skus[sku.index()]
+        &self.skus[sku.index()].row
     }
 
     fn lot_id(&self, sku: SkuId, code: &Code) -> Option<LotId> {
@@ -535,21 +621,36 @@ impl Tables for Memory {
     }
 
     fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> {
-        let slots = self.gate_slot(site, sku).map(|slot| &self.gates.get(slot).positions);
-        slots.into_iter().flatten().map(|slot| *self.positions.get(*slot))
+        let places = self.gate_slot(site, sku).map(|slot| &self.gates.get(slot).places);
+        let places = places.into_iter().flatten().filter(|entry| entry.position != NOWHERE);
+        places.map(|entry| *self.positions.get(entry.position))
     }
 
     fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
-        let first = HolderRef { kind: HolderKind::Hold, slot: 0, line: 0 };
-        let here = self.holders.range((place, first)..).take_while(|(other, _)| *other == place);
-        let mut holders: Vec<_> = here
-            .map(|(_, holder)| {
-                let (id, quantity) = self.held_at(place, *holder);
-                (Holder { kind: holder.kind, id, line: holder.line }, quantity)
-            })
-            .collect();
-        holders.sort_unstable();
-        holders
+        let mut found: BTreeMap<Holder, Quantity> = BTreeMap::new();
+        let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
+        while next != NOWHERE {
+            let node = self.nodes.get(next);
+            next = node.next;
+            let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
+            let (id, quantity) = match node.kind {
+                HolderKind::Hold => {
+                    let row = self.holds.get(node.slot);
+                    (&row.id, row.held_at(node.line, place.location, place.lot))
+                }
+                HolderKind::Transfer => {
+                    let row = self.transfers.get(node.slot);
+                    let line = &row.lines[node.line as usize].line;
+                    let picks = line.picks.iter().filter(|pick| here(pick.location, pick.lot));
+                    let staged = line.staged.iter().filter(|staged| here(staged.staging, staged.lot));
+                    let quantities = picks.map(|pick| pick.quantity);
+                    (&row.id, quantities.chain(staged.map(|staged| staged.quantity)).sum())
+                }
+            };
+            // A line with two entries at a place has two nodes, and is one holder.
+            found.insert(Holder { kind: node.kind, id: id.clone(), line: node.line }, quantity);
+        }
+        found.into_iter().collect()
     }
 
     fn outside(&self, sku: SkuId, outside: Outside) -> i64 {
@@ -557,7 +658,7 @@ impl Tables for Memory {
     }
 
     fn hold(&self, id: &Code) -> Option<Hold> {
-        self.hold_slot(id).map(|slot| self.holds.get(slot).1.clone())
+        self.hold_slot(id).map(|slot| self.unpack_hold(self.holds.get(slot)))
     }
 
     fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
@@ -569,12 +670,12 @@ impl Tables for Memory {
     }
 
     fn line(&self, transfer: &Code, line: u32) -> Line {
-        self.transfer_row(transfer).lines[line as usize].clone()
+        self.transfer_row(transfer).lines[line as usize].line.clone()
     }
 
     fn line_named(&self, transfer: &Code, name: &Code) -> Option<u32> {
         let row = self.transfer_row(transfer);
-        let at = row.by_name.binary_search_by(|line| row.lines[*line as usize].name.cmp(name)).ok()?;
+        let at = row.by_name.binary_search_by(|line| row.lines[*line as usize].line.name.cmp(name)).ok()?;
         Some(row.by_name[at])
     }
 

@@ -1,6 +1,6 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use super::{Memory, TransferRow};
+use super::{Memory, NOWHERE, TransferRow};
 use crate::{
     Code, Place, Refusal, SiteId, SkuId, Tables, Timestamp,
     limits::{PAGE_MAX, SCAN_MAX},
@@ -30,7 +30,7 @@ impl Memory {
             }
             Query::Sku(sku) => View::Sku(query::sku(self, self.sku(self.known_sku(sku)?))),
             Query::Skus(page) => {
-                View::Skus(numbered(&self.skus, page, |row| -> SkuView { query::sku(self, row) }))
+                View::Skus(numbered(&self.skus, page, |sku| -> SkuView { query::sku(self, &sku.row) }))
             }
             Query::Lot { sku, lot } => View::Lot(self.lot_view(sku, lot)?.1),
             Query::Lots { sku, page } => {
@@ -117,7 +117,8 @@ impl Memory {
                 let sites =
                     (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
                 let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-                gates.flat_map(|gate| self.gates.get(gate).positions.iter().copied()).collect()
+                let entries = gates.flat_map(|gate| &self.gates.get(gate).places);
+                entries.map(|entry| entry.position).filter(|slot| *slot != NOWHERE).collect()
             }
             (None, Some(location)) => {
                 let from = Place { location, sku: SkuId(0), lot: crate::LotId::NONE };

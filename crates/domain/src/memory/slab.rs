@@ -33,6 +33,16 @@ impl<T> Slab<T> {
         self.chunks[slot / CHUNK_LEN][slot % CHUNK_LEN].as_mut().expect("the slot has a row")
     }
 
+    /// The slot that the next row gets.
+    pub(super) fn next_slot(&self) -> u32 {
+        let Some(last) = self.chunks.last() else { return 0 };
+        let end = (self.chunks.len() - 1) * CHUNK_LEN + last.len();
+        self.free
+            .last()
+            .copied()
+            .unwrap_or_else(|| u32::try_from(end).expect("a table has at most 2^32 rows"))
+    }
+
     pub(super) fn insert(&mut self, row: T) -> u32 {
         self.len += 1;
         if let Some(slot) = self.free.pop() {
@@ -113,7 +123,9 @@ mod tests {
         let slots: Vec<_> = (0..10_000u64).map(|row| slab.insert(row)).collect();
         assert_eq!(slab.remove(slots[5_000]), 5_000);
         assert_eq!((slab.len(), *slab.get(slots[9_999])), (9_999, 9_999));
+        assert_eq!(slab.next_slot(), slots[5_000]);
         assert_eq!(slab.insert(7), slots[5_000]);
+        assert_eq!(slab.next_slot(), 10_000);
         assert_eq!(
             slab.iter_from(4_095).take(3).map(|(_, row)| *row).collect::<Vec<_>>(),
             [4_095, 4_096, 4_097]
