@@ -460,11 +460,11 @@ mod tests {
 
         fn hear(&mut self, received: &[u8]) -> Heard {
             match received.len() {
+                _ if received[0] == b'?' => Heard::Broken("a question".to_owned()),
                 len if len * 1_000 == self.request.len() && received.ends_with(b"!") => {
                     Heard::Unexpected("!".into())
                 }
                 len if len * 1_000 == self.request.len() => Heard::Done(2),
-                _ if received[0] == b'?' => Heard::Broken("a question".to_owned()),
                 _ => Heard::Partial,
             }
         }
