@@ -1,0 +1,419 @@
+//! One case: requests from a seed, and everything that must hold after each of them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
+
+use jaego_domain::{
+    Changes, Code, Command, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Request, Row, Sequence,
+    Tables, Timestamp, apply, check, decide, outcome,
+    query::Page,
+    turn::{self, Accepted},
+};
+use jaego_store::conformance::START;
+
+use crate::{
+    naive::{Naive, Prediction},
+    world::{Action, World, request},
+};
+
+/// How often what happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    events: BTreeMap<&'static str, u64>,
+    refusals: BTreeMap<&'static str, u64>,
+    repeats: u64,
+    dry_runs: u64,
+    atomic_refused: u64,
+    predicted: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (kind, count) in &other.events {
+            *self.events.entry(kind).or_default() += count;
+        }
+        for (code, count) in &other.refusals {
+            *self.refusals.entry(code).or_default() += count;
+        }
+        self.repeats += other.repeats;
+        self.dry_runs += other.dry_runs;
+        self.atomic_refused += other.atomic_refused;
+        self.predicted += other.predicted;
+    }
+
+    /// A run that never came to something has proven nothing about it.
+    pub(crate) fn prove_that_everything_happened(&self) {
+        assert_eq!(self.events.len(), 23, "every kind of event happened: {self}");
+        assert!(self.refusals.len() >= 30, "most refusals happened: {self}");
+        assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "events {:?}", self.events)?;
+        writeln!(f, "refusals {:?}", self.refusals)?;
+        write!(
+            f,
+            "repeats {}, dry runs {}, atomic batches refused {}, predicted {}",
+            self.repeats, self.dry_runs, self.atomic_refused, self.predicted
+        )
+    }
+}
+
+pub(crate) struct Case {
+    world: World,
+    memory: Memory,
+    naive: Naive,
+    events: Vec<Event>,
+    outcomes: Vec<Outcome>,
+    now: Timestamp,
+    /// The story, where somebody will read it.
+    told: Option<String>,
+    pub(crate) tally: Tally,
+}
+
+impl Case {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            world: World::new(seed),
+            memory: Memory::new(),
+            naive: Naive::default(),
+            events: Vec::new(),
+            outcomes: Vec::new(),
+            now: START,
+            told: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// A case that tells what happens in it.
+    pub(crate) fn telling(seed: u64) -> Self {
+        Self { told: Some(String::new()), ..Self::new(seed) }
+    }
+
+    pub(crate) fn story(&self) -> &str {
+        self.told.as_deref().unwrap_or_default()
+    }
+
+    fn tell(&mut self, words: fmt::Arguments<'_>) {
+        if let Some(told) = &mut self.told {
+            told.write_fmt(words).expect("a string takes all words");
+            told.push('\n');
+        }
+    }
+
+    pub(crate) fn play(&mut self, steps: usize) -> Result<(), String> {
+        for command in self.world.facts() {
+            self.fact(command)?;
+        }
+        for step in 0..steps {
+            let action = self.world.action(&self.memory, self.events.len() as u64);
+            match action {
+                Action::Wait { ms } => self.now = self.now.after_ms(ms),
+                Action::Ask(command, key) => self.turn(|case, now| case.ask(command, key, now))?,
+                Action::Atomic(commands) => self.turn(|case, now| case.ask_all(commands, now))?,
+            }
+            if step == steps / 2 {
+                // From here on the tables are ones that were rebuilt from their rows, as after a restart.
+                let rebuilt = self.rebuilt()?;
+                self.memory = rebuilt;
+            }
+        }
+        self.the_end()
+    }
+
+    /// A fact is a request like any other; what must hold is looked at when all of them are there.
+    fn fact(&mut self, command: Command) -> Result<(), String> {
+        self.tell(format_args!("{command:?}"));
+        let request = request(command, None).ok_or("the facts are good requests")?;
+        let mut events = Vec::new();
+        turn::submit(&mut self.memory, &request, self.now, &mut events)
+            .map_err(|refusal| format!("the facts are accepted: {refusal}"))?;
+        for event in events {
+            self.remember(event);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, event: Event) {
+        *self.tally.events.entry(event.fact.kind()).or_default() += 1;
+        self.naive.apply(&event);
+        self.outcomes.push(outcome(&self.memory, &event));
+        self.events.push(event);
+    }
+
+    fn turn(&mut self, work: impl FnOnce(&mut Self, Timestamp) -> Result<(), String>) -> Result<(), String> {
+        let before = rows(&self.memory);
+        let (lapsed, now) = turn::sweep(&mut self.memory, self.now);
+        if let Some((event, mut changes)) = lapsed {
+            let mut events = vec![event];
+            if let Some(watched) = turn::watch(&self.memory, &changes) {
+                changes.before.extend(apply(&mut self.memory, &watched).before);
+                events.push(watched);
+            }
+            self.happened(&before, changes, &events, now)?;
+        }
+        work(self, now)
+    }
+
+    fn ask(&mut self, command: Command, key: Option<Code>, now: Timestamp) -> Result<(), String> {
+        self.tell(format_args!("{now} {command:?} {key:?}"));
+        let Some(mut request) = request(command, key) else {
+            *self.tally.refusals.entry("by the request").or_default() += 1;
+            return Ok(());
+        };
+        self.lend(&mut request);
+        let before = rows(&self.memory);
+        let prediction = self.predict(&request, now);
+        let decided = decide(&self.memory, &request, now);
+        let mut events = Vec::new();
+        let answer = turn::submit(&mut self.memory, &request, now, &mut events);
+        self.tell(format_args!("    {answer:?}"));
+        if let Some(prediction) = prediction {
+            self.tally.predicted += 1;
+            holds_true(&prediction, &decided)?;
+        }
+        match answer {
+            Err(refusal) => {
+                *self.tally.refusals.entry(refusal.code()).or_default() += 1;
+                ensure(decided == Err(refusal), "decide and submit refuse alike")?;
+                ensure(events.is_empty(), "a refusal is no event")?;
+                same(&before, &rows(&self.memory), "a refusal changes nothing")
+            }
+            Ok((Accepted::Repeat(sequence), _)) => {
+                self.tally.repeats += 1;
+                ensure(events.is_empty(), "a repeat is no event")?;
+                self.same_outcome(sequence)?;
+                same(&before, &rows(&self.memory), "a repeat changes nothing")
+            }
+            Ok((Accepted::DryRun(event), _)) => {
+                self.tally.dry_runs += 1;
+                let _ = outcome(&self.memory, &event);
+                ensure(events.is_empty(), "a dry run is no event")?;
+                same(&before, &rows(&self.memory), "a dry run changes nothing")
+            }
+            Ok((Accepted::New(sequence), changes)) => {
+                let event = events.first().ok_or("what is new is an event")?;
+                ensure(event.sequence == sequence, "the answer names the event")?;
+                ensure(
+                    decided == Ok(Decision::Event(Box::new(event.clone()))),
+                    "deciding twice is deciding alike",
+                )?;
+                self.happened(&before, changes, &events, now)
+            }
+        }
+    }
+
+    fn ask_all(&mut self, commands: Vec<Command>, now: Timestamp) -> Result<(), String> {
+        self.tell(format_args!("{now} atomic {commands:?}"));
+        let mut requests: Vec<_> =
+            commands.into_iter().filter_map(|command| request(command, None)).collect();
+        for request in &mut requests {
+            self.lend(request);
+        }
+        let before = rows(&self.memory);
+        let mut events = Vec::new();
+        let answer = turn::submit_atomic(&mut self.memory, &requests, now, &mut events);
+        self.tell(format_args!("    {answer:?}"));
+        match answer {
+            Err((index, _)) => {
+                self.tally.atomic_refused += 1;
+                ensure(index < requests.len(), "a request refused it")?;
+                ensure(events.is_empty(), "what was taken back is no event")?;
+                check::check(&self.memory).map_err(|wrong| format!("after a refused batch: {wrong:#?}"))?;
+                same(&before, &rows(&self.memory), "a refused atomic batch changes nothing")
+            }
+            Ok((accepted, changes)) => {
+                ensure(accepted.len() == requests.len(), "one answer for each request")?;
+                self.happened(&before, changes, &events, now)
+            }
+        }
+    }
+
+    /// What must hold after events: they can be undone and done again, the books balance, and the model agrees.
+    fn happened(
+        &mut self,
+        before: &[Row],
+        changes: Changes,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let after = rows(&self.memory);
+        check::check(&self.memory).map_err(|wrong| format!("the books do not balance: {wrong:#?}"))?;
+        changes.undo(&mut self.memory);
+        same(before, &rows(&self.memory), "undoing takes everything back")?;
+        for event in events {
+            apply(&mut self.memory, event);
+            ensure(event.sequence.0 == self.events.len() as u64 + 1, "events are numbered without gaps")?;
+            ensure(self.events.last().is_none_or(|last| last.at <= event.at), "time never runs backwards")?;
+            if matches!(event.fact, Fact::HoldsLapsed { .. } | Fact::StockWatched { .. }) {
+                self.tell(format_args!("    {:?}", event.fact));
+            }
+            self.remember(event.clone());
+        }
+        same(&after, &rows(&self.memory), "doing it again comes to the same")?;
+        self.naive.agrees(&self.memory, now)
+    }
+
+    fn lend(&self, request: &mut Request) {
+        let Some(id) = request.wanted_movement() else { return };
+        let Some(event) =
+            id.sequence.0.checked_sub(1).and_then(|at| self.events.get(usize::try_from(at).ok()?))
+        else {
+            return;
+        };
+        let kind = event.fact.document().map_or(event.fact.kind(), |(kind, _)| kind);
+        let mut movements = Vec::new();
+        event.fact.movements(|movement| movements.push(movement));
+        if let Some(movement) = movements.into_iter().nth(id.index as usize) {
+            request.lend_movement(movement, kind);
+        }
+    }
+
+    fn predict(&self, request: &Request, now: Timestamp) -> Option<Prediction> {
+        if request.key().is_some_and(|key| self.memory.answered(key).is_some()) {
+            return None;
+        }
+        match request.command() {
+            Command::PlaceHold(hold) if self.memory.hold(&hold.id).is_none() => {
+                self.naive.hold_gets(hold, &self.memory, now)
+            }
+            Command::AllocateTransfer(transfer) => self.naive.transfer_gets(transfer, now),
+            _ => None,
+        }
+    }
+
+    fn same_outcome(&self, sequence: Sequence) -> Result<(), String> {
+        let at = usize::try_from(sequence.0 - 1).unwrap();
+        let again = outcome(&self.memory, &self.events[at]);
+        ensure(again == self.outcomes[at], "the outcome of an event never changes")
+    }
+
+    /// Tables rebuilt from the rows of these, which must say the same.
+    fn rebuilt(&self) -> Result<Memory, String> {
+        let mut rebuilt = Memory::new();
+        for row in self.memory.rows() {
+            rebuilt.put(row);
+        }
+        same(&rows(&self.memory), &rows(&rebuilt), "rows rebuild the tables")?;
+        for query in self.queries() {
+            let (ours, theirs) = (self.memory.query(&query, self.now), rebuilt.query(&query, self.now));
+            ensure(ours == theirs, &format!("rebuilt tables answer alike: {query:?}\n{ours:?}\n{theirs:?}"))?;
+        }
+        ensure(
+            (self.memory.open_hold_count(), self.memory.position_count(), self.memory.next_due())
+                == (rebuilt.open_hold_count(), rebuilt.position_count(), rebuilt.next_due()),
+            "rebuilt tables count alike",
+        )?;
+        Ok(rebuilt)
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let mut queries = Vec::new();
+        for row in self.memory.rows() {
+            match row {
+                Row::Hold(id, _) => queries.push(Query::Hold(id)),
+                Row::Transfer(id, _) => {
+                    queries.push(Query::Explain { transfer: id.clone(), line: None });
+                    queries.push(Query::Transfer(id));
+                }
+                Row::Sku(_, Some(sku)) => queries.push(Query::SkuStock(sku.code)),
+                Row::Lot(_, Some(lot)) => {
+                    let sku = self.memory.sku(lot.sku).code.clone();
+                    queries.push(Query::Trace { sku, lot: lot.code });
+                }
+                Row::Position(place, _) => {
+                    let location = self.memory.location(place.location);
+                    let lot = (place.lot != jaego_domain::LotId::NONE).then(|| self.memory.lot(place.lot));
+                    queries.push(Query::Stock {
+                        sku: Some(self.memory.sku(place.sku).code.clone()),
+                        site: Some(self.memory.site(location.site).code.clone()),
+                        location: Some(location.code.clone()),
+                        lot: lot.map(|lot| lot.code.clone()),
+                        page: Page { after: None, limit: 10 },
+                    });
+                }
+                _ => {}
+            }
+        }
+        queries
+    }
+
+    /// What must hold when everything is over: history tells the whole truth.
+    fn the_end(&mut self) -> Result<(), String> {
+        self.rebuilt()?;
+        let mut replayed = Memory::new();
+        for event in &self.events {
+            apply(&mut replayed, event);
+        }
+        same(&rows(&self.memory), &rows(&replayed), "replaying all events comes to the same")?;
+        for sequence in (1..=self.events.len() as u64).map(Sequence) {
+            self.same_outcome(sequence)?;
+        }
+        Ok(())
+    }
+}
+
+fn holds_true(prediction: &Prediction, decided: &Result<Decision, Refusal>) -> Result<(), String> {
+    let got = match decided {
+        Ok(Decision::Event(event)) => {
+            let (takes, short) = match &event.fact {
+                Fact::Held { takes, short, .. } => (takes.as_slice(), short),
+                Fact::TransferAllocated { takes, short, .. } => (takes.as_slice(), short),
+                other => return Err(format!("{other:?} was not foretold")),
+            };
+            let mut got: BTreeMap<u32, u64> = short.iter().map(|short| (short.line, 0)).collect();
+            for take in takes {
+                *got.entry(take.line).or_default() += take.quantity.get();
+            }
+            for short in short {
+                ensure(got[&short.line] == short.available.get(), "a shortage tells what there was")?;
+            }
+            Prediction::Gets(got.into_iter().collect())
+        }
+        Err(Refusal::NotStockedHere { .. }) => Prediction::NotStocked,
+        Err(Refusal::InsufficientStock { shortages }) => Prediction::Lacks(
+            shortages
+                .iter()
+                .map(|short| (short.line.as_str().parse::<u32>().unwrap() - 1, short.available.get()))
+                .collect(),
+        ),
+        other => return Err(format!("{prediction:?} was foretold, and it is {other:?}")),
+    };
+    ensure(got == *prediction, &format!("{prediction:?} was foretold, and it is {got:?}"))
+}
+
+fn ensure(holds: bool, law: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("broken: {law}")) }
+}
+
+fn rows(memory: &Memory) -> Vec<Row> {
+    memory.rows().collect()
+}
+
+/// The same rows, in any order.
+fn same(before: &[Row], after: &[Row], law: &str) -> Result<(), String> {
+    if before == after {
+        return Ok(());
+    }
+    let sorted = |rows: &[Row]| {
+        let mut texts: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
+        texts.sort_unstable();
+        texts
+    };
+    let (before, after) = (sorted(before), sorted(after));
+    if before == after {
+        return Ok(());
+    }
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|row| !those.contains(row)).cloned().collect::<Vec<_>>().join("\n    ")
+    };
+    Err(format!(
+        "broken: {law}\nonly before:\n    {}\nonly after:\n    {}",
+        only(&before, &after),
+        only(&after, &before)
+    ))
+}

@@ -1,0 +1,368 @@
+//! The obvious version of the books: sums over what the events say, and no index anywhere.
+//!
+//! It reads events only; what it says about stock, holders and shortages has to be what the tables say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jaego_domain::{
+    Account, Code, Date, Event, Fact, LocationId, LotId, Memory, Place, SiteId, SkuId, Tables, TimeZone,
+    Timestamp,
+    command::{AllocateTransfer, HoldLine, PlaceHold},
+    row::{Holder, HolderKind, LocationKind},
+};
+
+#[derive(Default)]
+pub(crate) struct Naive {
+    on_hand: BTreeMap<Place, u64>,
+    missing: BTreeMap<Place, u64>,
+    held: BTreeMap<(Holder, Place), u64>,
+    zones: BTreeMap<SiteId, TimeZone>,
+    locations: BTreeMap<LocationId, (SiteId, LocationKind)>,
+    lots: BTreeMap<LotId, (Option<Date>, bool)>,
+    stocked: BTreeSet<(SiteId, SkuId)>,
+    lines: BTreeMap<(Code, u32), Line>,
+    ended: BTreeSet<Code>,
+    from: BTreeMap<Code, SiteId>,
+}
+
+struct Line {
+    sku: SkuId,
+    lot: Option<LotId>,
+    requested: u64,
+    shipped: u64,
+}
+
+/// What a request for stock should come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Prediction {
+    /// It gets so much for each of its lines.
+    Gets(Vec<(u32, u64)>),
+    /// It gets nothing: these lines lack something, and this is what there was.
+    Lacks(Vec<(u32, u64)>),
+    /// The site never had one of the SKUs.
+    NotStocked,
+}
+
+fn hold(id: &Code, line: u32) -> Holder {
+    Holder { kind: HolderKind::Hold, id: id.clone(), line }
+}
+
+fn transfer(id: &Code, line: u32) -> Holder {
+    Holder { kind: HolderKind::Transfer, id: id.clone(), line }
+}
+
+impl Naive {
+    pub(crate) fn apply(&mut self, event: &Event) {
+        // An adjustment's lines may come to the same place one after the other: it goes its own way below.
+        if !matches!(event.fact, Fact::Adjusted { .. }) {
+            let mut movements = Vec::new();
+            event.fact.movements(|movement| movements.push(movement));
+            for movement in movements {
+                if let Account::Position(place) = movement.from {
+                    self.lay(place, -i128::from(movement.quantity.get()));
+                }
+                if let Account::Position(place) = movement.to {
+                    self.lay(place, i128::from(movement.quantity.get()));
+                }
+            }
+        }
+        match &event.fact {
+            Fact::SiteSet { id, time_zone, .. } => {
+                self.zones.insert(*id, time_zone.clone());
+            }
+            Fact::LocationSet { id, site, kind, .. } => {
+                self.locations.insert(*id, (*site, *kind));
+            }
+            Fact::LotSet { id, expires_on, blocked, .. } => {
+                self.lots.insert(*id, (*expires_on, *blocked));
+            }
+            Fact::Adjusted { lines, .. } => {
+                for line in lines {
+                    for freed in &line.freed {
+                        self.hold(&freed.holder, line.place, -i128::from(freed.quantity.get()));
+                    }
+                    let sign = if line.increase { 1 } else { -1 };
+                    self.lay(line.place, sign * i128::from(line.quantity.get()));
+                    let unheld = self.on_hand(line.place) - self.held(line.place);
+                    let missing = self.missing.entry(line.place).or_default();
+                    *missing = if line.counted { 0 } else { (*missing).min(unheld) };
+                }
+            }
+            Fact::Moved { lines, .. } => {
+                for line in lines {
+                    let place = |location| Place { location, sku: line.sku, lot: line.lot };
+                    for freed in &line.follow {
+                        let quantity = i128::from(freed.quantity.get());
+                        self.hold(&freed.holder, place(line.from), -quantity);
+                        self.hold(&freed.holder, place(line.to), quantity);
+                    }
+                }
+            }
+            Fact::Held { id, takes, .. } => {
+                for take in takes {
+                    self.hold(&hold(id, take.line), take.place(), i128::from(take.quantity.get()));
+                }
+            }
+            Fact::HoldChanged { id, takes, .. } => {
+                self.drop_hold(id);
+                for take in takes {
+                    self.hold(&hold(id, take.line), take.place(), i128::from(take.quantity.get()));
+                }
+            }
+            Fact::HoldConfirmed { id, takes, released, .. } => {
+                for take in takes.iter().chain(released) {
+                    self.hold(&hold(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+            }
+            Fact::HoldReleased { id, takes } => {
+                for take in takes {
+                    self.hold(&hold(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+            }
+            Fact::HoldsLapsed { ids } => ids.iter().for_each(|id| self.drop_hold(id)),
+            Fact::TransferRequested { id, from, lines, .. } => {
+                self.from.insert(id.clone(), *from);
+                for (line, number) in lines.iter().zip(0..) {
+                    let (sku, lot, requested) = (line.sku, line.lot, line.quantity.get());
+                    self.lines.insert((id.clone(), number), Line { sku, lot, requested, shipped: 0 });
+                }
+            }
+            Fact::TransferAllocated { id, takes, .. } => {
+                for take in takes {
+                    self.hold(&transfer(id, take.line), take.place(), i128::from(take.quantity.get()));
+                }
+            }
+            Fact::TransferReleased { id, takes } => {
+                for take in takes {
+                    self.hold(&transfer(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+            }
+            Fact::TransferCancelled { id, released, staged } => {
+                for take in released.iter().chain(staged.iter().map(|line| &line.take)) {
+                    self.hold(&transfer(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+                self.ended.insert(id.clone());
+            }
+            Fact::TransferPicked { id, picked, missed, takes, .. } => {
+                for line in picked {
+                    let quantity = i128::from(line.take.quantity.get());
+                    let staging = Place { location: line.staging, ..line.take.place() };
+                    self.hold(&transfer(id, line.take.line), line.take.place(), -quantity);
+                    self.hold(&transfer(id, line.take.line), staging, quantity);
+                }
+                for line in missed {
+                    let quantity = line.take.quantity.get();
+                    self.hold(&transfer(id, line.take.line), line.take.place(), -i128::from(quantity));
+                    if line.quarantine.is_none() {
+                        *self.missing.entry(line.take.place()).or_default() += quantity;
+                    }
+                }
+                for take in takes {
+                    self.hold(&transfer(id, take.line), take.place(), i128::from(take.quantity.get()));
+                }
+            }
+            Fact::TransferUnpicked { id, lines } => {
+                for line in lines {
+                    let quantity = i128::from(line.take.quantity.get());
+                    let to = Place { location: line.to, ..line.take.place() };
+                    self.hold(&transfer(id, line.take.line), line.take.place(), -quantity);
+                    self.hold(&transfer(id, line.take.line), to, quantity);
+                }
+            }
+            Fact::TransferShipped { id, lines, .. } => {
+                for line in lines {
+                    let quantity = line.take.quantity.get();
+                    self.hold(&transfer(id, line.take.line), line.take.place(), -i128::from(quantity));
+                    let line = self.lines.get_mut(&(id.clone(), line.take.line)).expect("it was requested");
+                    line.shipped += quantity;
+                }
+            }
+            Fact::TransferClosed { id, released, .. } => {
+                for take in released {
+                    self.hold(&transfer(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+                self.ended.insert(id.clone());
+            }
+            Fact::SkuSet { .. }
+            | Fact::Reversed { .. }
+            | Fact::HoldExtended { .. }
+            | Fact::TransferReceived { .. }
+            | Fact::StockWatched { .. } => {}
+        }
+        self.on_hand.retain(|_, quantity| *quantity > 0);
+        self.missing.retain(|_, quantity| *quantity > 0);
+        self.held.retain(|_, quantity| *quantity > 0);
+    }
+
+    fn lay(&mut self, place: Place, change: i128) {
+        let quantity = self.on_hand.entry(place).or_default();
+        *quantity = u64::try_from(i128::from(*quantity) + change).expect("nobody takes what is not there");
+        if change > 0 {
+            self.stocked.insert((self.locations[&place.location].0, place.sku));
+        }
+    }
+
+    fn hold(&mut self, holder: &Holder, place: Place, change: i128) {
+        let quantity = self.held.entry((holder.clone(), place)).or_default();
+        *quantity =
+            u64::try_from(i128::from(*quantity) + change).expect("nobody gives back what is not held");
+    }
+
+    fn drop_hold(&mut self, id: &Code) {
+        self.held.retain(|(holder, _), _| holder.kind != HolderKind::Hold || holder.id != *id);
+    }
+
+    fn on_hand(&self, place: Place) -> u64 {
+        self.on_hand.get(&place).copied().unwrap_or_default()
+    }
+
+    fn held(&self, place: Place) -> u64 {
+        self.held.iter().filter(|((_, at), _)| *at == place).map(|(_, quantity)| quantity).sum()
+    }
+
+    /// What the tables call missing, as far as events tell.
+    fn missing(&self, place: Place) -> u64 {
+        self.missing.get(&place).copied().unwrap_or_default()
+    }
+
+    fn available(&self, place: Place, now: Timestamp) -> u64 {
+        let (site, kind) = self.locations[&place.location];
+        if kind != LocationKind::Storage {
+            return 0;
+        }
+        if let Some((expires_on, blocked)) = self.lots.get(&place.lot)
+            && (*blocked || expires_on.is_some_and(|day| day < self.zones[&site].day(now)))
+        {
+            return 0;
+        }
+        self.on_hand(place) - self.held(place) - self.missing(place)
+    }
+
+    /// Compares every place with the tables.
+    pub(crate) fn agrees(&self, memory: &Memory, now: Timestamp) -> Result<(), String> {
+        let mut places = 0;
+        for site in self.zones.keys() {
+            let skus: BTreeSet<_> = self.stocked.iter().filter(|(at, _)| at == site).collect();
+            for (_, sku) in skus {
+                for (place, row) in memory.positions(*site, *sku) {
+                    places += 1;
+                    let ours = (self.on_hand(place), self.held(place), self.missing(place));
+                    let theirs = (row.on_hand.get(), row.held.get(), row.missing.get());
+                    if ours != theirs {
+                        return Err(format!("{place:?}: the events say {ours:?}, the tables {theirs:?}"));
+                    }
+                    let theirs = jaego_domain::query::available(memory, place, &row, now).get();
+                    let ours = self.available(place, now);
+                    if ours != theirs {
+                        return Err(format!("{place:?}: available is {ours}, the tables say {theirs}"));
+                    }
+                    let at = self.held.iter().filter(|((_, at), _)| *at == place);
+                    let ours: Vec<_> =
+                        at.map(|((holder, _), quantity)| (holder.clone(), *quantity)).collect();
+                    let theirs = memory.holders(place);
+                    let theirs: Vec<_> =
+                        theirs.into_iter().map(|(holder, held)| (holder, held.get())).collect();
+                    if ours != theirs {
+                        return Err(format!("{place:?}: held by {ours:?}, the tables say {theirs:?}"));
+                    }
+                }
+            }
+        }
+        if places != self.on_hand.len() {
+            return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
+        }
+        Ok(())
+    }
+
+    /// What a new hold gets. `None` where a line narrows what another one leaves: there the strategy decides.
+    pub(crate) fn hold_gets(
+        &self,
+        command: &PlaceHold,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Option<Prediction> {
+        let mut wants = Vec::new();
+        for (line, number) in command.lines.iter().zip(0..) {
+            let HoldLine { site, sku, quantity, location, lot } = line;
+            let site = memory.site_id(site)?;
+            let sku = memory.sku_id(sku)?;
+            let location = match location {
+                Some(location) => Some(memory.location_id(site, location)?),
+                None => None,
+            };
+            let lot = match lot {
+                Some(_) if memory.sku(sku).tracking == jaego_domain::row::Tracking::None => return None,
+                Some(lot) => Some(memory.lot_id(sku, lot)?),
+                None => None,
+            };
+            wants.push(Want { line: number, site, sku, quantity: quantity.get(), location, lot });
+        }
+        self.gets(&wants, command.partial, now)
+    }
+
+    /// What a transfer gets for all that it lacks. `None` where it is not to be allocated as a whole.
+    pub(crate) fn transfer_gets(&self, command: &AllocateTransfer, now: Timestamp) -> Option<Prediction> {
+        let from = *self.from.get(&command.id)?;
+        if command.lines.is_some() || self.ended.contains(&command.id) {
+            return None;
+        }
+        let mut wants = Vec::new();
+        for ((id, number), line) in &self.lines {
+            if *id != command.id {
+                continue;
+            }
+            let holder = transfer(id, *number);
+            let held = self.held.iter().filter(|((other, _), _)| *other == holder);
+            let has: u64 = held.map(|(_, quantity)| quantity).sum::<u64>() + line.shipped;
+            if has < line.requested {
+                let (sku, lot, quantity) = (line.sku, line.lot, line.requested - has);
+                wants.push(Want { line: *number, site: from, sku, quantity, location: None, lot });
+            }
+        }
+        if wants.is_empty() { None } else { self.gets(&wants, command.partial, now) }
+    }
+
+    fn gets(&self, wants: &[Want], partial: bool, now: Timestamp) -> Option<Prediction> {
+        let mut gets = Vec::new();
+        let mut lacks = Vec::new();
+        for (at, want) in wants.iter().enumerate() {
+            let same = |other: &&Want| (other.site, other.sku) == (want.site, want.sku);
+            let narrow = |other: &Want| other.location.is_some() || other.lot.is_some();
+            let rivals: Vec<_> = wants.iter().filter(same).collect();
+            if rivals.len() > 1 && rivals.iter().any(|other| narrow(other)) {
+                return None;
+            }
+            if !partial && !self.stocked.contains(&(want.site, want.sku)) {
+                return Some(Prediction::NotStocked);
+            }
+            let places = self.on_hand.keys().filter(|place| {
+                self.locations[&place.location].0 == want.site
+                    && place.sku == want.sku
+                    && want.location.is_none_or(|location| location == place.location)
+                    && want.lot.is_none_or(|lot| lot == place.lot)
+            });
+            let there: u64 = places.map(|place| self.available(*place, now)).sum();
+            let earlier = wants[..at].iter().zip(&gets).filter(|(other, _)| same(other));
+            let before: u64 = earlier.map(|(_, (_, got))| *got).sum();
+            let got = (there - before).min(want.quantity);
+            gets.push((want.line, got));
+            if got < want.quantity {
+                lacks.push((want.line, got));
+            }
+        }
+        let nothing = gets.iter().all(|(_, got)| *got == 0);
+        if nothing || (!partial && !lacks.is_empty()) {
+            return Some(Prediction::Lacks(lacks));
+        }
+        Some(Prediction::Gets(gets))
+    }
+}
+
+struct Want {
+    line: u32,
+    site: SiteId,
+    sku: SkuId,
+    quantity: u64,
+    location: Option<LocationId>,
+    lot: Option<LotId>,
+}
