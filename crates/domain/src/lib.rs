@@ -44,7 +44,7 @@ pub use decide::{Decision, decide};
 pub use digest::Digest;
 pub use event::{Event, Fact, Keyed};
 pub use id::{LocationId, LotId, Place, Sequence, SiteId, SkuId};
-pub use memory::Memory;
+pub use memory::{Memory, WARM_MAX};
 pub use movement::{Account, Movement, MovementId, Outside};
 pub use outcome::{Outcome, PickView, outcome};
 pub use quantity::Quantity;

@@ -7,6 +7,7 @@
 mod hold_row;
 mod list;
 mod slab;
+mod warm;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +26,7 @@ use crate::{
 };
 use hold_row::HoldRow;
 use slab::{Index, Slab};
+pub use warm::WARM_MAX;
 
 /// All rows, in memory.
 #[derive(Default)]

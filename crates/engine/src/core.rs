@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use jaego_domain::{
-    Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, outcome,
+    Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, WARM_MAX, outcome,
     turn::{self, Accepted},
 };
 use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
@@ -289,7 +289,13 @@ impl Core {
             return None;
         }
         let mut lines = 0;
-        while let Some(request) = submission.requests.next() {
+        let mut decided = 0;
+        loop {
+            if decided % WARM_MAX == 0 {
+                self.memory.warm(submission.requests.as_slice());
+            }
+            let Some(request) = submission.requests.next() else { break };
+            decided += 1;
             lines += request.command().line_count();
             let slot = match turn::submit(&mut self.memory, &request, now, &mut self.events) {
                 Ok((accepted, _)) => self.slot(accepted, 0),

@@ -1,0 +1,71 @@
+//! Brings rows near before they are needed.
+//!
+//! A decision follows a chain: the SKU's code to its row, the row to its gate, the gate to its places, each link a
+//! wait for memory once the tables are larger than the caches. Decisions of a batch come one after the other and
+//! would wait for every link in turn. Walking the chains of many requests side by side, a link at a time, lets the
+//! processor wait for all of them at once; what was brought near is still near when the decision comes.
+
+use std::hint::black_box;
+
+use smallvec::SmallVec;
+
+use super::{Memory, NOWHERE};
+use crate::{Code, Command, Request};
+
+/// Requests whose rows are brought near together: enough to overlap, few enough to stay in the first caches.
+pub const WARM_MAX: usize = 32;
+
+impl Memory {
+    /// Touches the rows that these requests will need, at most [`WARM_MAX`] of them. It changes nothing and
+    /// promises nothing: requests of other kinds, and further lines, are simply not touched.
+    pub fn warm(&self, requests: &[Request]) {
+        let mut hashes: SmallVec<[(u64, u64, &Code, &Code); WARM_MAX]> = SmallVec::new();
+        for request in &requests[..requests.len().min(WARM_MAX)] {
+            if let Command::PlaceHold(hold) = request.command()
+                && let Some(line) = hold.lines.first()
+            {
+                hashes.push((self.hash(&line.sku), self.hash(&hold.id), &line.sku, &line.site));
+            }
+        }
+        // Each loop touches one link of every chain, and no turn of it waits for another.
+        let mut ids = 0;
+        for (_, id, ..) in &hashes {
+            ids += u32::from(self.hold_index.find(*id, |_| true).is_some());
+        }
+        let skus: SmallVec<[Option<u32>; WARM_MAX]> = hashes
+            .iter()
+            .map(|(hash, _, sku, _)| {
+                self.sku_codes.find(*hash, |slot| self.skus[slot as usize].row.code == **sku)
+            })
+            .collect();
+        let gates: SmallVec<[u32; WARM_MAX]> = skus
+            .iter()
+            .zip(&hashes)
+            .map(|(sku, (.., site))| {
+                let gate = sku.zip(self.site_codes.get(*site)).and_then(|(sku, site)| {
+                    self.skus[sku as usize].gates.iter().find(|(other, _)| other == site)
+                });
+                gate.map_or(NOWHERE, |(_, slot)| *slot)
+            })
+            .collect();
+        let places: SmallVec<[(u32, u32); WARM_MAX]> = gates
+            .iter()
+            .filter(|slot| **slot != NOWHERE)
+            .filter_map(|slot| self.gates.get(*slot).places.first())
+            .map(|entry| (entry.position, entry.holder))
+            .collect();
+        let mut units = 0;
+        for (position, _) in &places {
+            if *position != NOWHERE {
+                units ^= self.positions.get(*position).1.on_hand.get();
+            }
+        }
+        let mut nodes = 0;
+        for (_, holder) in &places {
+            if *holder != NOWHERE {
+                nodes ^= self.nodes.get(*holder).previous;
+            }
+        }
+        black_box((ids, units, nodes));
+    }
+}
