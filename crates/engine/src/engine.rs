@@ -22,13 +22,13 @@ use jaego_store::{
 use tokio::sync::watch;
 
 use crate::{
-    Clock, checkpoint,
+    Clock,
     core::{Core, Flight, Job, Limits, Submission},
     disk::Disk,
     history::{ASKS_MAX, Ask, History, Recent, conclude},
     inbox::Inbox,
     journal::{self, FRAME_HEADER_LEN, IDLE_BEFORE_WATERMARK, Journal, Reader, SECTOR_LEN},
-    recovery::{Recovered, replay},
+    recovery::{Recovered, write_checkpoint},
 };
 
 /// How the store is kept.
@@ -583,12 +583,13 @@ fn keep_checkpoints<D: Disk>(
             continue;
         }
         let upto = sealed.last().map_or(0, |segment| segment.next_sequence - 1);
-        match advance(disk, reader, Sequence(last), upto) {
+        match write_checkpoint(disk, reader, Sequence(upto)) {
             Ok(sequence) => {
                 cells.checkpoint.store(sequence.0, Ordering::Relaxed);
                 tracing::info!(sequence = sequence.0, "checkpoint written");
             }
-            Err(detail) => {
+            Err(error) => {
+                let detail = error_chain(&error);
                 // The journal has everything: a checkpoint only shortens the next start.
                 tracing::warn!(%detail, "no checkpoint could be written; trying again later");
                 nap(inbox, CHECKPOINT_AGAIN_AFTER);
@@ -603,24 +604,4 @@ fn nap(inbox: &Inbox, time: Duration) {
     while Instant::now() < end && !inbox.lock().closing {
         thread::sleep(NAP);
     }
-}
-
-fn advance<D: Disk>(
-    disk: &D,
-    reader: &Reader<Arc<D>>,
-    last: Sequence,
-    upto: u64,
-) -> Result<Sequence, String> {
-    let mut memory = match last.0 {
-        0 => jaego_domain::Memory::new(),
-        _ => checkpoint::load(disk, last).map_err(|error| error_chain(&error))?.1,
-    };
-    let mut frames = reader.frames_from(last.0 + 1).map_err(|error| error_chain(&error))?;
-    while memory.head().sequence.0 < upto {
-        let Some(frame) = frames.next().map_err(|error| error_chain(&error))? else { break };
-        replay(&mut memory, frame.first_sequence, frame.payload).map_err(|error| error_chain(&error))?;
-    }
-    let manifest = checkpoint::write(disk, reader.store(), &memory).map_err(|error| error_chain(&error))?;
-    checkpoint::prune(disk).map_err(|error| error_chain(&error))?;
-    Ok(manifest.sequence)
 }

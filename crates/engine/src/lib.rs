@@ -31,5 +31,5 @@ pub use clock::{Clock, SystemClock};
 pub use core::{Core, Decided, Deliver, Finish, Flight, Job, Limits, Look, Slot, Submission};
 pub use engine::{Config, Engine};
 pub use history::Recent;
-pub use recovery::{Error, Recovered, Verified, open, verify};
+pub use recovery::{Error, Recovered, Verified, open, verify, write_checkpoint};
 pub use state::state_hash;

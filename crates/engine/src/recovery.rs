@@ -11,7 +11,7 @@ use jaego_store::codec;
 use crate::{
     checkpoint,
     disk::{Disk, DiskFile, WriteError},
-    journal::{self, Journal, Report, StoreId},
+    journal::{self, Journal, Reader, Report, StoreId},
     state::state_hash,
 };
 
@@ -35,6 +35,9 @@ pub enum Error {
         #[source]
         source: Option<checkpoint::Error>,
     },
+    /// A checkpoint cannot be read or written.
+    #[error("{0}")]
+    Checkpoint(#[from] checkpoint::Error),
     /// The disk failed.
     #[error("cannot {doing} {file}")]
     Io {
@@ -104,20 +107,7 @@ pub fn open<D: Disk>(
         disk.list().map_err(|source| failed("list", "the folder", source))
     };
     let has_marker = list()?.iter().any(|name| name == MARKER);
-    let sequences =
-        checkpoint::list(&*disk).map_err(|error| Error::NoCheckpoint { first: 0, source: Some(error) })?;
-
-    let mut passed_over = Vec::new();
-    let mut loaded = None;
-    for sequence in sequences {
-        match checkpoint::load(&*disk, sequence) {
-            Ok(found) => {
-                loaded = Some(found);
-                break;
-            }
-            Err(error) => passed_over.push(error),
-        }
-    }
+    let (loaded, passed_over) = newest_checkpoint(&*disk)?;
     let checkpoint = loaded.as_ref().map(|(manifest, _)| manifest.sequence);
     let (manifest, mut memory) = match loaded {
         Some((manifest, memory)) => (Some(manifest), memory),
@@ -157,6 +147,46 @@ pub fn open<D: Disk>(
     Ok(Recovered { journal, disk, memory, report, checkpoint, passed_over, is_new: false })
 }
 
+/// The newest checkpoint that can be read, and why newer ones cannot.
+#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
+fn newest_checkpoint(
+    disk: &impl Disk,
+) -> Result<(Option<(checkpoint::Manifest, Memory)>, Vec<checkpoint::Error>), checkpoint::Error> {
+    let mut passed_over = Vec::new();
+    for sequence in checkpoint::list(disk)? {
+        match checkpoint::load(disk, sequence) {
+            Ok(found) => return Ok((Some(found), passed_over)),
+            Err(error) => passed_over.push(error),
+        }
+    }
+    Ok((None, passed_over))
+}
+
+/// Recovers from the newest checkpoint that can be read through event `upto`, of a sealed segment, writes down where
+/// it got to, and removes old checkpoints. Gives the last event in the new one. The journal may be written meanwhile.
+///
+/// # Errors
+/// If the disk fails or is full, or the journal no longer begins where the newest checkpoint ends.
+pub fn write_checkpoint<D: Disk>(
+    disk: &D,
+    reader: &Reader<Arc<D>>,
+    upto: Sequence,
+) -> Result<Sequence, Error> {
+    let (loaded, passed_over) = newest_checkpoint(disk)?;
+    for error in passed_over {
+        tracing::warn!(%error, "a checkpoint cannot be read and is passed over");
+    }
+    let mut memory = loaded.map_or_else(Memory::new, |(_, memory)| memory);
+    let mut frames = reader.frames_from(memory.head().sequence.next().0)?;
+    while memory.head().sequence < upto {
+        let Some(frame) = frames.next()? else { break };
+        replay(&mut memory, frame.first_sequence, frame.payload)?;
+    }
+    let manifest = checkpoint::write(disk, reader.store(), &memory)?;
+    checkpoint::prune(disk)?;
+    Ok(manifest.sequence)
+}
+
 fn create<D: Disk>(disk: Arc<D>, config: journal::Config) -> Result<Recovered<D>, Error> {
     let store = StoreId(random_id()?);
     let journal = Journal::create(disk.clone(), config, store, 1)?;
@@ -188,7 +218,7 @@ fn failed(doing: &'static str, file: &'static str, source: io::Error) -> Error {
 }
 
 /// Applies the events of a frame that the tables have not seen yet.
-pub(crate) fn replay(memory: &mut Memory, first: u64, payload: &[u8]) -> Result<(), Error> {
+fn replay(memory: &mut Memory, first: u64, payload: &[u8]) -> Result<(), Error> {
     let decode = |source| Error::Decode { sequence: first, source };
     for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
         let event = event.map_err(decode)?;

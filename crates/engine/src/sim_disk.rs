@@ -200,6 +200,11 @@ impl SimDisk {
         self.lock().faults = faults;
     }
 
+    /// The calls that fail.
+    pub fn faults(&self) -> Faults {
+        self.lock().faults.clone()
+    }
+
     /// Changing operations so far: creations, writes, syncs, renames and removals.
     pub fn operations(&self) -> u64 {
         self.lock().operations
