@@ -1,7 +1,25 @@
 //! The binary `jaego`: the one place where all meet.
 
+mod allocate;
 mod data;
+mod events;
+mod exit;
+mod export;
+mod hold;
+mod import;
+mod lines;
+mod master;
+mod outcome;
+mod page;
+mod refusal;
+mod remote;
+mod rows;
 mod serve;
+mod settings;
+mod stock;
+mod table;
+mod token;
+mod transfer;
 mod verify;
 
 use std::process::ExitCode;
@@ -20,20 +38,57 @@ struct Cli {
 enum Command {
     /// Start the service on a data folder.
     Serve(serve::Options),
+    /// Sites: centres, with a time zone.
+    Site(master::SiteOptions),
+    /// Locations: the bins of a site.
+    Location(master::LocationOptions),
+    /// SKUs: what is stocked.
+    Sku(master::SkuOptions),
+    /// Lots and serial numbers.
+    Lot(master::LotOptions),
+    /// Stock: what lies where, and how it got there.
+    Stock(stock::Options),
+    /// Holds: claims on stock.
+    Hold(hold::Options),
+    /// Transfers: goods from one site to another.
+    Transfer(transfer::Options),
+    /// Read what happened, or follow what happens.
+    Events(events::Options),
+    /// Show how the store is doing.
+    Status(events::StatusOptions),
+    /// Load a file of sites, locations, SKUs, lots, stock or transfers.
+    Import(import::Options),
+    /// Write sites, locations, SKUs, lots, stock or transfers to a file.
+    Export(export::Options),
+    /// Make, list and revoke tokens.
+    Token(token::Options),
     /// Prove the books of a data folder that no service has open.
     Verify(verify::Options),
+    /// What the exit codes mean.
+    #[command(long_about = exit::CODES)]
+    ExitCodes,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(options) => serve::run(&options),
+        Command::Site(options) => master::site(&options),
+        Command::Location(options) => master::location(&options),
+        Command::Sku(options) => master::sku(&options),
+        Command::Lot(options) => master::lot(&options),
+        Command::Stock(options) => stock::run(&options),
+        Command::Hold(options) => hold::run(&options),
+        Command::Transfer(options) => transfer::run(&options),
+        Command::Events(options) => events::run(&options),
+        Command::Status(options) => events::status(&options),
+        Command::Import(options) => import::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Token(options) => token::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::ExitCodes => remote::print(&format!("{}\n", exit::CODES)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("jaego: {error:#}");
-            ExitCode::FAILURE
-        }
+        Ok(()) => exit::DONE.into(),
+        Err(error) => exit::tell(&error).into(),
     }
 }

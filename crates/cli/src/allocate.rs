@@ -1,0 +1,107 @@
+//! Allocating many transfers after an import, and what was short in sum.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use jaego_api::limits::BATCH_LINES_MAX;
+use jaego_client::Client;
+use serde_json::{Value, json};
+
+use crate::{
+    import::{Command, progress},
+    table::{Table, right},
+};
+
+/// Transfers in one batch.
+const BATCH_TRANSFERS_MAX: usize = 500;
+/// SKUs in the table of what was short.
+const SHORT_SHOWN_MAX: usize = 20;
+
+/// What came of allocating.
+#[derive(Default)]
+pub(crate) struct Allocated {
+    transfers: usize,
+    units: u64,
+    short_units: u64,
+    short: BTreeMap<(String, String), u64>,
+    refused: Vec<(String, String)>,
+}
+
+/// Allocates the transfers in the order of their file. A part is better than nothing.
+pub(crate) async fn all(client: &Client, commands: &[Command]) -> Result<Allocated> {
+    let bar = progress(commands.len(), "allocate");
+    let mut allocated = Allocated::default();
+    let mut rest = commands;
+    while !rest.is_empty() {
+        let mut lines = 0;
+        let count = rest.iter().take(BATCH_TRANSFERS_MAX).take_while(|command| {
+            lines += command.lines;
+            lines <= BATCH_LINES_MAX
+        });
+        let (chunk, next) = rest.split_at(count.count().max(1));
+        let batch = chunk.iter().map(|command| json!({ "op": "allocate_transfer", "transfer": command.id }));
+        // Each gets a new request key: allocating a second time takes only what is still lacking.
+        for item in client.batch(batch.collect(), false).await?.items {
+            match (item.outcome, item.problem) {
+                (Some(outcome), _) => {
+                    allocated.transfers += 1;
+                    allocated.units += outcome.picks.iter().map(|pick| pick.quantity).sum::<u64>();
+                    for short in &outcome.shortages {
+                        let units = short.requested.saturating_sub(short.available);
+                        allocated.short_units += units;
+                        *allocated
+                            .short
+                            .entry((short.site.to_string(), short.sku.to_string()))
+                            .or_default() += units;
+                    }
+                }
+                (None, Some(problem)) => allocated.refused.push((item.id.to_string(), problem.detail)),
+                (None, None) => {}
+            }
+        }
+        bar.inc(chunk.len() as u64);
+        rest = next;
+    }
+    bar.finish_and_clear();
+    Ok(allocated)
+}
+
+impl Allocated {
+    pub(crate) fn json(&self) -> Value {
+        let short: Vec<_> = self
+            .short
+            .iter()
+            .map(|((site, sku), units)| json!({ "site": site, "sku": sku, "quantity": units }))
+            .collect();
+        let refused: Vec<_> =
+            self.refused.iter().map(|(id, detail)| json!({ "transfer": id, "detail": detail })).collect();
+        json!({
+            "transfers": self.transfers, "quantity": self.units, "short_quantity": self.short_units,
+            "short": short, "refused": refused,
+        })
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!(
+            "allocated: {} units for {} transfers, {} units of {} SKUs are short\n",
+            self.units,
+            self.transfers,
+            self.short_units,
+            self.short.len()
+        );
+        let mut short: Vec<_> = self.short.iter().collect();
+        short.sort_by_key(|(_, units)| std::cmp::Reverse(**units));
+        let mut table = Table::new(&["SITE", "SKU", right!("SHORT")]);
+        for ((site, sku), units) in short.iter().take(SHORT_SHOWN_MAX) {
+            table.row([site, sku, &units.to_string()]);
+        }
+        text += &table.text_if_any("most of it:");
+        for (id, detail) in self.refused.iter().take(SHORT_SHOWN_MAX) {
+            text += &format!("transfer {id} was not allocated: {detail}\n");
+        }
+        if self.refused.len() > SHORT_SHOWN_MAX {
+            text += &format!("and {} transfers more\n", self.refused.len() - SHORT_SHOWN_MAX);
+        }
+        text
+    }
+}

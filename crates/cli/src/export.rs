@@ -1,0 +1,313 @@
+//! `jaego export`: out of a service into files that `jaego import` reads.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::ProgressBar;
+use jaego_api::{
+    limits::PAGE_MAX,
+    list::List,
+    location::Location,
+    lot::Lot,
+    site::Site,
+    sku::Sku,
+    stock::Position,
+    transfer::{Transfer, TransferSummary},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    exit::{DONE, Told},
+    import::Noun,
+    master::said,
+    remote::{Remote, Service},
+    rows::Format,
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    remote: Remote,
+    /// What is wanted.
+    noun: Noun,
+    /// The file, CSV or JSON lines; standard output if none is named.
+    file: Option<PathBuf>,
+    /// How it is written, where its name does not tell [default: csv]
+    #[arg(long)]
+    format: Option<Format>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let format = match &options.file {
+        Some(file) => Format::of(file, options.format)?,
+        None => options.format.unwrap_or(Format::Csv),
+    };
+    options.remote.run(async |service: Service| {
+        let to: Box<dyn Write> = match &options.file {
+            Some(file) => {
+                let made = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+                Box::new(BufWriter::new(made))
+            }
+            None => Box::new(BufWriter::new(io::stdout())),
+        };
+        let mut export = Export::new(&service, options.noun, format, to).await?;
+        let written = export.all().await;
+        export.bar.finish_and_clear();
+        let ended = written.and_then(|()| export.sink.end());
+        match ended {
+            // A reader who has seen enough.
+            Err(error) if options.file.is_none() && is_broken_pipe(&error) => Err(Told(DONE).into()),
+            Err(error) => {
+                let to = options.file.as_deref().unwrap_or(Path::new("standard output"));
+                Err(error.context(format!("cannot export to {}", to.display())))
+            }
+            Ok(rows) => {
+                eprintln!("{}: {rows} written", options.noun.name());
+                Ok(())
+            }
+        }
+    })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<csv::Error>() {
+        Some(error) => match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        },
+        None => cause.downcast_ref::<io::Error>().map(io::Error::kind),
+    };
+    error.chain().any(|cause| kind(cause) == Some(ErrorKind::BrokenPipe))
+}
+
+/// Where rows go, one after the other.
+struct Sink {
+    out: Out,
+    columns: Vec<String>,
+    rows: usize,
+}
+
+enum Out {
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
+    Jsonl(Box<dyn Write>),
+}
+
+impl Sink {
+    fn row(&mut self, fields: Value) -> Result<()> {
+        self.rows += 1;
+        match &mut self.out {
+            Out::Jsonl(to) => writeln!(to, "{}", said(fields))?,
+            Out::Csv(to) => {
+                let cells = self.columns.iter().map(|column| {
+                    let value = match column.strip_prefix("safety_stock.") {
+                        Some(site) => &fields["safety_stock"][site],
+                        None => &fields[column.as_str()],
+                    };
+                    match value {
+                        Value::Null => String::new(),
+                        Value::String(text) => text.clone(),
+                        other => other.to_string(),
+                    }
+                });
+                to.write_record(cells)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<usize> {
+        match &mut self.out {
+            Out::Csv(to) => to.flush()?,
+            Out::Jsonl(to) => to.flush()?,
+        }
+        Ok(self.rows)
+    }
+}
+
+struct Export<'a> {
+    service: &'a Service,
+    noun: Noun,
+    sites: Vec<Site>,
+    sink: Sink,
+    bar: ProgressBar,
+}
+
+impl<'a> Export<'a> {
+    async fn new(service: &'a Service, noun: Noun, format: Format, to: Box<dyn Write>) -> Result<Self> {
+        let bar = ProgressBar::new_spinner().with_message(noun.name());
+        let mut sites = Vec::new();
+        if matches!(noun, Noun::Sites | Noun::Locations | Noun::Skus) {
+            let mut pages = Pages::new("sites", &[]);
+            while let Some(page) = pages.next(service).await? {
+                sites.extend(page);
+            }
+        }
+        let columns = noun.columns().iter().flat_map(|column| match column.name.strip_suffix('.') {
+            Some(_) => sites.iter().map(|site: &Site| format!("{}{}", column.name, site.site)).collect(),
+            None => vec![column.name.to_owned()],
+        });
+        let columns: Vec<String> = columns.collect();
+        let out = match format {
+            Format::Jsonl => Out::Jsonl(to),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(to);
+                writer.write_record(&columns)?;
+                Out::Csv(Box::new(writer))
+            }
+        };
+        Ok(Self { service, noun, sites, sink: Sink { out, columns, rows: 0 }, bar })
+    }
+
+    async fn all(&mut self) -> Result<()> {
+        match self.noun {
+            Noun::Sites => self.sites(),
+            Noun::Locations => self.locations().await,
+            Noun::Skus => self.skus().await,
+            Noun::Lots => self.lots().await,
+            Noun::Stock => self.stock().await,
+            Noun::Transfers => self.transfers().await,
+        }
+    }
+
+    fn row(&mut self, fields: Value) -> Result<()> {
+        self.bar.inc(1);
+        self.sink.row(fields)
+    }
+
+    fn sites(&mut self) -> Result<()> {
+        for site in std::mem::take(&mut self.sites) {
+            self.row(serde_json::to_value(site)?)?;
+        }
+        Ok(())
+    }
+
+    async fn locations(&mut self) -> Result<()> {
+        for site in std::mem::take(&mut self.sites) {
+            let mut pages: Pages<Location> = Pages::new("locations", &[("site", &site.site)]);
+            while let Some(page) = pages.next(self.service).await? {
+                for location in page {
+                    self.row(serde_json::to_value(location)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn skus(&mut self) -> Result<()> {
+        let mut pages: Pages<Sku> = Pages::new("skus", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            for sku in page {
+                self.row(serde_json::to_value(sku)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn lots(&mut self) -> Result<()> {
+        let mut skus: Pages<Sku> = Pages::new("skus", &[]);
+        while let Some(page) = skus.next(self.service).await? {
+            for sku in page.into_iter().filter(|sku| sku.tracking.as_str() != "none") {
+                let mut lots: Pages<Lot> = Pages::new("lots", &[("sku", &sku.sku)]);
+                while let Some(page) = lots.next(self.service).await? {
+                    for lot in page {
+                        self.row(json!({
+                            "sku": lot.sku, "lot": lot.lot, "received_on": lot.received_on,
+                            "expires_on": lot.expires_on, "blocked": lot.blocked,
+                        }))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn stock(&mut self) -> Result<()> {
+        let mut pages: Pages<Position> = Pages::new("stock", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            for position in page.into_iter().filter(|position| position.on_hand > 0) {
+                self.row(json!({
+                    "site": position.site, "location": position.location, "sku": position.sku,
+                    "lot": position.lot, "quantity": position.on_hand,
+                }))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn transfers(&mut self) -> Result<()> {
+        let mut pages: Pages<TransferSummary> = Pages::new("transfers", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            for summary in page {
+                let transfer = self.service.client.transfer(&summary.id).await?;
+                self.transfer(&transfer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn transfer(&mut self, transfer: &Transfer) -> Result<()> {
+        let summary = &transfer.summary;
+        let head = json!({
+            "id": summary.id, "from": summary.from, "to": summary.to, "priority": summary.priority,
+        });
+        let lines = transfer.lines.iter().map(|line| {
+            said(json!({ "line": line.line, "sku": line.sku, "lot": line.lot, "quantity": line.quantity }))
+        });
+        let merged = |rest: Map<String, Value>| match &head {
+            Value::Object(head) => Value::Object(head.clone().into_iter().chain(rest).collect()),
+            other => other.clone(),
+        };
+        if matches!(self.sink.out, Out::Jsonl(_)) {
+            let lines = Value::Array(lines.collect());
+            return self.row(merged([("lines".to_owned(), lines)].into_iter().collect()));
+        }
+        for line in lines {
+            if let Value::Object(line) = line {
+                self.row(merged(line))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pages of a list, one after the other.
+struct Pages<T> {
+    name: &'static str,
+    parameters: Vec<(String, String)>,
+    after: Option<String>,
+    is_over: bool,
+    items: std::marker::PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    fn new(name: &'static str, parameters: &[(&str, &str)]) -> Self {
+        let limit = [("limit".to_owned(), PAGE_MAX.to_string())];
+        let named = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            name,
+            parameters: named.chain(limit).collect(),
+            after: None,
+            is_over: false,
+            items: std::marker::PhantomData,
+        }
+    }
+
+    async fn next(&mut self, service: &Service) -> Result<Option<Vec<T>>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut parameters: Vec<_> =
+            self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        parameters.extend(self.after.as_deref().map(|after| ("after", after)));
+        let page: List<T> = service.client.read(self.name, &parameters).await?;
+        self.is_over = page.next.is_none();
+        self.after = page.next;
+        Ok(Some(page.items))
+    }
+}

@@ -1,0 +1,553 @@
+//! `jaego import`: files into a service.
+//!
+//! A file is read and checked whole before anything is sent, and every command of it has an id that follows from
+//! what it says, so that a load which was repeated or interrupted loads nothing twice.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use jaego_api::{
+    Problem,
+    batch::BatchItem,
+    limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
+    read_ndjson,
+};
+use jaego_client::Client;
+use jaego_domain::Code;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    allocate,
+    exit::{REFUSED, Told},
+    remote::{Remote, Service, print},
+    rows::{self, Column, ERRORS_MAX, Errors, Format, Kind, Row, needed, optional},
+};
+
+/// Bytes of a batch's commands: well below what a request may have.
+const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 2;
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Noun {
+    Sites,
+    Locations,
+    Skus,
+    Lots,
+    Stock,
+    Transfers,
+}
+
+impl Noun {
+    /// The columns of its CSV files.
+    pub(crate) fn columns(self) -> &'static [Column] {
+        const SITES: &[Column] = &[
+            needed("site", Kind::Text),
+            optional("name", Kind::Text),
+            optional("time_zone", Kind::Text),
+            optional("strategy", Kind::Text),
+        ];
+        const LOCATIONS: &[Column] = &[
+            needed("site", Kind::Text),
+            needed("location", Kind::Text),
+            optional("zone", Kind::Text),
+            optional("pick_order", Kind::Whole),
+            needed("kind", Kind::Text),
+        ];
+        const SKUS: &[Column] = &[
+            needed("sku", Kind::Text),
+            optional("name", Kind::Text),
+            optional("tracking", Kind::Text),
+            optional("safety_stock.", Kind::Whole),
+        ];
+        const LOTS: &[Column] = &[
+            needed("sku", Kind::Text),
+            needed("lot", Kind::Text),
+            optional("received_on", Kind::Text),
+            optional("expires_on", Kind::Text),
+            optional("blocked", Kind::Flag),
+        ];
+        const STOCK: &[Column] = &[
+            needed("site", Kind::Text),
+            needed("location", Kind::Text),
+            needed("sku", Kind::Text),
+            optional("lot", Kind::Text),
+            needed("quantity", Kind::Whole),
+        ];
+        const TRANSFERS: &[Column] = &[
+            needed("id", Kind::Text),
+            needed("from", Kind::Text),
+            needed("to", Kind::Text),
+            optional("priority", Kind::Whole),
+            needed("line", Kind::Text),
+            needed("sku", Kind::Text),
+            optional("lot", Kind::Text),
+            needed("quantity", Kind::Whole),
+        ];
+        match self {
+            Self::Sites => SITES,
+            Self::Locations => LOCATIONS,
+            Self::Skus => SKUS,
+            Self::Lots => LOTS,
+            Self::Stock => STOCK,
+            Self::Transfers => TRANSFERS,
+        }
+    }
+
+    fn op(self) -> &'static str {
+        match self {
+            Self::Sites => "set_site",
+            Self::Locations => "set_location",
+            Self::Skus => "set_sku",
+            Self::Lots => "set_lot",
+            Self::Stock => "adjust",
+            Self::Transfers => "request_transfer",
+        }
+    }
+
+    /// The fields that tell one row from another.
+    fn key(self) -> &'static [&'static str] {
+        match self {
+            Self::Sites => &["site"],
+            Self::Locations => &["site", "location"],
+            Self::Skus => &["sku"],
+            Self::Lots => &["sku", "lot"],
+            Self::Stock => &["site", "location", "sku", "lot"],
+            Self::Transfers => &["id"],
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sites => "sites",
+            Self::Locations => "locations",
+            Self::Skus => "skus",
+            Self::Lots => "lots",
+            Self::Stock => "stock",
+            Self::Transfers => "transfers",
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    remote: Remote,
+    /// What the file has.
+    noun: Noun,
+    /// The file, CSV or JSON lines; - is standard input.
+    file: PathBuf,
+    /// How it is written, where its name does not tell.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Load what is right and leave out the rest. Otherwise one wrong line keeps the whole file out.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Allocate each transfer after it is requested, and sum up what was short.
+    #[arg(long)]
+    allocate: bool,
+    /// A name for this load of stock: under another name the same positions are loaded once more.
+    #[arg(long, value_name = "NAME", default_value = "opening")]
+    load: String,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.allocate && options.noun != Noun::Transfers {
+        return Err(crate::exit::Usage("--allocate goes with transfers only".to_owned()).into());
+    }
+    let format = Format::of(&options.file, options.format)?;
+    let bytes = rows::read_file(&options.file)?;
+    let name = options.file.display().to_string();
+    let mut errors = Errors::default();
+    let commands = prepare(options.noun, format, &bytes, &options.load, &mut errors);
+    eprint!("{}", errors.text(&name));
+    let bad = errors.len();
+    if bad > 0 && !options.skip_bad {
+        eprintln!("jaego: nothing was loaded; with --skip-bad the lines that are right are");
+        return Err(Told(crate::exit::FAILURE).into());
+    }
+    options.remote.run(async |service: Service| {
+        let bar = progress(commands.len(), options.noun.name());
+        let loaded = load(&service.client, &commands, options.skip_bad, &bar).await;
+        bar.finish_and_clear();
+        let loaded = loaded?;
+        let mut refused = Errors::default();
+        for (line, problem) in &loaded.refused {
+            refused.add(*line, format!("{} ({})", problem.detail, problem.code));
+        }
+        if !service.json {
+            eprint!("{}", refused.text(&name));
+        }
+        let allocated = match options.allocate && loaded.done > 0 {
+            true => Some(allocate::all(&service.client, &commands).await?),
+            false => None,
+        };
+        if service.json {
+            let refused: Vec<_> =
+                loaded.refused.iter().map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
+            let mut answer = json!({
+                "commands": commands.len(), "loaded": loaded.done - loaded.repeats, "repeated": loaded.repeats,
+                "bad_lines": bad, "refused": refused,
+            });
+            if let Some(allocated) = &allocated {
+                answer["allocated"] = allocated.json();
+            }
+            print(&format!("{answer}\n"))?;
+        } else {
+            print(&loaded.text(options.noun))?;
+            if let Some(allocated) = &allocated {
+                print(&allocated.text())?;
+            }
+        }
+        match loaded.refused.is_empty() {
+            true => Ok(()),
+            false => Err(Told(REFUSED).into()),
+        }
+    })
+}
+
+pub(crate) fn progress(len: usize, what: &'static str) -> ProgressBar {
+    // It shows itself on a terminal only, and on standard error.
+    let bar = ProgressBar::new(len as u64).with_message(what);
+    let style = ProgressStyle::with_template("{msg:<10} {wide_bar} {pos}/{len} {per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// A command of a file.
+pub(crate) struct Command {
+    /// The line where it begins.
+    pub(crate) line: u64,
+    /// The id of its document, for transfers.
+    pub(crate) id: String,
+    pub(crate) lines: usize,
+    json: String,
+}
+
+/// Makes the commands of a file and checks each by itself, as the service will.
+pub(crate) fn prepare(
+    noun: Noun,
+    format: Format,
+    bytes: &[u8],
+    load: &str,
+    errors: &mut Errors,
+) -> Vec<Command> {
+    let mut rows = rows::read(bytes, format, noun.columns(), errors);
+    if noun == Noun::Transfers && format == Format::Csv {
+        rows = gather(rows, errors);
+    }
+    let by = Code::new("by", "import").expect("it is a code");
+    let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(rows.len());
+    let mut commands = Vec::with_capacity(rows.len());
+    for Row { line, mut fields } in rows {
+        let key: Vec<_> =
+            noun.key().iter().map(|name| fields.get(*name).map_or(String::new(), text)).collect();
+        let key = key.join(" ");
+        if let Some(first) = first_lines.get(&key) {
+            errors.add(line, format!("{} {key} is in line {first} already", noun.key().join(", ")));
+            continue;
+        }
+        first_lines.insert(key.clone(), line);
+        if fields.contains_key("op") || fields.contains_key("key") {
+            errors.add(line, "a row has neither op nor key");
+            continue;
+        }
+        if noun == Noun::Stock {
+            match opening(fields, &key, load) {
+                Ok(command) => fields = command,
+                Err(what) => {
+                    errors.add(line, what);
+                    continue;
+                }
+            }
+        }
+        let id = fields.get("id").map_or(String::new(), text);
+        let lines = fields.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
+        fields.insert("op".to_owned(), noun.op().into());
+        let json = Value::Object(fields).to_string();
+        match read_ndjson(json.as_bytes(), false, &by) {
+            Err(problem) => errors.add(line, problem.detail.clone()),
+            Ok(batch) => match batch.refused.first() {
+                Some((_, refusal)) => errors.add(line, refusal.to_string()),
+                None => commands.push(Command { line, id, lines, json }),
+            },
+        }
+    }
+    commands
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The adjustment that a row of stock is. A position is opened once under the name of a load: the same row again
+/// is a repeat, and another quantity is refused, so that no file counts twice.
+fn opening(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<String, Value>, String> {
+    let quantity = row.remove("quantity").ok_or("quantity is missing")?;
+    match quantity.as_i64() {
+        Some(1..) => {}
+        Some(0) => return Err("quantity: 0 is nothing to load".to_owned()),
+        _ => return Err(format!("quantity: {quantity} is not a whole number above 0")),
+    }
+    row.insert("change".to_owned(), quantity);
+    row.insert("account".to_owned(), "opening".into());
+    let digest = Sha256::digest(format!("{load}\n{key}"));
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let mut command = Map::new();
+    command.insert("id".to_owned(), format!("import-{digest}").into());
+    command.insert("reason".to_owned(), format!("import {load}").into());
+    command.insert("lines".to_owned(), Value::Array(vec![Value::Object(row)]));
+    Ok(command)
+}
+
+/// Rows of lines become transfers: rows of the same id one after the other.
+fn gather(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
+    let mut transfers: Vec<Row> = Vec::new();
+    for mut row in rows {
+        let mut line = Map::new();
+        for name in ["line", "sku", "lot", "quantity"] {
+            if let Some(value) = row.fields.remove(name) {
+                line.insert(name.to_owned(), value);
+            }
+        }
+        match transfers.last_mut().filter(|last| last.fields.get("id") == row.fields.get("id")) {
+            Some(last) => {
+                let differs = ["from", "to", "priority"]
+                    .into_iter()
+                    .find(|name| last.fields.get(*name) != row.fields.get(*name));
+                if let Some(name) = differs {
+                    errors.add(row.line, format!("{name} is another than in line {}", last.line));
+                    continue;
+                }
+                if let Some(Value::Array(lines)) = last.fields.get_mut("lines") {
+                    lines.push(Value::Object(line));
+                }
+            }
+            None => {
+                row.fields.insert("lines".to_owned(), Value::Array(vec![Value::Object(line)]));
+                transfers.push(row);
+            }
+        }
+    }
+    transfers
+}
+
+/// What came of a load.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// Commands that are in effect, those that were before included.
+    pub(crate) done: usize,
+    /// How many of them were in effect before.
+    pub(crate) repeats: usize,
+    /// What the service refused, by line.
+    pub(crate) refused: Vec<(u64, Problem)>,
+}
+
+impl Loaded {
+    fn count(&mut self, chunk: &[&Command], items: Vec<BatchItem>) {
+        for (command, item) in chunk.iter().zip(items) {
+            match (item.outcome, item.problem) {
+                (_, Some(problem)) => self.refused.push((command.line, problem)),
+                (outcome, None) => {
+                    self.done += 1;
+                    self.repeats += usize::from(outcome.is_some_and(|outcome| outcome.repeat));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn text(&self, noun: Noun) -> String {
+        let mut text = format!("{}: {} loaded", noun.name(), self.done - self.repeats);
+        if self.repeats > 0 {
+            text += &format!(", {} were there before", self.repeats);
+        }
+        match self.refused.len() {
+            0 => {}
+            // The rehearsal ends at its limit: there may be more.
+            ERRORS_MAX.. if self.done == 0 => text += &format!(", {ERRORS_MAX} refused or more"),
+            refused => text += &format!(", {refused} refused"),
+        }
+        if !self.refused.is_empty() && self.done == 0 {
+            text += "; nothing was changed, and with --skip-bad the other lines are loaded";
+        }
+        text + "\n"
+    }
+}
+
+/// Gives the commands in batches. Unless `skip_bad`, all of them or none: where the service would refuse one, it
+/// is told which, and nothing was loaded.
+pub(crate) async fn load(
+    client: &Client,
+    commands: &[Command],
+    skip_bad: bool,
+    bar: &ProgressBar,
+) -> Result<Loaded> {
+    let chunks = chunks(commands);
+    let mut loaded = Loaded::default();
+    // A file of one batch needs no rehearsal: the batch itself is all or nothing.
+    if !skip_bad && chunks.len() > 1 {
+        let start = Instant::now();
+        for chunk in &chunks {
+            rehearse(client, chunk, &mut loaded.refused).await?;
+        }
+        if !loaded.refused.is_empty() {
+            return Ok(loaded);
+        }
+        bar.println(format!("checked in {:.1} s", start.elapsed().as_secs_f64()));
+    }
+    for (index, chunk) in chunks.iter().enumerate() {
+        let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
+        match sent {
+            Ok(batch) => loaded.count(chunk, batch.items),
+            Err(error) if index == 0 && is_of_one(&error) => {
+                rehearse(client, chunk, &mut loaded.refused).await?;
+                return Ok(loaded);
+            }
+            Err(error) => {
+                let what = match chunk.first() {
+                    Some(command) if index > 0 => format!(
+                        "cannot load from line {} on; what is before it is loaded, and loading the file again goes on there",
+                        command.line
+                    ),
+                    _ => return Err(error.into()),
+                };
+                return Err(error).context(what);
+            }
+        }
+        bar.inc(chunk.len() as u64);
+    }
+    Ok(loaded)
+}
+
+/// Whether an atomic batch was refused for one of its commands.
+fn is_of_one(error: &jaego_client::Error) -> bool {
+    error.problem().is_some_and(|problem| problem.facts.contains_key("index"))
+}
+
+/// Finds what the service would refuse, and changes nothing: an atomic batch whose last command is refused in any
+/// case. It tells the first refusal of a batch, so it goes on without that command until only its own is left.
+async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, Problem)>) -> Result<()> {
+    let mut left = chunk.to_vec();
+    while refused.len() < ERRORS_MAX {
+        let error = match client.batch_of_json(body(&left, true, Some(&doomed()))).await {
+            Ok(_) => {
+                bail!("the rehearsal of this load was carried out: it closed a transfer of a random name")
+            }
+            Err(error) => error,
+        };
+        let index = error.problem().and_then(|problem| problem.facts.get("index")?.as_u64());
+        let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
+            return Err(error).context("cannot check the file against the store");
+        };
+        if index >= left.len() {
+            break;
+        }
+        let command = left.remove(index);
+        if let Some(problem) = error.problem() {
+            refused.push((command.line, problem.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// A command that is refused: it closes a transfer that there is not.
+fn doomed() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    let name = format!("rehearsal-{:016x}{:016x}", random(), random());
+    json!({ "op": "close_transfer", "transfer": name, "key": name }).to_string()
+}
+
+fn chunks(commands: &[Command]) -> Vec<Vec<&Command>> {
+    let mut chunks: Vec<Vec<&Command>> = Vec::new();
+    let (mut lines, mut bytes) = (0, 0);
+    for command in commands {
+        // One place is left for the command of the rehearsal.
+        let is_full = chunks.last().is_none_or(|chunk| {
+            chunk.len() + 1 == BATCH_COMMANDS_MAX
+                || lines + command.lines > BATCH_LINES_MAX
+                || bytes + command.json.len() > BATCH_BYTES_MAX
+        });
+        if is_full {
+            chunks.push(Vec::new());
+            (lines, bytes) = (0, 0);
+        }
+        (lines, bytes) = (lines + command.lines, bytes + command.json.len());
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(command);
+        }
+    }
+    chunks
+}
+
+fn body(chunk: &[&Command], atomic: bool, last: Option<&str>) -> Vec<u8> {
+    let mut body = format!("{{\"atomic\":{atomic},\"commands\":[");
+    let commands = chunk.iter().map(|command| &*command.json).chain(last);
+    for (index, command) in commands.enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(command);
+    }
+    body.push_str("]}");
+    body.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(noun: Noun, format: Format, text: &str) -> (Vec<String>, String) {
+        let mut errors = Errors::default();
+        let commands = prepare(noun, format, text.as_bytes(), "opening", &mut errors);
+        (commands.into_iter().map(|command| command.json).collect(), errors.text("f"))
+    }
+
+    #[test]
+    fn a_position_is_opened_once_whatever_else_the_file_says() {
+        let (first, _) = told(Noun::Stock, Format::Csv, "site,location,sku,quantity\nICN,A-01,mug,8\n");
+        let (second, _) = told(
+            Noun::Stock,
+            Format::Csv,
+            "sku,lot,quantity,site,location\ncup,,1,ICN,A-02\nmug,,9,ICN,A-01\n",
+        );
+        let id = |json: &str| json.split("\"id\":\"").nth(1).map(|rest| rest[..39].to_owned());
+        assert_eq!(id(&first[0]), id(&second[1]));
+        assert_ne!(id(&second[0]), id(&second[1]));
+    }
+
+    #[test]
+    fn values_are_checked_before_anything_is_sent() {
+        let (commands, errors) = told(
+            Noun::Stock,
+            Format::Csv,
+            "site,location,sku,quantity\nICN,A-01,mug,0\nICN,A 1,mug,1\nICN,A-01,mug,4\nICN,A-01,cup,2\n",
+        );
+        assert_eq!(commands.len(), 1);
+        let lines: Vec<_> = errors.lines().collect();
+        assert_eq!(lines[0], "f:2: quantity: 0 is nothing to load");
+        assert!(lines[1].starts_with("f:3: lines[0].location "), "{errors}");
+        assert_eq!(lines[2], "f:4: site, location, sku, lot ICN A-01 mug  is in line 2 already");
+    }
+
+    #[test]
+    fn lines_become_transfers() {
+        let (commands, errors) = told(
+            Noun::Transfers,
+            Format::Csv,
+            "id,from,to,line,sku,quantity\nT1,A,B,1,mug,2\nT1,A,B,2,cup,1\nT2,A,B,1,mug,1\nT1,A,B,3,mug,1\nT1,A,C,4,mug,1\n",
+        );
+        assert_eq!(commands.len(), 2);
+        assert!(
+            commands[0].contains(r#""lines":[{"line":"1","quantity":2,"sku":"mug"},{"line":"2""#),
+            "{commands:?}"
+        );
+        assert_eq!(errors, "f:5: id T1 is in line 2 already\nf:6: to is another than in line 5\n");
+    }
+}

@@ -1,0 +1,285 @@
+//! `jaego site`, `location`, `sku` and `lot`: what stock is told apart by.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use jaego_api::{
+    location::Location,
+    lot::{Lot, Trace},
+    site::Site,
+    sku::Sku,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    outcome,
+    page::Page,
+    remote::{Remote, Service},
+    stock::candidates,
+    table::{Table, right},
+};
+
+/// Fields without those that nobody named.
+pub(crate) fn said(fields: Value) -> Value {
+    match fields {
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
+        }
+        other => other,
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct SiteOptions {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: SiteCommand,
+}
+
+#[derive(Subcommand)]
+enum SiteCommand {
+    /// List the sites.
+    List(Page),
+    /// Show a site.
+    Show { site: String },
+    /// Make a site, or replace its name, time zone and strategy.
+    Set {
+        site: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// Whose midnight ends a lot's last day, such as Asia/Seoul [default: UTC]
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+        /// How positions are chosen when a request does not say: fefo, fifo, fewest_locations, … [default: fefo]
+        #[arg(long)]
+        strategy: Option<String>,
+    },
+}
+
+pub(crate) fn site(options: &SiteOptions) -> Result<()> {
+    options.remote.run(async |service: Service| match &options.command {
+        SiteCommand::List(page) => page.show(&service, "sites", &[], sites).await,
+        SiteCommand::Show { site } => {
+            service
+                .show("site", &[("site", site)], |site: &Site| sites(std::slice::from_ref(site)).text())
+                .await
+        }
+        SiteCommand::Set { site, name, time_zone, strategy } => {
+            let fields = json!({ "site": site, "name": name, "time_zone": time_zone, "strategy": strategy });
+            service
+                .submit("set_site", &said(fields), |set| outcome::text(&format!("site {site} is set"), set))
+                .await
+        }
+    })
+}
+
+fn sites(sites: &[Site]) -> Table {
+    let mut table = Table::new(&["SITE", "NAME", "TIME ZONE", "STRATEGY"]);
+    for site in sites {
+        table.row([&site.site, &site.name, &site.time_zone, site.strategy.as_str()]);
+    }
+    table
+}
+
+#[derive(Args)]
+pub(crate) struct LocationOptions {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: LocationCommand,
+}
+
+#[derive(Subcommand)]
+enum LocationCommand {
+    /// List the locations of a site.
+    List {
+        site: String,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show a location.
+    Show { site: String, location: String },
+    /// Make a location, or replace its zone, pick order and kind.
+    Set {
+        site: String,
+        location: String,
+        /// What it is for: storage, receiving, staging or quarantine.
+        #[arg(long, default_value = "storage")]
+        kind: String,
+        /// The part of the site that it is in.
+        #[arg(long)]
+        zone: Option<String>,
+        /// Its place on the walk through the site [default: 0]
+        #[arg(long, value_name = "NUMBER")]
+        pick_order: Option<u32>,
+    },
+}
+
+pub(crate) fn location(options: &LocationOptions) -> Result<()> {
+    options.remote.run(async |service: Service| match &options.command {
+        LocationCommand::List { site, page } => {
+            page.show(&service, "locations", &[("site", Some(site))], locations).await
+        }
+        LocationCommand::Show { site, location } => {
+            let place = [("site", &**site), ("location", location)];
+            service
+                .show("location", &place, |location: &Location| {
+                    locations(std::slice::from_ref(location)).text()
+                })
+                .await
+        }
+        LocationCommand::Set { site, location, kind, zone, pick_order } => {
+            let fields = json!({
+                "site": site, "location": location, "kind": kind, "zone": zone, "pick_order": pick_order,
+            });
+            let what = format!("location {location} of {site} is set");
+            service.submit("set_location", &said(fields), |set| outcome::text(&what, set)).await
+        }
+    })
+}
+
+fn locations(locations: &[Location]) -> Table {
+    let mut table = Table::new(&["SITE", "LOCATION", "KIND", "ZONE", right!("PICK ORDER")]);
+    for location in locations {
+        let order = location.pick_order.to_string();
+        table.row([&location.site, &location.location, location.kind.as_str(), &location.zone, &order]);
+    }
+    table
+}
+
+#[derive(Args)]
+pub(crate) struct SkuOptions {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: SkuCommand,
+}
+
+#[derive(Subcommand)]
+enum SkuCommand {
+    /// List the SKUs.
+    List(Page),
+    /// Show a SKU.
+    Show { sku: String },
+    /// Make a SKU, or replace its name, tracking and safety levels.
+    Set {
+        sku: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// How its stock is told apart: none, lot or serial [default: none]
+        #[arg(long)]
+        tracking: Option<String>,
+        /// The level below which available stock is low at a site; once for each site.
+        #[arg(long = "safety-stock", value_name = "SITE=QUANTITY", value_parser = level)]
+        safety_stock: Vec<(String, u64)>,
+    },
+}
+
+fn level(text: &str) -> Result<(String, u64), String> {
+    let bad = || format!("{text:?} is not like ICN=20");
+    let (site, quantity) = text.split_once('=').ok_or_else(bad)?;
+    Ok((site.to_owned(), quantity.parse().map_err(|_| bad())?))
+}
+
+pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
+    options.remote.run(async |service: Service| match &options.command {
+        SkuCommand::List(page) => page.show(&service, "skus", &[], skus).await,
+        SkuCommand::Show { sku } => {
+            service.show("sku", &[("sku", sku)], |sku: &Sku| skus(std::slice::from_ref(sku)).text()).await
+        }
+        SkuCommand::Set { sku, name, tracking, safety_stock } => {
+            let levels: Map<_, _> =
+                safety_stock.iter().map(|(site, level)| (site.clone(), Value::from(*level))).collect();
+            let levels = (!levels.is_empty()).then_some(levels);
+            let fields = json!({ "sku": sku, "name": name, "tracking": tracking, "safety_stock": levels });
+            service
+                .submit("set_sku", &said(fields), |set| outcome::text(&format!("SKU {sku} is set"), set))
+                .await
+        }
+    })
+}
+
+fn skus(skus: &[Sku]) -> Table {
+    let mut table = Table::new(&["SKU", "NAME", "TRACKING", "SAFETY STOCK"]);
+    for sku in skus {
+        let levels: Vec<_> = sku.safety_stock.iter().map(|(site, level)| format!("{site}={level}")).collect();
+        table.row([&sku.sku, &sku.name, sku.tracking.as_str(), &levels.join(" ")]);
+    }
+    table
+}
+
+#[derive(Args)]
+pub(crate) struct LotOptions {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: LotCommand,
+}
+
+#[derive(Subcommand)]
+enum LotCommand {
+    /// List the lots of a SKU.
+    List {
+        sku: String,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show a lot.
+    Show { sku: String, lot: String },
+    /// Show where a lot lies and who holds it.
+    Trace { sku: String, lot: String },
+    /// Make a lot or serial number, or replace its days and whether it is blocked.
+    Set {
+        sku: String,
+        lot: String,
+        /// When it was received, as 2026-11-22.
+        #[arg(long, value_name = "DAY")]
+        received_on: Option<String>,
+        /// Its last day.
+        #[arg(long, value_name = "DAY")]
+        expires_on: Option<String>,
+        /// It is recalled: unavailable at once.
+        #[arg(long)]
+        blocked: bool,
+    },
+}
+
+pub(crate) fn lot(options: &LotOptions) -> Result<()> {
+    options.remote.run(async |service: Service| match &options.command {
+        LotCommand::List { sku, page } => page.show(&service, "lots", &[("sku", Some(sku))], lots).await,
+        LotCommand::Show { sku, lot } => {
+            service
+                .show("lot", &[("sku", sku), ("lot", lot)], |lot: &Lot| lots(std::slice::from_ref(lot)).text())
+                .await
+        }
+        LotCommand::Trace { sku, lot } => {
+            service
+                .show("trace", &[("sku", sku), ("lot", lot)], |trace: &Trace| {
+                    lots(std::slice::from_ref(&trace.lot)).text() + &candidates(&trace.positions)
+                })
+                .await
+        }
+        LotCommand::Set { sku, lot, received_on, expires_on, blocked } => {
+            let fields = json!({
+                "sku": sku, "lot": lot, "received_on": received_on, "expires_on": expires_on, "blocked": blocked,
+            });
+            let what = format!("lot {lot} of {sku} is set");
+            service.submit("set_lot", &said(fields), |set| outcome::text(&what, set)).await
+        }
+    })
+}
+
+fn lots(lots: &[Lot]) -> Table {
+    let mut table = Table::new(&["SKU", "LOT", "RECEIVED", "EXPIRES", "BLOCKED", right!("INSIDE")]);
+    for lot in lots {
+        table.row([
+            &lot.sku,
+            &lot.lot,
+            lot.received_on.as_deref().unwrap_or_default(),
+            lot.expires_on.as_deref().unwrap_or_default(),
+            if lot.blocked { "blocked" } else { "" },
+            &lot.inside.to_string(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,27 @@
+//! What came of a command, as people read it.
+
+use jaego_api::outcome::Outcome;
+
+use crate::{
+    refusal,
+    table::{Table, right},
+};
+
+/// `what` happened, with the quantities behind it.
+pub(crate) fn text(what: &str, outcome: &Outcome) -> String {
+    let repeat = if outcome.repeat { ", and was before: nothing new happened" } else { "" };
+    let mut text = format!("{what} (event {}{repeat})\n", outcome.sequence);
+    text += &picks(outcome);
+    text += &refusal::shortages(&outcome.shortages);
+    text += &refusal::holders(&outcome.holders);
+    text
+}
+
+fn picks(outcome: &Outcome) -> String {
+    let mut table = Table::new(&["LINE", "SKU", "LOT", "SITE", "LOCATION", right!("QUANTITY")]);
+    for pick in &outcome.picks {
+        let lot = pick.lot.as_deref().unwrap_or_default();
+        table.row([&pick.line, &pick.sku, lot, &pick.site, &pick.location, &pick.quantity.to_string()]);
+    }
+    if outcome.picks.is_empty() { String::new() } else { table.text() }
+}

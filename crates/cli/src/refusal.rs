@@ -1,0 +1,81 @@
+//! Refusals as people read them: what happened, to which thing, the numbers, and what to try.
+
+use jaego_api::{
+    Problem,
+    stock::{Holding, Shortage},
+};
+
+use crate::table::{Table, right};
+
+/// What to try when something is refused for this, if there is something to try.
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "insufficient_stock" => {
+            "ask for less, or say --partial allow to take what there is; `jaego stock list --sku SKU` shows where it lies"
+        }
+        "not_stocked_here" => "`jaego stock totals SKU` shows which sites have it",
+        "stock_held" => {
+            "release those holds first, or say --release-holds (adjust, count) or --with-holds (move)"
+        }
+        "unauthorized" => "set JAEGO_TOKEN, or --token-file; `jaego token create` makes a token",
+        "forbidden" => {
+            "use a token of a higher role, or of that site: `jaego token list` shows what there is"
+        }
+        "site_not_found" => "`jaego site list` shows the sites, `jaego site set` makes one",
+        "location_not_found" => {
+            "`jaego location list SITE` shows the locations, `jaego location set` makes one"
+        }
+        "sku_not_found" => "`jaego sku list` shows the SKUs, `jaego sku set` makes one",
+        "lot_not_found" => "`jaego lot list SKU` shows the lots, `jaego lot set` makes one",
+        "transfer_not_found" => "`jaego transfer list` shows the transfers",
+        "transfer_allocated" => "say --release to give up what it holds",
+        "transfer_picked" | "transfer_shipped" => "`jaego transfer show ID` shows how far it is",
+        "nothing_allocated" => {
+            "`jaego transfer allocate ID` first; `jaego transfer explain ID` shows what is in the way"
+        }
+        "nothing_picked" => "`jaego transfer pick ID` first",
+        "nothing_in_transit" => "`jaego transfer ship ID SHIPMENT` first",
+        "id_taken" => "choose another id; ids are never used twice",
+        "idempotency_conflict" => "choose another --key",
+        "hold_ended" => "place a new hold under a new id",
+        "lot_required" => "name the lot: SKU/LOT=QUANTITY",
+        "location_required" => "name the location: SKU@LOCATION=QUANTITY",
+        "too_many_requests" | "busy" => "wait a moment and give it again",
+        _ => return None,
+    })
+}
+
+/// A problem as people read it, with a newline at its end.
+pub(crate) fn text(problem: &Problem) -> String {
+    let mut text = format!("jaego: refused: {} ({})\n", problem.detail, problem.code);
+    text += &shortages(&problem.shortages);
+    text += &holders(&problem.holders);
+    if let Some(advice) = advice(&problem.code) {
+        text += &format!("try: {advice}\n");
+    }
+    text
+}
+
+/// What lines lacked; empty if there are none.
+pub(crate) fn shortages(shortages: &[Shortage]) -> String {
+    let mut table = Table::new(&["LINE", "SKU", "SITE", right!("REQUESTED"), right!("AVAILABLE")]);
+    for short in shortages {
+        table.row([
+            &*short.line,
+            &*short.sku,
+            &*short.site,
+            &short.requested.to_string(),
+            &short.available.to_string(),
+        ]);
+    }
+    table.text_if_any("short:")
+}
+
+/// Who holds what; empty if nobody does.
+pub(crate) fn holders(holders: &[Holding]) -> String {
+    let mut table = Table::new(&["HELD BY", "ID", "LINE", right!("QUANTITY")]);
+    for holding in holders {
+        table.row([holding.kind.as_str(), &*holding.id, &*holding.line, &holding.quantity.to_string()]);
+    }
+    table.text_if_any("holders:")
+}

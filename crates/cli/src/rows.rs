@@ -1,0 +1,376 @@
+//! Rows of files: CSV with its columns in any order, or one JSON object a line. Everything that is wrong with a
+//! file is found before anything else happens, and told by line.
+
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use crate::exit::{FAILURE, Told, Usage};
+
+/// Bytes of a file: it is read whole, so that it is known whole before anything is sent.
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Errors of a file that are told; the rest is counted.
+pub(crate) const ERRORS_MAX: usize = 100;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values under a header.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// What is said, or what the name's end tells.
+    pub(crate) fn of(file: &Path, said: Option<Format>) -> Result<Format> {
+        let end = file.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        match (said, end) {
+            (Some(format), _) => Ok(format),
+            (None, "csv") => Ok(Self::Csv),
+            (None, "jsonl" | "ndjson") => Ok(Self::Jsonl),
+            _ => Err(Usage(format!(
+                "is {} CSV or JSON lines? Its name tells neither (.csv, .jsonl): say --format",
+                file.display()
+            ))
+            .into()),
+        }
+    }
+}
+
+/// What a column's cells are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Whole,
+    Flag,
+}
+
+/// A column that a file may have.
+pub(crate) struct Column {
+    /// Its name; with a dot at its end, what begins so is a level for the site that is named behind it.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Whether it has to be there, and every row has to fill it.
+    pub(crate) is_needed: bool,
+}
+
+pub(crate) const fn needed(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, is_needed: true }
+}
+
+pub(crate) const fn optional(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, is_needed: false }
+}
+
+/// A row of a file.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Row {
+    /// Where it begins, from 1.
+    pub(crate) line: u64,
+    pub(crate) fields: Map<String, Value>,
+}
+
+/// What is wrong with a file, by line.
+#[derive(Default)]
+pub(crate) struct Errors {
+    told: Vec<(u64, String)>,
+    count: usize,
+}
+
+impl Errors {
+    pub(crate) fn add(&mut self, line: u64, what: impl Into<String>) {
+        self.count += 1;
+        if self.told.len() < ERRORS_MAX {
+            self.told.push((line, what.into()));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The errors in the order of their lines.
+    pub(crate) fn text(&self, file: &str) -> String {
+        let mut told: Vec<_> = self.told.iter().collect();
+        told.sort_by_key(|(line, _)| *line);
+        let mut text = String::new();
+        for (line, what) in told {
+            let _ = writeln!(text, "{file}:{line}: {what}");
+        }
+        if self.count > self.told.len() {
+            let _ = writeln!(text, "{file}: and {} errors more", self.count - self.told.len());
+        }
+        text
+    }
+
+    /// Tells the errors, if there are any, and ends the program with them.
+    pub(crate) fn into_result(self, file: &Path) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        eprint!("{}", self.text(&file.display().to_string()));
+        Err(Told(FAILURE).into())
+    }
+}
+
+/// Reads a file whole; `-` is standard input.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let read = match path.to_str() {
+        Some("-") => io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes),
+        _ => fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)),
+    };
+    read.with_context(cannot)?;
+    ensure!(
+        bytes.len() as u64 <= FILE_BYTES_MAX,
+        "{} has more than the {FILE_BYTES_MAX} bytes that one file may have: split it",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+/// Reads rows. What is wrong goes to `errors`, and the rows that are right are given.
+pub(crate) fn read(bytes: &[u8], format: Format, columns: &[Column], errors: &mut Errors) -> Vec<Row> {
+    // Spreadsheets begin their files with a mark of the byte order.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match format {
+        Format::Csv => read_csv(bytes, columns, errors),
+        Format::Jsonl => read_jsonl(bytes, errors),
+    }
+}
+
+fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        Err(error) => {
+            errors.add(1, csv_error(&error));
+            return Vec::new();
+        }
+    };
+    let names: Vec<&str> = header.iter().map(str::trim).collect();
+    let before = errors.len();
+    let mut places: Vec<Option<(&Column, &str)>> = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let found = columns.iter().find_map(|column| match column.name.strip_suffix('.') {
+            Some(_) => Some((column, name.strip_prefix(column.name).filter(|site| !site.is_empty())?)),
+            None => (column.name == *name).then_some((column, "")),
+        });
+        if found.is_none() {
+            let known: Vec<_> = columns.iter().map(|column| shown(column.name)).collect();
+            errors.add(1, format!("there is no column {name:?} here, only {}", known.join(", ")));
+        } else if names[..index].contains(name) {
+            errors.add(1, format!("the column {name} is there twice"));
+        }
+        places.push(found);
+    }
+    for column in columns.iter().filter(|column| column.is_needed && !names.contains(&column.name)) {
+        errors.add(1, format!("the column {} is missing", column.name));
+    }
+    if errors.len() > before {
+        // Every row would be wrong for the same reason.
+        return Vec::new();
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                errors.add(error.position().map_or(1, csv::Position::line), csv_error(&error));
+                continue;
+            }
+        };
+        let line = record.position().map_or(1, csv::Position::line);
+        if record.len() != names.len() {
+            errors.add(line, format!("it has {} fields, and the header has {}", record.len(), names.len()));
+            continue;
+        }
+        let before = errors.len();
+        let mut fields = Map::new();
+        for (cell, place) in record.iter().zip(&places) {
+            let Some((column, site)) = place else { continue };
+            let cell = cell.trim();
+            if cell.is_empty() {
+                if column.is_needed {
+                    errors.add(line, format!("{} is empty", column.name));
+                }
+                continue;
+            }
+            match value(cell, column.kind) {
+                Err(what) => errors.add(line, format!("{}{site}: {what}", column.name)),
+                Ok(value) => match column.name.strip_suffix('.') {
+                    Some(name) => {
+                        let levels = fields.entry(name).or_insert_with(|| Value::Object(Map::new()));
+                        if let Value::Object(levels) = levels {
+                            levels.insert((*site).to_owned(), value);
+                        }
+                    }
+                    None => {
+                        fields.insert(column.name.to_owned(), value);
+                    }
+                },
+            }
+        }
+        if errors.len() == before {
+            rows.push(Row { line, fields });
+        }
+    }
+    rows
+}
+
+fn shown(name: &str) -> String {
+    if name.ends_with('.') { format!("{name}SITE") } else { name.to_owned() }
+}
+
+fn csv_error(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn value(cell: &str, kind: Kind) -> Result<Value, String> {
+    match kind {
+        Kind::Text => Ok(cell.into()),
+        Kind::Whole => match cell.parse::<i64>() {
+            Ok(number) => Ok(number.into()),
+            Err(_) => Err(format!("{cell:?} is not a whole number")),
+        },
+        Kind::Flag => match cell {
+            "true" | "yes" | "1" => Ok(true.into()),
+            "false" | "no" | "0" => Ok(false.into()),
+            _ => Err(format!("{cell:?} is neither true nor false")),
+        },
+    }
+}
+
+fn read_jsonl(bytes: &[u8], errors: &mut Errors) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let number = index as u64 + 1;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Fields>(line) {
+            Ok(Fields(fields)) => rows.push(Row { line: number, fields }),
+            Err(error) => errors.add(number, error.to_string().replace(" at line 1 column", " at column")),
+        }
+    }
+    rows
+}
+
+/// An object whose fields have different names.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("{name} is there twice")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        needed("sku", Kind::Text),
+        needed("quantity", Kind::Whole),
+        optional("blocked", Kind::Flag),
+        optional("safety_stock.", Kind::Whole),
+    ];
+
+    fn told(format: Format, text: &str) -> (Vec<String>, String) {
+        let mut errors = Errors::default();
+        let rows = read(text.as_bytes(), format, COLUMNS, &mut errors);
+        let rows = rows.iter().map(|row| format!("{} {}", row.line, Value::Object(row.fields.clone())));
+        (rows.collect(), errors.text("f"))
+    }
+
+    #[test]
+    fn columns_come_in_any_order_and_levels_by_site() {
+        let (rows, errors) = told(
+            Format::Csv,
+            "\u{feff}quantity,safety_stock.ICN,sku,safety_stock.GMP\r\n4,20,mug,\r\n 5 ,,\"cup\",1\n",
+        );
+        assert_eq!(errors, "");
+        assert_eq!(
+            rows,
+            [
+                r#"2 {"quantity":4,"safety_stock":{"ICN":20},"sku":"mug"}"#,
+                r#"3 {"quantity":5,"safety_stock":{"GMP":1},"sku":"cup"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn everything_wrong_is_told_by_line() {
+        let (rows, errors) =
+            told(Format::Csv, "sku,quantity,blocked\nmug,four,\n,4,\nmug,4\ncup,4,maybe\ncup,4,true\n");
+        assert_eq!(rows, [r#"6 {"blocked":true,"quantity":4,"sku":"cup"}"#]);
+        assert_eq!(
+            errors,
+            "f:2: quantity: \"four\" is not a whole number\nf:3: sku is empty\n\
+             f:4: it has 2 fields, and the header has 3\nf:5: blocked: \"maybe\" is neither true nor false\n"
+        );
+        let (_, errors) = told(Format::Csv, "sku,amount,sku\nmug,4,mug\n");
+        assert_eq!(
+            errors,
+            "f:1: there is no column \"amount\" here, only sku, quantity, blocked, safety_stock.SITE\n\
+             f:1: the column sku is there twice\nf:1: the column quantity is missing\n"
+        );
+        let (rows, errors) =
+            told(Format::Jsonl, "{\"sku\":\"mug\"}\n\n[1]\n{\"sku\":1,\"sku\":2}\n{\"sku\":\n");
+        assert_eq!(rows, [r#"1 {"sku":"mug"}"#]);
+        assert_eq!(
+            errors,
+            "f:3: invalid type: sequence, expected an object at column 0\n\
+             f:4: sku is there twice at column 16\nf:5: EOF while parsing a value at column 7\n"
+        );
+    }
+
+    #[test]
+    fn errors_are_told_up_to_a_limit() {
+        let text = "sku,quantity\n".to_owned() + &"mug,x\n".repeat(ERRORS_MAX + 7);
+        let (_, errors) = told(Format::Csv, &text);
+        assert_eq!(errors.lines().count(), ERRORS_MAX + 1);
+        assert!(errors.ends_with("f: and 7 errors more\n"), "{errors}");
+    }
+}

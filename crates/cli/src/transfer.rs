@@ -1,0 +1,393 @@
+//! `jaego transfer`: goods from one site to another.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use jaego_api::{
+    list::List,
+    transfer::{ExplainedLine, Transfer, TransferSummary},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    exit::Usage,
+    lines::{Line, TypedLines, parts},
+    master::said,
+    outcome,
+    page::Page,
+    remote::{Remote, Service},
+    rows::{Column, Kind, needed, optional},
+    stock::candidates,
+    table::{Table, right},
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What most actions on a transfer have in common.
+#[derive(Args)]
+struct Action {
+    transfer: String,
+    /// All, or these lines.
+    #[arg(value_name = "LINE[=QUANTITY]")]
+    lines: Vec<Line>,
+    #[command(flatten)]
+    key: Key,
+}
+
+#[derive(Args)]
+struct Key {
+    /// A request key, so that giving it again does it once.
+    #[arg(long)]
+    key: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Request a transfer: jaego transfer request T1 --from ICN --to GMP mug=8
+    Request {
+        /// The transfer's id: it is requested once, however often it is given.
+        id: String,
+        /// The site that gives.
+        #[arg(long)]
+        from: String,
+        /// The site that gets.
+        #[arg(long)]
+        to: String,
+        /// Higher is sooner [default: 0]
+        #[arg(long, value_name = "NUMBER")]
+        priority: Option<u32>,
+        #[command(flatten)]
+        lines: TypedLines,
+    },
+    /// List transfers.
+    List {
+        #[arg(long)]
+        status: Option<String>,
+        #[arg(long)]
+        from: Option<String>,
+        #[arg(long)]
+        to: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show a transfer with its lines.
+    Show { transfer: String },
+    /// Allocate what it lacks, all or these lines: 1, 1=3, 1@A-01=3
+    Allocate {
+        #[command(flatten)]
+        action: Action,
+        /// How positions are chosen: fefo, fifo, fewest_locations, explicit, … [default: the site's own way]
+        #[arg(long)]
+        strategy: Option<String>,
+        /// Whether a part is better than nothing: allow or forbid [default: allow]
+        #[arg(long)]
+        partial: Option<String>,
+        /// Only say what would be allocated.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Release what is allocated and not picked.
+    Release(Action),
+    /// Cancel a transfer that holds nothing.
+    Cancel {
+        transfer: String,
+        /// Release what it holds, in the same decision.
+        #[arg(long)]
+        release: bool,
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Pick allocated goods into staging: all, or 1=3, 1@A-01=3, 1=3,not_found=1, 1=3,damaged=1
+    Pick {
+        #[command(flatten)]
+        action: Action,
+        /// Where they are put [default: the site's first staging location]
+        #[arg(long, value_name = "LOCATION")]
+        staging: Option<String>,
+    },
+    /// Take staged goods back to their bins.
+    Unpick {
+        #[command(flatten)]
+        action: Action,
+        /// To which bin [default: where it came from]
+        #[arg(long, value_name = "LOCATION")]
+        to: Option<String>,
+    },
+    /// Ship staged goods.
+    Ship {
+        transfer: String,
+        /// The shipment's id: it is shipped once, however often it is given.
+        shipment: String,
+        #[arg(value_name = "LINE[=QUANTITY]")]
+        lines: Vec<Line>,
+    },
+    /// Receive what is on the way: all in good order, or 1=3, 1=3,damaged=1
+    Receive {
+        #[command(flatten)]
+        action: Action,
+        /// Where good goods are put [default: the site's first receiving location]
+        #[arg(long, value_name = "LOCATION")]
+        location: Option<String>,
+        /// Where damaged goods are put [default: the site's first quarantine location]
+        #[arg(long, value_name = "LOCATION")]
+        quarantine: Option<String>,
+    },
+    /// End it: give up what was not shipped, write off what did not arrive.
+    Close {
+        transfer: String,
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Say why lines are not allocated: where their goods are, and who holds them.
+    Explain {
+        transfer: String,
+        /// Only this line.
+        #[arg(long)]
+        line: Option<String>,
+    },
+}
+
+const COLUMNS: &[Column] = &[
+    optional("line", Kind::Text),
+    needed("sku", Kind::Text),
+    needed("quantity", Kind::Whole),
+    optional("lot", Kind::Text),
+];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    options.remote.run(async |service: Service| match &options.command {
+        Command::Request { id, from, to, priority, lines } => {
+            let mut lines = lines.read(COLUMNS, "quantity")?;
+            name_lines(&mut lines)?;
+            let count = lines.len();
+            let fields = json!({ "id": id, "from": from, "to": to, "priority": priority, "lines": lines });
+            let what = format!("transfer {id} with {count} lines is requested");
+            service.submit("request_transfer", &said(fields), |done| outcome::text(&what, done)).await
+        }
+        Command::List { status, from, to, page } => {
+            let filter = [("status", status.as_deref()), ("from", from.as_deref()), ("to", to.as_deref())];
+            page.show(&service, "transfers", &filter, summaries).await
+        }
+        Command::Show { transfer } => service.show("transfer", &[("transfer", transfer)], text).await,
+        Command::Explain { transfer, line } => {
+            let mut parameters = vec![("transfer", &**transfer)];
+            parameters.extend(line.as_deref().map(|line| ("line", line)));
+            service.show("explain", &parameters, |list: &List<ExplainedLine>| explained(&list.items)).await
+        }
+        Command::Allocate { action, strategy, partial, dry_run } => {
+            let rest = json!({ "strategy": strategy, "partial": partial, "dry_run": dry_run });
+            let done = if *dry_run { "would get this; nothing was changed" } else { "is allocated" };
+            act(&service, "allocate_transfer", action, parts(&action.lines, "quantity")?, rest, done).await
+        }
+        Command::Release(action) => {
+            let lines = parts(&action.lines, "quantity")?;
+            act(&service, "release_transfer", action, lines, json!({}), "is released").await
+        }
+        Command::Pick { action, staging } => {
+            let lines = picked(&action.lines)?;
+            act(&service, "pick_transfer", action, lines, json!({ "staging": staging }), "is picked").await
+        }
+        Command::Unpick { action, to } => {
+            let lines = parts(&action.lines, "quantity")?;
+            act(&service, "unpick_transfer", action, lines, json!({ "to": to }), "is unpicked").await
+        }
+        Command::Receive { action, location, quarantine } => {
+            let rest = json!({ "location": location, "quarantine": quarantine });
+            act(&service, "receive_transfer", action, arrived(&action.lines)?, rest, "is received").await
+        }
+        Command::Ship { transfer, shipment, lines } => {
+            let fields =
+                json!({ "transfer": transfer, "shipment": shipment, "lines": parts(lines, "quantity")? });
+            let what = format!("transfer {transfer} is shipped as {shipment}");
+            service.submit("ship_transfer", &said(fields), |done| outcome::text(&what, done)).await
+        }
+        Command::Cancel { transfer, release, key } => {
+            let fields = json!({ "transfer": transfer, "release": release, "key": key.key });
+            let what = format!("transfer {transfer} is cancelled");
+            service.submit("cancel_transfer", &said(fields), |done| outcome::text(&what, done)).await
+        }
+        Command::Close { transfer, key } => {
+            let fields = json!({ "transfer": transfer, "key": key.key });
+            let what = format!("transfer {transfer} is closed");
+            service.submit("close_transfer", &said(fields), |done| outcome::text(&what, done)).await
+        }
+    })
+}
+
+async fn act(
+    service: &Service,
+    op: &str,
+    action: &Action,
+    lines: Option<Vec<Value>>,
+    rest: Value,
+    done: &str,
+) -> Result<()> {
+    let mut fields = json!({ "transfer": action.transfer, "lines": lines, "key": action.key.key });
+    if let (Value::Object(fields), Value::Object(rest)) = (&mut fields, rest) {
+        fields.extend(rest);
+    }
+    let what = format!("transfer {} {done}", action.transfer);
+    service.submit(op, &said(fields), |outcome| outcome::text(&what, outcome)).await
+}
+
+/// Lines without a name get their number.
+fn name_lines(lines: &mut [Map<String, Value>]) -> Result<()> {
+    for (index, line) in lines.iter_mut().enumerate() {
+        if let Some(location) = line.get("location") {
+            let what = format!("a transfer's line has no location when it is requested: {location}");
+            return Err(Usage(what).into());
+        }
+        line.entry("line").or_insert_with(|| (index + 1).to_string().into());
+    }
+    Ok(())
+}
+
+fn with_quantity(line: &Line) -> Result<(Map<String, Value>, Option<(String, i64)>)> {
+    if line.quantity.is_none() {
+        return Err(Usage(format!(
+            "how much of line {}? Say {}=QUANTITY, or no lines for all",
+            line.name, line.name
+        ))
+        .into());
+    }
+    let mut plain = line.clone();
+    let extra = plain.extra.take();
+    Ok((plain.fields("line", "quantity")?, extra))
+}
+
+fn picked(lines: &[Line]) -> Result<Option<Vec<Value>>> {
+    let lines: Result<Vec<_>> = lines
+        .iter()
+        .map(|line| {
+            let (mut fields, short) = with_quantity(line)?;
+            if let Some((reason, quantity)) = short {
+                fields.insert("short".to_owned(), json!({ "quantity": quantity, "reason": reason }));
+            }
+            Ok(Value::Object(fields))
+        })
+        .collect();
+    Ok(Some(lines?).filter(|lines| !lines.is_empty()))
+}
+
+fn arrived(lines: &[Line]) -> Result<Option<Vec<Value>>> {
+    let lines: Result<Vec<_>> = lines
+        .iter()
+        .map(|line| {
+            let (mut fields, extra) = with_quantity(line)?;
+            match extra {
+                None => {}
+                Some((word, quantity)) if word == "damaged" => {
+                    fields.insert(word, quantity.into());
+                }
+                Some((word, _)) => {
+                    return Err(Usage(format!("{word} has no meaning here, only damaged")).into());
+                }
+            }
+            Ok(Value::Object(fields))
+        })
+        .collect();
+    Ok(Some(lines?).filter(|lines| !lines.is_empty()))
+}
+
+fn summaries(transfers: &[TransferSummary]) -> Table {
+    let mut table = Table::new(&[
+        "TRANSFER",
+        "FROM",
+        "TO",
+        "STATUS",
+        right!("LINES"),
+        right!("REQUESTED"),
+        right!("ALLOCATED"),
+        right!("PICKED"),
+        right!("SHIPPED"),
+        right!("RECEIVED"),
+    ]);
+    for transfer in transfers {
+        let totals = &transfer.totals;
+        table.row([
+            &transfer.id,
+            &transfer.from,
+            &transfer.to,
+            transfer.status.as_str(),
+            &transfer.line_count.to_string(),
+            &totals.requested.to_string(),
+            &totals.allocated.to_string(),
+            &totals.picked.to_string(),
+            &totals.shipped.to_string(),
+            &totals.received.to_string(),
+        ]);
+    }
+    table
+}
+
+fn text(transfer: &Transfer) -> String {
+    let summary = &transfer.summary;
+    let mut text = format!(
+        "transfer   {}\nfrom       {}\nto         {}\nstatus     {}\npriority   {}\nrequested  {}\n",
+        summary.id,
+        summary.from,
+        summary.to,
+        summary.status.as_str(),
+        summary.priority,
+        summary.requested_at
+    );
+    // Columns that no line fills stay empty, and the table leaves them out.
+    let number = |quantity: u64| if quantity == 0 { String::new() } else { quantity.to_string() };
+    let mut lines = Table::new(&[
+        "LINE",
+        "SKU",
+        "LOT",
+        right!("REQUESTED"),
+        right!("ALLOCATED"),
+        right!("PICKED"),
+        right!("SHIPPED"),
+        right!("IN TRANSIT"),
+        right!("RECEIVED"),
+        right!("DAMAGED"),
+        right!("LOST"),
+        right!("GIVEN UP"),
+    ]);
+    let mut held = Table::new(&["LINE", "SITE", "LOCATION", "LOT", right!("QUANTITY"), ""]);
+    for line in &transfer.lines {
+        let totals = &line.totals;
+        lines.row([
+            &line.line,
+            &line.sku,
+            line.lot.as_deref().unwrap_or_default(),
+            &line.quantity.to_string(),
+            &number(totals.allocated),
+            &number(totals.picked),
+            &number(totals.shipped),
+            &number(totals.in_transit),
+            &number(totals.received),
+            &number(totals.damaged),
+            &number(totals.lost),
+            &number(totals.closed_short),
+        ]);
+        let kinds = [(&line.picks, "allocated"), (&line.staged, "picked")];
+        for (pick, kind) in kinds.iter().flat_map(|(picks, kind)| picks.iter().map(move |pick| (pick, kind)))
+        {
+            let lot = pick.lot.as_deref().unwrap_or_default();
+            held.row([&line.line, &pick.site, &pick.location, lot, &pick.quantity.to_string(), kind]);
+        }
+    }
+    text += &lines.text();
+    text + &held.text_if_any("holds:")
+}
+
+fn explained(lines: &[ExplainedLine]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text += &format!(
+            "line {}: {} of {} asked for, {} still open, {} available\n",
+            line.line, line.requested, line.sku, line.open, line.available
+        );
+        text += &candidates(&line.candidates);
+    }
+    if text.is_empty() { "every line is allocated\n".to_owned() } else { text }
+}
