@@ -13,9 +13,13 @@
 pub mod auditor;
 mod client;
 mod clock;
+pub mod history;
+mod model;
+pub mod mutant;
 mod simulation;
 
 pub use auditor::Auditor;
 pub use client::{Client, code, quantity, setup};
 pub use clock::SimClock;
+pub use history::History;
 pub use simulation::{Report, Simulation};

@@ -4,5 +4,7 @@
 //! n times as many as usual.
 
 mod crashes;
+mod histories;
+mod lying_disk;
 mod order;
 mod seeds;
