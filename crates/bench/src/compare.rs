@@ -22,7 +22,7 @@ use crate::peers::postgres::{PostgresSubject, PostgresWork};
 use crate::peers::redis::{RedisSubject, RedisWork};
 use crate::pgwire;
 use crate::progress::Progress;
-use crate::report::{Report, System, digits};
+use crate::report::{Report, System, count};
 use crate::resp::{self, Reply};
 use crate::run::{Job, Stage, Turn, jobs, measure};
 
@@ -238,7 +238,7 @@ impl House {
         let what = match work {
             RedisWork::Decrement => "Lua decrement".to_owned(),
             RedisWork::Hold => "Lua decrement + hold".to_owned(),
-            RedisWork::Pipeline(holds) => format!("pipelines of {}", digits(holds as f64)),
+            RedisWork::Pipeline(holds) => format!("pipelines of {}", count(holds as u64)),
             RedisWork::Transfer(_) => "one Lua script".to_owned(),
         };
         self.made += 1;

@@ -17,6 +17,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Error;
+use crate::error::quoted;
 use crate::limits::{
     ANSWER_BYTES_MAX, CONNECT_WAIT_MAX, CONNECTIONS_MAX, DRAIN_WAIT_MAX, ERROR_KINDS_MAX, LATENCY_NS_MAX,
     READ_BUFFER_BYTES, SILENCE_MAX, THREADS_MAX, TICK,
@@ -333,7 +334,8 @@ impl<'l, C: Caller> Driver<'l, C> {
 
     fn serve(&mut self, event: &Event) -> Result<(), Error> {
         let Token(index) = event.token();
-        if event.is_writable() {
+        // One that has nothing to ask is writable as well, and has a request that is not ready.
+        if event.is_writable() && self.connections[index].waiting {
             self.connections[index].flush().map_err(Error::net("write to", self.load.addr))?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -388,7 +390,8 @@ impl<'l, C: Caller> Driver<'l, C> {
                 Err(error) => return Err(Error::net("read from", addr)(error)),
             };
             if !connection.waiting {
-                let detail = "bytes that nobody asked for".to_owned();
+                let bytes = &connection.buffer[connection.received..connection.received + read];
+                let detail = format!("bytes that nobody asked for: {}", quoted(bytes));
                 return Err(Error::Protocol { addr, protocol: "an answer", detail });
             }
             connection.received += read;
@@ -508,6 +511,14 @@ mod tests {
         assert_eq!((round.answers, round.units, round.units_in_all), (100, 200, 200));
         assert_eq!((round.latency.len(), callers.len()), (100, 5));
         assert!(callers.iter().all(|caller| caller.asked == 21) && round.is_valid() && round.rate() > 0.0);
+    }
+
+    #[test]
+    fn who_has_nothing_to_ask_sends_nothing() {
+        let load = count(server(&[b'.'; 100]));
+        let callers = [0, 50, 0].map(|left| bulk(1_000, left));
+        let (round, _) = drive(&Load { threads: 1, ..load }, callers.into()).unwrap();
+        assert_eq!(round.answers, 50);
     }
 
     #[test]

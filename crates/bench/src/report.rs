@@ -316,6 +316,11 @@ impl From<&Round> for RoundReport {
     }
 }
 
+/// A whole number with a comma between the thousands.
+pub(crate) fn count(number: impl Into<u64>) -> String {
+    grouped(&number.into().to_string())
+}
+
 /// A number with three digits that count, and a comma between the thousands.
 pub(crate) fn digits(value: f64) -> String {
     if !value.is_finite() {
@@ -331,6 +336,14 @@ pub(crate) fn digits(value: f64) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) =
         text.split_once('.').map_or((text.as_str(), None), |(whole, part)| (whole, Some(part)));
+    let grouped = grouped(whole);
+    match fraction {
+        Some(fraction) => format!("{grouped}.{fraction}"),
+        None => grouped,
+    }
+}
+
+fn grouped(whole: &str) -> String {
     let mut grouped = String::new();
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index).is_multiple_of(3) {
@@ -338,7 +351,7 @@ pub(crate) fn digits(value: f64) -> String {
         }
         grouped.push(digit);
     }
-    fraction.map_or(grouped.clone(), |fraction| format!("{grouped}.{fraction}"))
+    grouped
 }
 
 #[cfg(test)]
@@ -413,5 +426,6 @@ pub(crate) mod tests {
         for (number, text) in cases {
             assert_eq!(digits(number), text);
         }
+        assert_eq!([count(64_u32), count(1_000_u32), count(12_345_678_u64)], ["64", "1,000", "12,345,678"]);
     }
 }

@@ -10,7 +10,7 @@ use crate::load::Bound;
 use crate::machine::Machine;
 use crate::options::{Options, Sizes, Workload};
 use crate::progress::Progress;
-use crate::report::{Entry, Group, Metric, Report, RoundReport, System, digits};
+use crate::report::{Entry, Group, Metric, Report, RoundReport, System, count, digits};
 use crate::subject::Subject;
 
 /// Loads a server, and holds it to its books.
@@ -94,7 +94,7 @@ impl Job {
         Ok(match self {
             Self::BatchHolds => {
                 let size = sizes.size(sizes.batch_connections, sizes.timed());
-                let name = format!("Jaego, /v1/batch of {}", digits(sizes.batch as f64));
+                let name = format!("Jaego, /v1/batch of {}", count(sizes.batch as u64));
                 Box::new(Holds::new(
                     name,
                     target,
@@ -138,7 +138,7 @@ impl Job {
     }
 
     pub(crate) fn group(self, sizes: &Sizes, entries: Vec<Entry>) -> Group {
-        let number = |count: usize| digits(count as f64);
+        let number = |whole: usize| count(whole as u64);
         let (connections, skus) = (number(sizes.connections), number(sizes.skus as usize));
         let (title, about, metric) = match self {
             Self::BatchHolds => (
@@ -243,7 +243,7 @@ pub(crate) fn measure(
                 "{}, {} of {repetitions}: {} units in {} s, {}/s, p99 {} ms{}",
                 turns[index].subject.name(),
                 repetition + 1,
-                digits(round.units as f64),
+                count(round.units),
                 digits(round.elapsed.as_secs_f64()),
                 digits(round.rate()),
                 digits(crate::report::Latency::from(&round.latency).p99_ms),
