@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Extension, RawPathParams, RawQuery},
+    extract::{Extension, RawPathParams, RawQuery, rejection::RawPathParamsRejection},
     response::IntoResponse,
     routing::{MethodFilter, on},
 };
@@ -38,6 +38,9 @@ const BATCH_SIZES: &[u64] = &[1, 10, 100, 1_000, 2_000, 4_000, 8_000, 10_000];
 const OPENAPI_PATH: &str = "/openapi.json";
 /// Where it is read and tried.
 const DOCS_PATH: &str = "/docs";
+
+/// The parameters of a path, unless what is encoded in them is no text.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 /// What the handlers share.
 struct Service {
@@ -82,10 +85,7 @@ pub fn mount(
             row.path,
             on(
                 filter,
-                move |caller: Extension<Caller>,
-                      path: RawPathParams,
-                      headers: HeaderMap,
-                      content: Content| {
+                move |caller: Extension<Caller>, path: PathParams, headers: HeaderMap, content: Content| {
                     let service = Arc::clone(&service);
                     async move { service.command(row, &caller, &path, &headers, &content.0).await }
                 },
@@ -99,7 +99,7 @@ pub fn mount(
             row.path,
             on(
                 MethodFilter::GET,
-                move |caller: Extension<Caller>, path: RawPathParams, query: RawQuery, headers: HeaderMap| {
+                move |caller: Extension<Caller>, path: PathParams, query: RawQuery, headers: HeaderMap| {
                     let service = Arc::clone(&service);
                     async move { service.read(row, &caller, &path, query.0.as_deref(), &headers).await }
                 },
@@ -195,11 +195,14 @@ impl Service {
         &self,
         row: &'static CommandRow,
         caller: &Caller,
-        path: &RawPathParams,
+        path: &PathParams,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Response<Body> {
-        let path: Vec<(&str, &str)> = path.iter().collect();
+        let path = match parameters(path) {
+            Ok(path) => path,
+            Err(problem) => return refuse(&problem),
+        };
         let request = by(caller)
             .and_then(|by| read_request(row, &path, key(headers)?, &by, body))
             .map_err(|problem| *problem);
@@ -306,16 +309,19 @@ impl Service {
         &self,
         row: &'static ReadRow,
         caller: &Caller,
-        path: &RawPathParams,
+        path: &PathParams,
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Response<Body> {
-        let path: Vec<(&str, &str)> = path.iter().collect();
+        let path = match parameters(path) {
+            Ok(path) => path,
+            Err(problem) => return refuse(&problem),
+        };
         let read = match read_query(row, &path, query) {
             Ok(read) => read,
             Err(problem) => return refuse(&problem),
         };
-        if let Err(problem) = scope::read(caller, &read) {
+        if let Err(problem) = scope::read(caller, &self.store, &read).await {
             return refuse(&problem);
         }
         match read {
@@ -349,6 +355,14 @@ impl Service {
 fn allows(own: Role, needed: table::Role) -> bool {
     let Access::AtLeast(needed) = access(needed) else { return true };
     own >= needed
+}
+
+/// The names and values of a path's parameters.
+fn parameters(path: &PathParams) -> Result<Vec<(&str, &str)>, Box<Problem>> {
+    match path {
+        Ok(path) => Ok(path.iter().collect()),
+        Err(rejection) => Err(Box::new(Problem::new("malformed", format!("the URL's path: {rejection}")))),
+    }
 }
 
 /// The caller's name as the author of events.

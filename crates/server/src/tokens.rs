@@ -60,7 +60,7 @@ pub struct Caller(Arc<TokenGrant>);
 /// What a token is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenGrant {
-    /// Who holds it, in any script, 1–64 characters. It becomes the `by` of what the holder changes.
+    /// Who holds it: 1–64 letters, digits and `-_.:`. It becomes the `by` of what the holder changes.
     pub name: String,
     /// What the holder may do.
     pub role: Role,

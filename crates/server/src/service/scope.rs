@@ -4,15 +4,22 @@
 //! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
 //! all sites, and so is the feed: a bound token has neither.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jaego_api::{Problem, Read};
-use jaego_domain::{Code, Command, Query, Request, View};
+use jaego_domain::{Code, Command, Query, Refusal, Request, View};
 use jaego_store::Store;
 
+use super::problem_of;
 use crate::Caller;
 
 /// Refuses with `forbidden` what a bound token may not do.
+///
+/// A document that is not there is told at once and never handed to the store: it could come into being on the way
+/// there, with somebody else's sites. So is a store that cannot say whose the document is.
 pub(super) async fn commands(
     caller: &Caller,
     store: &Arc<dyn Store>,
@@ -21,79 +28,100 @@ pub(super) async fn commands(
     if caller.sites().is_none() {
         return Ok(());
     }
+    let mut scope = Scope { caller, store, transfers: BTreeMap::new(), holds: BTreeSet::new() };
     for request in requests {
-        command(caller, store, request.command()).await?;
+        scope.command(request.command()).await?;
     }
     Ok(())
 }
 
-async fn command(caller: &Caller, store: &Arc<dyn Store>, command: &Command) -> Result<(), Box<Problem>> {
-    match command {
-        Command::SetSite(command) => enter(caller, &command.site),
-        Command::SetLocation(command) => enter(caller, &command.site),
-        Command::SetSku(_) | Command::SetLot(_) => Err(unbound("settings of SKUs and lots")),
-        Command::Adjust(command) => command.lines.iter().try_for_each(|line| enter(caller, &line.site)),
-        Command::Move(command) => enter(caller, &command.site),
-        Command::Reverse(_) => Err(unbound("reversals")),
-        Command::PlaceHold(command) => command.lines.iter().try_for_each(|line| enter(caller, &line.site)),
-        Command::ChangeHold(command) => {
-            command.lines.iter().try_for_each(|line| enter(caller, &line.site))?;
-            holder(caller, store, &command.id).await
+/// What a bound token may touch while its batch is read.
+struct Scope<'a> {
+    caller: &'a Caller,
+    store: &'a Arc<dyn Store>,
+    /// The two ends of the transfers that the batch itself brings: later commands of it may be about them.
+    transfers: BTreeMap<Code, (Code, Code)>,
+    /// The holds that it brings. Their lines are all at the token's own sites.
+    holds: BTreeSet<Code>,
+}
+
+impl Scope<'_> {
+    async fn command(&mut self, command: &Command) -> Result<(), Box<Problem>> {
+        let caller = self.caller;
+        match command {
+            Command::SetSite(command) => enter(caller, &command.site),
+            Command::SetLocation(command) => enter(caller, &command.site),
+            Command::SetSku(_) | Command::SetLot(_) => Err(unbound("settings of SKUs and lots")),
+            Command::Adjust(command) => command.lines.iter().try_for_each(|line| enter(caller, &line.site)),
+            Command::Move(command) => enter(caller, &command.site),
+            Command::Reverse(_) => Err(unbound("reversals")),
+            Command::PlaceHold(command) => {
+                command.lines.iter().try_for_each(|line| enter(caller, &line.site))?;
+                self.holds.insert(command.id.clone());
+                Ok(())
+            }
+            Command::ChangeHold(command) => {
+                command.lines.iter().try_for_each(|line| enter(caller, &line.site))?;
+                self.holder(&command.id).await
+            }
+            Command::ConfirmHold(command) => self.holder(&command.id).await,
+            Command::ReleaseHold(command) => self.holder(&command.id).await,
+            Command::ExtendHold(command) => self.holder(&command.id).await,
+            Command::RequestTransfer(command) => {
+                // Whoever wants goods asks for them: one of the two ends is enough.
+                enter(caller, &command.to).or_else(|_| enter(caller, &command.from))?;
+                self.transfers.insert(command.id.clone(), (command.from.clone(), command.to.clone()));
+                Ok(())
+            }
+            Command::AllocateTransfer(command) => self.giver(&command.id).await,
+            Command::ReleaseTransfer(command) => self.giver(&command.id).await,
+            Command::PickTransfer(command) => self.giver(&command.id).await,
+            Command::UnpickTransfer(command) => self.giver(&command.id).await,
+            Command::ShipTransfer(command) => self.giver(&command.id).await,
+            Command::CancelTransfer(command) => self.either(&command.id).await,
+            Command::CloseTransfer(command) => self.either(&command.id).await,
+            Command::ReceiveTransfer(command) => enter(caller, &self.ends(&command.id).await?.1),
         }
-        Command::ConfirmHold(command) => holder(caller, store, &command.id).await,
-        Command::ReleaseHold(command) => holder(caller, store, &command.id).await,
-        Command::ExtendHold(command) => holder(caller, store, &command.id).await,
-        Command::RequestTransfer(command) => {
-            // Whoever wants goods asks for them: one of the two ends is enough.
-            enter(caller, &command.to).or_else(|_| enter(caller, &command.from))
+    }
+
+    async fn giver(&self, transfer: &Code) -> Result<(), Box<Problem>> {
+        enter(self.caller, &self.ends(transfer).await?.0)
+    }
+
+    async fn either(&self, transfer: &Code) -> Result<(), Box<Problem>> {
+        let (from, to) = self.ends(transfer).await?;
+        enter(self.caller, &from).or_else(|_| enter(self.caller, &to))
+    }
+
+    /// The two sites of a transfer, which never change.
+    async fn ends(&self, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
+        match (ends(self.store, transfer).await, self.transfers.get(transfer)) {
+            (Err(problem), Some(ends)) if problem.code == "transfer_not_found" => Ok(ends.clone()),
+            (found, _) => found,
         }
-        Command::AllocateTransfer(command) => giver(caller, store, &command.id).await,
-        Command::ReleaseTransfer(command) => giver(caller, store, &command.id).await,
-        Command::PickTransfer(command) => giver(caller, store, &command.id).await,
-        Command::UnpickTransfer(command) => giver(caller, store, &command.id).await,
-        Command::ShipTransfer(command) => giver(caller, store, &command.id).await,
-        Command::CancelTransfer(command) => either(caller, store, &command.id).await,
-        Command::CloseTransfer(command) => either(caller, store, &command.id).await,
-        Command::ReceiveTransfer(command) => match ends(store, &command.id).await {
-            Some((_, to)) => enter(caller, &to),
-            None => Ok(()),
-        },
+    }
+
+    async fn holder(&self, hold: &Code) -> Result<(), Box<Problem>> {
+        let answer = self.store.query(Query::Hold(hold.clone())).await;
+        match answer.map_err(|failure| problem_of(&failure))?.value {
+            Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| enter(self.caller, &line.site)),
+            Err(Refusal::HoldNotFound { .. }) if self.holds.contains(hold) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+            Ok(_) => unreachable!("a hold was asked for"),
+        }
     }
 }
 
-async fn giver(caller: &Caller, store: &Arc<dyn Store>, transfer: &Code) -> Result<(), Box<Problem>> {
-    match ends(store, transfer).await {
-        Some((from, _)) => enter(caller, &from),
-        // There is no such transfer: the decision says so.
-        None => Ok(()),
-    }
-}
-
-async fn either(caller: &Caller, store: &Arc<dyn Store>, transfer: &Code) -> Result<(), Box<Problem>> {
-    match ends(store, transfer).await {
-        Some((from, to)) => enter(caller, &from).or_else(|_| enter(caller, &to)),
-        None => Ok(()),
-    }
-}
-
-/// The two sites of a transfer, which never change.
-async fn ends(store: &Arc<dyn Store>, transfer: &Code) -> Option<(Code, Code)> {
-    match store.query(Query::Transfer(transfer.clone())).await.ok()?.value.ok()? {
-        View::Transfer(view) => Some((view.summary.from, view.summary.to)),
-        _ => None,
-    }
-}
-
-async fn holder(caller: &Caller, store: &Arc<dyn Store>, hold: &Code) -> Result<(), Box<Problem>> {
-    match store.query(Query::Hold(hold.clone())).await.map(|answer| answer.value) {
-        Ok(Ok(View::Hold(view))) => view.lines.iter().try_for_each(|line| enter(caller, &line.site)),
-        // There is no such hold, or no answer: the decision says so.
-        _ => Ok(()),
+async fn ends(store: &Arc<dyn Store>, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
+    let answer = store.query(Query::Transfer(transfer.clone())).await;
+    match answer.map_err(|failure| problem_of(&failure))?.value? {
+        View::Transfer(view) => Ok((view.summary.from, view.summary.to)),
+        _ => unreachable!("a transfer was asked for"),
     }
 }
 
 /// Refuses with `forbidden` what a bound token may not ask for.
-pub(super) fn read(caller: &Caller, read: &Read) -> Result<(), Box<Problem>> {
+pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -> Result<(), Box<Problem>> {
     if caller.sites().is_none() {
         return Ok(());
     }
@@ -105,6 +133,8 @@ pub(super) fn read(caller: &Caller, read: &Read) -> Result<(), Box<Problem>> {
         Read::Query(Query::Transfers { from, to, .. }) => {
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }
+        // It shows the stock of the site that gives.
+        Read::Query(Query::Explain { transfer, .. }) => enter(caller, &ends(store, transfer).await?.0),
         Read::Movements(filter) => named(caller, filter.site.as_ref()),
         Read::Events(_) => Err(unbound("the feed of events")),
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
@@ -123,10 +153,6 @@ pub(super) fn view(caller: &Caller, view: &View) -> Result<(), Box<Problem>> {
             let summary = &transfer.summary;
             enter(caller, &summary.from).or_else(|_| enter(caller, &summary.to))
         }
-        View::Explain(lines) => lines
-            .iter()
-            .flat_map(|line| &line.candidates)
-            .try_for_each(|candidate| enter(caller, &candidate.position.site)),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jaego_server::{Drained, Limits, Role};
 use tokio::net::TcpStream;
 
-use crate::support::{Server, quick};
+use crate::shell::support::{Server, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_request_is_finished_and_no_new_one_taken() {

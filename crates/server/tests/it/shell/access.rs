@@ -7,7 +7,7 @@ use std::time::Duration;
 use jaego_server::tokens::{TokenGrant, TokenId};
 use jaego_server::{Access, Limits, Metrics, Role, Shell, Tokens, logs};
 
-use crate::support::{Server, quick, table};
+use crate::shell::support::{Server, quick, table};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_asks_every_role() {
@@ -168,7 +168,7 @@ async fn logs_tell_of_each_request_and_keep_its_secrets() {
         client.request("POST", &path, &headers, planted.as_bytes()).await;
         client.request("POST", &format!("/nowhere/{planted}"), &headers, b"").await;
     }
-    crate::http2::authorized_request(&server, &token).await;
+    crate::shell::http2::authorized_request(&server, &token).await;
     client.request("GET", "/panic", &[], b"").await;
     drop(client);
     server.metric_becomes("jaego_http_connections", 0.0).await;
@@ -184,7 +184,7 @@ async fn logs_tell_of_each_request_and_keep_its_secrets() {
             && line["method"] == "POST"
             && line["route"] == "/work"
             && line["status"] == 200
-            && line["caller"] == "the worker"
+            && line["caller"] == "the-worker"
             && line["request_id"] == "tell-me"
             && line["micros"].is_u64()
     });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jaego_server::Limits;
 use tokio::net::TcpSocket;
 
-use crate::support::{Client, Server, quick};
+use crate::shell::support::{Client, Server, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_have_a_size() {

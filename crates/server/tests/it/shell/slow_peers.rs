@@ -6,7 +6,7 @@ use jaego_server::{Limits, Role};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{BIG_BYTES, Client, Server, quick};
+use crate::shell::support::{BIG_BYTES, Client, Server, quick};
 
 const SECOND: Duration = Duration::from_secs(1);
 

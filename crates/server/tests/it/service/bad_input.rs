@@ -1,0 +1,549 @@
+//! What bad input gets: for every field of every command each way to get it wrong is a problem document of its own,
+//! and changes nothing.
+
+use jaego_api::{COMMANDS, table::BATCH_PATH};
+use jaego_domain::check;
+use jaego_server::Role;
+use jaego_store::Reference;
+use serde_json::{Value, json};
+
+use super::support::{Service, of, reference, route, sample};
+use crate::shell::support::Answer;
+
+/// Fields that people read, in any script.
+const LABELS: [&str; 3] = ["name", "zone", "reason"];
+/// Fields with a word out of a list.
+const CHOICES: [&str; 6] = ["strategy", "partial", "kind", "tracking", "account", "time_zone"];
+/// Fields with a day of the calendar.
+const DAYS: [&str; 2] = ["received_on", "expires_on"];
+
+/// A body that is wrong, and what it gets.
+struct Wrong {
+    what: String,
+    body: Vec<u8>,
+    status: u16,
+    code: &'static str,
+    field: Option<String>,
+}
+
+fn malformed(what: impl Into<String>, body: impl Into<Vec<u8>>, field: Option<&str>) -> Wrong {
+    Wrong {
+        what: what.into(),
+        body: body.into(),
+        status: 400,
+        code: "malformed",
+        field: field.map(str::to_owned),
+    }
+}
+
+/// Puts `value`, as JSON has it, where `pointer` points.
+fn with(body: &Value, pointer: &str, value: &str) -> String {
+    const MARK: &str = "\u{1}here\u{1}";
+    let mut body = body.clone();
+    *body.pointer_mut(pointer).expect("the sample has it") = MARK.into();
+    body.to_string().replace(&json!(MARK).to_string(), value)
+}
+
+/// `/lines/0/quantity` as the problems say it.
+fn field(pointer: &str) -> String {
+    pointer[1..].split('/').fold(String::new(), |field, part| match part.parse::<usize>() {
+        Ok(index) => format!("{field}[{index}]"),
+        Err(_) if field.is_empty() => part.to_owned(),
+        Err(_) => format!("{field}.{part}"),
+    })
+}
+
+/// Every leaf of a body, by its pointer.
+fn leaves(body: &Value, pointer: &str, found: &mut Vec<(String, Value)>) {
+    match body {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| leaves(value, &format!("{pointer}/{name}"), found));
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| leaves(item, &format!("{pointer}/{index}"), found));
+        }
+        leaf => found.push((pointer.to_owned(), leaf.clone())),
+    }
+}
+
+/// What is wrong with a body whatever it is for.
+fn shapes(body: &Value) -> Vec<Wrong> {
+    let text = body.to_string();
+    let mut rows = vec![
+        malformed("a word", "\"nonsense\"", None),
+        malformed("a number", "7", None),
+        malformed("null", "null", None),
+        malformed("no JSON", "nonsense", None),
+        malformed("an array", format!("[{text}]"), None),
+        malformed("two bodies", format!("{text}{text}"), None),
+        malformed("half a body", &text.as_bytes()[..text.len() - 1], None),
+        malformed("not UTF-8", [&text.as_bytes()[..text.len() - 1], b",\"\xff\":1}"].concat(), None),
+    ];
+    // What lies deep is refused before it is followed down.
+    rows.push(malformed(
+        "a deep hole",
+        format!("{}\"deep\":{}", &text[..text.len() - 1], "[".repeat(60_000)),
+        None,
+    ));
+    let comma = if text == "{}" { "" } else { "," };
+    let unknown = format!("{}{comma}\"nobody\":1}}", &text[..text.len() - 1]);
+    rows.push(malformed("an unknown field", unknown, Some("nobody")));
+    if let Some((name, value)) = body.as_object().unwrap().iter().next() {
+        let twice = format!("{},{}:{value}}}", &text[..text.len() - 1], json!(name));
+        rows.push(malformed(format!("{name} twice"), twice, Some(name)));
+    }
+    if body["lines"].is_array() {
+        let line = &body["lines"][0];
+        for (lines, code, status, at) in [
+            ("{}".to_owned(), "malformed", 400, "lines"),
+            ("7".to_owned(), "malformed", 400, "lines"),
+            ("[7]".to_owned(), "malformed", 400, "lines[0]"),
+            ("[[]]".to_owned(), "malformed", 400, "lines[0]"),
+            ("[]".to_owned(), "invalid_value", 422, "lines"),
+            (
+                with(
+                    &json!([line]),
+                    "/0",
+                    &format!("{},\"nobody\":1}}", &line.to_string()[..line.to_string().len() - 1]),
+                ),
+                "malformed",
+                400,
+                "lines[0].nobody",
+            ),
+        ] {
+            let body = with(body, "/lines", &lines);
+            rows.push(Wrong {
+                what: format!("lines: {lines}"),
+                body: body.into(),
+                status,
+                code,
+                field: Some(at.into()),
+            });
+        }
+    }
+    rows
+}
+
+/// Every way to get one value wrong.
+fn values(body: &Value) -> Vec<Wrong> {
+    let mut found = Vec::new();
+    leaves(body, "", &mut found);
+    let mut rows = Vec::new();
+    for (pointer, leaf) in found {
+        let at = field(&pointer);
+        let name = pointer.rsplit('/').next().unwrap_or_default();
+        let mut row = |value: &str, status, code, field: &str| {
+            let what = format!("{at}: {}", value.chars().take(80).collect::<String>());
+            rows.push(Wrong {
+                what,
+                body: with(body, &pointer, value).into(),
+                status,
+                code,
+                field: Some(field.into()),
+            });
+        };
+        let wrong_types: &[&str] = match leaf {
+            Value::Number(_) => &["\"1\"", "true", "[1]", "{}", "1e400"],
+            Value::Bool(_) => &["1", "\"true\"", "null", "[]"],
+            _ if leaf == "customer" => &["1", "true", "[]"],
+            _ => &["1", "true", "[]", "{}"],
+        };
+        for value in wrong_types {
+            row(value, 400, "malformed", &at);
+        }
+        match leaf {
+            Value::Number(_) => {
+                let signed = name == "change";
+                let level = pointer.starts_with("/safety_stock/");
+                // The reader of levels says which object it is in.
+                let at = if level { "safety_stock" } else { &at };
+                for value in
+                    ["0.5", "1.0", "1e3", "9007199254740992", "18446744073709551616", "-9007199254740992"]
+                {
+                    row(value, 422, "invalid_value", at);
+                }
+                if !signed {
+                    row("-1", 422, "invalid_value", at);
+                }
+            }
+            Value::Bool(_) => {}
+            _ if DAYS.contains(&name) => {
+                for value in
+                    ["\"2026-02-30\"", "\"2026-1-1\"", "\"tomorrow\"", "\"\"", "\"2026-01-01T00:00:00Z\""]
+                {
+                    row(value, 422, "invalid_value", &at);
+                }
+            }
+            _ if CHOICES.contains(&name) || at == "lines[0].short.reason" || leaf == "customer" => {
+                for value in ["\"nonsense\"", "\"\"", "\"FEFO\"", "\"\\u0000\""] {
+                    row(value, 422, "invalid_value", &at);
+                }
+            }
+            _ if LABELS.contains(&name) => {
+                row(&json!("재".repeat(100)).to_string(), 422, "invalid_value", &at);
+                row(r#""a\u0000b""#, 422, "invalid_value", &at);
+                row(r#""a\nb""#, 422, "invalid_value", &at);
+            }
+            _ => {
+                for value in [
+                    json!("x".repeat(65)).to_string().as_str(),
+                    r#""""#,
+                    r#""a b""#,
+                    r#""a/b""#,
+                    r#""a\u0000""#,
+                    r#""a\n""#,
+                    r#""\u202e""#,
+                    r#""재고""#,
+                ] {
+                    row(value, 422, "invalid_value", &at);
+                }
+                row("\"a\nb\"", 400, "malformed", &at);
+                row(r#""\ud800""#, 400, "malformed", &at);
+            }
+        }
+    }
+    rows
+}
+
+/// The code and the field of a problem that is whole.
+fn told(answer: &Answer) -> (u16, String, Option<String>) {
+    let code = answer.code();
+    let (_, problem) = of(answer);
+    assert!(problem["detail"].as_str().unwrap().len() < 2_000, "{problem}");
+    (answer.status, code, problem["field"].as_str().map(str::to_owned))
+}
+
+/// What the books were before, to be held against what they are afterwards.
+struct Before(usize);
+
+impl Before {
+    fn of(store: &Reference) -> Self {
+        Self(store.inspect(|_, events| events.len()))
+    }
+
+    fn is_unchanged(&self, store: &Reference) {
+        store.inspect(|tables, events| {
+            assert_eq!(events.len(), self.0, "{:?}", events.last());
+            check::check(tables).unwrap();
+        });
+    }
+}
+
+async fn world() -> (std::sync::Arc<Reference>, Service) {
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    let admin = service.caller(Role::Admin);
+    admin.stock(10).await;
+    admin.world().await;
+    drop(admin);
+    (store, service)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_get_a_body_wrong_has_its_own_problem() {
+    let (store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let before = Before::of(&store);
+    let (mut rows, mut wrong) = (0, Vec::new());
+    let mut client = service.connect().await;
+    for command in COMMANDS {
+        let (method, path, body) = route(command.op, &sample(command.op));
+        for row in shapes(&body).into_iter().chain(values(&body)) {
+            rows += 1;
+            let headers = [("Authorization", caller.token.as_str())];
+            let answer = client.request(method, &path, &headers, &row.body).await;
+            let (status, code, field) = if answer.status < 400 {
+                (answer.status, answer.text().to_owned(), None)
+            } else {
+                told(&answer)
+            };
+            let fits = (status, code.as_str()) == (row.status, row.code)
+                && row.field.as_ref().is_none_or(|expected| field.as_ref() == Some(expected));
+            if !fits {
+                let expected = (row.status, row.code, row.field);
+                wrong.push(format!(
+                    "{} {}: {:?} and not {expected:?}",
+                    command.op,
+                    row.what,
+                    (status, code, field)
+                ));
+            }
+        }
+    }
+    println!("{rows} bodies");
+    assert!(wrong.is_empty(), "{} of {rows}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(rows > 1_000);
+    before.is_unchanged(&store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_well_formed_and_wrong_is_told_by_name() {
+    let (store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let before = Before::of(&store);
+    let line = |site: &str, sku: &str, quantity: u64| json!({"site": site, "sku": sku, "quantity": quantity});
+    let holds = |lines: Value| ("hold", json!({"id": "H9", "lines": lines}));
+    let asks =
+        |lines: Value| ("request_transfer", json!({"id": "T9", "from": "ICN", "to": "PUS", "lines": lines}));
+    let wanted = |name: &str, quantity: u64| json!({"line": name, "sku": "mug", "quantity": quantity});
+    let adjusts = |line: Value| ("adjust", json!({"id": "J9", "lines": [line]}));
+    let at = |field: &str, value: Value| {
+        let mut line = json!({"site": "ICN", "location": "A-01", "sku": "mug"});
+        line[field] = value;
+        line
+    };
+    let moves = |from: &str, to: &str, quantity: u64| {
+        (
+            "move",
+            json!({"id": "M9", "site": "ICN", "lines": [{"sku": "mug", "quantity": quantity, "from": from, "to": to}]}),
+        )
+    };
+    const MOST: u64 = 9_007_199_254_740_991;
+    for ((op, fields), status, code, fact) in [
+        (holds(json!([line("ICN", "mug", 0)])), 422, "invalid_value", ("field", json!("quantity"))),
+        (holds(json!([line("NOW", "mug", 1)])), 404, "site_not_found", ("site", json!("NOW"))),
+        (holds(json!([line("ICN", "cap", 1)])), 404, "sku_not_found", ("sku", json!("cap"))),
+        (holds(json!([line("PUS", "mug", 1)])), 409, "not_stocked_here", ("site", json!("PUS"))),
+        (
+            holds(json!([line("ICN", "mug", 9)])),
+            409,
+            "insufficient_stock",
+            (
+                "shortages",
+                json!([{"line": "1", "sku": "mug", "site": "ICN", "requested": 9, "available": 8}]),
+            ),
+        ),
+        (
+            holds(json!([line("ICN", "mug", MOST)])),
+            409,
+            "insufficient_stock",
+            (
+                "shortages",
+                json!([{"line": "1", "sku": "mug", "site": "ICN", "requested": MOST, "available": 8}]),
+            ),
+        ),
+        (
+            ("hold", json!({"id": "H1", "lines": [line("ICN", "mug", 1)]})),
+            409,
+            "id_taken",
+            ("id", json!("H1")),
+        ),
+        (("release_hold", json!({"hold": "H9"})), 404, "hold_not_found", ("hold", json!("H9"))),
+        (
+            ("release_hold", json!({"hold": "H1", "lines": [{"line": 2}]})),
+            404,
+            "line_not_found",
+            ("line", json!("2")),
+        ),
+        (
+            ("release_hold", json!({"hold": "H1", "lines": [{"line": 1}, {"line": 1}]})),
+            422,
+            "duplicate_line",
+            ("line", json!("1")),
+        ),
+        (
+            ("release_hold", json!({"hold": "H1", "lines": [{"line": 1, "quantity": 3}]})),
+            409,
+            "not_held",
+            ("held", json!(2)),
+        ),
+        (asks(json!([wanted("1", 1), wanted("1", 1)])), 422, "duplicate_line", ("line", json!("1"))),
+        (asks(json!([wanted("1", 0)])), 422, "invalid_value", ("field", json!("quantity"))),
+        (
+            asks(json!([wanted("1", MOST), wanted("2", 1)])),
+            422,
+            "invalid_value",
+            ("field", json!("quantity")),
+        ),
+        (
+            ("request_transfer", json!({"id": "T9", "from": "ICN", "to": "ICN", "lines": [wanted("1", 1)]})),
+            422,
+            "same_site",
+            ("site", json!("ICN")),
+        ),
+        (
+            ("allocate_transfer", json!({"transfer": "T9"})),
+            404,
+            "transfer_not_found",
+            ("transfer", json!("T9")),
+        ),
+        (
+            ("ship_transfer", json!({"transfer": "T1", "shipment": "S9"})),
+            409,
+            "nothing_picked",
+            ("transfer", json!("T1")),
+        ),
+        (
+            ("receive_transfer", json!({"transfer": "T1"})),
+            409,
+            "nothing_in_transit",
+            ("transfer", json!("T1")),
+        ),
+        (("pick_transfer", json!({"transfer": "T1"})), 409, "nothing_allocated", ("transfer", json!("T1"))),
+        (adjusts(at("change", json!(0))), 422, "invalid_value", ("field", json!("lines[0].change"))),
+        (adjusts(at("lot", json!("L1"))), 422, "invalid_value", ("field", json!("lines[0].change"))),
+        (adjusts(at("change", json!(-9))), 409, "stock_held", ("held", json!(2))),
+        (adjusts(at("change", json!(-11))), 409, "insufficient_stock", ("code", json!("insufficient_stock"))),
+        (adjusts(at("counted", json!(1))), 409, "stock_held", ("remaining", json!(1))),
+        (adjusts(at("change", json!(MOST))), 422, "quantity_too_large", ("max", json!(MOST))),
+        (
+            (
+                "adjust",
+                json!({"id": "J9", "lines": [{"site": "ICN", "location": "A-01", "sku": "mug", "change": 1, "counted": 1}]}),
+            ),
+            422,
+            "invalid_value",
+            ("field", json!("lines[0].counted")),
+        ),
+        (
+            (
+                "adjust",
+                json!({"id": "J9", "lines": [{"site": "ICN", "location": "A-01", "sku": "mug", "lot": "L1", "change": 1}]}),
+            ),
+            422,
+            "lot_not_tracked",
+            ("sku", json!("mug")),
+        ),
+        (
+            (
+                "adjust",
+                json!({"id": "J9", "lines": [{"site": "ICN", "location": "A-01", "sku": "milk", "change": 1}]}),
+            ),
+            422,
+            "lot_required",
+            ("sku", json!("milk")),
+        ),
+        (moves("A-01", "A-01", 1), 422, "invalid_value", ("field", json!("to"))),
+        (moves("A-01", "B-01", 1), 404, "location_not_found", ("location", json!("B-01"))),
+        (moves("A-01", "A-02", 9), 409, "stock_held", ("held", json!(2))),
+        (("reverse", json!({"movement": "99.0"})), 404, "movement_not_found", ("movement", json!("99.0"))),
+        (("reverse", json!({"movement": "99"})), 422, "invalid_value", ("field", json!("movement"))),
+        (("set_sku", json!({"sku": "mug", "tracking": "lot"})), 409, "tracking_fixed", ("sku", json!("mug"))),
+        (
+            ("set_location", json!({"site": "ICN", "location": "A-01", "kind": "staging"})),
+            409,
+            "location_occupied",
+            ("location", json!("A-01")),
+        ),
+        (("set_lot", json!({"sku": "mug", "lot": "L1"})), 422, "lot_not_tracked", ("sku", json!("mug"))),
+    ] {
+        let (got, problem) = of(&caller.command(op, &fields).await);
+        assert_eq!((got, &problem["code"]), (status, &json!(code)), "{op} {fields}: {problem}");
+        assert_eq!(problem[fact.0], fact.1, "{op} {fields}: {problem}");
+        // What a creation says wrong it says wrong in a batch too.
+        let mut command = json!({"op": op});
+        command.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (got, answer) = caller.post(BATCH_PATH, &json!({"commands": [command]})).await;
+        assert_eq!((got, &answer["items"][0]["problem"]["code"]), (200, &json!(code)), "{answer}");
+    }
+    before.is_unchanged(&store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_queries_and_headers_are_read_as_strictly_as_bodies() {
+    let (store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let before = Before::of(&store);
+    let long = "x".repeat(65);
+    let far = format!("/v1/stock?sku={}", "x".repeat(5_000));
+    for (method, path, headers, status, code, field) in [
+        ("GET", "/v1/holds/a%20b".to_owned(), vec![], 422, "invalid_value", Some("hold")),
+        ("GET", "/v1/holds/a%2Fb".to_owned(), vec![], 422, "invalid_value", Some("hold")),
+        ("GET", "/v1/holds/a%00".to_owned(), vec![], 422, "invalid_value", Some("hold")),
+        ("GET", "/v1/holds/%EC%9E%AC".to_owned(), vec![], 422, "invalid_value", Some("hold")),
+        ("GET", "/v1/holds/%FF".to_owned(), vec![], 400, "malformed", None),
+        ("GET", format!("/v1/holds/{long}"), vec![], 422, "invalid_value", Some("hold")),
+        ("POST", format!("/v1/holds/{long}/release"), vec![], 422, "invalid_value", Some("hold")),
+        ("POST", "/v1/holds/%FF/release".to_owned(), vec![], 400, "malformed", None),
+        ("POST", "/v1/movements/1/reverse".to_owned(), vec![], 422, "invalid_value", Some("movement")),
+        ("GET", "/v1/holds//".to_owned(), vec![], 404, "route_not_found", None),
+        ("GET", "/v1/stock?sku=a%20b".to_owned(), vec![], 422, "invalid_value", Some("sku")),
+        ("GET", "/v1/stock?limit=0".to_owned(), vec![], 422, "invalid_value", Some("limit")),
+        ("GET", "/v1/stock?limit=-1".to_owned(), vec![], 422, "invalid_value", Some("limit")),
+        ("GET", "/v1/stock?limit=1e3".to_owned(), vec![], 422, "invalid_value", Some("limit")),
+        (
+            "GET",
+            "/v1/stock?limit=99999999999999999999".to_owned(),
+            vec![],
+            422,
+            "invalid_value",
+            Some("limit"),
+        ),
+        ("GET", "/v1/stock?after=nonsense".to_owned(), vec![], 422, "invalid_value", Some("after")),
+        ("GET", "/v1/stock?nobody=1".to_owned(), vec![], 400, "malformed", Some("nobody")),
+        ("GET", "/v1/stock?sku=a&sku=b".to_owned(), vec![], 400, "malformed", Some("sku")),
+        ("GET", far, vec![], 413, "too_large", None),
+        ("GET", "/v1/movements?since=yesterday".to_owned(), vec![], 422, "invalid_value", Some("since")),
+        ("GET", "/v1/movements?after=7".to_owned(), vec![], 422, "invalid_value", Some("after")),
+        ("GET", "/v1/transfers?status=lost".to_owned(), vec![], 422, "invalid_value", Some("status")),
+        ("GET", "/v1/events?after=p1".to_owned(), vec![], 422, "invalid_value", Some("after")),
+        (
+            "GET",
+            "/v1/events".to_owned(),
+            vec![("accept", "text/event-stream"), ("last-event-id", "x")],
+            422,
+            "invalid_value",
+            Some("last-event-id"),
+        ),
+        (
+            "POST",
+            "/v1/holds/H1/release".to_owned(),
+            vec![("idempotency-key", "")],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
+        (
+            "POST",
+            "/v1/holds/H1/release".to_owned(),
+            vec![("idempotency-key", long.as_str())],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
+        (
+            "POST",
+            "/v1/holds/H1/release".to_owned(),
+            vec![("idempotency-key", "a b")],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
+        (
+            "POST",
+            "/v1/holds/H1/release".to_owned(),
+            vec![("idempotency-key", "재")],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
+        ("POST", "/v1/batch?atomic=true".to_owned(), vec![], 400, "malformed", None),
+        (
+            "POST",
+            "/v1/batch?atomic=maybe".to_owned(),
+            vec![("content-type", "application/x-ndjson")],
+            400,
+            "malformed",
+            None,
+        ),
+    ] {
+        let answer = caller.send(method, &path, &headers, "").await;
+        let shown = &path[..path.len().min(100)];
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{method} {shown}: {answer:?}"
+        );
+        let (got, problem, at) = told(&answer);
+        assert_eq!(
+            (got, problem.as_str(), at.as_deref()),
+            (status, code, field),
+            "{method} {shown} {headers:?}: {}",
+            answer.text()
+        );
+    }
+    before.is_unchanged(&store);
+}

@@ -1,0 +1,252 @@
+//! Who may do what: every route and every command with no token, with garbage, with each role and with tokens that
+//! are bound to sites.
+
+use std::collections::BTreeSet;
+
+use jaego_api::{
+    COMMANDS, READS,
+    table::{BATCH_PATH, BATCH_ROLE, Role as Needed},
+};
+use jaego_server::{Access, Role};
+use serde_json::json;
+
+use super::support::{Service, of, reference, sample};
+
+/// Routes that stand in no table of the wire.
+const OTHERS: [(&str, &str, Option<Role>); 5] = [
+    ("GET", "/openapi.json", None),
+    ("GET", "/docs", None),
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", None),
+    ("GET", "/metrics", Some(Role::Reader)),
+];
+
+fn role(needed: Needed) -> Role {
+    Role::ALL
+        .into_iter()
+        .find(|role| role.as_str() == needed.as_str())
+        .expect("both tables know the same roles")
+}
+
+/// Every route that the tables tell, and the least role that may use it.
+fn told() -> Vec<(&'static str, &'static str, Option<Role>)> {
+    let commands = COMMANDS.iter().map(|row| (row.method.as_str(), row.path, Some(role(row.role))));
+    let reads = READS.iter().map(|row| ("GET", row.path, Some(role(row.role))));
+    commands.chain(reads).chain([("POST", BATCH_PATH, Some(role(BATCH_ROLE)))]).chain(OTHERS).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_in_the_tables_and_asks_for_the_role_that_they_tell() {
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    let served = service.rows.iter().map(|row| {
+        let role = match row.access {
+            Access::Public => None,
+            Access::AtLeast(role) => Some(role),
+        };
+        (row.method.as_str(), row.path.as_str(), role)
+    });
+    assert_eq!(served.collect::<BTreeSet<_>>(), told().into_iter().collect());
+
+    let unknown = format!("Bearer jaego_{}_{}", "0".repeat(16), "0".repeat(64));
+    let mut callers = vec![(None, String::new()), (None, "Bearer nonsense".into()), (None, unknown)];
+    callers.extend(Role::ALL.map(|role| (Some(role), service.token(role.as_str(), role, None))));
+    let mut asked = 0;
+    for (method, path, least) in told() {
+        let url = url(path);
+        for (role, token) in &callers {
+            let expected = match (least, role) {
+                (Some(_), None) => Some(401),
+                (Some(least), Some(role)) if *role < least => Some(403),
+                _ => None,
+            };
+            let headers: Vec<_> =
+                (!token.is_empty()).then_some(("Authorization", token.as_str())).into_iter().collect();
+            let body: &[u8] = if method == "GET" { b"" } else { b"{" };
+            let answer = service.ask(method, &url, &headers, body).await;
+            let refused = matches!(answer.status, 401 | 403).then_some(answer.status);
+            assert_eq!(refused, expected, "{method} {path} as {role:?}");
+            assert!(answer.status < 500, "{method} {path} as {role:?}: {answer:?}");
+            if answer.status >= 400 {
+                answer.code();
+            }
+            asked += 1;
+        }
+    }
+    println!("{asked} requests over {} routes", told().len());
+    assert_eq!(store.inspect(|_, events| events.len()), 0, "none of them did anything");
+}
+
+/// A URL of a route; its documents are nowhere.
+fn url(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        "{movement}" => "1.0",
+        part if part.starts_with('{') => "nowhere",
+        part => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    for row in COMMANDS {
+        let mut command = json!({"op": row.op});
+        command.as_object_mut().unwrap().extend(sample(row.op).as_object().unwrap().clone());
+        // A command that everybody with a batch may give stands first.
+        let first = json!({"op": "move", "id": "M0", "site": "ICN", "lines": [
+            {"sku": "mug", "quantity": 1, "from": "A-01", "to": "A-02"}]});
+        for role_of_caller in Role::ALL {
+            let caller = service.caller(role_of_caller);
+            let (status, answer) = caller.post(BATCH_PATH, &json!({"commands": [first, command]})).await;
+            let may = role_of_caller >= role(row.role) && role_of_caller >= role(BATCH_ROLE);
+            assert_eq!(status, if may { 200 } else { 403 }, "{} as {role_of_caller:?}: {answer}", row.op);
+            if !may {
+                assert_eq!(answer["code"], "forbidden");
+            }
+        }
+    }
+}
+
+/// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS` and a hold
+/// `H1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
+const BOUND: [(&str, [bool; 3]); 21] = [
+    ("set_site", [true, false, false]),
+    ("set_location", [true, false, false]),
+    ("set_sku", [false, false, false]),
+    ("set_lot", [false, false, false]),
+    ("adjust", [true, false, false]),
+    ("move", [true, false, false]),
+    ("reverse", [false, false, false]),
+    ("hold", [true, false, false]),
+    ("confirm_hold", [true, false, false]),
+    ("release_hold", [true, false, false]),
+    ("extend_hold", [true, false, false]),
+    ("change_hold", [true, false, false]),
+    ("request_transfer", [true, true, false]),
+    ("allocate_transfer", [true, false, false]),
+    ("release_transfer", [true, false, false]),
+    ("pick_transfer", [true, false, false]),
+    ("unpick_transfer", [true, false, false]),
+    ("ship_transfer", [true, false, false]),
+    ("receive_transfer", [false, true, false]),
+    ("cancel_transfer", [true, true, false]),
+    ("close_transfer", [true, true, false]),
+];
+
+/// The same for reads, by URL.
+const BOUND_READS: [(&str, [bool; 3]); 24] = [
+    ("/v1/sites", [true, true, true]),
+    ("/v1/sites/ICN", [true, false, false]),
+    ("/v1/sites/ICN/locations", [true, false, false]),
+    ("/v1/sites/ICN/locations/A-01", [true, false, false]),
+    ("/v1/skus", [true, true, true]),
+    ("/v1/skus/mug", [true, true, true]),
+    ("/v1/skus/mug/stock", [false, false, false]),
+    ("/v1/skus/milk/lots", [true, true, true]),
+    ("/v1/skus/milk/lots/L1", [true, true, true]),
+    ("/v1/skus/milk/lots/L1/trace", [false, false, false]),
+    ("/v1/stock", [false, false, false]),
+    ("/v1/stock?site=ICN", [true, false, false]),
+    ("/v1/stock?sku=mug", [false, false, false]),
+    ("/v1/holds/H1", [true, false, false]),
+    ("/v1/transfers", [false, false, false]),
+    ("/v1/transfers?from=ICN", [true, false, false]),
+    ("/v1/transfers?to=PUS", [false, true, false]),
+    ("/v1/transfers/T1", [true, true, false]),
+    ("/v1/transfers/T1/explain", [true, false, false]),
+    ("/v1/transfers/T1/explain?line=1", [true, false, false]),
+    ("/v1/movements", [false, false, false]),
+    ("/v1/movements?site=ICN", [true, false, false]),
+    ("/v1/events", [false, false, false]),
+    ("/v1/status", [true, true, true]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_bound_to_a_site_stays_there() {
+    assert_eq!(
+        BOUND.map(|(op, _)| op).into_iter().collect::<BTreeSet<_>>(),
+        COMMANDS.iter().map(|row| row.op).collect()
+    );
+    let read = |row: &jaego_api::ReadRow| BOUND_READS.iter().any(|(url, _)| matches(row.path, url));
+    assert!(READS.iter().all(read), "every read has a row");
+
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    let admin = service.caller(Role::Admin);
+    admin.stock(10).await;
+    admin.world().await;
+    let tokens = ["ICN", "PUS", "BUS"].map(|site| (site, service.token(site, Role::Admin, Some(&[site]))));
+    // Those that are refused first, so that the world is still there for them.
+    let mut rows: Vec<_> = BOUND
+        .iter()
+        .flat_map(|(op, may)| tokens.iter().zip(may).map(move |(token, may)| (*op, token, *may)))
+        .collect();
+    rows.sort_by_key(|(_, _, may)| *may);
+    for (op, (site, token), may) in rows {
+        let caller = super::support::Caller { service: &service, token: token.clone() };
+        let before = store.inspect(|_, events| events.len());
+        let (status, answer) = of(&caller.command(op, &sample(op)).await);
+        let allowed = status != 403;
+        assert_eq!(allowed, may, "{op} bound to {site}: {answer}");
+        assert!(status < 500, "{op} bound to {site}: {answer}");
+        let mut command = json!({"op": op});
+        command.as_object_mut().unwrap().extend(sample(op).as_object().unwrap().clone());
+        let (status, answer) = caller.post(BATCH_PATH, &json!({"commands": [command]})).await;
+        assert_eq!(status != 403, may, "{op} in a batch bound to {site}: {answer}");
+        if !may {
+            assert_eq!(answer["code"], "forbidden");
+            assert_eq!(store.inspect(|_, events| events.len()), before, "{op} bound to {site}");
+        }
+    }
+    for (url, may) in BOUND_READS {
+        for ((site, token), may) in tokens.iter().zip(may) {
+            let caller = super::support::Caller { service: &service, token: token.clone() };
+            let (status, answer) = caller.get(url).await;
+            assert_eq!(status, if may { 200 } else { 403 }, "{url} bound to {site}: {answer}");
+        }
+    }
+}
+
+/// Whether a URL is one of this route.
+fn matches(path: &str, url: &str) -> bool {
+    let url = url.split('?').next().unwrap_or_default();
+    path.split('/').count() == url.split('/').count()
+        && path.split('/').zip(url.split('/')).all(|(part, said)| part.starts_with('{') || part == said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_token_cannot_smuggle_a_command_past_its_site_in_a_batch() {
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    service.caller(Role::Admin).stock(10).await;
+    let token = service.token("pus", Role::Admin, Some(&["PUS"]));
+    let caller = super::support::Caller { service: &service, token };
+    // Whoever gets the goods may ask for them. To give them is not theirs, not even in the same breath.
+    let request = json!({"op": "request_transfer", "id": "T9", "from": "ICN", "to": "PUS",
+        "lines": [{"line": "1", "sku": "mug", "quantity": 4}]});
+    let allocate = json!({"op": "allocate_transfer", "transfer": "T9"});
+    for atomic in [false, true] {
+        let before = store.inspect(|_, events| events.len());
+        let body = json!({"atomic": atomic, "commands": [request, allocate]});
+        let (status, answer) = caller.post(BATCH_PATH, &body).await;
+        assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{answer}");
+        assert_eq!(store.inspect(|_, events| events.len()), before);
+    }
+    // A transfer of its own it may ask for and cancel in one batch, and hold and release what is its own.
+    let request = json!({"op": "request_transfer", "id": "T8", "from": "ICN", "to": "PUS",
+        "lines": [{"line": "1", "sku": "mug", "quantity": 4}]});
+    let cancel = json!({"op": "cancel_transfer", "transfer": "T8"});
+    let (status, answer) =
+        caller.post(BATCH_PATH, &json!({"atomic": true, "commands": [request, cancel]})).await;
+    assert_eq!(status, 200, "{answer}");
+    // Why a transfer lacks stock is told by the stock of the site that gives, even where that has none.
+    let (status, answer) = caller.get("/v1/transfers/T8/explain").await;
+    assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{answer}");
+    // What is nowhere is nobody's: it is told, and nothing that comes into being meanwhile is touched.
+    let (status, answer) = caller.post("/v1/transfers/T9/allocate", &json!({})).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("transfer_not_found")), "{answer}");
+    let (status, answer) = caller.post("/v1/holds/H9/release", &json!({})).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("hold_not_found")), "{answer}");
+}

@@ -1,0 +1,243 @@
+//! A service over a store, and callers of it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jaego_domain::Timestamp;
+use jaego_server::{Drained, Limits, Metrics, Role, RouteRow, Shell, Tokens, service, tokens::TokenGrant};
+use jaego_store::{Reference, Store, conformance::START};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use crate::shell::support::{Answer, Client, PATIENCE};
+
+/// A service on a free port of 127.0.0.1.
+pub(super) struct Service {
+    pub(super) address: SocketAddr,
+    /// Every route that it has, its own and the shell's.
+    pub(super) rows: Vec<RouteRow>,
+    tokens: Arc<Tokens>,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<Drained>,
+    _folder: TempDir,
+}
+
+impl Service {
+    pub(super) async fn over(store: Arc<dyn Store>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
+        let metrics = Metrics::new();
+        // Whoever tests refusals without a token comes from one address, again and again.
+        let limits = Limits { auth_failures_max: 100_000, ..Limits::default() };
+        let shell = Shell::new(limits, Arc::clone(&tokens), metrics.clone());
+        let (stop, stopping) = watch::channel(false);
+        let shell = service::mount(shell, store, &metrics, stopping.clone());
+        let rows = shell.routes().rows().to_vec();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stopped = stopping;
+        let running = tokio::spawn(shell.serve(listener, async move {
+            let _ = stopped.wait_for(|stopping| *stopping).await;
+        }));
+        Self { address, rows, tokens, stop, running, _folder: folder }
+    }
+
+    pub(super) fn token(&self, name: &str, role: Role, sites: Option<&[&str]>) -> String {
+        let sites = sites.map(|sites| sites.iter().map(|site| (*site).to_owned()).collect());
+        let grant = TokenGrant { name: name.to_owned(), role, sites };
+        format!("Bearer {}", self.tokens.create(grant).unwrap().1.reveal())
+    }
+
+    pub(super) async fn connect(&self) -> Client {
+        Client::over(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// One request on a connection of its own.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        self.connect().await.request(method, path, headers, body).await
+    }
+
+    /// A caller of this role, bound to no site.
+    pub(super) fn caller(&self, role: Role) -> Caller<'_> {
+        Caller { service: self, token: self.token(role.as_str(), role, None) }
+    }
+
+    /// Begins the shutdown and waits for its end.
+    pub(super) async fn stop(self) -> Drained {
+        self.stop.send_replace(true);
+        tokio::time::timeout(PATIENCE, self.running).await.expect("the shutdown ends").unwrap()
+    }
+
+    /// The store's own last word on how far it is.
+    pub(super) async fn sequence(&self, caller: &Caller<'_>) -> u64 {
+        caller.get("/v1/status").await.1["sequence"].as_u64().unwrap()
+    }
+}
+
+/// Somebody with a token.
+pub(super) struct Caller<'s> {
+    pub(super) service: &'s Service,
+    pub(super) token: String,
+}
+
+impl Caller<'_> {
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let mut all = vec![("Authorization", self.token.as_str())];
+        all.extend_from_slice(headers);
+        self.service.ask(method, path, &all, body.as_ref()).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
+        of(&self.send("GET", path, &[], b"").await)
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        of(&self.send("POST", path, &[], body.to_string()).await)
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        of(&self.send("PUT", path, &[], body.to_string()).await)
+    }
+
+    /// Two sites, a SKU, and `units` of it at `ICN`.
+    pub(super) async fn stock(&self, units: u64) {
+        for (path, body) in [
+            ("/v1/sites/ICN", json!({})),
+            ("/v1/sites/PUS", json!({})),
+            ("/v1/sites/ICN/locations/A-01", json!({"kind": "storage"})),
+            ("/v1/skus/mug", json!({})),
+        ] {
+            let (status, answer) = self.put(path, &body).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
+        let line =
+            json!({"site": "ICN", "location": "A-01", "sku": "mug", "change": units, "account": "opening"});
+        let (status, answer) = self.post("/v1/adjustments", &json!({"id": "opening", "lines": [line]})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// On top of [`Caller::stock`]: a lot, a transfer `T1` from `ICN` to `PUS` that lacks everything, and a hold `H1`.
+    pub(super) async fn world(&self) {
+        for (path, body) in [
+            ("/v1/sites/BUS", json!({})),
+            ("/v1/sites/ICN/locations/A-02", json!({"kind": "storage"})),
+            ("/v1/sites/ICN/locations/S-01", json!({"kind": "staging"})),
+            ("/v1/skus/milk", json!({"tracking": "lot"})),
+            ("/v1/skus/milk/lots/L1", json!({})),
+        ] {
+            let (status, answer) = self.put(path, &body).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
+        let line = json!({"line": "1", "sku": "milk", "quantity": 4});
+        let transfer = json!({"id": "T1", "from": "ICN", "to": "PUS", "lines": [line]});
+        for (path, body) in [("/v1/transfers", transfer), ("/v1/holds", hold("H1", 2))] {
+            let (status, answer) = self.post(path, &body).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
+    }
+
+    /// A command on its own route; `fields` has those of its path too.
+    pub(super) async fn command(&self, op: &str, fields: &Value) -> Answer {
+        let (method, path, body) = route(op, fields);
+        self.send(method, &path, &[], body.to_string()).await
+    }
+}
+
+/// The method, the path and the body of a command.
+pub(super) fn route(op: &str, fields: &Value) -> (&'static str, String, Value) {
+    let row = jaego_api::table::command(op).unwrap_or_else(|| panic!("there is no command {op}"));
+    let mut body = fields.clone();
+    let path = row.path_parameters().fold(row.path.to_owned(), |path, name| {
+        let value = body.as_object_mut().unwrap().remove(name).unwrap();
+        path.replace(&format!("{{{name}}}"), value.as_str().unwrap())
+    });
+    (row.method.as_str(), path, body)
+}
+
+/// The status and the JSON of an answer; null where it has none.
+pub(super) fn of(answer: &Answer) -> (u16, Value) {
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+}
+
+/// The body of a hold of mugs at `ICN`.
+pub(super) fn hold(id: &str, quantity: u64) -> Value {
+    json!({"id": id, "lines": [{"site": "ICN", "sku": "mug", "quantity": quantity}]})
+}
+
+/// A store in memory, and the hand on its clock.
+pub(super) fn reference() -> (Arc<Reference>, Arc<AtomicU64>) {
+    let clock = Arc::new(AtomicU64::new(START.0));
+    let hand = Arc::clone(&clock);
+    (Arc::new(Reference::new(move || Timestamp(clock.load(Ordering::SeqCst)))), hand)
+}
+
+/// The fields of a command that is well formed, those of its path included: about the world of [`Caller::world`].
+pub(super) fn sample(op: &str) -> Value {
+    let part = json!([{"line": "1", "quantity": 1}]);
+    match op {
+        "set_site" => json!({"site": "ICN", "name": "인천", "time_zone": "Asia/Seoul", "strategy": "fifo"}),
+        "set_location" => {
+            json!({"site": "ICN", "location": "A-01", "zone": "cold", "pick_order": 3, "kind": "storage"})
+        }
+        "set_sku" => json!({"sku": "cup", "name": "컵", "tracking": "none", "safety_stock": {"ICN": 5}}),
+        "set_lot" => {
+            json!({"sku": "milk", "lot": "L1", "received_on": "2026-02-01", "expires_on": "2026-04-01",
+            "blocked": false})
+        }
+        "adjust" => json!({"id": "J1", "reason": "found", "release_holds": false, "lines": [
+            {"site": "ICN", "location": "A-01", "sku": "milk", "lot": "L1", "change": 3, "account": "supplier"}]}),
+        "move" => json!({"id": "M1", "site": "ICN", "reason": "tidy", "with_holds": false, "lines": [
+            {"sku": "mug", "quantity": 1, "from": "A-01", "to": "A-02"}]}),
+        "reverse" => json!({"movement": "1.0"}),
+        "hold" => {
+            json!({"id": "H2", "owner": "cart-7", "expires_in_s": 60, "partial": "forbid", "strategy": "fefo",
+            "lines": [{"site": "ICN", "sku": "mug", "quantity": 1, "location": "A-01"}]})
+        }
+        "confirm_hold" => json!({"hold": "H1", "to": "customer", "release_rest": false,
+            "lines": [{"line": 1, "quantity": 1}]}),
+        "release_hold" => json!({"hold": "H1", "lines": [{"line": 1, "quantity": 1}]}),
+        "extend_hold" => json!({"hold": "H1", "expires_in_s": 60}),
+        "change_hold" => json!({"hold": "H1", "partial": "allow", "strategy": "fifo",
+            "lines": [{"site": "ICN", "sku": "mug", "quantity": 1, "location": "A-01"}]}),
+        "request_transfer" => json!({"id": "T2", "from": "ICN", "to": "PUS", "priority": 5,
+            "lines": [{"line": "1", "sku": "milk", "quantity": 1, "lot": "L1"}]}),
+        "allocate_transfer" => {
+            json!({"transfer": "T1", "strategy": "fefo", "partial": "allow", "dry_run": true,
+            "lines": [{"line": "1", "quantity": 1, "location": "A-01"}]})
+        }
+        "release_transfer" => json!({"transfer": "T1", "lines": part}),
+        "cancel_transfer" => json!({"transfer": "T1", "release": false}),
+        "pick_transfer" => {
+            json!({"transfer": "T1", "staging": "S-01", "lines": [{"line": "1", "location": "A-01",
+            "quantity": 1, "short": {"quantity": 1, "reason": "not_found"}}]})
+        }
+        "unpick_transfer" => json!({"transfer": "T1", "lines": part, "to": "A-01"}),
+        "ship_transfer" => json!({"transfer": "T1", "shipment": "S1", "lines": part}),
+        "receive_transfer" => json!({"transfer": "T1", "location": "R-01", "quarantine": "Q-01",
+            "lines": [{"line": "1", "quantity": 1, "damaged": 1}]}),
+        "close_transfer" => json!({"transfer": "T1"}),
+        other => panic!("{other} has no sample: whoever adds a command adds one"),
+    }
+}

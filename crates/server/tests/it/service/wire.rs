@@ -1,0 +1,414 @@
+//! Commands and queries as a caller would write them by hand, and answers as the scenarios tell them. It knows the
+//! documents of the API as JSON and none of its types, so that a field that changes its name is seen.
+
+use jaego_api::Time;
+use jaego_domain::{
+    Command, Query,
+    command::{Change, HoldLine, HoldPart, ShortReason, TransferPart},
+};
+use jaego_store::conformance::{START, Told};
+use serde_json::{Map, Value, json};
+
+/// Marks a name that an object has already, until it is [`text`]. No code has it.
+const AGAIN: &str = "~";
+
+/// A request as it goes over the wire.
+pub(super) fn text(fields: Map<String, Value>) -> String {
+    Value::Object(fields).to_string().replace(AGAIN, "")
+}
+
+/// The fields of a command, those of its path included. See [`text`].
+pub(super) fn fields(command: &Command) -> Map<String, Value> {
+    let hold_line = |line: &HoldLine| {
+        json!({"site": line.site.as_str(), "sku": line.sku.as_str(), "quantity": line.quantity.get(),
+            "location": line.location.as_ref().map(|at| at.as_str()), "lot": line.lot.as_ref().map(|lot| lot.as_str())})
+    };
+    let hold_parts = |parts: &Option<Vec<HoldPart>>| {
+        parts.as_ref().map(|parts| {
+            all(parts, |part| json!({"line": part.line, "quantity": part.quantity.map(|q| q.get())}))
+        })
+    };
+    let parts = |parts: &Option<Vec<TransferPart>>| {
+        parts.as_ref().map(|parts| {
+            all(parts, |part| json!({"line": part.line.as_str(), "quantity": part.quantity.map(|q| q.get())}))
+        })
+    };
+    let partial = |partial: bool| if partial { "allow" } else { "forbid" };
+    let said = |code: &Option<jaego_domain::Code>| code.as_ref().map(|code| code.as_str().to_owned());
+    let fields = match command {
+        Command::SetSite(site) => json!({"site": site.site.as_str(), "name": site.name.as_str(),
+            "time_zone": site.time_zone.name(), "strategy": site.strategy.name()}),
+        Command::SetLocation(at) => json!({"site": at.site.as_str(), "location": at.location.as_str(),
+            "zone": at.zone.as_str(), "pick_order": at.pick_order, "kind": at.kind.name()}),
+        Command::SetSku(sku) => {
+            let levels = sku.safety_stock.iter().enumerate();
+            // A site that is said twice is said under another name, since an object here has each name once.
+            let levels = levels.map(|(at, (site, level))| {
+                let before = sku.safety_stock[..at].iter().filter(|(earlier, _)| earlier == site).count();
+                (format!("{site}{}", AGAIN.repeat(before)), Value::from(level.get()))
+            });
+            json!({"sku": sku.sku.as_str(), "name": sku.name.as_str(), "tracking": sku.tracking.name(),
+                "safety_stock": levels.collect::<Map<_, Value>>()})
+        }
+        Command::SetLot(lot) => {
+            json!({"sku": lot.sku.as_str(), "lot": lot.lot.as_str(), "blocked": lot.blocked,
+            "received_on": lot.received_on.map(|day| day.to_string()),
+            "expires_on": lot.expires_on.map(|day| day.to_string())})
+        }
+        Command::Adjust(adjust) => {
+            let lines = all(&adjust.lines, |line| {
+                let signed = |quantity: u64| i64::try_from(quantity).unwrap();
+                let (change, counted, account) = match line.change {
+                    Change::Add(quantity, outside) => {
+                        (Some(signed(quantity.get())), None, Some(outside.name()))
+                    }
+                    Change::Remove(quantity, outside) => {
+                        (Some(-signed(quantity.get())), None, Some(outside.name()))
+                    }
+                    Change::Counted(quantity) => (None, Some(quantity.get()), None),
+                };
+                json!({"site": line.site.as_str(), "location": line.location.as_str(), "sku": line.sku.as_str(),
+                    "lot": said(&line.lot), "change": change, "counted": counted, "account": account})
+            });
+            json!({"id": adjust.id.as_str(), "reason": adjust.reason.as_str(), "lines": lines,
+                "release_holds": adjust.release_holds})
+        }
+        Command::Move(shift) => {
+            let lines = all(&shift.lines, |line| {
+                json!({"sku": line.sku.as_str(), "lot": said(&line.lot), "quantity": line.quantity.get(),
+                    "from": line.from.as_str(), "to": line.to.as_str()})
+            });
+            json!({"id": shift.id.as_str(), "site": shift.site.as_str(), "reason": shift.reason.as_str(),
+                "lines": lines, "with_holds": shift.with_holds})
+        }
+        Command::Reverse(reverse) => json!({"movement": reverse.movement.to_string()}),
+        Command::PlaceHold(hold) => json!({"id": hold.id.as_str(), "owner": said(&hold.owner),
+            "lines": all(&hold.lines, hold_line), "expires_in_s": hold.expires_in_ms.map(seconds),
+            "partial": partial(hold.partial), "strategy": hold.strategy.map(|strategy| strategy.name())}),
+        Command::ChangeHold(hold) => json!({"hold": hold.id.as_str(), "lines": all(&hold.lines, hold_line),
+            "partial": partial(hold.partial), "strategy": hold.strategy.map(|strategy| strategy.name())}),
+        Command::ConfirmHold(hold) => {
+            let to = hold.to.as_ref().map_or(json!("customer"), |to| json!({"location": to.as_str()}));
+            json!({"hold": hold.id.as_str(), "lines": hold_parts(&hold.lines), "to": to,
+                "release_rest": hold.release_rest})
+        }
+        Command::ReleaseHold(hold) => json!({"hold": hold.id.as_str(), "lines": hold_parts(&hold.lines)}),
+        Command::ExtendHold(hold) => {
+            json!({"hold": hold.id.as_str(), "expires_in_s": seconds(hold.expires_in_ms)})
+        }
+        Command::RequestTransfer(transfer) => {
+            let lines = all(&transfer.lines, |line| {
+                json!({"line": line.line.as_str(), "sku": line.sku.as_str(), "quantity": line.quantity.get(),
+                    "lot": said(&line.lot)})
+            });
+            json!({"id": transfer.id.as_str(), "from": transfer.from.as_str(), "to": transfer.to.as_str(),
+                "priority": transfer.priority, "lines": lines})
+        }
+        Command::AllocateTransfer(transfer) => {
+            let lines = transfer.lines.as_ref().map(|lines| {
+                all(lines, |line| {
+                    json!({"line": line.line.as_str(), "quantity": line.quantity.map(|q| q.get()),
+                        "location": said(&line.location), "lot": said(&line.lot)})
+                })
+            });
+            json!({"transfer": transfer.id.as_str(), "strategy": transfer.strategy.map(|strategy| strategy.name()),
+                "partial": partial(transfer.partial), "lines": lines, "dry_run": transfer.dry_run})
+        }
+        Command::ReleaseTransfer(transfer) => {
+            json!({"transfer": transfer.id.as_str(), "lines": parts(&transfer.lines)})
+        }
+        Command::CancelTransfer(transfer) => {
+            json!({"transfer": transfer.id.as_str(), "release": transfer.release})
+        }
+        Command::PickTransfer(transfer) => {
+            let lines = transfer.lines.as_ref().map(|lines| {
+                all(lines, |line| {
+                    let short = line.short.map(|(quantity, reason)| {
+                        let reason = match reason {
+                            ShortReason::NotFound => "not_found",
+                            ShortReason::Damaged => "damaged",
+                        };
+                        json!({"quantity": quantity.get(), "reason": reason})
+                    });
+                    json!({"line": line.line.as_str(), "location": said(&line.location), "lot": said(&line.lot),
+                        "quantity": line.quantity.get(), "short": short})
+                })
+            });
+            json!({"transfer": transfer.id.as_str(), "lines": lines, "staging": said(&transfer.staging)})
+        }
+        Command::UnpickTransfer(transfer) => json!({"transfer": transfer.id.as_str(),
+            "lines": parts(&transfer.lines), "to": said(&transfer.to)}),
+        Command::ShipTransfer(transfer) => json!({"transfer": transfer.id.as_str(),
+            "shipment": transfer.shipment.as_str(), "lines": parts(&transfer.lines)}),
+        Command::ReceiveTransfer(transfer) => {
+            let lines = transfer.lines.as_ref().map(|lines| {
+                all(lines, |line| {
+                    json!({"line": line.line.as_str(), "lot": said(&line.lot), "quantity": line.quantity.get(),
+                        "damaged": line.damaged.get()})
+                })
+            });
+            json!({"transfer": transfer.id.as_str(), "lines": lines, "location": said(&transfer.location),
+                "quarantine": said(&transfer.quarantine)})
+        }
+        Command::CloseTransfer(transfer) => json!({"transfer": transfer.id.as_str()}),
+    };
+    let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
+    fields
+}
+
+fn all<'a, T: 'a>(items: impl IntoIterator<Item = &'a T>, show: impl Fn(&T) -> Value) -> Value {
+    items.into_iter().map(show).collect()
+}
+
+fn seconds(ms: u64) -> u64 {
+    assert_eq!(ms % 1_000, 0, "the wire counts lives in whole seconds");
+    ms / 1_000
+}
+
+/// What is not said is left out, as a person would.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let said = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(said.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// The URL of a query.
+pub(super) fn url(query: &Query) -> String {
+    match query {
+        Query::Stock { site, location, sku, lot, page } => {
+            let filters = [("site", site), ("location", location), ("sku", sku), ("lot", lot)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/stock?{}limit={}", said.collect::<String>(), page.limit)
+        }
+        Query::SkuStock(sku) => format!("/v1/skus/{sku}/stock"),
+        Query::Hold(hold) => format!("/v1/holds/{hold}"),
+        Query::Transfer(transfer) => format!("/v1/transfers/{transfer}"),
+        Query::Explain { transfer, line: None } => format!("/v1/transfers/{transfer}/explain"),
+        Query::Explain { transfer, line: Some(line) } => {
+            format!("/v1/transfers/{transfer}/explain?line={line}")
+        }
+        Query::Trace { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}/trace"),
+        Query::Site(site) => format!("/v1/sites/{site}"),
+        Query::Location { site, location } => format!("/v1/sites/{site}/locations/{location}"),
+        Query::Sku(sku) => format!("/v1/skus/{sku}"),
+        Query::Lot { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}"),
+        other => panic!("no scenario looks at {other:?}"),
+    }
+}
+
+/// An outcome.
+pub(super) fn done(outcome: &Value) -> Told {
+    let mut told = Told::new(if outcome["repeat"] == true { "repeat" } else { "accepted" })
+        .with("sequence", &outcome["sequence"])
+        .with("at", time(&outcome["at"]));
+    if !outcome["id"].is_null() {
+        told = told.with("id", word(&outcome["id"]));
+    }
+    if !outcome["expires_at"].is_null() {
+        told = told.with("expires", time(&outcome["expires_at"]));
+    }
+    for (name, items, show) in [
+        ("picks", &outcome["picks"], pick as fn(&Value) -> String),
+        ("short", &outcome["shortages"], short),
+        ("holders", &outcome["holders"], holding),
+    ] {
+        let text = list(items, show);
+        if !text.is_empty() {
+            told = told.with(name, text);
+        }
+    }
+    told
+}
+
+/// A problem, its facts by the names that the refusals have for them.
+pub(super) fn refusal(problem: &Value) -> Told {
+    let code = word(&problem["code"]);
+    let mut told = Told::new(code);
+    let standard = ["type", "title", "status", "code", "detail", "sequence", "index", "shortages", "holders"];
+    for (name, fact) in problem.as_object().expect("a problem is an object") {
+        if standard.contains(&name.as_str()) {
+            continue;
+        }
+        let fact = fact.as_str().map_or_else(|| fact.to_string(), str::to_owned);
+        told = match name.as_str() {
+            "hold_status" => told.with("status", fact),
+            "field" => told.with("field", field(&fact)),
+            "reason" => told.with("reason", fact.replace(' ', "_")),
+            name => told.with(name, fact),
+        };
+    }
+    if let Some(shortages) = problem["shortages"].as_array() {
+        told = told.with("short", list(&problem["shortages"], short));
+        if let [one] = shortages.as_slice() {
+            for name in ["line", "site", "sku", "requested", "available"] {
+                let fact = one[name].as_str().map_or_else(|| one[name].to_string(), str::to_owned);
+                told = told.with(name, fact);
+            }
+        }
+    }
+    if !problem["holders"].is_null() {
+        told = told.with("holders", list(&problem["holders"], holding));
+    }
+    told
+}
+
+/// The wire says in which line a value is, and an adjustment says quantities with a sign, as `change`.
+fn field(field: &str) -> &str {
+    match field.rsplit('.').next() {
+        Some("change") => "quantity",
+        Some(name) => name,
+        None => field,
+    }
+}
+
+/// Something that was looked at.
+pub(super) fn view(query: &Query, json: &Value) -> Told {
+    let facts = |told: Told, of: &Value, names: &[&str]| {
+        names.iter().fold(told, |told, name| {
+            assert!(of[name].is_number() || of[name].is_boolean(), "{name} in {of}");
+            told.with(name, &of[name])
+        })
+    };
+    let lines = || json["lines"].as_array().unwrap().iter();
+    let picked = |name: &str| {
+        let at = lines().flat_map(|line| {
+            line[name].as_array().unwrap().iter().map(move |held| place(&line["line"], held))
+        });
+        or_none(at.collect::<Vec<_>>().join(","))
+    };
+    match query {
+        Query::Stock { .. } => match json["items"].as_array().unwrap().as_slice() {
+            [] => Told::new("none"),
+            [one] => facts(Told::new(""), one, &["on_hand", "held", "unavailable", "available"]),
+            many => panic!("a scenario looks at one position, and there are {}", many.len()),
+        },
+        Query::Site(_) => Told::new("")
+            .with("time_zone", word(&json["time_zone"]))
+            .with("strategy", word(&json["strategy"])),
+        Query::Location { .. } => Told::new(word(&json["kind"]))
+            .with("order", &json["pick_order"])
+            .with("zone", word(&json["zone"])),
+        Query::Sku(_) => {
+            let levels = json["safety_stock"].as_object().unwrap().iter();
+            let levels: Vec<_> = levels.map(|(site, level)| format!("{site}:{level}")).collect();
+            Told::new(word(&json["tracking"]))
+                .with("name", word(&json["name"]))
+                .with("safety", levels.join(","))
+        }
+        Query::Lot { .. } => {
+            let told = Told::new(if json["blocked"] == true { "blocked" } else { "open" });
+            facts(told, json, &["inside"])
+        }
+        Query::Hold(_) => {
+            let expires =
+                if json["expires_at"].is_null() { "never".into() } else { time(&json["expires_at"]) };
+            Told::new(word(&json["status"]))
+                .with("picks", picked("picks"))
+                .with("owner", json["owner"].as_str().unwrap_or("none"))
+                .with(
+                    "lines",
+                    list(&json["lines"], |line| format!("{}:{}", word(&line["sku"]), line["quantity"])),
+                )
+                .with("expires", expires)
+        }
+        Query::Transfer(_) => {
+            let totals = &json["totals"];
+            let [requested, rest @ ..] = ["requested", "allocated", "picked", "shipped", "closed_short"]
+                .map(|name| totals[name].as_u64().unwrap());
+            let told = Told::new(word(&json["status"]))
+                .with("picks", picked("picks"))
+                .with("staged", picked("staged"))
+                .with("priority", &json["priority"])
+                .with("open", requested - rest.iter().sum::<u64>());
+            let names = [
+                "requested",
+                "allocated",
+                "picked",
+                "shipped",
+                "in_transit",
+                "received",
+                "damaged",
+                "lost",
+                "closed_short",
+            ];
+            facts(told, totals, &names)
+        }
+        Query::Explain { .. } => match json["items"].as_array().unwrap().as_slice() {
+            [] => Told::new("none"),
+            [line] => facts(Told::new(""), line, &["requested", "open", "available"])
+                .with("candidates", list(&line["candidates"], candidate)),
+            _ => Told::new("").with(
+                "lines",
+                list(&json["items"], |line| format!("{}:{}", word(&line["line"]), line["open"])),
+            ),
+        },
+        Query::Trace { .. } => facts(Told::new(""), &json["lot"], &["inside"])
+            .with("positions", or_none(list(&json["positions"], candidate))),
+        Query::SkuStock(_) => match json["items"].as_array().unwrap().as_slice() {
+            [] => Told::new("none"),
+            sites => sites.iter().fold(Told::new(""), |told, at| {
+                ["on_hand", "held", "unavailable", "available", "safety_level", "low"]
+                    .iter()
+                    .fold(told, |told, name| told.with(&format!("{}.{name}", word(&at["site"])), &at[name]))
+            }),
+        },
+        other => panic!("no scenario looks at {other:?}"),
+    }
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+fn time(value: &Value) -> String {
+    let at = Time::parse("time", word(value)).unwrap().0;
+    let ms = i128::from(at) - i128::from(START.0);
+    let sign = if ms < 0 { '-' } else { '+' };
+    let ms = ms.unsigned_abs();
+    if ms % 1_000 == 0 { format!("{sign}{}s", ms / 1_000) } else { format!("{sign}{ms}ms") }
+}
+
+fn list(items: &Value, show: impl Fn(&Value) -> String) -> String {
+    items.as_array().map(|items| items.iter().map(show).collect::<Vec<_>>().join(",")).unwrap_or_default()
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "none".to_owned() } else { text }
+}
+
+/// `A-01:4` for line 1, `2/A-01:4` for others, `A-01#L1:4` for a lot.
+fn place(line: &Value, held: &Value) -> String {
+    let line = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
+    let line = if line == "1" { String::new() } else { format!("{line}/") };
+    let lot = held["lot"].as_str().map(|lot| format!("#{lot}")).unwrap_or_default();
+    format!("{line}{}{lot}:{}", word(&held["location"]), held["quantity"])
+}
+
+fn pick(pick: &Value) -> String {
+    place(&pick["line"], pick)
+}
+
+fn short(shortage: &Value) -> String {
+    format!("{}:{}/{}", word(&shortage["line"]), shortage["requested"], shortage["available"])
+}
+
+fn holding(holding: &Value) -> String {
+    format!(
+        "{}:{}/{}:{}",
+        word(&holding["kind"]),
+        word(&holding["id"]),
+        word(&holding["line"]),
+        holding["quantity"]
+    )
+}
+
+fn candidate(candidate: &Value) -> String {
+    let position = &candidate["position"];
+    let lot = position["lot"].as_str().map(|lot| format!("#{lot}")).unwrap_or_default();
+    format!("{}{lot}:{}", word(&position["location"]), word(&candidate["verdict"]))
+}
