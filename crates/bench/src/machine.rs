@@ -1,6 +1,6 @@
 //! What the numbers were measured on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -83,8 +83,10 @@ fn file_system(mounts: &str, folder: &Path) -> String {
 }
 
 fn sync_times(folder: &Path) -> Result<(f64, f64), Error> {
-    let path = folder.join("jaego-bench-sync");
-    let mut file = File::create(&path).map_err(Error::file("create", &path))?;
+    let mut named =
+        tempfile::NamedTempFile::new_in(folder).map_err(Error::file("create a file in", folder))?;
+    let path = named.path().to_owned();
+    let file = named.as_file_mut();
     let mut times = histogram();
     for _ in 0..SYNCS {
         file.write_all(&[1; 4096]).map_err(Error::file("append to", &path))?;
@@ -92,7 +94,7 @@ fn sync_times(folder: &Path) -> Result<(f64, f64), Error> {
         file.sync_data().map_err(Error::file("sync", &path))?;
         times.saturating_record(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     }
-    fs::remove_file(&path).map_err(Error::file("delete", &path))?;
+    named.close().map_err(Error::file("delete", &path))?;
     #[expect(clippy::cast_precision_loss, reason = "a time of a disk has few digits")]
     let us = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
     Ok((us(0.5), us(0.99)))
