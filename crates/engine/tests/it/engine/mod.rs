@@ -1,6 +1,10 @@
 //! The engine with its real threads, on real and simulated disks.
 
+mod checkpoints;
+mod conformance;
 mod gate;
+mod kill;
 mod life;
 mod promises;
+mod rivals;
 mod world;

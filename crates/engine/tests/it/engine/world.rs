@@ -57,6 +57,13 @@ pub(crate) fn one(engine: &Engine, request: Request) -> Result<Done, Refusal> {
 
 /// A site with bins `A-1` and `A-2`, and `units` of each of `skus` in both.
 pub(crate) fn stock(engine: &Engine, skus: &[&str], units: u64) {
+    for result in submit(engine, opening(skus, units)) {
+        result.unwrap();
+    }
+}
+
+/// The requests that make it.
+pub(crate) fn opening(skus: &[&str], units: u64) -> Vec<Request> {
     let mut requests = vec![request(Command::SetSite(SetSite {
         site: code("ICN"),
         name: Name::default(),
@@ -98,9 +105,7 @@ pub(crate) fn stock(engine: &Engine, skus: &[&str], units: u64) {
         lines,
         release_holds: false,
     })));
-    for result in submit(engine, requests) {
-        result.unwrap();
-    }
+    requests
 }
 
 pub(crate) fn hold(id: &str, sku: &str, units: u64) -> Command {
