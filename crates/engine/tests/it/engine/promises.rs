@@ -26,8 +26,10 @@ use jaego_store::{Batch, Done, Failure, Reply, Results, Store};
 
 use super::gate::GatedDisk;
 use super::world::{
-    code, config, hold, hold_for, keyed, one, quantity, release, request, start, stock, submit, totals,
+    code, config, hold, hold_for, keyed, one, opening, quantity, release, request, start, stock, submit,
+    totals,
 };
+use crate::seeds::each_seed;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -479,4 +481,66 @@ fn after_a_failure_every_answer_says_so_for_good() {
             }
         }
     }
+}
+
+#[test]
+fn every_budget_of_room_refuses_cleanly_and_resumes() {
+    each_seed("every_budget_of_room_refuses_cleanly_and_resumes", 120, |seed| {
+        let disk = SimDisk::new(seed);
+        // From nothing at all to some segments, in steps that meet no border twice.
+        let budget = seed * 43_013;
+        let faults = Faults {
+            space: Some(budget),
+            short: seed % 2 == 0,
+            interrupt: seed % 3 == 0,
+            ..Faults::default()
+        };
+        disk.set_faults(faults);
+        let recovered = match open(disk.clone(), config().journal, |_| {}) {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                // Not even an empty store has room. It is no worse for having been tried.
+                assert!(budget < 3 << 20, "{budget} bytes: {error}");
+                disk.set_faults(Faults::default());
+                open(disk.clone(), config().journal, |_| {})
+                    .unwrap_or_else(|error| panic!("{budget}: {error}"))
+            }
+        };
+        let engine = Engine::start(recovered, config(), || Timestamp(1_772_323_200_000));
+        let mut told = Vec::new();
+        let mut full = 0;
+        for number in 0..60 {
+            let id = format!("H{number}");
+            let mut requests = if number == 0 { opening(&["mug"], 100_000) } else { Vec::new() };
+            requests.push(request(hold(&id, "mug", 1)));
+            requests.extend((0..150).map(|n| request(hold(&format!("{id}-{n:0>50}"), "mug", 1))));
+            match at_once(&engine, requests).wait() {
+                Ok(answers) => {
+                    let all = each(Ok(answers));
+                    told.extend(all.iter().all(Result::is_ok).then_some(id));
+                }
+                Err(Failure::Full { .. }) => full += 1,
+                Err(other) => panic!("{budget} bytes: {other}"),
+            }
+            assert!(engine.status().failed.is_none(), "{budget} bytes");
+            if full == 3 {
+                let known = engine.query(Query::Hold(code("H1"))).wait().unwrap().value.is_ok();
+                assert_eq!(known, told.iter().any(|id| id == "H1"), "{budget} bytes");
+                disk.set_faults(Faults::default());
+                until("it resumes", || !engine.status().full);
+                full += 1;
+                if told.is_empty() {
+                    stock(&engine, &["mug"], 100_000);
+                }
+            }
+        }
+        engine.close().unwrap();
+        drop(engine);
+        assert_eq!(disk.violations(), Vec::<String>::new());
+        let engine = start(disk.crash(seed));
+        for id in &told {
+            assert!(one(&engine, request(hold(id, "mug", 1))).unwrap().repeat, "{budget} bytes: {id}");
+        }
+        engine.close().unwrap();
+    });
 }

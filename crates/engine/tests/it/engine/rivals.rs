@@ -9,7 +9,7 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Command, Memory, Query, Request, Sequence, Strategy, Tables, View, apply,
+    Code, Command, Memory, Query, Refusal, Request, Sequence, Strategy, Tables, View, apply,
     check::check,
     command::{AllocateTransfer, CancelTransfer, RequestTransfer, SetSite, TransferLine},
     row::TransferStatus,
@@ -18,7 +18,7 @@ use jaego_engine::{
     Engine, open,
     sim_disk::{Dice, SimDisk},
 };
-use jaego_store::{Store, codec};
+use jaego_store::{Done, Store, codec};
 
 use super::world::{code, config, hold, one, quantity, release, request, start, stock, submit, totals};
 use crate::seeds::number;
@@ -51,20 +51,17 @@ fn sixty_four_clients_of_one_sku_never_get_more_than_there_is() {
                             let batch = (0..BATCH).map(|_| rival(&mut dice, ids, &mut mine, units));
                             let requests: Vec<Request> = batch.collect();
                             let first = submit(engine, requests.clone());
-                            for done in first.iter().flatten().filter(|done| !done.repeat) {
-                                accepted += 1;
-                                if !done.outcome.picks.is_empty() {
-                                    mine.push(done.outcome.id.clone().expect("a hold has an id"));
-                                }
-                            }
+                            keep(&first, &mut accepted, &mut mine);
                             // A client that lost its answer asks again.
                             if dice.one_in(8) {
-                                for (first, again) in first.iter().zip(submit(engine, requests)) {
-                                    if let (Ok(first), Ok(again)) = (first, &again) {
+                                let again = submit(engine, requests);
+                                for (first, again) in first.iter().zip(&again) {
+                                    if let (Ok(first), Ok(again)) = (first, again) {
                                         let placed = !first.outcome.picks.is_empty();
                                         assert!(!placed || again.repeat, "applied twice: {again:?}");
                                     }
                                 }
+                                keep(&again, &mut accepted, &mut mine);
                             }
                         }
                         accepted
@@ -80,6 +77,16 @@ fn sixty_four_clients_of_one_sku_never_get_more_than_there_is() {
         replay_slowly(&disk, 2 * units);
     }
     println!("{operations} operations");
+}
+
+/// Notes what was newly accepted, and the holds among it.
+fn keep(results: &[Result<Done, Refusal>], accepted: &mut u64, mine: &mut Vec<Code>) {
+    for done in results.iter().flatten().filter(|done| !done.repeat) {
+        *accepted += 1;
+        if !done.outcome.picks.is_empty() {
+            mine.push(done.outcome.id.clone().expect("a hold has an id"));
+        }
+    }
 }
 
 /// A hold of a new id or of one that others use too, or a release of one's own or of another's.
