@@ -266,6 +266,9 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
             }
             book.hold_all(takes);
             let mut papers = book.papers(id);
+            if !takes.is_empty() {
+                papers.transfer.allocated = event.sequence;
+            }
             for PickedLine { take, staging } in picked {
                 papers.line(take.line, |line| {
                     book::deallocate(line, take);
@@ -349,6 +352,8 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
                 book.gate(item.site, item.sku, |gate| gate.low = item.low);
             }
         }
+        // All that it says is in its key.
+        Fact::RequestNoted { .. } => {}
     }
     answer(&mut book, event);
     book.put(Row::Head(head));
@@ -358,7 +363,11 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
 /// Keeps the answer to a request key, and forgets some that are too old or too many.
 fn answer(book: &mut Book<'_, impl Tables>, event: &Event) {
     let Some(keyed) = &event.keyed else { return };
-    let answered = row::Answered { body: keyed.body, sequence: event.sequence, at: event.at };
+    let sequence = match event.fact {
+        Fact::RequestNoted { of } => of,
+        _ => event.sequence,
+    };
+    let answered = row::Answered { body: keyed.body, sequence, noted: event.sequence, at: event.at };
     book.put(Row::Answered(keyed.key.clone(), Some(answered)));
     for _ in 0..KEYS_FORGOTTEN_MAX {
         let Some((key, oldest)) = book.tables.oldest_answered() else { return };
@@ -373,16 +382,16 @@ fn answer(book: &mut Book<'_, impl Tables>, event: &Event) {
 fn adjusted(book: &mut Book<'_, impl Tables>, lines: &[AdjustedLine]) {
     for line in lines {
         let place = line.place;
-        for freed in &line.freed {
-            book.cut(&freed.holder, place, freed.quantity);
-            book.unhold(place, freed.quantity);
+        if !line.freed.is_empty() {
+            book.unhold(place, line.freed.iter().map(|freed| freed.quantity).sum());
+            book.cut(place, &line.freed);
         }
         if !line.quantity.is_zero() {
             book.outside(place.sku, place.lot, line.outside, line.quantity, !line.increase);
-            if line.increase {
-                book.lay(place, line.quantity);
-            } else {
-                book.take(place, line.quantity);
+            match line.outside {
+                _ if line.increase => book.lay(place, line.quantity),
+                crate::Outside::Loss => book.write_off(place, line.quantity),
+                _ => book.take(place, line.quantity),
             }
         }
         if line.counted {
@@ -396,9 +405,7 @@ fn moved(book: &mut Book<'_, impl Tables>, lines: &[MovedLine]) {
         let source = Place { location: line.from, sku: line.sku, lot: line.lot };
         let target = Place { location: line.to, sku: line.sku, lot: line.lot };
         let followed: Quantity = line.follow.iter().map(|freed| freed.quantity).sum();
-        for freed in &line.follow {
-            book.relocate(&freed.holder, source, target, freed.quantity);
-        }
+        book.relocate(source, target, &line.follow);
         book.carry(source, target, followed);
         book.take(source, line.quantity - followed);
         book.lay(target, line.quantity - followed);

@@ -15,7 +15,7 @@ use crate::{
     Event, Fact, Refusal, Request, Sequence, Tables, Timestamp,
     command::{Command, key_time},
     event::Keyed,
-    limits::{KEY_WINDOW_MS, PARTS_MAX},
+    limits::{KEY_WINDOW_MS, KEYS_MAX, PARTS_MAX},
 };
 use desk::Desk;
 
@@ -49,8 +49,9 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
             return Err(Refusal::IdempotencyConflict { key: key.clone() });
         }
         // An answer to a key this old may have been given and forgotten: deciding again could do it twice.
-        if key_time(key).is_some_and(|made| made.after_ms(KEY_WINDOW_MS) < now) {
-            return Err(Refusal::RequestKeyExpired { key: key.clone(), window_ms: KEY_WINDOW_MS });
+        let window_ms = key_window_ms(tables, now);
+        if key_time(key).is_some_and(|made| made.after_ms(window_ms) < now) {
+            return Err(Refusal::RequestKeyExpired { key: key.clone(), window_ms });
         }
     }
 
@@ -84,6 +85,11 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
     {
         return Err(Refusal::TooManyParts { parts: fact.part_count(), max: PARTS_MAX });
     }
+    let verdict = match verdict {
+        // The request changes nothing, and so would be decided anew once something else does: its key must not.
+        Verdict::Repeat(of) if request.key().is_some() => Verdict::New(Fact::RequestNoted { of }),
+        verdict => verdict,
+    };
     Ok(match verdict {
         Verdict::Repeat(sequence) => Decision::Repeat(sequence),
         Verdict::New(fact) => Decision::Event(Box::new(Event {
@@ -94,4 +100,13 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
             fact,
         })),
     })
+}
+
+/// How far back answers are kept: seven days, or less where there are too many.
+fn key_window_ms(tables: &impl Tables, now: Timestamp) -> u64 {
+    if tables.answered_count() < KEYS_MAX {
+        return KEY_WINDOW_MS;
+    }
+    let oldest = tables.oldest_answered().map_or(now, |(_, answered)| answered.at);
+    KEY_WINDOW_MS.min(now.0.saturating_sub(oldest.0))
 }

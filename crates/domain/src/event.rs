@@ -358,6 +358,10 @@ pub enum Fact {
     StockWatched {
         items: Vec<Watched>,
     },
+    /// A keyed request asked for what had already come of an earlier event: the key stands for it from now on.
+    RequestNoted {
+        of: Sequence,
+    },
 }
 
 impl Fact {
@@ -387,6 +391,7 @@ impl Fact {
             Self::TransferReceived { .. } => "transfer_received",
             Self::TransferClosed { .. } => "transfer_closed",
             Self::StockWatched { .. } => "stock_watched",
+            Self::RequestNoted { .. } => "request_noted",
         }
     }
 
@@ -413,7 +418,10 @@ impl Fact {
             | Self::TransferShipped { id, .. }
             | Self::TransferReceived { id, .. }
             | Self::TransferClosed { id, .. } => Some(("transfer", id)),
-            Self::Reversed { .. } | Self::HoldsLapsed { .. } | Self::StockWatched { .. } => None,
+            Self::Reversed { .. }
+            | Self::HoldsLapsed { .. }
+            | Self::StockWatched { .. }
+            | Self::RequestNoted { .. } => None,
         }
     }
 
@@ -445,7 +453,8 @@ impl Fact {
             | Self::LocationSet { .. }
             | Self::LotSet { .. }
             | Self::Reversed { .. }
-            | Self::HoldExtended { .. } => 1,
+            | Self::HoldExtended { .. }
+            | Self::RequestNoted { .. } => 1,
         }
     }
 
@@ -528,7 +537,8 @@ impl Fact {
             | Self::TransferAllocated { .. }
             | Self::TransferReleased { .. }
             | Self::TransferCancelled { .. }
-            | Self::StockWatched { .. } => {}
+            | Self::StockWatched { .. }
+            | Self::RequestNoted { .. } => {}
         }
     }
 }

@@ -495,13 +495,13 @@ impl Memory {
     fn put_answered(&mut self, key: &Code, answered: Option<Answered>) -> Option<Answered> {
         let before = match answered {
             Some(answered) => {
-                self.answered_order.insert(answered.sequence, key.clone());
+                self.answered_order.insert(answered.noted, key.clone());
                 self.answered.insert(key.clone(), answered)
             }
             None => self.answered.remove(key),
         };
         if let Some(before) = before {
-            self.answered_order.remove(&before.sequence);
+            self.answered_order.remove(&before.noted);
         }
         before
     }

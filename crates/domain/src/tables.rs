@@ -585,8 +585,10 @@ pub mod row {
     pub struct Answered {
         /// The fingerprint of the request.
         pub body: u64,
-        /// The event that it became.
+        /// The event whose outcome was the answer.
         pub sequence: Sequence,
+        /// The event that noted the key: the same one, or a later one where the answer was a repeat.
+        pub noted: Sequence,
         /// When.
         pub at: Timestamp,
     }

@@ -74,7 +74,10 @@ pub fn submit(
         Decision::Event(event) => *event,
     };
     let mut changes = apply(tables, &event);
-    let accepted = Accepted::New(event.sequence);
+    let accepted = match event.fact {
+        Fact::RequestNoted { of } => Accepted::Repeat(of),
+        _ => Accepted::New(event.sequence),
+    };
     events.push(event);
     if let Some(watched) = watch(tables, &changes) {
         changes.before.extend(apply(tables, &watched).before);

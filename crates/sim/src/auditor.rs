@@ -130,6 +130,7 @@ impl Auditor {
         let end = Sequence(base.0 + events.len() as u64);
         let mut claims = Vec::new();
         let mut done = BTreeMap::new();
+        let answered: Vec<_> = answers.iter().map(|(call, _)| *call).collect();
         for (call, answer) in answers {
             assert!(self.open.contains(&call), "call {call} was answered twice");
             let sequence = match &answer {
@@ -139,8 +140,6 @@ impl Auditor {
             assert!(sequence <= end, "an answer rests on event {sequence}, and {end} is durable");
             assert!(sequence >= base, "an answer of this frame rests on event {sequence} before {base}");
             self.claims_of(call, answer, base, &mut claims, &mut done);
-            self.open.remove(&call);
-            self.undecided.remove(&call);
         }
         self.show(&mut claims);
         self.advance(events, latest, &mut done, &mut claims);
@@ -150,6 +149,11 @@ impl Auditor {
                 "no state from event {} to {} explains the answer to {:?}, decided at {:?}: {}",
                 claim.from, claim.to, self.calls[claim.call].asked, self.calls[claim.call].turns, claim.what
             );
+        }
+        for call in answered {
+            let first = self.open.remove(&call);
+            assert!(first, "call {call} was answered twice");
+            self.undecided.remove(&call);
         }
         assert!(done.is_empty(), "outcomes of events that are not there: {:?}", done.keys());
     }
@@ -274,14 +278,16 @@ impl Auditor {
         let (call, index) = match self.asked_for.get(&event.sequence) {
             Some((call, index)) => (*call, *index),
             None => {
-                // Its answer is still to come, or never will.
-                let open = self.open.iter().filter_map(|call| match &self.calls[*call].asked {
+                // Its answer names another event, or is still to come, or never will.
+                // The same may have been asked for twice, and refused the first time.
+                let mut calls =
+                    self.open.iter().copied().filter(|call| self.calls[*call].turns.contains(&event.at));
+                let found = calls.find_map(|call| match &self.calls[call].asked {
                     Asked::Batch { requests, .. } => {
-                        requests.iter().position(comes_of).map(|index| (*call, index))
+                        requests.iter().position(comes_of).map(|index| (call, index))
                     }
                     Asked::Read(_) => None,
                 });
-                let found = open.min();
                 found.unwrap_or_else(|| panic!("nobody asked for {event:?}"))
             }
         };

@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use super::{Filed, Filing, HoldStatus, LotId, settle};
 use crate::{
     Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables,
-    event::Take,
-    row::{self, Holder, HolderKind, Line, Pick, Position, Staged},
+    event::{Freed, Take},
+    row::{self, HolderKind, Line, Pick, Position, Staged},
 };
 
 pub(super) struct Book<'a, T> {
@@ -160,71 +160,70 @@ impl<'a, T: Tables> Book<'a, T> {
         self.put(Row::Lot(lot, Some(Box::new(row))));
     }
 
-    /// Takes a part of what somebody holds at a place away from them.
-    pub(super) fn cut(&mut self, holder: &Holder, place: Place, quantity: Quantity) {
-        match holder.kind {
-            HolderKind::Hold => {
-                let mut hold = self.tables.hold(&holder.id).expect("a holder is there");
-                let line = &mut hold.lines[holder.line as usize];
-                shrink_pick(&mut line.picks, place.location, place.lot, quantity);
-                line.picks.retain(|pick| !pick.quantity.is_zero());
-                settle(&mut hold, HoldStatus::Released);
-                self.put(Row::Hold(holder.id.clone(), Some(hold)));
-            }
-            HolderKind::Transfer => {
-                let mut papers = self.papers(&holder.id);
-                papers.line(holder.line, |line| {
-                    let left = take_staged(line, place.location, place.lot, quantity, |_, _| {});
-                    line.totals.picked -= quantity - left;
-                    if !left.is_zero() {
-                        shrink_pick(&mut line.picks, place.location, place.lot, left);
-                        line.picks.retain(|pick| !pick.quantity.is_zero());
-                        line.totals.allocated -= left;
+    /// Writes off unheld stock: what was missing is what was lost.
+    pub(super) fn write_off(&mut self, place: Place, quantity: Quantity) {
+        self.position(place, |position| {
+            position.on_hand -= quantity;
+            position.missing = position.missing.saturating_sub(quantity).min(position.unheld());
+        });
+    }
+
+    /// Takes parts of what some hold at a place away from them.
+    pub(super) fn cut(&mut self, place: Place, freed: &[Freed]) {
+        for (kind, id, parts) in by_document(freed) {
+            match kind {
+                HolderKind::Hold => self.change_hold(id, |hold| {
+                    for Freed { holder, quantity } in parts {
+                        let picks = &mut hold.lines[holder.line as usize].picks;
+                        shrink_pick(picks, place.location, place.lot, *quantity);
+                        picks.retain(|pick| !pick.quantity.is_zero());
                     }
-                });
-                papers.close();
+                    settle(hold, HoldStatus::Released);
+                }),
+                HolderKind::Transfer => {
+                    let mut papers = self.papers(id);
+                    for Freed { holder, quantity } in parts {
+                        papers.line(holder.line, |line| cut_line(line, place, *quantity));
+                    }
+                    papers.close();
+                }
             }
         }
     }
 
-    /// Moves a part of what somebody holds to another place.
-    pub(super) fn relocate(&mut self, holder: &Holder, from: Place, to: Place, quantity: Quantity) {
-        match holder.kind {
-            HolderKind::Hold => {
-                let mut hold = self.tables.hold(&holder.id).expect("a holder is there");
-                let line = &mut hold.lines[holder.line as usize];
-                shrink_pick(&mut line.picks, from.location, from.lot, quantity);
-                line.picks.retain(|pick| !pick.quantity.is_zero());
-                let moved = Pick { location: to.location, lot: to.lot, quantity };
-                match line
-                    .picks
-                    .iter_mut()
-                    .find(|pick| (pick.location, pick.lot) == (moved.location, moved.lot))
-                {
-                    Some(pick) => pick.quantity += quantity,
-                    None => line.picks.push(moved),
+    /// Moves parts of what some hold from one place to another.
+    pub(super) fn relocate(&mut self, from: Place, to: Place, follow: &[Freed]) {
+        for (kind, id, parts) in by_document(follow) {
+            match kind {
+                HolderKind::Hold => self.change_hold(id, |hold| {
+                    for Freed { holder, quantity } in parts {
+                        let picks = &mut hold.lines[holder.line as usize].picks;
+                        shrink_pick(picks, from.location, from.lot, *quantity);
+                        picks.retain(|pick| !pick.quantity.is_zero());
+                        let same = |pick: &&mut Pick| (pick.location, pick.lot) == (to.location, to.lot);
+                        match picks.iter_mut().find(same) {
+                            Some(pick) => pick.quantity += *quantity,
+                            None => {
+                                picks.push(Pick { location: to.location, lot: to.lot, quantity: *quantity })
+                            }
+                        }
+                    }
+                }),
+                HolderKind::Transfer => {
+                    let mut papers = self.papers(id);
+                    for Freed { holder, quantity } in parts {
+                        papers.line(holder.line, |line| relocate_line(line, from, to, *quantity));
+                    }
+                    papers.close();
                 }
-                self.put(Row::Hold(holder.id.clone(), Some(hold)));
-            }
-            HolderKind::Transfer => {
-                let mut papers = self.papers(&holder.id);
-                papers.line(holder.line, |line| {
-                    let mut moved: SmallVec<[(LocationId, Quantity); 2]> = SmallVec::new();
-                    let left = take_staged(line, from.location, from.lot, quantity, |origin, quantity| {
-                        moved.push((origin, quantity));
-                    });
-                    for (origin, quantity) in moved {
-                        put_staged(line, Staged { staging: to.location, lot: to.lot, origin, quantity });
-                    }
-                    if !left.is_zero() {
-                        shrink_pick(&mut line.picks, from.location, from.lot, left);
-                        line.picks.retain(|pick| !pick.quantity.is_zero());
-                        grow_pick(&mut line.picks, to.location, to.lot, left);
-                    }
-                });
-                papers.close();
             }
         }
+    }
+
+    fn change_hold(&mut self, id: &Code, change: impl FnOnce(&mut row::Hold)) {
+        let mut hold = self.tables.hold(id).expect("a holder is there");
+        change(&mut hold);
+        self.put(Row::Hold(id.clone(), Some(hold)));
     }
 
     /// Opens a transfer's papers: its header, and one line at a time.
@@ -292,6 +291,39 @@ impl<T: Tables> Papers<'_, '_, T> {
             *sum = *sum - before + after;
         }
         self.book.put(Row::Line(self.id.clone(), index, Box::new(line)));
+    }
+}
+
+/// Parts of the same document stand together: they are sorted by their holders.
+fn by_document(freed: &[Freed]) -> impl Iterator<Item = (HolderKind, &Code, &[Freed])> {
+    let same = |a: &Freed, b: &Freed| (a.holder.kind, &a.holder.id) == (b.holder.kind, &b.holder.id);
+    freed.chunk_by(same).map(|parts| (parts[0].holder.kind, &parts[0].holder.id, parts))
+}
+
+/// A line loses a part of what it holds at a place.
+fn cut_line(line: &mut Line, place: Place, quantity: Quantity) {
+    let left = take_staged(line, place.location, place.lot, quantity, |_, _| {});
+    line.totals.picked -= quantity - left;
+    if !left.is_zero() {
+        shrink_pick(&mut line.picks, place.location, place.lot, left);
+        line.picks.retain(|pick| !pick.quantity.is_zero());
+        line.totals.allocated -= left;
+    }
+}
+
+/// A part of what a line holds is now at another place.
+fn relocate_line(line: &mut Line, from: Place, to: Place, quantity: Quantity) {
+    let mut moved: SmallVec<[(LocationId, Quantity); 2]> = SmallVec::new();
+    let left = take_staged(line, from.location, from.lot, quantity, |origin, quantity| {
+        moved.push((origin, quantity));
+    });
+    for (origin, quantity) in moved {
+        put_staged(line, Staged { staging: to.location, lot: to.lot, origin, quantity });
+    }
+    if !left.is_zero() {
+        shrink_pick(&mut line.picks, from.location, from.lot, left);
+        line.picks.retain(|pick| !pick.quantity.is_zero());
+        grow_pick(&mut line.picks, to.location, to.lot, left);
     }
 }
 

@@ -58,7 +58,9 @@ impl<T: Tables> Desk<'_, T> {
             } else {
                 after.on_hand -= quantity;
             }
-            after.missing = if counted { Quantity::ZERO } else { after.missing.min(after.unheld()) };
+            let lost = if increase || outside != Outside::Loss { Quantity::ZERO } else { quantity };
+            let missing = after.missing.saturating_sub(lost).min(after.unheld());
+            after.missing = if counted { Quantity::ZERO } else { missing };
             lines.push(AdjustedLine { place, outside, increase, quantity, counted, freed });
         }
         Ok(Verdict::New(Fact::Adjusted {

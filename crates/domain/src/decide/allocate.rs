@@ -53,12 +53,6 @@ impl<T: Tables> Desk<'_, T> {
         let mut short_wants = Vec::new();
         let mut obtained = false;
         for want in wants {
-            if partial == Partial::Forbid && !self.is_stocked(want.site, want.sku) {
-                return Err(Refusal::NotStockedHere {
-                    site: self.tables.site(want.site).code.clone(),
-                    sku: self.tables.sku(want.sku).code.clone(),
-                });
-            }
             let got = self.allocate_line(want, strategy, wants.len() > 1, &mut take);
             obtained |= !got.is_zero();
             if got < want.quantity {
@@ -68,6 +62,16 @@ impl<T: Tables> Desk<'_, T> {
         }
         if obtained && (short.is_empty() || partial == Partial::Allow) {
             return Ok(short);
+        }
+        // A SKU that was never here is another matter than one that ran out, unless both stand in the way.
+        if partial == Partial::Forbid
+            && let Some(first) = short_wants.first()
+            && short_wants.iter().all(|want| !self.is_stocked(want.site, want.sku))
+        {
+            return Err(Refusal::NotStockedHere {
+                site: self.tables.site(first.site).code.clone(),
+                sku: self.tables.sku(first.sku).code.clone(),
+            });
         }
         let shortages: Vec<Shortage> = short
             .iter()

@@ -1,5 +1,7 @@
 //! What positions and their holders would look like after the lines that were decided so far.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 
 use super::desk::Desk;
@@ -16,7 +18,7 @@ pub(super) struct Draft<'d, 'a, T> {
     desk: &'d Desk<'a, T>,
     positions: HashMap<Place, Position>,
     /// What each holder lost or gained at a place.
-    holders: HashMap<Place, Vec<(Holder, i64)>>,
+    holders: HashMap<Place, BTreeMap<Holder, i64>>,
 }
 
 impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
@@ -30,21 +32,14 @@ impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
 
     /// Who holds how much at a place, in order of the holder's text.
     pub(super) fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
-        let mut holders = self.desk.tables.holders(place);
+        let mut holders: BTreeMap<Holder, Quantity> = self.desk.tables.holders(place).into_iter().collect();
         for (holder, change) in self.holders.get(&place).into_iter().flatten() {
-            let at = match holders.binary_search_by(|(other, _)| other.cmp(holder)) {
-                Ok(at) => at,
-                Err(at) => {
-                    holders.insert(at, (holder.clone(), Quantity::ZERO));
-                    at
-                }
-            };
-            let quantity = holders[at].1.signed() + change;
-            holders[at].1 =
-                Quantity::stored(u64::try_from(quantity).expect("nobody loses more than they hold"));
+            let holds = holders.entry(holder.clone()).or_default();
+            let quantity = u64::try_from(holds.signed() + change).expect("nobody loses more than they hold");
+            *holds = Quantity::stored(quantity);
         }
-        holders.retain(|(_, quantity)| !quantity.is_zero());
-        holders
+        holders.retain(|_, quantity| !quantity.is_zero());
+        holders.into_iter().collect()
     }
 
     /// Chooses holders that give up `quantity` at a place, in order of their text.
@@ -65,11 +60,7 @@ impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
     }
 
     pub(super) fn change_holder(&mut self, place: Place, holder: &Holder, change: i64) {
-        let holders = self.holders.entry(place).or_default();
-        match holders.iter_mut().find(|(other, _)| other == holder) {
-            Some((_, sum)) => *sum += change,
-            None => holders.push((holder.clone(), change)),
-        }
+        *self.holders.entry(place).or_default().entry(holder.clone()).or_default() += change;
     }
 
     /// The refusal for stock whose holders would be left with `remaining`.

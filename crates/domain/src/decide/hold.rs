@@ -1,5 +1,6 @@
 //! Holds: place, confirm, release, extend, change.
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
@@ -165,21 +166,27 @@ impl<T: Tables> Desk<'_, T> {
 
 /// All that a hold holds, less what was taken already.
 fn rest_of_hold(hold: &row::Hold, taken: &[Take]) -> Takes {
+    let mut gone: HashMap<(u32, Place), Quantity> = HashMap::new();
+    for take in taken {
+        *gone.entry((take.line, take.place())).or_default() += take.quantity;
+    }
     let mut rest = Takes::new();
     for (line, number) in hold.lines.iter().zip(0..) {
         for pick in &line.picks {
-            let same =
-                |take: &&Take| take.line == number && take.location == pick.location && take.lot == pick.lot;
-            let gone: Quantity = taken.iter().filter(same).map(|take| take.quantity).sum();
-            let quantity = pick.quantity - gone;
-            if !quantity.is_zero() {
-                rest.push(Take {
-                    line: number,
-                    sku: line.sku,
-                    location: pick.location,
-                    lot: pick.lot,
-                    quantity,
-                });
+            let take = Take {
+                line: number,
+                sku: line.sku,
+                location: pick.location,
+                lot: pick.lot,
+                quantity: pick.quantity,
+            };
+            let gone = gone.get_mut(&(number, take.place())).map_or(Quantity::ZERO, |gone| {
+                let here = (*gone).min(pick.quantity);
+                *gone -= here;
+                here
+            });
+            if gone < pick.quantity {
+                rest.push(Take { quantity: pick.quantity - gone, ..take });
             }
         }
     }

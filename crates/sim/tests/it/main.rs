@@ -8,3 +8,4 @@ mod histories;
 mod lying_disk;
 mod order;
 mod seeds;
+mod upgrade;

@@ -119,7 +119,7 @@ records! {
     Line { name, sku, lot, totals, picks, staged, transit }
     Staged { staging, lot, origin, quantity } [quantity: never zero]
     Filed { body, sequence }
-    Answered { body, sequence, at }
+    Answered { body, sequence, noted, at }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
@@ -268,4 +268,5 @@ facts! {
     21 TransferReceived { id, lines }
     22 TransferClosed { id, released, lost }
     23 StockWatched { items }
+    24 RequestNoted { of }
 }

@@ -331,7 +331,11 @@ fn transfers() -> BoxedStrategy<Fact> {
 fn watch() -> BoxedStrategy<Fact> {
     let item = (site(), sku(), quantity(), quantity(), any::<bool>())
         .prop_map(|(site, sku, available, level, low)| Watched { site, sku, available, level, low });
-    list(item).prop_map(|items| Fact::StockWatched { items }).boxed()
+    prop_oneof![
+        list(item).prop_map(|items| Fact::StockWatched { items }),
+        sequence().prop_map(|of| Fact::RequestNoted { of }),
+    ]
+    .boxed()
 }
 
 /// Events that follow each other from any sequence and any time, by few authors or by many.
@@ -505,7 +509,8 @@ fn document_rows() -> BoxedStrategy<Row> {
     ];
     let filed = (any::<u64>(), sequence()).prop_map(|(body, sequence)| Filed { body, sequence });
     let answered =
-        (any::<u64>(), sequence(), time()).prop_map(|(body, sequence, at)| Answered { body, sequence, at });
+        (any::<u64>(), sequence(), sequence(), time())
+            .prop_map(|(body, sequence, noted, at)| Answered { body, sequence, noted, at });
     prop_oneof![
         (code(), option::of(hold)).prop_map(|(id, row)| Row::Hold(id, row)),
         (code(), option::of(transfer.prop_map(Box::new))).prop_map(|(id, row)| Row::Transfer(id, row)),

@@ -70,9 +70,10 @@ fn there_is_a_sample_of_every_fact() {
         Fact::TransferReceived { .. } => 20,
         Fact::TransferClosed { .. } => 21,
         Fact::StockWatched { .. } => 22,
+        Fact::RequestNoted { .. } => 23,
     };
     let there: BTreeSet<_> = samples::facts().iter().map(number).collect();
-    assert_eq!(there, (0..23).collect());
+    assert_eq!(there, (0..24).collect());
 }
 
 /// As above, for rows.

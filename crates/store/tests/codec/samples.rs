@@ -281,6 +281,7 @@ fn transfers() -> Vec<Fact> {
         },
         Fact::StockWatched { items: Vec::new() },
         Fact::StockWatched { items: vec![watched(0, 0, true), watched(QUANTITY_MAX, 1, false)] },
+        Fact::RequestNoted { of: Sequence(1) },
     ]
 }
 
@@ -464,7 +465,7 @@ fn document_rows() -> Vec<Row> {
     let (adjustment, shipment) = (Filing::Adjustment(code("A-1")), code("S-1"));
     let reversal = Filing::Reversal(MovementId { sequence: Sequence(7), index: LAST });
     let filed = Filed { body: u64::MAX, sequence: Sequence(u64::MAX) };
-    let answered = Answered { body: 1, sequence: Sequence(2), at: Timestamp(3) };
+    let answered = Answered { body: 1, sequence: Sequence(2), noted: Sequence(4), at: Timestamp(3) };
     let mut rows = vec![
         Row::Hold(code("H-0"), None),
         Row::Transfer(code("T-0"), None),

@@ -45,7 +45,7 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 23, "every kind of event happened: {self}");
+        assert_eq!(self.events.len(), 24, "every kind of event happened: {self}");
         assert!(self.refusals.len() >= 30, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }
@@ -183,9 +183,16 @@ impl Case {
                 ensure(events.is_empty(), "a refusal is no event")?;
                 same(&before, &rows(&self.memory), "a refusal changes nothing")
             }
+            Ok((Accepted::Repeat(sequence), changes)) if !events.is_empty() => {
+                self.tally.repeats += 1;
+                let noted = Fact::RequestNoted { of: sequence };
+                ensure(events.len() == 1 && events[0].fact == noted, "a repeat is noted, or no event")?;
+                ensure(events[0].keyed.is_some(), "what is noted is a key")?;
+                self.same_outcome(sequence)?;
+                self.happened(&before, changes, &events, now)
+            }
             Ok((Accepted::Repeat(sequence), _)) => {
                 self.tally.repeats += 1;
-                ensure(events.is_empty(), "a repeat is no event")?;
                 self.same_outcome(sequence)?;
                 same(&before, &rows(&self.memory), "a repeat changes nothing")
             }

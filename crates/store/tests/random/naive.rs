@@ -8,6 +8,7 @@ use jaego_domain::{
     Account, Code, Date, Event, Fact, LocationId, LotId, Memory, Place, SiteId, SkuId, Tables, TimeZone,
     Timestamp,
     command::{AllocateTransfer, HoldLine, PlaceHold},
+    Outside,
     row::{Holder, HolderKind, LocationKind},
 };
 
@@ -39,7 +40,7 @@ pub(crate) enum Prediction {
     Gets(Vec<(u32, u64)>),
     /// It gets nothing: these lines lack something, and this is what there was.
     Lacks(Vec<(u32, u64)>),
-    /// The site never had one of the SKUs.
+    /// The site never had any of the SKUs that it lacks.
     NotStocked,
 }
 
@@ -85,6 +86,9 @@ impl Naive {
                     self.lay(line.place, sign * i128::from(line.quantity.get()));
                     let unheld = self.on_hand(line.place) - self.held(line.place);
                     let missing = self.missing.entry(line.place).or_default();
+                    if !line.increase && line.outside == Outside::Loss {
+                        *missing = missing.saturating_sub(line.quantity.get());
+                    }
                     *missing = if line.counted { 0 } else { (*missing).min(unheld) };
                 }
             }
@@ -187,7 +191,8 @@ impl Naive {
             | Fact::Reversed { .. }
             | Fact::HoldExtended { .. }
             | Fact::TransferReceived { .. }
-            | Fact::StockWatched { .. } => {}
+            | Fact::StockWatched { .. }
+            | Fact::RequestNoted { .. } => {}
         }
         self.on_hand.retain(|_, quantity| *quantity > 0);
         self.missing.retain(|_, quantity| *quantity > 0);
@@ -325,15 +330,13 @@ impl Naive {
     fn gets(&self, wants: &[Want], partial: bool, now: Timestamp) -> Option<Prediction> {
         let mut gets = Vec::new();
         let mut lacks = Vec::new();
+        let mut never_here = true;
         for (at, want) in wants.iter().enumerate() {
             let same = |other: &&Want| (other.site, other.sku) == (want.site, want.sku);
             let narrow = |other: &Want| other.location.is_some() || other.lot.is_some();
             let rivals: Vec<_> = wants.iter().filter(same).collect();
             if rivals.len() > 1 && rivals.iter().any(|other| narrow(other)) {
                 return None;
-            }
-            if !partial && !self.stocked.contains(&(want.site, want.sku)) {
-                return Some(Prediction::NotStocked);
             }
             let places = self.on_hand.keys().filter(|place| {
                 self.locations[&place.location].0 == want.site
@@ -348,7 +351,11 @@ impl Naive {
             gets.push((want.line, got));
             if got < want.quantity {
                 lacks.push((want.line, got));
+                never_here &= !self.stocked.contains(&(want.site, want.sku));
             }
+        }
+        if !partial && !lacks.is_empty() && never_here {
+            return Some(Prediction::NotStocked);
         }
         let nothing = gets.iter().all(|(_, got)| *got == 0);
         if nothing || (!partial && !lacks.is_empty()) {
