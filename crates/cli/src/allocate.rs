@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use jaego_api::limits::BATCH_LINES_MAX;
+use jaego_api::{limits::BATCH_LINES_MAX, stock::Shortage};
 use jaego_client::Client;
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ const SHORT_SHOWN_MAX: usize = 20;
 #[derive(Default)]
 pub(crate) struct Allocated {
     transfers: usize,
+    /// Transfers that got nothing.
+    empty_handed: usize,
     units: u64,
     short_units: u64,
     short: BTreeMap<(String, String), u64>,
@@ -46,14 +48,12 @@ pub(crate) async fn all(client: &Client, commands: &[Command]) -> Result<Allocat
                 (Some(outcome), _) => {
                     allocated.transfers += 1;
                     allocated.units += outcome.picks.iter().map(|pick| pick.quantity).sum::<u64>();
-                    for short in &outcome.shortages {
-                        let units = short.requested.saturating_sub(short.available);
-                        allocated.short_units += units;
-                        *allocated
-                            .short
-                            .entry((short.site.to_string(), short.sku.to_string()))
-                            .or_default() += units;
-                    }
+                    allocated.lack(&outcome.shortages);
+                }
+                // Nothing at all was available: a shortage like the others.
+                (None, Some(problem)) if !problem.shortages.is_empty() => {
+                    allocated.empty_handed += 1;
+                    allocated.lack(&problem.shortages);
                 }
                 (None, Some(problem)) => allocated.refused.push((item.id.to_string(), problem.detail)),
                 (None, None) => {}
@@ -67,6 +67,14 @@ pub(crate) async fn all(client: &Client, commands: &[Command]) -> Result<Allocat
 }
 
 impl Allocated {
+    fn lack(&mut self, shortages: &[Shortage]) {
+        for short in shortages {
+            let units = short.requested.saturating_sub(short.available);
+            self.short_units += units;
+            *self.short.entry((short.site.to_string(), short.sku.to_string())).or_default() += units;
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         let short: Vec<_> = self
             .short
@@ -76,16 +84,17 @@ impl Allocated {
         let refused: Vec<_> =
             self.refused.iter().map(|(id, detail)| json!({ "transfer": id, "detail": detail })).collect();
         json!({
-            "transfers": self.transfers, "quantity": self.units, "short_quantity": self.short_units,
+            "transfers": self.transfers, "empty_handed": self.empty_handed, "quantity": self.units, "short_quantity": self.short_units,
             "short": short, "refused": refused,
         })
     }
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "allocated: {} units for {} transfers, {} units of {} SKUs are short\n",
+            "allocated: {} units for {} transfers, nothing for {}; {} units of {} SKUs are short\n",
             self.units,
             self.transfers,
+            self.empty_handed,
             self.short_units,
             self.short.len()
         );

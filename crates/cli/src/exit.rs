@@ -60,7 +60,7 @@ pub(crate) fn code(error: &jaego_client::Error) -> u8 {
         Error::Refused { problem, .. } if matches!(problem.status, 429 | 500..) => UNREACHABLE,
         Error::Refused { .. } => REFUSED,
         Error::Connection { .. } | Error::Timeout { .. } => UNREACHABLE,
-        Error::Answer { status, .. } if matches!(status, 502..=504) => UNREACHABLE,
+        Error::Answer { status: 502..=504, .. } => UNREACHABLE,
         Error::Answer { .. } => FAILURE,
         Error::Request { .. } => USAGE,
     }

@@ -34,6 +34,9 @@ use crate::{
 /// Bytes of a batch's commands: well below what a request may have.
 const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 2;
 
+/// The name of a load of stock that nobody names.
+pub(crate) const LOAD_DEFAULT: &str = "opening";
+
 /// What is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Noun {
@@ -154,7 +157,7 @@ pub(crate) struct Options {
     #[arg(long)]
     allocate: bool,
     /// A name for this load of stock: under another name the same positions are loaded once more.
-    #[arg(long, value_name = "NAME", default_value = "opening")]
+    #[arg(long, value_name = "NAME", default_value = LOAD_DEFAULT)]
     load: String,
 }
 
@@ -505,7 +508,7 @@ mod tests {
 
     fn told(noun: Noun, format: Format, text: &str) -> (Vec<String>, String) {
         let mut errors = Errors::default();
-        let commands = prepare(noun, format, text.as_bytes(), "opening", &mut errors);
+        let commands = prepare(noun, format, text.as_bytes(), LOAD_DEFAULT, &mut errors);
         (commands.into_iter().map(|command| command.json).collect(), errors.text("f"))
     }
 

@@ -1,7 +1,10 @@
 //! The binary `jaego`: the one place where all meet.
 
 mod allocate;
+mod backup;
+mod bench;
 mod data;
+mod demo;
 mod events;
 mod exit;
 mod export;
@@ -38,6 +41,8 @@ struct Cli {
 enum Command {
     /// Start the service on a data folder.
     Serve(serve::Options),
+    /// Try it: a service on a temporary folder, with a warehouse of bicycles in it.
+    Demo(demo::Options),
     /// Sites: centres, with a time zone.
     Site(master::SiteOptions),
     /// Locations: the bins of a site.
@@ -64,6 +69,12 @@ enum Command {
     Token(token::Options),
     /// Prove the books of a data folder that no service has open.
     Verify(verify::Options),
+    /// Copy a data folder, beside its running service as well, and prove the copy.
+    Backup(backup::Options),
+    /// Make a data folder from a backup, and prove it.
+    Restore(backup::RestoreOptions),
+    /// Measure: holds and transfers, beside Redis and PostgreSQL.
+    Bench(bench::Options),
     /// What the exit codes mean.
     #[command(long_about = exit::CODES)]
     ExitCodes,
@@ -85,6 +96,10 @@ fn main() -> ExitCode {
         Command::Export(options) => export::run(&options),
         Command::Token(options) => token::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => backup::restore(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::ExitCodes => remote::print(&format!("{}\n", exit::CODES)),
     };
     match result {

@@ -189,23 +189,24 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
         return Vec::new();
     }
     let mut rows = Vec::new();
+    let mut place = LineCount { bytes, offset: 0, line: 1 };
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                errors.add(error.position().map_or(1, csv::Position::line), csv_error(&error));
+                errors.add(place.line_at(error.position()), csv_error(&error));
                 continue;
             }
         };
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = place.line_at(record.position());
         if record.len() != names.len() {
             errors.add(line, format!("it has {} fields, and the header has {}", record.len(), names.len()));
             continue;
         }
         let before = errors.len();
         let mut fields = Map::new();
-        for (cell, place) in record.iter().zip(&places) {
-            let Some((column, site)) = place else { continue };
+        for (cell, column) in record.iter().zip(&places) {
+            let Some((column, site)) = column else { continue };
             let cell = cell.trim();
             if cell.is_empty() {
                 if column.is_needed {
@@ -233,6 +234,28 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Counts lines. The reader's own count is one behind where lines end with a carriage return.
+struct LineCount<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+    line: u64,
+}
+
+impl LineCount<'_> {
+    /// The line of a record, which begins behind the ends of lines that are left at its position.
+    fn line_at(&mut self, position: Option<&csv::Position>) -> u64 {
+        let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.offset);
+        while let Some(byte) = self.bytes.get(self.offset) {
+            if self.offset >= at && !matches!(byte, b'\r' | b'\n') {
+                break;
+            }
+            self.line += u64::from(*byte == b'\n');
+            self.offset += 1;
+        }
+        self.line
+    }
 }
 
 fn shown(name: &str) -> String {
@@ -362,7 +385,7 @@ mod tests {
         assert_eq!(
             errors,
             "f:3: invalid type: sequence, expected an object at column 0\n\
-             f:4: sku is there twice at column 16\nf:5: EOF while parsing a value at column 7\n"
+             f:4: sku is there twice at column 17\nf:5: EOF while parsing a value at column 7\n"
         );
     }
 

@@ -1,15 +1,19 @@
 //! `jaego serve`: the service on a data folder.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use jaego_engine::{Config, Engine, SystemClock};
 use jaego_server::{Limits, Metrics, Role, Shell, Tokens, logs, service, tokens::TokenGrant};
 use jaego_store::Store;
-use tokio::{net::TcpListener, signal::unix, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch};
 
-use crate::data;
+use crate::{
+    data,
+    exit::Usage,
+    settings::{DataFolder, LISTEN_DEFAULT, SettingsFile},
+};
 
 /// Upper bounds of the histogram of sync times, in microseconds.
 const SYNC_MICROS: &[u64] = &[50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000];
@@ -18,12 +22,13 @@ const FRAME_EVENTS: &[u64] = &[1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder of the store's files; made if it is not there.
-    #[arg(long, env = "JAEGO_DATA", value_name = "FOLDER")]
-    data: PathBuf,
-    /// The address to listen on.
-    #[arg(long, env = "JAEGO_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
-    listen: SocketAddr,
+    #[command(flatten)]
+    data: DataFolder,
+    /// The address to listen on [default: 127.0.0.1:7878]
+    #[arg(long, env = "JAEGO_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    settings: SettingsFile,
     /// How logs are written: text or json.
     #[arg(long, env = "JAEGO_LOG_FORMAT", default_value = "text")]
     log_format: logs::Format,
@@ -35,25 +40,35 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     logs::init(options.log_format, &options.log)
         .map_err(|error| anyhow!("cannot start the logs: {error}"))?;
-    let recovered = data::open_store(&options.data, Config::default())?;
-    if let Some(cut) = &recovered.report.cut {
-        tracing::warn!(file = %cut.file, offset = cut.offset, len = cut.len, what = %cut.what,
-            "the remains of a frame that was being written were cut; nothing of it was ever acknowledged");
-    }
-    for error in &recovered.passed_over {
-        tracing::warn!(%error, "a checkpoint could not be read and was passed over");
-    }
-    let tokens = Tokens::open(data::tokens_file(&options.data)).context("cannot open the tokens")?;
-    if tokens.list().is_empty() {
-        let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };
-        let (_, token) = tokens.create(grant).context("cannot make the first token")?;
+    let settings = options.settings.read()?;
+    let data = options.data.get(&settings)?;
+    let listen = match options.listen.or(settings.listen) {
+        Some(listen) => listen,
+        None => LISTEN_DEFAULT.parse().map_err(|error| Usage(format!("{LISTEN_DEFAULT}: {error}")))?,
+    };
+    let service = Service::open(&data)?;
+    if let Some(token) = service.first_token()? {
         // The only time that it is seen; to stdout, for scripts.
-        println!("admin token: {}", token.reveal());
+        println!("admin token: {token}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let engine = Engine::start(recovered, Config::default(), SystemClock);
-    let served = runtime.block_on(serve(options, Arc::clone(&engine), tokens));
+    let runtime = runtime()?;
+    let engine = service.engine();
+    let served = runtime.block_on(async {
+        let listening = listen_on(listen).await?;
+        println!("listening on http://{}", listening.local_addr().context("cannot tell the address")?);
+        tracing::info!(data = %data.display(), "jaego serves");
+        service.serve(listening, future::pending()).await
+    });
+    end(runtime, &engine, served)
+}
+
+/// The threads of a service.
+pub(crate) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
+}
+
+/// Ends the threads and then the store, whichever way the service ended.
+pub(crate) fn end(runtime: Runtime, engine: &Engine, served: Result<()>) -> Result<()> {
     // The runtime's last tasks may still hold the store: it closes in any case.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let closed = engine.close();
@@ -61,46 +76,90 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     closed.map_err(|detail| anyhow!("the store has failed: {detail}"))
 }
 
-async fn serve(options: &Options, engine: Arc<Engine>, tokens: Tokens) -> Result<()> {
-    let metrics = Metrics::new();
-    let syncs =
-        metrics.histogram("jaego_sync_duration_seconds", "Time of the journal's syncs.", &[], SYNC_MICROS);
-    let frames = metrics.histogram_of_counts("jaego_frame_events", "Events in a frame.", &[], FRAME_EVENTS);
-    engine.observe_syncs(move |time, events| {
-        syncs.observe(time);
-        frames.observe_count(u64::from(events));
-    });
-    let checkpoint = Arc::clone(&engine);
-    metrics.gauge_reading("jaego_checkpoint_sequence", "The last event in a checkpoint.", &[], move || {
-        checkpoint.checkpoint().0 as f64
-    });
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let address = listener.local_addr().context("cannot tell the address")?;
-    let (stop, stopping) = watch::channel(false);
-    let store: Arc<dyn Store> = engine.clone();
-    let shell = Shell::new(Limits::default(), Arc::new(tokens), metrics.clone());
-    let shell = service::mount(shell, store, &metrics, stopping);
-    println!("listening on http://{address}");
-    tracing::info!(%address, data = %options.data.display(), "jaego serves");
+pub(crate) async fn listen_on(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
 
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let failed = engine.failed();
-    let mut failure = None;
-    let ending = async {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: finishing what was begun"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: finishing what was begun"),
-            detail = failed => failure = Some(detail),
+/// A store that is open, and who may come in.
+pub(crate) struct Service {
+    engine: Arc<Engine>,
+    tokens: Tokens,
+}
+
+impl Service {
+    /// Opens the data folder, and makes it if it is not there.
+    pub(crate) fn open(data: &Path) -> Result<Self> {
+        let recovered = data::open_store(data, Config::default())?;
+        if let Some(cut) = &recovered.report.cut {
+            tracing::warn!(file = %cut.file, offset = cut.offset, len = cut.len, what = %cut.what,
+                "the remains of a frame that was being written were cut; nothing of it was ever acknowledged");
         }
-        stop.send_replace(true);
-    };
-    let drained = shell.serve(listener, ending).await;
-    tracing::info!(finished = drained.finished, cut = drained.cut, "jaego has stopped serving");
-    match failure {
-        None => Ok(()),
-        Some(detail) => Err(anyhow!("the store has failed: {detail}")),
+        for error in &recovered.passed_over {
+            tracing::warn!(%error, "a checkpoint could not be read and was passed over");
+        }
+        let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
+        Ok(Self { engine: Engine::start(recovered, Config::default(), SystemClock), tokens })
+    }
+
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
+    /// Makes an admin's token where there is no token yet.
+    pub(crate) fn first_token(&self) -> Result<Option<String>> {
+        if !self.tokens.list().is_empty() {
+            return Ok(None);
+        }
+        let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };
+        let (_, token) = self.tokens.create(grant).context("cannot make the first token")?;
+        Ok(Some(token.reveal().to_owned()))
+    }
+
+    /// Serves until a signal, until the store fails, or until `ended`.
+    pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
+        let Self { engine, tokens } = self;
+        let metrics = Metrics::new();
+        let syncs = metrics.histogram(
+            "jaego_sync_duration_seconds",
+            "Time of the journal's syncs.",
+            &[],
+            SYNC_MICROS,
+        );
+        let frames =
+            metrics.histogram_of_counts("jaego_frame_events", "Events in a frame.", &[], FRAME_EVENTS);
+        engine.observe_syncs(move |time, events| {
+            syncs.observe(time);
+            frames.observe_count(u64::from(events));
+        });
+        let checkpoint = Arc::clone(&engine);
+        metrics.gauge_reading(
+            "jaego_checkpoint_sequence",
+            "The last event in a checkpoint.",
+            &[],
+            move || checkpoint.checkpoint().0 as f64,
+        );
+        let (stop, stopping) = watch::channel(false);
+        let store: Arc<dyn Store> = engine.clone();
+        let shell = Shell::new(Limits::default(), Arc::new(tokens), metrics.clone());
+        let shell = service::mount(shell, store, &metrics, stopping);
+        let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        let failed = engine.failed();
+        let mut failure = None;
+        let ending = async {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: finishing what was begun"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: finishing what was begun"),
+                detail = failed => failure = Some(detail),
+                () = ended => {}
+            }
+            stop.send_replace(true);
+        };
+        let drained = shell.serve(listener, ending).await;
+        tracing::info!(finished = drained.finished, cut = drained.cut, "jaego has stopped serving");
+        match failure {
+            None => Ok(()),
+            Some(detail) => Err(anyhow!("the store has failed: {detail}")),
+        }
     }
 }

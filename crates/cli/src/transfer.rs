@@ -247,7 +247,10 @@ fn name_lines(lines: &mut [Map<String, Value>]) -> Result<()> {
     Ok(())
 }
 
-fn with_quantity(line: &Line) -> Result<(Map<String, Value>, Option<(String, i64)>)> {
+/// Such as `damaged=1`.
+type Extra = Option<(String, i64)>;
+
+fn with_quantity(line: &Line) -> Result<(Map<String, Value>, Extra)> {
     if line.quantity.is_none() {
         return Err(Usage(format!(
             "how much of line {}? Say {}=QUANTITY, or no lines for all",

@@ -1,32 +1,49 @@
 //! `jaego verify`: proves the books.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use jaego_engine::{Config, disk::RealDisk, verify};
+use jaego_engine::{Config, Verified, disk::RealDisk, verify};
 
-use crate::data::{self, Progress};
+use crate::{
+    data::{self, Progress},
+    settings::{DataFolder, SettingsFile},
+};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder of the store's files.
-    #[arg(long, env = "JAEGO_DATA", value_name = "FOLDER")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    settings: SettingsFile,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let folder = data::store_folder(&options.data);
-    ensure!(folder.is_dir(), "{} has no store", options.data.display());
-    let disk = RealDisk::open(&folder)
-        .with_context(|| format!("cannot open {} (stop the service first)", options.data.display()))?;
-    let mut progress = Progress::new("verified");
-    let verified = verify(disk, Config::default().journal, |events| progress.tell(events));
-    progress.end();
-    let verified = verified.with_context(|| format!("{} is not proven", options.data.display()))?;
+    let data = options.data.get(&options.settings.read()?)?;
+    let verified = prove(&data)?;
     if let Some(cut) = &verified.cut {
         eprintln!("cut {} bytes of {} that were never acknowledged", cut.len, cut.file);
     }
+    tell(&verified);
+    println!("the books balance");
+    Ok(())
+}
+
+/// Opens the store of a data folder that nobody has open, and proves its books.
+pub(crate) fn prove(data: &Path) -> Result<Verified> {
+    let folder = data::store_folder(data);
+    ensure!(folder.is_dir(), "{} has no store", data.display());
+    let disk = RealDisk::open(&folder)
+        .with_context(|| format!("cannot open {} (stop the service first)", data.display()))?;
+    let mut progress = Progress::new("verified");
+    let verified = verify(disk, Config::default().journal, |events| progress.tell(events));
+    progress.end();
+    verified.with_context(|| format!("{} is not proven", data.display()))
+}
+
+/// Prints what was proven.
+pub(crate) fn tell(verified: &Verified) {
     println!("sequence    {}", verified.sequence);
     println!("events      {} replayed", verified.events);
     println!("movements   {} summed", verified.movements);
@@ -34,6 +51,4 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("open holds  {}", verified.proof.open_holds);
     println!("transfers   {}", verified.proof.transfers);
     println!("state       {:032x}", verified.hash);
-    println!("the books balance");
-    Ok(())
 }

@@ -14,6 +14,7 @@
 //! where a recovery got to, and [`Engine`] decides on tables in memory and answers when it is safe to.
 //! [`Core`] is the writer without its thread: what the simulator drives.
 
+pub mod backup;
 pub mod checkpoint;
 mod clock;
 mod core;

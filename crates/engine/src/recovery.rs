@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Says that a store lives here, so that a folder that lost its journal is not taken for a new one.
-const MARKER: &str = "store";
+pub(crate) const MARKER: &str = "store";
 
 /// Why a store does not open.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -32,6 +32,7 @@ mod format;
 mod reader;
 mod recovery;
 mod spare;
+mod standing;
 mod walker;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use crate::journal::format::{FORMAT_VERSION, FRAME_HEADER_LEN, SECTOR_LEN, S
 pub use crate::journal::reader::{Frames, Reader, Segment};
 pub use crate::journal::recovery::{Cut, Recovery, Report};
 pub use crate::journal::spare::{Preparation, SPARE_RETRY_AFTER};
+pub(crate) use crate::journal::standing::{Standing, standing};
 pub use crate::journal::walker::{Frame, Position};
 
 /// The length of a segment unless configured otherwise.

@@ -296,7 +296,7 @@ impl<D: Disk> Recovery<D> {
 }
 
 /// Reads and checks the headers of all segments in the folder, oldest first.
-fn segment_headers<D: Disk>(disk: &D) -> Result<Vec<(String, SegmentHeader)>, Error> {
+pub(crate) fn segment_headers<D: Disk>(disk: &D) -> Result<Vec<(String, SegmentHeader)>, Error> {
     let mut names = segment_names(disk)?;
     names.sort_unstable_by_key(|named| (named.segment, named.first_sequence));
     let unsettled = names.len().saturating_sub(2);
@@ -374,7 +374,10 @@ fn segment_header<D: Disk>(disk: &D, name: &str, settle: bool) -> Result<Segment
     Ok(header)
 }
 
-fn walk<D: Disk>(disk: &D, (name, header): &(String, SegmentHeader)) -> Result<Walker<D::File>, Error> {
+pub(crate) fn walk<D: Disk>(
+    disk: &D,
+    (name, header): &(String, SegmentHeader),
+) -> Result<Walker<D::File>, Error> {
     let file = disk.open(name).map_err(|source| Error::io("open", name, source))?;
     Ok(Walker::new(file, name.clone(), header.clone()))
 }

@@ -1,0 +1,173 @@
+//! `jaego backup` and `jaego restore`: a data folder copied, and the copy proven.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use jaego_api::Time;
+use jaego_engine::{
+    Verified,
+    backup::{Links, copy},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data,
+    settings::{DataFolder, SettingsFile},
+    verify,
+};
+
+/// Says that a backup is whole: it is written last.
+const MANIFEST: &str = "backup.json";
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    settings: SettingsFile,
+    /// The folder of the backup: empty, or not there yet.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    /// Copy every file, also where a hard link would do. A link costs no room, and shares the disk's fate.
+    #[arg(long)]
+    copy: bool,
+}
+
+/// What a backup says of itself.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    /// The version of the program that made it.
+    version: String,
+    /// When it was made.
+    made_at: String,
+    /// The last event in it.
+    sequence: u64,
+    /// The hash of all rows after that event.
+    state: String,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let from = options.data.get(&options.settings.read()?)?;
+    let store = data::store_folder(&from);
+    ensure!(store.is_dir(), "{} has no store", from.display());
+    let start = Instant::now();
+    let links = if options.copy { Links::Never } else { Links::Allowed };
+    make_empty(&options.to)?;
+    let copied = copy(&store, &data::store_folder(&options.to), links)
+        .with_context(|| format!("cannot back up {}", from.display()))?;
+    copy_tokens(&from, &options.to)?;
+    let verified = prove(&options.to)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let manifest = Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        made_at: Time(u64::try_from(now.as_millis()).context("the clock is out of range")?).to_string(),
+        sequence: verified.sequence.0,
+        state: state(&verified),
+    };
+    let json = serde_json::to_string_pretty(&manifest).context("cannot write the manifest")?;
+    let path = options.to.join(MANIFEST);
+    fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    sync(&path)?;
+    sync(&options.to)?;
+    eprintln!(
+        "{} files linked, {} copied ({} bytes), in {:.1} s",
+        copied.linked,
+        copied.copied,
+        copied.bytes,
+        start.elapsed().as_secs_f64()
+    );
+    verify::tell(&verified);
+    println!("backed up and proven: {}", options.to.display());
+    Ok(())
+}
+
+#[derive(Args)]
+pub(crate) struct RestoreOptions {
+    /// The folder of the backup.
+    #[arg(long, value_name = "FOLDER")]
+    from: PathBuf,
+    /// The new data folder: empty, or not there yet.
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+}
+
+pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
+    let path = options.from.join(MANIFEST);
+    let manifest = match fs::read(&path) {
+        Ok(manifest) => manifest,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let from = options.from.display();
+            return Err(error).with_context(|| format!("{from} is no whole backup: it has no {MANIFEST}"));
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let manifest: Manifest =
+        serde_json::from_slice(&manifest).with_context(|| format!("cannot understand {}", path.display()))?;
+    make_empty(&options.data)?;
+    // Copied, never linked: the backup has to outlive what becomes of the new folder.
+    copy(&data::store_folder(&options.from), &data::store_folder(&options.data), Links::Never)
+        .with_context(|| format!("cannot restore {}", options.from.display()))?;
+    copy_tokens(&options.from, &options.data)?;
+    let verified = prove(&options.data)?;
+    let is_same = (verified.sequence.0, state(&verified)) == (manifest.sequence, manifest.state.clone());
+    ensure!(
+        is_same,
+        "{} holds event {} and state {}, and its manifest says event {} and state {}: take another backup",
+        options.from.display(),
+        verified.sequence,
+        state(&verified),
+        manifest.sequence,
+        manifest.state
+    );
+    verify::tell(&verified);
+    println!("restored and proven: {}", options.data.display());
+    Ok(())
+}
+
+fn state(verified: &Verified) -> String {
+    format!("{:032x}", verified.hash)
+}
+
+fn make_empty(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let is_empty =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?.next().is_none();
+    ensure!(is_empty, "{} is not empty: choose a new folder", folder.display());
+    Ok(())
+}
+
+fn copy_tokens(from: &Path, to: &Path) -> Result<()> {
+    let (from, to) = (data::tokens_file(from), data::tokens_file(to));
+    match fs::copy(&from, &to) {
+        Ok(_) => sync(&to),
+        // A store that was never served has none.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot copy {}", from.display())),
+    }
+}
+
+fn sync(path: &Path) -> Result<()> {
+    let synced = fs::File::open(path).and_then(|file| file.sync_all());
+    synced.with_context(|| format!("cannot sync {}", path.display()))
+}
+
+/// Opens and proves a copy, and takes away what opening leaves: the lock, and the room for the next segment.
+fn prove(data: &Path) -> Result<Verified> {
+    let verified = verify::prove(data)?;
+    for name in ["lock", "spare"] {
+        let path = data::store_folder(data).join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(verified)
+}

@@ -1,0 +1,513 @@
+//! The binary, as people use it: a real server in a folder of its own, and the commands that speak to it.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use jaego_testkit::{Ready, Server, ServerOptions, free_port};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jaego");
+const WAIT: Duration = Duration::from_secs(30);
+
+/// A server, and whoever types commands beside it.
+struct House {
+    server: Option<Server>,
+    addr: SocketAddr,
+    token: String,
+    folder: TempDir,
+}
+
+/// What a command printed, and its exit code.
+struct Ran {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+impl House {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let (server, addr) = serve(&data);
+        let token = server.wait_line("admin token: ", WAIT).unwrap();
+        Self { server: Some(server), addr, token, folder }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn run(&self, arguments: &str) -> Ran {
+        self.run_words(&arguments.split_whitespace().collect::<Vec<_>>())
+    }
+
+    fn run_words(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).env_clear().env("HOME", self.folder.path()).stdin(Stdio::null());
+        command.env("JAEGO_URL", format!("http://{}", self.addr)).env("JAEGO_TOKEN", &self.token);
+        ran(command)
+    }
+
+    /// Runs a command that must succeed, and gives what it printed without times and numbers of events.
+    fn done(&self, arguments: &str) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments}: {}{}", ran.out, ran.err);
+        timeless(&ran.out)
+    }
+
+    /// A site with two bins, two SKUs and some stock.
+    fn furnished() -> Self {
+        let house = Self::start();
+        for line in [
+            "site set ICN --time-zone Asia/Seoul",
+            "site set GMP --time-zone Asia/Seoul",
+            "location set ICN A-01 --pick-order 1",
+            "location set ICN A-02 --pick-order 2",
+            "location set ICN OUT --kind staging",
+            "location set ICN BAD --kind quarantine",
+            "location set GMP IN --kind receiving",
+            "location set GMP BAD --kind quarantine",
+            "sku set mug --safety-stock ICN=5",
+            "sku set cup",
+            "stock adjust S1 --site ICN --account opening mug@A-01=8 cup@A-02=3",
+        ] {
+            house.done(line);
+        }
+        house
+    }
+}
+
+fn serve(data: &Path) -> (Server, SocketAddr) {
+    let addr: SocketAddr = free_port().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    let args =
+        ["serve", "--data", &data.display().to_string(), "--listen", &addr.to_string(), "--log", "warn"];
+    let server = Server::start(ServerOptions {
+        program: PROGRAM.into(),
+        args: args.iter().map(Into::into).collect(),
+        env: Vec::new(),
+        ready: Some(Ready::Health(addr)),
+    });
+    (server.unwrap(), addr)
+}
+
+fn ran(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { out: text(output.stdout), err: text(output.stderr), code: output.status.code().unwrap() }
+}
+
+/// The output without what differs from run to run, times, and without the numbers of events.
+fn timeless(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        for index in 0..words.len() {
+            let word = words[index];
+            if word.len() > 18 && word.starts_with("20") && word.contains('T') && word.ends_with('Z') {
+                words[index] = "TIME";
+            }
+            if index > 0 && words[index - 1] == "(event" {
+                words[index] = if word.ends_with(',') { "N," } else { "N)" };
+            }
+        }
+        lines.push(words.join(" "));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn master_data_is_set_listed_and_shown() {
+    let house = House::start();
+    assert_eq!(
+        timeless(
+            &house.run_words(&["site", "set", "ICN", "--name", "인천", "--time-zone", "Asia/Seoul"]).out
+        ),
+        "site ICN is set (event N)\n"
+    );
+    assert_eq!(house.done("site list"), "SITE  NAME  TIME ZONE   STRATEGY\nICN   인천  Asia/Seoul  fefo\n");
+    assert_eq!(
+        house.done("location set ICN A-01 --zone A --pick-order 7"),
+        "location A-01 of ICN is set (event N)\n"
+    );
+    assert_eq!(
+        house.done("location show ICN A-01"),
+        "SITE  LOCATION  KIND     ZONE  PICK ORDER\nICN   A-01      storage  A              7\n"
+    );
+    assert_eq!(
+        house.done("sku set milk --tracking lot --safety-stock ICN=20"),
+        "SKU milk is set (event N)\n"
+    );
+    assert_eq!(house.done("sku list"), "SKU   TRACKING  SAFETY STOCK\nmilk  lot       ICN=20\n");
+    assert_eq!(house.done("lot set milk L1 --expires-on 2030-01-31"), "lot L1 of milk is set (event N)\n");
+    assert_eq!(house.done("lot list milk"), "SKU   LOT  EXPIRES     INSIDE\nmilk  L1   2030-01-31       0\n");
+    house.done("stock adjust S1 --site ICN milk/L1@A-01=+5");
+    assert_eq!(
+        house.done("lot trace milk L1"),
+        "SKU   LOT  EXPIRES     INSIDE\nmilk  L1   2030-01-31       5\n\
+         SITE  LOCATION  LOT  ON HAND  HELD  AVAILABLE  VERDICT\n\
+         ICN   A-01      L1         5     0          5  available\n"
+    );
+}
+
+#[test]
+fn stock_is_adjusted_counted_moved_and_taken_back() {
+    let house = House::furnished();
+    assert_eq!(
+        house.done("stock list"),
+        "SITE  LOCATION  SKU  ON HAND  HELD  UNAVAILABLE  AVAILABLE\n\
+         ICN   A-01      mug        8     0            0          8\n\
+         ICN   A-02      cup        3     0            0          3\n"
+    );
+    assert_eq!(house.done("stock count C1 --site ICN mug@A-01=7"), "stock is counted by C1 (event N)\n");
+    assert_eq!(
+        house.done("stock move M1 --site ICN mug@A-01=3 --to A-02"),
+        "stock is moved by M1 (event N)\n"
+    );
+    let movements = house.done("stock movements --sku mug");
+    let movements: Vec<Vec<&str>> =
+        movements.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let told: Vec<_> = movements.iter().map(|words| words[1..].join(" ")).collect();
+    assert_eq!(
+        told,
+        [
+            "TIME mug 8 opening ICN A-01 adjustment S1 admin",
+            "TIME mug 1 ICN A-01 loss adjustment C1 admin",
+            "TIME mug 3 ICN A-01 ICN A-02 move M1 admin",
+        ]
+    );
+    let last = movements[2][0];
+    assert_eq!(
+        house.done(&format!("stock reverse {last}")),
+        format!("movement {last} is reversed (event N)\n")
+    );
+    assert_eq!(
+        house.done("stock totals mug"),
+        "SITE  ON HAND  HELD  UNAVAILABLE  AVAILABLE  SAFETY\nICN         7     0            0          7       5\n"
+    );
+    let refused = house.run("stock adjust S2 --site ICN mug@A-01=-9");
+    assert_eq!(refused.code, 3, "{}", refused.err);
+}
+
+#[test]
+fn holds_are_placed_once_and_refused_with_their_numbers() {
+    let house = House::furnished();
+    let placed = house.done("hold place H1 --site ICN mug=4 cup=2 --expires 10m");
+    assert_eq!(
+        placed,
+        "hold H1 stands until TIME (event N)\n\
+         LINE  SKU  SITE  LOCATION  QUANTITY\n\
+         1     mug  ICN   A-01             4\n\
+         2     cup  ICN   A-02             2\n"
+    );
+    let again = house.done("hold place H1 --site ICN mug=4 cup=2 --expires 10m");
+    assert!(
+        again.starts_with("hold H1 stands until TIME (event N, and was before: nothing new happened)\n"),
+        "{again}"
+    );
+    let refused = house.run("hold place H2 --site ICN mug=7");
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""));
+    assert_eq!(
+        refused.err,
+        "jaego: refused: line 1 asks for 7 of mug at ICN, and 4 are available (insufficient_stock)\n\
+         short:\n\
+         LINE  SKU  SITE  REQUESTED  AVAILABLE\n\
+         1     mug  ICN           7          4\n\
+         try: ask for less, or say --partial allow to take what there is; `jaego stock list --sku SKU` shows where it lies\n"
+    );
+    let problem = house.run("hold place H2 --site ICN mug=7 --json");
+    assert_eq!(problem.code, 3);
+    let problem: serde_json::Value = serde_json::from_str(&problem.out).unwrap();
+    assert_eq!((&problem["code"], &problem["status"]), (&"insufficient_stock".into(), &409.into()));
+    assert_eq!(house.done("hold extend H1 1h"), "hold H1 stands until TIME (event N)\n");
+    assert_eq!(house.done("hold confirm H1 1=3"), "hold H1 is confirmed (event N)\n");
+    assert_eq!(
+        house.done("hold show H1"),
+        "hold    H1\nstatus  held\nuntil   TIME\n\
+         LINE  SITE  SKU  QUANTITY  HELD  LOCATION\n\
+         1     ICN   mug         4     1  A-01\n\
+         2     ICN   cup         2     2  A-02\n"
+    );
+    house.done("hold change H1 --site ICN mug=2");
+    assert_eq!(house.done("hold release H1 --key K1"), "hold H1 is released (event N)\n");
+    assert_eq!(
+        house.done("hold release H1 --key K1"),
+        "hold H1 is released (event N, and was before: nothing new happened)\n"
+    );
+}
+
+#[test]
+fn a_transfer_goes_its_whole_way() {
+    let house = House::furnished();
+    assert_eq!(
+        house.done("transfer request T1 --from ICN --to GMP mug=6 cup=5"),
+        "transfer T1 with 2 lines is requested (event N)\n"
+    );
+    let dry = house.done("transfer allocate T1 --dry-run");
+    assert!(dry.starts_with("transfer T1 would get this; nothing was changed"), "{dry}");
+    assert_eq!(
+        house.done("transfer allocate T1"),
+        "transfer T1 is allocated (event N)\n\
+         LINE  SKU  SITE  LOCATION  QUANTITY\n\
+         1     mug  ICN   A-01             6\n\
+         2     cup  ICN   A-02             3\n\
+         short:\n\
+         LINE  SKU  SITE  REQUESTED  AVAILABLE\n\
+         2     cup  ICN           5          3\n"
+    );
+    let explained = house.done("transfer explain T1");
+    assert!(explained.contains("2 still open, 0 available"), "{explained}");
+    house.done("transfer pick T1 1=6 2=2,damaged=1");
+    house.done("transfer unpick T1 1=1");
+    house.done("transfer pick T1 1=1");
+    house.done("transfer ship T1 S1");
+    house.done("transfer receive T1 1=5,damaged=1 2=1");
+    house.done("transfer close T1");
+    let shown = house.done("transfer show T1");
+    assert!(shown.contains("status     closed\n"), "{shown}");
+    let list = house.done("transfer list --json");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let totals = &list["items"][0]["totals"];
+    assert_eq!(
+        ["requested", "shipped", "received", "damaged", "lost", "closed_short"]
+            .map(|name| totals[name].as_u64().unwrap()),
+        [11, 8, 6, 1, 1, 3]
+    );
+    house.done("transfer request T2 --from ICN --to GMP mug=1");
+    house.done("transfer allocate T2");
+    let refused = house.run("transfer cancel T2");
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("try: say --release"), "{}", refused.err);
+    house.done("transfer cancel T2 --release");
+}
+
+#[test]
+fn events_status_and_tokens_tell_what_there_is() {
+    let house = House::furnished();
+    let events = house.done("events --kind sku_set");
+    assert_eq!(events.lines().count(), 2, "{events}");
+    assert!(house.done("status").starts_with("state       ready\n"));
+    let data = house.data().display().to_string();
+    let made = house.run(&format!("token create kim --role reader --data {data}"));
+    assert!(made.out.starts_with("jaego_"), "{}", made.err);
+    let list = house.done(&format!("token list --data {data} --json"));
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&list["items"][1]["name"], &list["items"][1]["role"]), (&"kim".into(), &"reader".into()));
+    let id = list["items"][1]["id"].as_str().unwrap().to_owned();
+    // The running server sees a new token by itself.
+    let token_file = house.file("kim.token", &made.out);
+    let seen = jaego_testkit::wait_until("the token is known", WAIT, || {
+        (house.run(&format!("site list --token-file {token_file}")).code == 0).then_some(())
+    });
+    seen.unwrap();
+    assert_eq!(house.run(&format!("site set GMP --token-file {token_file}")).code, 3);
+    house.done(&format!("token revoke {id} --data {data}"));
+    let gone = jaego_testkit::wait_until("the token is unknown", WAIT, || {
+        (house.run(&format!("site list --token-file {token_file}")).code == 3).then_some(())
+    });
+    gone.unwrap();
+}
+
+#[test]
+fn exit_codes_are_those_that_are_documented() {
+    let house = House::start();
+    assert_eq!(house.run("help exit-codes").code, 0);
+    assert_eq!(house.run("hold place").code, 2);
+    assert_eq!(house.run("stock adjust A1 mug@A-01=1").code, 2);
+    assert_eq!(house.run("site show NOWHERE").code, 3);
+    assert_eq!(house.run("site list --url http://127.0.0.1:1").code, 4);
+    assert_eq!(house.run("verify --data /dev/null/none").code, 1);
+    // A file of settings is the last to be asked.
+    let config = house.file("config.toml", "url = \"http://127.0.0.1:1\"\n");
+    assert_eq!(house.run(&format!("site list --config {config}")).code, 0);
+    let bad = house.file("bad.toml", "adress = \"x\"\n");
+    assert_eq!(house.run(&format!("site list --config {bad}")).code, 2);
+}
+
+#[test]
+fn a_file_is_loaded_whole_or_not_at_all() {
+    let house = House::furnished();
+    let head = "site,location,sku,quantity\n";
+    let bad = house.file("bad.csv", &format!("{head}ICN,A-01,mug,four\nICN,A-01,cup,2\nICN,,cup,2\n"));
+    let ran = house.run(&format!("import stock {bad}"));
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.err,
+        format!(
+            "{bad}:2: quantity: \"four\" is not a whole number\n{bad}:4: location is empty\n\
+             jaego: nothing was loaded; with --skip-bad the lines that are right are\n"
+        )
+    );
+    let refused =
+        house.file("refused.csv", &format!("{head}ICN,A-02,mug,4\nICN,Z-99,cup,2\nICN,A-01,pot,2\n"));
+    let ran = house.run(&format!("import stock {refused}"));
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            3,
+            "stock: 0 loaded, 2 refused; nothing was changed, and with --skip-bad the other lines are loaded\n"
+        )
+    );
+    let lines: Vec<_> = ran.err.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("{refused}:3: ")) && lines[0].ends_with("(location_not_found)"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with(&format!("{refused}:4: ")) && lines[1].ends_with("(sku_not_found)"),
+        "{lines:?}"
+    );
+    assert!(!house.done("stock list --location A-02 --sku mug --site ICN").contains("mug"));
+
+    let ran = house.run(&format!("import stock {refused} --skip-bad"));
+    assert_eq!((ran.code, ran.out.as_str()), (3, "stock: 1 loaded, 2 refused\n"));
+    let right = house.file("right.csv", &format!("{head}ICN,A-02,mug,4\n"));
+    assert_eq!(house.done(&format!("import stock {right}")), "stock: 0 loaded, 1 were there before\n");
+    let changed = house.file("changed.csv", &format!("{head}ICN,A-02,mug,5\n"));
+    assert!(house.run(&format!("import stock {changed}")).err.contains("(id_taken)"));
+    assert_eq!(house.done(&format!("import stock {changed} --load second")), "stock: 1 loaded\n");
+    assert!(house.done("stock list --sku mug --location A-02 --site ICN").contains("       9 "));
+}
+
+#[test]
+fn many_refusals_across_batches_change_nothing() {
+    let house = House::furnished();
+    let mut text = "site,location,kind\n".to_owned();
+    for number in 0..10_500 {
+        let site = if number % 5_000 == 4_999 { "NOWHERE" } else { "ICN" };
+        text += &format!("{site},B-{number},storage\n");
+    }
+    let file = house.file("locations.csv", &text);
+    let ran = house.run(&format!("import locations {file}"));
+    assert_eq!(ran.code, 3);
+    let lines: Vec<_> = ran.err.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("{file}:5001: ")) && lines[1].starts_with(&format!("{file}:10001: ")),
+        "{lines:?}"
+    );
+    assert!(!house.done("location list ICN --limit 1000").contains("B-"));
+    let file = house.file("good.csv", &text.replace("NOWHERE", "ICN"));
+    assert_eq!(house.done(&format!("import locations {file}")), "locations: 10500 loaded\n");
+}
+
+#[test]
+fn what_is_exported_can_be_imported_elsewhere() {
+    let house = House::furnished();
+    house.done("sku set milk --tracking lot");
+    house.done("lot set milk L1 --expires-on 2030-01-31");
+    house.done("stock adjust S2 --site ICN milk/L1@A-01=5");
+    house.done("transfer request T1 --from ICN --to GMP mug=6 cup=5 --priority 3");
+    let other = House::start();
+    for (noun, end) in [
+        ("sites", "csv"),
+        ("locations", "csv"),
+        ("skus", "csv"),
+        ("lots", "csv"),
+        ("stock", "jsonl"),
+        ("transfers", "jsonl"),
+    ] {
+        let file = house.folder.path().join(format!("{noun}.{end}")).display().to_string();
+        house.done(&format!("export {noun} {file}"));
+        other.done(&format!("import {noun} {file}"));
+        let csv = house.done(&format!("export {noun}"));
+        assert_eq!(csv, other.done(&format!("export {noun}")), "{noun}");
+        // And the other form says the same: everything is there already.
+        let file = house.file(&format!("{noun}-again.csv"), &csv);
+        let again = other.done(&format!("import {noun} {file}"));
+        assert!(again.contains(": 0 loaded, "), "{noun}: {again}");
+    }
+    assert_eq!(house.done("stock list"), other.done("stock list"));
+    let file = other.folder.path().join("t.jsonl").display().to_string();
+    other.done(&format!("export transfers {file}"));
+    let allocated = other.done(&format!("import transfers {file} --allocate"));
+    assert!(
+        allocated
+            .contains("allocated: 9 units for 1 transfers, nothing for 0; 2 units of 1 SKUs are short\n"),
+        "{allocated}"
+    );
+}
+
+#[test]
+fn a_backup_under_load_has_every_hold_that_was_acknowledged() {
+    let mut house = House::furnished();
+    house.done("stock adjust S9 --site ICN mug@A-02=+1000000");
+    let placed = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let folder = house.folder.path().to_owned();
+    let mut known = Vec::new();
+    thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut number = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                house.done(&format!("hold place L{number} --site ICN mug=1"));
+                number += 1;
+                placed.store(number, Ordering::SeqCst);
+            }
+        });
+        for round in 0..3 {
+            jaego_testkit::wait_until("some holds", WAIT, || {
+                (placed.load(Ordering::SeqCst) > round * 5 + 5).then_some(())
+            })
+            .unwrap();
+            known.push(placed.load(Ordering::SeqCst));
+            let to = folder.join(format!("backup-{round}"));
+            let said = house.done(&format!("backup --data {} --to {}", house.data().display(), to.display()));
+            assert!(said.ends_with(&format!("backed up and proven: {}\n", to.display())), "{said}");
+        }
+        is_over.store(true, Ordering::SeqCst);
+        load.join().unwrap();
+    });
+    for (round, known) in known.into_iter().enumerate() {
+        let (from, to) = (folder.join(format!("backup-{round}")), folder.join(format!("restored-{round}")));
+        house.done(&format!("restore --from {} --data {}", from.display(), to.display()));
+        house.done(&format!("verify --data {}", to.display()));
+        let again = house.run(&format!("restore --from {} --data {}", from.display(), to.display()));
+        assert_eq!(again.code, 1);
+        assert!(again.err.contains("is not empty"), "{}", again.err);
+        // The tokens came along.
+        let (server, addr) = serve(&to);
+        let first = house.addr;
+        house.addr = addr;
+        for number in 0..known {
+            house.done(&format!("hold show L{number}"));
+        }
+        house.addr = first;
+        drop(server);
+    }
+    drop(house.server.take());
+}
+
+#[test]
+fn a_demo_serves_its_sample() {
+    let demo = Server::start(ServerOptions {
+        program: PROGRAM.into(),
+        args: vec!["demo".into()],
+        env: Vec::new(),
+        ready: Some(Ready::Line("Press Ctrl-C".to_owned())),
+    });
+    let mut demo = demo.unwrap();
+    let said = demo.stdout();
+    let variable = |name: &str| {
+        let start = format!("  export {name}=");
+        said.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["transfer", "show", "PO-0002"]).env_clear().env("HOME", folder.path());
+    command.env("JAEGO_URL", variable("JAEGO_URL")).env("JAEGO_TOKEN", variable("JAEGO_TOKEN"));
+    let shown = ran(command);
+    assert!(shown.out.contains("HJ-1213"), "{}{}", shown.out, shown.err);
+    assert!(demo.terminate().unwrap().success());
+}

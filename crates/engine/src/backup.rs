@@ -1,0 +1,330 @@
+//! Copies of a store's folder, taken while another process writes to it.
+//!
+//! Nothing of the source is locked or changed. Checkpoints and sealed segments change no more, so that they are
+//! linked, or copied where a link is not possible; of the segment that is being written the whole frames are
+//! copied, and zeros up to its length. The copy has every event that was acknowledged before it was begun. It is
+//! a folder that [`crate::open`] opens, and it is worth something only after it was opened and verified.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    checkpoint,
+    disk::{Disk, DiskFile},
+    journal::{self, Standing, standing},
+};
+
+/// How often a copy is begun anew because the store moved on under it: a checkpoint was pruned, or segments.
+pub const TRIES_MAX: u32 = 5;
+
+/// Whether files that change no more may be linked: quick and without cost, but damage to the disk then hits both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Linked where the file system can.
+    Allowed,
+    /// Always copied.
+    Never,
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Files that are linked.
+    pub linked: usize,
+    /// Files that are copied.
+    pub copied: usize,
+    /// Bytes that were written for them.
+    pub bytes: u64,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file operation failed.
+    #[error("cannot {doing} {}", .path.display())]
+    Io {
+        /// The verb: what was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal is not as it should be.
+    #[error("cannot read the journal in {}", .path.display())]
+    Journal {
+        /// The store's folder.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: journal::Error,
+    },
+    /// The checkpoints cannot be listed.
+    #[error("cannot read the checkpoints in {}", .path.display())]
+    Checkpoint {
+        /// The store's folder.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: checkpoint::Error,
+    },
+    /// The folder has something in it.
+    #[error("{} is not empty: a copy is made in a folder of its own", .path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+        move |source| Error::Io { doing, path: path.to_owned(), source }
+    }
+
+    /// Whether the store may just have moved on: a file was there when it was listed, and is gone.
+    fn may_pass(&self) -> bool {
+        fn is_gone(source: &io::Error) -> bool {
+            source.kind() == io::ErrorKind::NotFound
+        }
+        match self {
+            Self::Io { source, .. } => is_gone(source),
+            Self::Journal { source: journal::Error::Io { source, .. }, .. } => is_gone(source),
+            Self::Journal { source: journal::Error::Missing { .. }, .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Copies the store in `from` to `to`, which must be empty or not there. A process may be writing to `from`.
+///
+/// # Errors
+/// If a file cannot be read or written. What was copied so far stays, without its journal's last segment, so that
+/// it opens as no store.
+pub fn copy(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
+    if !from.is_dir() {
+        return Err(Error::io("find", from)(io::ErrorKind::NotFound.into()));
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(Error::io("make", to))?;
+    let is_empty = fs::read_dir(to).map_err(Error::io("list", to))?.next().is_none();
+    if !is_empty {
+        return Err(Error::NotEmpty { path: to.to_owned() });
+    }
+    for _ in 1..TRIES_MAX {
+        match once(from, to, links) {
+            Err(error) if error.may_pass() => clear(to)?,
+            ended => return ended,
+        }
+    }
+    once(from, to, links)
+}
+
+fn clear(to: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(to).map_err(Error::io("list", to))? {
+        let path = entry.map_err(Error::io("list", to))?.path();
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn once(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
+    let disk = Arc::new(Beside { path: from.to_owned() });
+    let mut copied = Copied::default();
+    // The checkpoint first: the journal, which is read later, reaches at least as far.
+    let checkpoints =
+        checkpoint::list(&*disk).map_err(|source| Error::Checkpoint { path: from.to_owned(), source })?;
+    if let Some(newest) = checkpoints.first() {
+        let prefix = format!("checkpoint-{:020}.", newest.0);
+        let names = disk.list().map_err(Error::io("list", from))?;
+        let mut names: Vec<_> =
+            names.into_iter().filter(|name| name.starts_with(&prefix) && !name.ends_with(".tmp")).collect();
+        // The manifest last, as it was written.
+        names.sort_unstable_by_key(|name| name.ends_with(".done"));
+        for name in names {
+            place(&from.join(&name), &to.join(&name), links, &mut copied)?;
+        }
+    }
+    let segments = standing(&disk).map_err(|source| Error::Journal { path: from.to_owned(), source })?;
+    for Standing { name, len, whole } in segments {
+        match whole {
+            None => place(&from.join(&name), &to.join(&name), links, &mut copied)?,
+            Some(whole) => {
+                part(&from.join(&name), &to.join(&name), whole, len)?;
+                copied.copied += 1;
+                copied.bytes += len;
+            }
+        }
+    }
+    // It says that a store lives here; a store without it gets it when it is opened.
+    let marker = from.join(crate::recovery::MARKER);
+    if marker.exists() {
+        place(&marker, &to.join(crate::recovery::MARKER), Links::Never, &mut copied)?;
+    }
+    File::open(to).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", to))?;
+    Ok(copied)
+}
+
+/// Links or copies a file that changes no more.
+fn place(from: &Path, to: &Path, links: Links, copied: &mut Copied) -> Result<(), Error> {
+    if links == Links::Allowed {
+        match fs::hard_link(from, to) {
+            Ok(()) => {
+                copied.linked += 1;
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::io("link", from)(error));
+            }
+            // Another file system, or one without links.
+            Err(_) => {}
+        }
+    }
+    let len = fs::metadata(from).map_err(Error::io("read", from))?.len();
+    part(from, to, len, len)?;
+    copied.copied += 1;
+    copied.bytes += len;
+    Ok(())
+}
+
+/// Copies the first `whole` bytes of a file, and zeros up to `len`.
+fn part(from: &Path, to: &Path, whole: u64, len: u64) -> Result<(), Error> {
+    let source = File::open(from).map_err(Error::io("open", from))?;
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(Error::io("make", to))?;
+    let taken = io::copy(&mut source.take(whole), &mut target).map_err(Error::io("copy", from))?;
+    if taken < whole {
+        return Err(Error::io("copy", from)(io::ErrorKind::UnexpectedEof.into()));
+    }
+    // Written, not left as a hole: the store never asks for room in a segment a second time.
+    let zeros = io::repeat(0).take(len - whole);
+    io::copy(&mut { zeros }, &mut target).map_err(Error::io("write", to))?;
+    target.flush().and_then(|()| target.sync_all()).map_err(Error::io("sync", to))
+}
+
+/// A store's folder that belongs to another process: it is read, and neither locked nor changed.
+#[derive(Debug)]
+struct Beside {
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct BesideFile(File);
+
+fn not_ours<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder belongs to another process"))
+}
+
+impl Disk for Beside {
+    type File = BesideFile;
+
+    fn create(&self, _: &str, _: u64) -> io::Result<BesideFile> {
+        not_ours()
+    }
+
+    fn open(&self, name: &str) -> io::Result<BesideFile> {
+        File::open(self.path.join(name)).map(BesideFile)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        not_ours()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        not_ours()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for BesideFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, offset)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        not_ours()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    // The other process owns the cache and knows what of it is durable.
+    fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::RealDisk,
+        journal::{Config, Journal, Preparation, StoreId},
+    };
+
+    const CONFIG: Config = Config { segment_len: 4096, preparation: Preparation::Inline };
+
+    /// The payloads that a copy of the journal in `from` opens with.
+    fn copied(from: &Path, to: &Path) -> Vec<String> {
+        copy(from, to, Links::Allowed).unwrap();
+        let mut recovery = Journal::open(RealDisk::open(to).unwrap(), CONFIG, 1).unwrap();
+        let mut payloads = Vec::new();
+        while let Some(frame) = recovery.next().unwrap() {
+            payloads.push(String::from_utf8_lossy(frame.payload).into_owned());
+        }
+        recovery.finish().unwrap();
+        payloads
+    }
+
+    #[test]
+    fn a_copy_has_all_that_was_durable_wherever_the_writer_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        let mut journal = Journal::create(RealDisk::open(&from).unwrap(), CONFIG, StoreId(7), 1).unwrap();
+        let mut written = Vec::new();
+        for number in 1..=40_u64 {
+            let payload = format!("event {number}");
+            journal.append(number, 1, payload.as_bytes()).unwrap();
+            journal.sync().unwrap();
+            written.push(payload);
+            if number % 9 == 0 {
+                journal.rotate().unwrap();
+            }
+            assert_eq!(copied(&from, &folder.path().join(format!("to-{number}"))), written, "after {number}");
+        }
+    }
+
+    #[test]
+    fn a_copy_goes_into_an_empty_folder_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = copy(folder.path(), folder.path(), Links::Allowed).unwrap_err();
+        assert!(matches!(error, Error::Journal { source: journal::Error::NotFound, .. }), "{error}");
+        fs::write(folder.path().join("something"), "").unwrap();
+        let error = copy(folder.path(), folder.path(), Links::Allowed).unwrap_err();
+        assert!(matches!(error, Error::NotEmpty { .. }), "{error}");
+    }
+}
