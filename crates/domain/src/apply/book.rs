@@ -204,7 +204,7 @@ impl<'a, T: Tables> Book<'a, T> {
                         match picks.iter_mut().find(same) {
                             Some(pick) => pick.quantity += *quantity,
                             None => {
-                                picks.push(Pick { location: to.location, lot: to.lot, quantity: *quantity })
+                                picks.push(Pick { location: to.location, lot: to.lot, quantity: *quantity });
                             }
                         }
                     }

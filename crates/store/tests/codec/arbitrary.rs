@@ -508,9 +508,8 @@ fn document_rows() -> BoxedStrategy<Row> {
         original().prop_map(Filing::Reversal),
     ];
     let filed = (any::<u64>(), sequence()).prop_map(|(body, sequence)| Filed { body, sequence });
-    let answered =
-        (any::<u64>(), sequence(), sequence(), time())
-            .prop_map(|(body, sequence, noted, at)| Answered { body, sequence, noted, at });
+    let answered = (any::<u64>(), sequence(), sequence(), time())
+        .prop_map(|(body, sequence, noted, at)| Answered { body, sequence, noted, at });
     prop_oneof![
         (code(), option::of(hold)).prop_map(|(id, row)| Row::Hold(id, row)),
         (code(), option::of(transfer.prop_map(Box::new))).prop_map(|(id, row)| Row::Transfer(id, row)),

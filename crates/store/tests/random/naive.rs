@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
-    Account, Code, Date, Event, Fact, LocationId, LotId, Memory, Place, SiteId, SkuId, Tables, TimeZone,
-    Timestamp,
+    Account, Code, Date, Event, Fact, LocationId, LotId, Memory, Outside, Place, SiteId, SkuId, Tables,
+    TimeZone, Timestamp,
     command::{AllocateTransfer, HoldLine, PlaceHold},
-    Outside,
     row::{Holder, HolderKind, LocationKind},
 };
 
