@@ -8,8 +8,8 @@ use std::{collections::VecDeque, time::Duration};
 use jaego_domain::{
     Code, Command, Memory, Name, Outside, Quantity, Request, Strategy, TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, Change, HoldLine, PlaceHold, RequestTransfer, SetLocation, SetSite,
-        SetSku, TransferLine,
+        Adjust, AdjustLine, AllocateTransfer, Change, HoldLine, PlaceHold, RequestTransfer, SetLocation,
+        SetSite, SetSku, TransferLine,
     },
     row::{LocationKind, Tracking},
 };
@@ -148,7 +148,8 @@ fn main() {
         for from in (0..holds).step_by(200_000) {
             let numbers = from..(from + 200_000).min(holds);
             // A multiplier that visits all SKUs in no order that a cache could love.
-            let requests = numbers.map(|n| place(offset + n, if hot { 7 } else { n.wrapping_mul(7_919_317) % skus }));
+            let requests =
+                numbers.map(|n| place(offset + n, if hot { 7 } else { n.wrapping_mul(7_919_317) % skus }));
             time += run(&mut core, requests.collect());
         }
         println!("hold {name:<6} {:>8.1} ns", time.as_nanos() as f64 / holds as f64);
