@@ -3,6 +3,7 @@
 //! Every random test prints its seed when it fails. `JAEGO_SEED=n` runs that one seed alone, `JAEGO_SOAK=n` runs
 //! n times as many as usual.
 
+mod auditor;
 mod crashes;
 mod histories;
 mod lying_disk;

@@ -21,12 +21,12 @@ use jaego_engine::{
 use jaego_sim::{Client, setup};
 use jaego_store::Batch;
 
-const JOURNAL: journal::Config = journal::Config { segment_len: 16_384, preparation: Preparation::Inline };
-const REQUESTS: usize = 400;
+const JOURNAL: journal::Config = journal::Config { segment_len: 8_192, preparation: Preparation::Inline };
+const REQUESTS: usize = 900;
 /// Requests of one frame.
 const FRAME: usize = 8;
 /// Frames after which a checkpoint is written: the events behind it are replayed.
-const CHECKPOINT_AFTER: usize = 30;
+const CHECKPOINT_AFTER: usize = 60;
 /// The file that tells what the rows have to come to; it is no part of the store.
 const HASH: &str = "hash";
 
