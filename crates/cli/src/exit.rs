@@ -20,14 +20,17 @@ pub(crate) const CODES: &str = "\
 What the exit codes mean:
 
   0  Everything was done.
-  1  Something failed: a file, a disk, a proof, a row of a file that is imported.
+  1  Something failed: a file, a disk, a proof, a row of an imported file.
   2  The command line or a setting cannot be understood.
-  3  The service refused it (a problem of status 4xx). Nothing was changed by what was refused.
-  4  The service is busy, stopped or not to be reached. The same again may be answered otherwise; whether a
-     command that got no answer took effect is told by giving it again with the same id or --key.
+  3  The service refused it (a problem of status 4xx).
+  4  The service is busy, stopped or not to be reached.
 
-Data goes to standard output, everything else to standard error. With --json a refusal is data as well: its
-problem document (RFC 9457) goes to standard output.";
+What was refused changed nothing. After 4 the same again may be answered
+otherwise: whether a command that got no answer took effect is told by giving
+it again with the same id or --key.
+
+Data goes to standard output, everything else to standard error. With --json
+a refusal is data as well: its problem document (RFC 9457) is printed.";
 
 /// A command line or setting that cannot be understood.
 #[derive(Debug)]

@@ -27,6 +27,9 @@ pub(crate) struct Standing {
 /// knows. A seal of the last segment is left out, for its successor is not in the list.
 pub(crate) fn standing<D: Disk>(disk: &D) -> Result<Vec<Standing>, Error> {
     let segments = segment_headers(disk)?;
+    if segments.is_empty() {
+        return Err(Error::NotFound);
+    }
     let mut list: Vec<Standing> = segments
         .iter()
         .map(|(name, header)| Standing { name: name.clone(), len: header.len, whole: None })
