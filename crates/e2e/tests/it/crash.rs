@@ -43,8 +43,9 @@ impl Ledger {
         while !stop.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             // Now and then a handful at once.
-            let ids: Vec<_> =
-                (0..if number % 4 == 0 { 8 } else { 1 }).map(|part| format!("H{number}-{part}")).collect();
+            let ids: Vec<_> = (0..if number.is_multiple_of(4) { 8 } else { 1 })
+                .map(|part| format!("H{number}-{part}"))
+                .collect();
             self.unanswered.lock().unwrap().extend(ids.iter().cloned());
             let answers = match ids.as_slice() {
                 [id] => {

@@ -21,7 +21,6 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -80,7 +79,7 @@ impl Connection {
         while read.len() < end + len {
             self.more(&mut read, &mut piece)?;
         }
-        Ok(Answer { status, head, body: read[end..].to_vec() })
+        Ok(Answer { status, body: read[end..].to_vec() })
     }
 
     fn more(&mut self, read: &mut Vec<u8>, piece: &mut [u8]) -> io::Result<()> {
