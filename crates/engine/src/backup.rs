@@ -280,6 +280,8 @@ impl DiskFile for BesideFile {
 
 #[cfg(test)]
 mod tests {
+    use jaego_domain::Memory;
+
     use super::*;
     use crate::{
         disk::RealDisk,
@@ -316,6 +318,24 @@ mod tests {
             }
             assert_eq!(copied(&from, &folder.path().join(format!("to-{number}"))), written, "after {number}");
         }
+    }
+
+    #[test]
+    fn the_newest_checkpoint_comes_along_and_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let disk = Arc::new(RealDisk::open(&from).unwrap());
+        let journal = Journal::create(Arc::clone(&disk), CONFIG, StoreId(7), 1).unwrap();
+        let written = checkpoint::write(&*disk, StoreId(7), &Memory::new()).unwrap();
+        let older = "checkpoint-00000000000000000000.000000.tmp";
+        fs::write(from.join(older), "what a crash left").unwrap();
+        let copied = copy(&from, &to, Links::Allowed).unwrap();
+        assert_eq!((copied.linked, copied.copied), (written.files().len(), 1));
+        let copy = RealDisk::open(&to).unwrap();
+        let (loaded, _) = checkpoint::load(&copy, written.sequence).unwrap();
+        assert_eq!(loaded, written);
+        assert!(!to.join(older).exists());
+        drop(journal);
     }
 
     #[test]
