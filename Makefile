@@ -22,7 +22,7 @@ build: ## Build the binary, optimised: target/release/jaego
 	$(CARGO) build --release --locked -p jaego-cli
 
 run: build ## Start a server on ./data with the sample loaded; prints its address and token
-	@DATA="$(DATA)" LISTEN="$(LISTEN)" JAEGO="$(TARGET)/release/jaego" scripts/run-sample.sh
+	@DATA="$(DATA)" LISTEN="$(LISTEN)" JAEGO="$(TARGET)/release/jaego" exec scripts/run-sample.sh
 
 # The examples in the documentation go first, so that the last summary is that of the tests.
 test: ## Run every test (installs Redis and PostgreSQL if they are missing)
