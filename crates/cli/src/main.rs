@@ -29,6 +29,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+// Small requests live by the allocator: with the system's, it was a sixth of the service's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An inventory engine that never oversells.
 #[derive(Parser)]
 #[command(name = "jaego", version, propagate_version = true)]

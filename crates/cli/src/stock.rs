@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use jaego_api::{
     list::List,
     movement::{Account, Movement},
-    stock::{Candidate, Position, SiteStock},
+    stock::{Candidate, Holding, Position, SiteStock},
 };
 use serde_json::{Map, Value, json};
 
@@ -351,13 +351,18 @@ pub(crate) fn candidates(candidates: &[Candidate]) -> String {
     ]);
     for candidate in candidates {
         let position = &candidate.position;
+        // Lines of one document stand together: what a person looks for is the document.
+        let same = |a: &Holding, b: &Holding| (a.kind.as_str(), &*a.id) == (b.kind.as_str(), &*b.id);
         let mut holders: Vec<_> = candidate
             .holders
-            .iter()
-            .map(|holding| format!("{} {}: {}", holding.kind.as_str(), holding.id, holding.quantity))
+            .chunk_by(same)
+            .map(|lines| {
+                let sum: u64 = lines.iter().map(|line| line.quantity).sum();
+                format!("{} {}: {sum}", lines[0].kind.as_str(), lines[0].id)
+            })
             .collect();
-        if candidate.holder_count > holders.len() {
-            holders.push(format!("and {} more", candidate.holder_count - holders.len()));
+        if candidate.holder_count > candidate.holders.len() {
+            holders.push(format!("and {} lines more", candidate.holder_count - candidate.holders.len()));
         }
         table.row([
             &position.site,

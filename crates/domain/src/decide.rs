@@ -87,7 +87,9 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
     }
     let verdict = match verdict {
         // The request changes nothing, and so would be decided anew once something else does: its key must not.
-        Verdict::Repeat(of) if request.key().is_some() => Verdict::New(Fact::RequestNoted { of }),
+        Verdict::Repeat(of) if request.key().is_some() && !request.is_dry_run() => {
+            Verdict::New(Fact::RequestNoted { of })
+        }
         verdict => verdict,
     };
     Ok(match verdict {

@@ -19,13 +19,17 @@ pub const SWEEP_MAX: usize = 4_096;
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.
 pub const KEY_WINDOW_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
-/// Request keys kept at the most. A key costs about 100 bytes, so that this is about 1 GiB.
-pub const KEYS_MAX: usize = 10_000_000;
+/// Request keys kept at the most. A UUID as a key costs about 200 bytes, so that this is about 1 GiB.
+pub const KEYS_MAX: usize = 5_000_000;
 /// Keys that one event may forget, so that no event pays for a long idle time.
 pub const KEYS_FORGOTTEN_MAX: usize = 8;
 /// Rows in one page of a list.
 pub const PAGE_MAX: usize = 1_000;
 /// Rows that one page may look at to find those that match its filter.
 pub const SCAN_MAX: usize = 100_000;
+/// Lines that one `explain` shows, and positions in all of them, so that no question stops the writer for long.
+pub const EXPLAINED_LINES_MAX: usize = 200;
+/// See [`EXPLAINED_LINES_MAX`].
+pub const EXPLAINED_POSITIONS_MAX: usize = 10_000;
 /// Holders shown for one position by `explain` and by refusals.
 pub const HOLDERS_SHOWN_MAX: usize = 20;

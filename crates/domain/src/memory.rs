@@ -1,7 +1,7 @@
 //! The tables in memory: what the embedded store decides on, and the plain model that others are held against.
 //!
-//! Rows live in slabs that never move and are found through sharded indexes, so that no table ever stops the
-//! writer to grow. Orders that a reader could see come from codes or from the order of creation, never from a
+//! Positions, holds and transfers live in slabs that never move and are found through sharded indexes, so that
+//! these tables never stop the writer to grow. Orders that a reader could see come from codes or from the order of creation, never from a
 //! hash.
 
 mod hold_row;

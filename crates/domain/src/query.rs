@@ -2,7 +2,7 @@
 
 use crate::{
     Code, Name, Place, Quantity, SiteId, SkuId, Tables, Timestamp,
-    limits::HOLDERS_SHOWN_MAX,
+    limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
     row::{self, HoldStatus, LocationKind, TransferStatus},
@@ -507,7 +507,8 @@ pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal
     Ok(TransferView { summary: transfer_summary(tables, id, &row), lines })
 }
 
-/// Why lines of a transfer are not allocated, at `now`. Refuses with `transfer_not_found` or `line_not_found`.
+/// Why lines of a transfer are not allocated, at `now`: the one that is named, or the first that lack something, at
+/// most [`EXPLAINED_LINES_MAX`]. Refuses with `transfer_not_found` or `line_not_found`.
 pub fn explain(
     tables: &impl Tables,
     id: &Code,
@@ -531,6 +532,10 @@ pub fn explain(
         let row = tables.line(id, index);
         if line.is_none() && row.totals.open().is_zero() {
             continue;
+        }
+        let shown: usize = explained.iter().map(|line: &ExplainedLine| line.candidates.len()).sum();
+        if explained.len() == EXPLAINED_LINES_MAX || shown >= EXPLAINED_POSITIONS_MAX {
+            break;
         }
         let mut candidates = Vec::new();
         let mut obtainable = Quantity::ZERO;

@@ -235,8 +235,9 @@ impl Core {
                         continue;
                     }
                     if let Some(rest) = self.submit(submission, now, jobs.is_empty()) {
-                        // Others first; what is left of it waits behind them.
+                        // What is left of it waits behind the others, and their answers leave with this turn.
                         jobs.push_back(Job::Submit(rest));
+                        break;
                     }
                 }
                 Job::Query { query, reply } => {

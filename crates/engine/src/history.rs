@@ -26,6 +26,8 @@ const SCAN_MAX: usize = 200_000;
 const READ_OVER_MAX: u64 = 10_000;
 /// Rows of one page of the feed or the ledger.
 pub(crate) const PAGE_MAX: usize = 1_000;
+/// Parts of events (lines, picks, cut holds) after which a page of the feed ends.
+const PAGE_PARTS_MAX: usize = 10_000;
 
 /// The last frames that became durable.
 #[derive(Default)]
@@ -186,10 +188,12 @@ impl<D: Disk> History<D> {
 
     fn events(&self, after: Sequence, limit: usize, reply: ReplyTo<EventPage>) {
         let mut events = Vec::new();
+        let mut parts = 0;
         let limit = limit.clamp(1, PAGE_MAX);
         let read = self.each_event(after.next(), |event| {
+            parts += event.fact.part_count();
             events.push(event);
-            events.len() < limit
+            events.len() < limit && parts < PAGE_PARTS_MAX
         });
         if let Err(error) = read {
             return reply.send(Err(unreadable(&error)));

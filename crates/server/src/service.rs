@@ -210,7 +210,8 @@ impl Service {
             Ok(request) => request,
             Err(problem) => return refuse(&problem),
         };
-        if let Err(problem) = scope::commands(caller, &self.store, std::slice::from_ref(&request)).await {
+        if let Err(problem) = scope::commands(caller, &self.store, std::slice::from_ref(&request), true).await
+        {
             return refuse(&problem);
         }
         let answers = match self.store.submit(Batch { requests: vec![request], atomic: false }).await {
@@ -268,7 +269,7 @@ impl Service {
             );
             return refuse(&Problem::forbidden(detail));
         }
-        if let Err(problem) = scope::commands(caller, &self.store, &batch.requests).await {
+        if let Err(problem) = scope::commands(caller, &self.store, &batch.requests, batch.atomic).await {
             return refuse(&problem);
         }
         self.batch_sizes.observe_count(batch.ids.len() as u64);
@@ -401,11 +402,15 @@ fn json(text: Vec<u8>, sequence: Option<Sequence>) -> Response<Body> {
 }
 
 fn refuse(problem: &Problem) -> Response<Body> {
+    let sequence = problem.facts.get("sequence").and_then(|sequence| sequence.as_u64());
     let mut response = problem.to_json().into_response();
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(jaego_api::problem::PROBLEM_TYPE));
+    if let Some(sequence) = sequence {
+        headers.insert(SEQUENCE, HeaderValue::from(sequence));
+    }
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

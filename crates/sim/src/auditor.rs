@@ -93,6 +93,8 @@ pub struct Auditor {
     undecided: BTreeSet<usize>,
     /// Which request became which event.
     asked_for: BTreeMap<Sequence, (usize, usize)>,
+    /// Where more than one request could have come to an event whose answer was still to come: all of them.
+    could_be: BTreeMap<Sequence, Vec<(usize, usize)>>,
     documents: BTreeSet<(&'static str, Code, Option<Code>)>,
     keys: BTreeMap<Code, (u64, Timestamp)>,
     counts: Counts,
@@ -200,7 +202,9 @@ impl Auditor {
                     } else {
                         // It became durable in an earlier frame than the rest of its batch.
                         let (found, at) = self.asked_for[&sequence];
-                        assert!(self.is_request(found, at, request), "event {sequence} was another's");
+                        let others = self.could_be.get(&sequence).map_or(&[][..], Vec::as_slice);
+                        let known = self.is_request(found, at, request) || others.contains(&(call, index));
+                        assert!(known, "event {sequence} was another's");
                         let event = &self.events[index_of(sequence)];
                         assert_eq!(outcome(&self.shadow, event), answer.outcome);
                     }
@@ -280,14 +284,19 @@ impl Auditor {
             None => {
                 // Its answer names another event, or is still to come, or never will.
                 // The same may have been asked for twice, and refused the first time.
-                let mut calls =
+                let calls =
                     self.open.iter().copied().filter(|call| self.calls[*call].turns.contains(&event.at));
-                let found = calls.find_map(|call| match &self.calls[call].asked {
-                    Asked::Batch { requests, .. } => {
-                        requests.iter().position(comes_of).map(|index| (call, index))
+                let mut matches = Vec::new();
+                for call in calls {
+                    if let Asked::Batch { requests, .. } = &self.calls[call].asked {
+                        let fits = requests.iter().enumerate().filter(|(_, request)| comes_of(request));
+                        matches.extend(fits.map(|(index, _)| (call, index)));
                     }
-                    Asked::Read(_) => None,
-                });
+                }
+                let found = matches.first().copied();
+                if matches.len() > 1 {
+                    self.could_be.insert(event.sequence, matches);
+                }
                 found.unwrap_or_else(|| panic!("nobody asked for {event:?}"))
             }
         };

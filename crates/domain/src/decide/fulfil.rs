@@ -15,6 +15,12 @@ use crate::{
     row::{self, Filing, LocationKind},
 };
 
+/// Where picked goods go, and where damaged ones would.
+struct Places {
+    staging: crate::LocationId,
+    quarantine: Result<crate::LocationId, Refusal>,
+}
+
 impl<T: Tables> Desk<'_, T> {
     pub(super) fn pick_transfer(&mut self, command: &PickTransfer) -> Result<Verdict, Refusal> {
         let id = &command.id;
@@ -32,8 +38,10 @@ impl<T: Tables> Desk<'_, T> {
             }
             Some(lines) => {
                 let mut open: HashMap<u32, Vec<row::Pick>> = HashMap::new();
+                let quarantine = self.location_of_kind(transfer.from, None, LocationKind::Quarantine);
+                let places = Places { staging, quarantine };
                 for line in lines {
-                    self.pick_line(command, &transfer, line, staging, &mut open, &mut picked, &mut missed)?;
+                    self.pick_line(command, &transfer, line, &places, &mut open, &mut picked, &mut missed)?;
                 }
             }
         }
@@ -50,7 +58,7 @@ impl<T: Tables> Desk<'_, T> {
         command: &PickTransfer,
         transfer: &row::Transfer,
         line: &PickLine,
-        staging: crate::LocationId,
+        places: &Places,
         open: &mut HashMap<u32, Vec<row::Pick>>,
         picked: &mut Vec<PickedLine>,
         missed: &mut Vec<MissedLine>,
@@ -59,9 +67,7 @@ impl<T: Tables> Desk<'_, T> {
         let location = line.location.as_ref().map(|code| self.location(transfer.from, code)).transpose()?;
         let lot = self.wanted_lot(row.sku, line.lot.as_ref())?;
         let quarantine = match line.short {
-            Some((_, ShortReason::Damaged)) => {
-                Some(self.location_of_kind(transfer.from, None, LocationKind::Quarantine)?)
-            }
+            Some((_, ShortReason::Damaged)) => Some(places.quarantine.clone()?),
             _ => None,
         };
         let picks = open.entry(index).or_insert_with(|| {
@@ -97,7 +103,7 @@ impl<T: Tables> Desk<'_, T> {
             let good = taken.min(pick.quantity);
             if !good.is_zero() {
                 self.not_blocked(pick.lot)?;
-                picked.push(PickedLine { take: take(good), staging });
+                picked.push(PickedLine { take: take(good), staging: places.staging });
                 taken -= good;
             }
             let bad = short.min(pick.quantity - good);
@@ -248,6 +254,8 @@ impl<T: Tables> Desk<'_, T> {
         let mut transit: HashMap<u32, Vec<(LotId, Quantity)>> = HashMap::new();
         let mut moved = HashMap::new();
         let mut serials = HashMap::new();
+        let quarantine =
+            self.location_of_kind(transfer.to, command.quarantine.as_ref(), LocationKind::Quarantine);
         for line in named {
             let (index, row) = self.named_line(id, &line.line)?;
             let left = transit.entry(index).or_insert_with(|| row.transit.clone());
@@ -255,11 +263,7 @@ impl<T: Tables> Desk<'_, T> {
                 if quantity.is_zero() {
                     continue;
                 }
-                let location = if damaged {
-                    self.location_of_kind(transfer.to, command.quarantine.as_ref(), LocationKind::Quarantine)?
-                } else {
-                    good
-                };
+                let location = if damaged { quarantine.clone()? } else { good };
                 let from = lines.len();
                 self.receive_quantity(line, &row, quantity, left, |lot, expected, excess| {
                     lines.push(ReceivedLine {

@@ -100,7 +100,7 @@ impl<T: Tables> Desk<'_, T> {
         }
         wants.retain(|want| !want.quantity.is_zero());
         if wants.is_empty() {
-            // Allocating what is allocated changes nothing: the answer is that of the allocation that did it.
+            // Allocating what is allocated changes nothing: the answer is that of the last allocation.
             return Ok(Verdict::Repeat(transfer.allocated));
         }
         let tables = self.tables;

@@ -19,6 +19,8 @@ const EVENTS_A_READ: usize = 256;
 const READS_A_PAGE: usize = 64;
 /// How often a feed with nothing to say shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long one stream lasts. The reader comes again with its token, which may have been revoked meanwhile.
+const STREAM_LIFE: Duration = Duration::from_secs(55);
 
 /// Whether the reader wants events for as long as it listens.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
@@ -67,6 +69,7 @@ struct Feed {
     stopping: watch::Receiver<bool>,
     filter: EventFilter,
     after: Sequence,
+    until: time::Instant,
     ended: bool,
 }
 
@@ -88,7 +91,8 @@ pub(super) fn stream(
             }
         }
     }
-    let feed = Feed { store, stopping, filter, after, ended: false };
+    let until = time::Instant::now() + STREAM_LIFE;
+    let feed = Feed { store, stopping, filter, after, until, ended: false };
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(chunk), feed))
@@ -103,7 +107,7 @@ pub(super) fn stream(
 impl Feed {
     /// The next bytes; `None` when the service stops.
     async fn next(&mut self) -> Option<Bytes> {
-        while !self.ended && !*self.stopping.borrow() {
+        while !self.ended && !*self.stopping.borrow() && time::Instant::now() < self.until {
             let page = match self.store.events(self.after, EVENTS_A_READ).await {
                 Ok(page) => page,
                 Err(failure) => {
@@ -131,7 +135,7 @@ impl Feed {
             }
             tokio::select! {
                 () = self.store.wait_for_events(self.after) => {}
-                () = time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b": alive\n\n")),
+                () = time::sleep_until(self.until.min(time::Instant::now() + HEARTBEAT)) => return Some(Bytes::from_static(b": alive\n\n")),
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             }
         }

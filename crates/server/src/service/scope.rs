@@ -24,11 +24,12 @@ pub(super) async fn commands(
     caller: &Caller,
     store: &Arc<dyn Store>,
     requests: &[Request],
+    atomic: bool,
 ) -> Result<(), Box<Problem>> {
     if caller.sites().is_none() {
         return Ok(());
     }
-    let mut scope = Scope { caller, store, transfers: BTreeMap::new(), holds: BTreeSet::new() };
+    let mut scope = Scope { caller, store, atomic, transfers: BTreeMap::new(), holds: BTreeSet::new() };
     for request in requests {
         scope.command(request.command()).await?;
     }
@@ -39,6 +40,9 @@ pub(super) async fn commands(
 struct Scope<'a> {
     caller: &'a Caller,
     store: &'a Arc<dyn Store>,
+    /// Whether the batch stands or falls as one. Otherwise the command that brings a document may be refused, and a
+    /// later one would find somebody else's of the same id.
+    atomic: bool,
     /// The two ends of the transfers that the batch itself brings: later commands of it may be about them.
     transfers: BTreeMap<Code, (Code, Code)>,
     /// The holds that it brings. Their lines are all at the token's own sites.
@@ -96,7 +100,9 @@ impl Scope<'_> {
     /// The two sites of a transfer, which never change.
     async fn ends(&self, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
         match (ends(self.store, transfer).await, self.transfers.get(transfer)) {
-            (Err(problem), Some(ends)) if problem.code == "transfer_not_found" => Ok(ends.clone()),
+            (Err(problem), Some(ends)) if self.atomic && problem.code == "transfer_not_found" => {
+                Ok(ends.clone())
+            }
             (found, _) => found,
         }
     }
@@ -105,7 +111,7 @@ impl Scope<'_> {
         let answer = self.store.query(Query::Hold(hold.clone())).await;
         match answer.map_err(|failure| problem_of(&failure))?.value {
             Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| enter(self.caller, &line.site)),
-            Err(Refusal::HoldNotFound { .. }) if self.holds.contains(hold) => Ok(()),
+            Err(Refusal::HoldNotFound { .. }) if self.atomic && self.holds.contains(hold) => Ok(()),
             Err(refusal) => Err(refusal.into()),
             Ok(_) => unreachable!("a hold was asked for"),
         }
