@@ -36,7 +36,7 @@ endif
 
 bench: build ## Measure a server on this machine, beside Redis and PostgreSQL
 	@scripts/needs.sh test
-	$(TARGET)/release/jaego bench
+	$(TARGET)/release/jaego bench --docs docs
 
 # JAEGO_SOAK=1 makes tests choose their long sizes; those marked #[ignore] are too long for every day.
 soak: ## Run the tests in their long sizes, the ignored ones too (hours)
