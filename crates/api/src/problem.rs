@@ -111,6 +111,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
     kind("store_failed", 503, "The store has failed"),
+    kind("history_unreadable", 500, "The history cannot be read"),
     kind("closed", 503, "The service is shutting down"),
 ];
 
@@ -172,6 +173,14 @@ impl Problem {
     pub fn store_failed(detail: &str) -> Self {
         let detail = format!("{detail}; whether the request took effect is told by sending it again later");
         Self::new("store_failed", detail)
+    }
+
+    /// Events that cannot be read any more: requests are decided as before.
+    pub fn history_unreadable(detail: &str) -> Self {
+        let detail = format!(
+            "{detail}; the store goes on deciding, and what needs no older events is answered as before"
+        );
+        Self::new("history_unreadable", detail)
     }
 
     /// A service that is shutting down: nothing was decided.

@@ -1,5 +1,5 @@
-//! The embedded store: the writer's, the journal's, the history's and the checkpoint's threads, and what they
-//! hand to each other.
+//! The embedded store: the threads of the writer, the journal, the history and the checkpoints, and what they hand to
+//! each other.
 
 use std::{
     collections::VecDeque,
@@ -25,8 +25,8 @@ use crate::{
     Clock,
     core::{Core, Flight, Job, Limits, Submission},
     disk::Disk,
-    history::{ASKS_MAX, Ask, History, Recent, conclude},
-    inbox::Inbox,
+    history::{ASKS_MAX, Ask, Ledger, Owed, Past, Recent, Repeats, conclude},
+    inbox::{Inbox, State},
     journal::{self, FRAME_HEADER_LEN, IDLE_BEFORE_WATERMARK, Journal, Reader, SECTOR_LEN},
     recovery::{Recovered, write_checkpoint},
 };
@@ -72,8 +72,9 @@ const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 const CHECKPOINT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How soon a sleeping thread notices that the store closes.
 const NAP: Duration = Duration::from_millis(20);
-/// The name of the history's thread.
-const HISTORY: &str = "jaego-history";
+/// The names of the history's threads.
+const REPEATS: &str = "jaego-repeats";
+const LEDGER: &str = "jaego-ledger";
 
 /// The payload that the journal is asked to have room for before anything is decided: the frame in flight and the
 /// one being decided, each with its header and padding, and a watermark that an idle moment puts between them.
@@ -84,6 +85,7 @@ fn room(limits: &Limits) -> usize {
 /// The embedded store, running.
 pub struct Engine {
     inbox: Arc<Inbox>,
+    owed: mpsc::Sender<Owed>,
     asks: mpsc::Sender<Ask>,
     cells: Arc<Cells>,
     durable: watch::Receiver<Sequence>,
@@ -138,6 +140,7 @@ impl Engine {
         let head = memory.head();
         let (durable_to, durable) = watch::channel(head.sequence);
         let (ended_to, ended) = watch::channel(None);
+        let (owed, owing) = mpsc::channel();
         let (asks, asked) = mpsc::channel();
         cells.checkpoint.store(checkpoint.map_or(0, |sequence| sequence.0), Ordering::Relaxed);
 
@@ -168,12 +171,14 @@ impl Engine {
             spawn("jaego-journal", Box::new(body));
         }
         {
-            let history = History::new(reader.clone(), recent, inbox.clone());
-            let (inbox, finish) = (inbox.clone(), asks.clone());
+            let past = Past::new(reader.clone(), recent, inbox.clone());
+            let (repeats, ledger) = (Repeats::new(past.clone()), Ledger::new(past));
+            let (inbox, finish) = (inbox.clone(), owed.clone());
             let body = move || {
-                history.run(&asked, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));
+                repeats.run(&owing, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));
             };
-            spawn(HISTORY, Box::new(body));
+            spawn(REPEATS, Box::new(body));
+            spawn(LEDGER, Box::new(move || ledger.run(&asked)));
         }
         {
             let (inbox, cells) = (inbox.clone(), cells.clone());
@@ -183,7 +188,7 @@ impl Engine {
             );
         }
         let threads = Mutex::new(threads);
-        Arc::new(Self { inbox, asks, cells, durable, ended, config, threads })
+        Arc::new(Self { inbox, owed, asks, cells, durable, ended, config, threads })
     }
 
     /// Takes nothing more, finishes what was taken, writes the watermark and ends the threads.
@@ -197,10 +202,12 @@ impl Engine {
         // Held while joining: a second caller is told the end as well, not that it has begun.
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, thread) in threads.drain(..) {
-            if name == HISTORY {
-                // The writer and the journal have ended by now, and with them whoever wants a batch finished. The
-                // history has a sender of its own, so nobody's going tells it that nobody asks any more.
-                let _ = self.asks.send(Ask::Stop);
+            // The writer and the journal have ended by now, and with them whoever wants a batch finished. The
+            // repeats' lane has a sender of its own, so nobody's going tells it that nobody asks any more.
+            match name {
+                REPEATS => drop(self.owed.send(Owed::Stop)),
+                LEDGER => drop(self.asks.send(Ask::Stop)),
+                _ => {}
             }
             thread.join().map_err(|_| "a thread of the store panicked".to_owned())?;
         }
@@ -231,20 +238,29 @@ impl Engine {
         Sequence(self.cells.checkpoint.load(Ordering::Relaxed))
     }
 
-    fn ask<T>(&self, reply: Reply<T>, ask: Ask, refuse: impl FnOnce(Ask, Failure)) -> Reply<T> {
-        let refusal = {
-            let mut state = self.inbox.lock();
-            let busy = (state.asking >= ASKS_MAX).then_some(Failure::Busy { queue_len: state.asking });
-            let refusal = state.refusal().or(busy);
-            state.asking += usize::from(refusal.is_none());
-            refusal
-        };
-        if let Some(failure) = refusal {
-            refuse(ask, failure);
-        } else if let Err(mpsc::SendError(ask)) = self.asks.send(ask) {
-            refuse(ask, Failure::Closed);
+    /// Puts a question into the ledger's line, and the place where it is answered.
+    fn ask<T>(&self, ask: impl FnOnce(ReplyTo<T>) -> Ask) -> Reply<T> {
+        if let Err(failure) = self.take_place(|state| &mut state.asking) {
+            return Reply::ready(Err(failure));
         }
-        reply
+        let (to, answer) = reply();
+        // Where nobody reads any more, the question is dropped, which says that the store is closed.
+        let _ = self.asks.send(ask(to));
+        answer
+    }
+
+    /// Takes a place in one of the history's lines, if there is one left.
+    fn take_place(&self, line: impl FnOnce(&mut State) -> &mut usize) -> Result<(), Failure> {
+        let mut state = self.inbox.lock();
+        if let Some(failure) = state.refusal() {
+            return Err(failure);
+        }
+        let waiting = line(&mut state);
+        if *waiting >= ASKS_MAX {
+            return Err(Failure::Busy { queue_len: *waiting });
+        }
+        *waiting += 1;
+        Ok(())
     }
 }
 
@@ -258,14 +274,14 @@ impl Drop for Engine {
 /// Puts a batch into the writer's line.
 fn submit(
     inbox: &Arc<Inbox>,
-    asks: &mpsc::Sender<Ask>,
+    owed: &mpsc::Sender<Owed>,
     batch: Batch,
     to: ReplyTo<Answers>,
     waiting_max: usize,
 ) {
     let requests = batch.requests.len();
-    let (finishing, asks) = (inbox.clone(), asks.clone());
-    let finish = Box::new(move |decided| conclude(decided, to, &finishing, &asks));
+    let (finishing, owed) = (inbox.clone(), owed.clone());
+    let finish = Box::new(move |decided| conclude(decided, to, &finishing, &owed));
     let job = Job::Submit(Submission::new(batch, finish));
     if let Err(refused) = inbox.push(job, requests, waiting_max) {
         let (job, failure) = *refused;
@@ -289,13 +305,13 @@ impl Store for Engine {
         }
         // A reversal wants the movement's content, which only the journal may have: never the writer's to read.
         if batch.requests.iter().any(|request| request.wanted_movement().is_some()) {
-            return self.ask(answer, Ask::Lend { batch, reply: to }, |ask, failure| {
-                if let Ask::Lend { reply, .. } = ask {
-                    reply.send(Err(failure));
-                }
-            });
+            match self.take_place(|state| &mut state.lending) {
+                Ok(()) => drop(self.owed.send(Owed::Lend { batch, reply: to })),
+                Err(failure) => to.send(Err(failure)),
+            }
+            return answer;
         }
-        submit(&self.inbox, &self.asks, batch, to, self.config.waiting_max);
+        submit(&self.inbox, &self.owed, batch, to, self.config.waiting_max);
         answer
     }
 
@@ -310,21 +326,11 @@ impl Store for Engine {
     }
 
     fn events(&self, after: Sequence, limit: usize) -> Reply<EventPage> {
-        let (to, answer) = reply();
-        self.ask(answer, Ask::Events { after, limit, reply: to }, |ask, failure| {
-            if let Ask::Events { reply, .. } = ask {
-                reply.send(Err(failure));
-            }
-        })
+        self.ask(|reply| Ask::Events { after, limit, reply })
     }
 
     fn movements(&self, filter: MovementFilter) -> Reply<MovementPage> {
-        let (to, answer) = reply();
-        self.ask(answer, Ask::Movements { filter, reply: to }, |ask, failure| {
-            if let Ask::Movements { reply, .. } = ask {
-                reply.send(Err(failure));
-            }
-        })
+        self.ask(|reply| Ask::Movements { filter, reply })
     }
 
     fn status(&self) -> Status {
@@ -531,7 +537,7 @@ fn put<D: Disk>(journal: &mut Journal<D>, flight: &Flight, cells: &Cells) -> Res
     Ok(())
 }
 
-fn admit(state: &mut crate::inbox::State, reserved: Result<(), journal::Error>) {
+fn admit(state: &mut State, reserved: Result<(), journal::Error>) {
     match reserved {
         Ok(()) => state.admitted = true,
         Err(error @ journal::Error::Full { .. }) => {
@@ -549,7 +555,7 @@ fn deliver(flight: Flight, durable: &Result<(), Failure>) {
 }
 
 /// An error with its causes, in one line.
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

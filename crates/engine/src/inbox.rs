@@ -25,8 +25,10 @@ pub(crate) struct State {
     pub(crate) jobs: VecDeque<Job>,
     /// Requests in `jobs`, in what the writer has taken and not yet decided, and in what the history finishes.
     pub(crate) waiting: usize,
-    /// Questions that wait for the history.
+    /// Questions that wait for the ledger.
     pub(crate) asking: usize,
+    /// Batches with reversals that wait for what they take back.
+    pub(crate) lending: usize,
     /// Batches whose repeats the history looks up: decided and durable, so that they must be answered.
     pub(crate) unfinished: usize,
     /// Whether answers of a frame are on their way, some of which may turn out to be unfinished.

@@ -384,6 +384,7 @@ fn problem_of(failure: &Failure) -> Problem {
         Failure::Busy { queue_len } => Problem::busy(*queue_len, BUSY_RETRY_AFTER_S),
         Failure::Full { detail } => Problem::store_full(detail),
         Failure::Failed { detail } => Problem::store_failed(detail),
+        Failure::HistoryUnreadable { detail } => Problem::history_unreadable(detail),
         Failure::Closed => Problem::closed(BUSY_RETRY_AFTER_S),
         Failure::TooLarge { what, count, max } => Problem::too_large(what, *count, *max),
     }

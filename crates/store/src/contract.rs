@@ -234,6 +234,14 @@ pub enum Failure {
         /// What it was doing.
         detail: String,
     },
+    /// What was cannot be read: the events that the answer wants are damaged, gone or on a disk that fails. The store
+    /// goes on deciding, for what it decides on is in memory. A request that was sent again did happen, once; a
+    /// reversal was not decided.
+    #[error("the history cannot be read: {detail}")]
+    HistoryUnreadable {
+        /// What cannot be read, and why.
+        detail: String,
+    },
     /// The store is shutting down. Nothing was decided.
     #[error("the store is shutting down")]
     Closed,

@@ -1,6 +1,6 @@
 //! A simulated disk whose syncs wait until the test lets them go.
 //!
-//! A gate may stand elsewhere too: in a clock, it stops the writer in the middle of a turn.
+//! A second gate stops reads. A gate may stand elsewhere too: in a clock, it stops the writer in the middle of a turn.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use jaego_engine::{
     sim_disk::{SimDisk, SimFile},
 };
 
-/// How long a test waits for a sync to begin before it says that none does.
-const SYNC_WITHIN: Duration = Duration::from_secs(20);
+/// How long a test waits for a call to come before it says that none does.
+const CALL_WITHIN: Duration = Duration::from_secs(20);
 
-/// Lets syncs of files through while it is open.
+/// Lets calls through while it is open.
 #[derive(Default)]
 pub(crate) struct Gate {
     state: Mutex<State>,
@@ -30,23 +30,23 @@ struct State {
 }
 
 impl Gate {
-    /// From now on every sync waits.
+    /// From now on every call waits.
     pub(crate) fn close(&self) {
         self.state.lock().unwrap().closed = true;
     }
 
-    /// Lets all syncs go on.
+    /// Lets all calls go on.
     pub(crate) fn open(&self) {
         self.state.lock().unwrap().closed = false;
         self.changed.notify_all();
     }
 
-    /// Waits until a sync waits here.
-    pub(crate) fn wait_for_a_sync(&self) {
+    /// Waits until a call waits here.
+    pub(crate) fn wait_for_a_call(&self) {
         let state = self.state.lock().unwrap();
         let (_state, timeout) =
-            self.changed.wait_timeout_while(state, SYNC_WITHIN, |state| state.waiting == 0).unwrap();
-        assert!(!timeout.timed_out(), "no sync began");
+            self.changed.wait_timeout_while(state, CALL_WITHIN, |state| state.waiting == 0).unwrap();
+        assert!(!timeout.timed_out(), "no call came");
     }
 
     /// Waits here while it is closed.
@@ -63,22 +63,26 @@ impl Gate {
 #[derive(Clone)]
 pub(crate) struct GatedDisk {
     pub(crate) disk: SimDisk,
+    /// Stops syncs.
     pub(crate) gate: Arc<Gate>,
+    /// Stops reads.
+    pub(crate) reads: Arc<Gate>,
 }
 
 impl GatedDisk {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { disk: SimDisk::new(seed), gate: Arc::default() }
+        Self { disk: SimDisk::new(seed), gate: Arc::default(), reads: Arc::default() }
     }
 
     fn file(&self, file: SimFile) -> GatedFile {
-        GatedFile { file, gate: self.gate.clone() }
+        GatedFile { file, gate: self.gate.clone(), reads: self.reads.clone() }
     }
 }
 
 pub(crate) struct GatedFile {
     file: SimFile,
     gate: Arc<Gate>,
+    reads: Arc<Gate>,
 }
 
 impl Disk for GatedDisk {
@@ -115,6 +119,7 @@ impl DiskFile for GatedFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.reads.pass();
         self.file.read_at(bytes, offset)
     }
 

@@ -4,6 +4,7 @@ mod checkpoints;
 mod conformance;
 mod gate;
 mod kill;
+mod lanes;
 mod life;
 mod promises;
 mod rivals;

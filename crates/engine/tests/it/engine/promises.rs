@@ -66,7 +66,7 @@ fn no_answer_leaves_before_what_it_rests_on_is_durable() {
     one(&engine, request(hold("old", "mug", 1))).unwrap();
     disk.gate.close();
     let mut new = at_once(&engine, vec![request(hold("H1", "mug", 15))]);
-    disk.gate.wait_for_a_sync();
+    disk.gate.wait_for_a_call();
     // All of these saw H1, or came after it.
     let mut refused = at_once(&engine, vec![request(hold("H2", "mug", 15))]);
     let mut repeat = at_once(&engine, vec![request(hold("H1", "mug", 15))]);
@@ -102,7 +102,7 @@ fn closing_finishes_what_was_taken() {
     one(&engine, request(hold("old", "mug", 1))).unwrap();
     disk.gate.close();
     let first = at_once(&engine, vec![request(hold("H1", "mug", 1))]);
-    disk.gate.wait_for_a_sync();
+    disk.gate.wait_for_a_call();
     let second = at_once(&engine, vec![request(hold("H2", "mug", 1)), request(hold("old", "mug", 1))]);
     let read = engine.query(Query::SkuStock(code("mug")));
     let closing = {
@@ -139,7 +139,7 @@ fn a_line_that_is_full_says_busy_and_takes_nothing() {
     stock(&engine, &["mug"], 10);
     turnstile.close();
     let first = engine.query(Query::SkuStock(code("mug")));
-    turnstile.wait_for_a_sync();
+    turnstile.wait_for_a_call();
     let taken: Vec<_> =
         (0..7).map(|number| at_once(&engine, vec![request(hold(&format!("H{number}"), "mug", 1))])).collect();
     let over = at_once(&engine, vec![request(hold("over", "mug", 1))]);

@@ -149,3 +149,15 @@ pub(crate) fn totals(engine: &Engine, sku: &str) -> (u64, u64, u64) {
     let site = &sites[0];
     (site.on_hand.get(), site.held.get(), site.available.get())
 }
+
+/// An adjustment: so many more in `A-1`, found.
+pub(crate) fn found(id: &str, sku: &str, units: u64) -> Command {
+    let line = AdjustLine {
+        site: code("ICN"),
+        location: code("A-1"),
+        sku: code(sku),
+        lot: None,
+        change: Change::Add(quantity(units), Outside::Found),
+    };
+    Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines: vec![line], release_holds: false })
+}

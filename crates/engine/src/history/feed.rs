@@ -1,0 +1,34 @@
+//! Pages of the feed of events.
+
+use jaego_domain::Sequence;
+use jaego_store::{EventPage, ReplyTo, render};
+
+use super::{Ledger, PAGE_MAX};
+use crate::disk::Disk;
+
+/// Parts of events (lines, picks, cut holds) after which a page of the feed ends.
+const PAGE_PARTS_MAX: usize = 10_000;
+
+impl<D: Disk> Ledger<D> {
+    pub(super) fn events(&self, after: Sequence, limit: usize, reply: ReplyTo<EventPage>) {
+        let mut events = Vec::new();
+        let mut parts = 0;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let read = self.past.each_event(after.next(), |event| {
+            parts += event.fact.part_count();
+            events.push(event);
+            events.len() < limit && parts < PAGE_PARTS_MAX
+        });
+        if let Err(error) = read {
+            return reply.send(Err(error.into()));
+        }
+        let durable = Sequence(self.past.reader.durable_sequence());
+        self.past.look(move |memory| {
+            let page = memory.map(|memory| {
+                let events = events.iter().map(|event| render::event_view(memory, event)).collect();
+                EventPage { events, durable }
+            });
+            Box::new(move |still| reply.send(still.and(page)))
+        });
+    }
+}
