@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::stock::{Holding, Shortage};
+use crate::{
+    stock::{Holding, Shortage},
+    time::Time,
+};
 
 /// The media type of a problem.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
@@ -80,6 +83,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("transfer_not_found", 404, "There is no such transfer"),
     kind("line_not_found", 404, "There is no such line"),
     kind("movement_not_found", 404, "There is no such movement"),
+    kind("history_archived", 410, "The history of that time is archived"),
     // The request was known before.
     kind("id_taken", 409, "The id was used for another request"),
     kind("idempotency_conflict", 409, "The request key was used for another request"),
@@ -256,6 +260,11 @@ impl From<&Refusal> for Problem {
             Refusal::MovementNotFound { movement } | Refusal::AlreadyReversed { movement } => {
                 fact("movement", movement.as_str().into());
             }
+            Refusal::HistoryArchived { asked, since, first } => {
+                fact("asked", Time::from(*asked).to_string().into());
+                fact("since", Time::from(*since).to_string().into());
+                fact("first", first.0.into());
+            }
             Refusal::IdTaken { id } => fact("id", text(id)),
             Refusal::IdempotencyConflict { key } => fact("key", text(key)),
             Refusal::RequestKeyExpired { key, window_ms } => {
@@ -361,6 +370,7 @@ mod tests {
             let problem = Problem::new(code, "detail");
             let expected = match *code {
                 code if code.ends_with("_not_found") => 404,
+                "history_archived" => 410,
                 "too_many_lines" | "too_many_parts" => 413,
                 "invalid_value" | "duplicate_line" | "location_required" | "same_site"
                 | "quantity_too_large" | "lot_required" | "lot_not_tracked" => 422,

@@ -136,6 +136,13 @@ impl Memory {
         self.positions.len() as u64
     }
 
+    /// What lies somewhere, from this place on, in the order of places.
+    pub fn positions_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
+        self.by_location.range(from..).map(|place| {
+            (*place, self.position(*place).expect("each place in the index has a row"))
+        })
+    }
+
     /// When the first open hold lapses.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Code, Quantity, row::HolderKind};
+use crate::{Code, Quantity, Sequence, Timestamp, row::HolderKind};
 
 /// What a line lacked: all of a request's shortages come at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub enum Refusal {
     },
     MovementNotFound {
         movement: String,
+    },
+    /// The past that was asked for lies before the first event that is kept.
+    HistoryArchived {
+        asked: Timestamp,
+        since: Timestamp,
+        first: Sequence,
     },
 
     /// The document's id was used for another request.
@@ -247,6 +253,7 @@ impl Refusal {
             Self::TransferNotFound { .. } => "transfer_not_found",
             Self::LineNotFound { .. } => "line_not_found",
             Self::MovementNotFound { .. } => "movement_not_found",
+            Self::HistoryArchived { .. } => "history_archived",
             Self::IdTaken { .. } => "id_taken",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::RequestKeyExpired { .. } => "request_key_expired",
@@ -293,6 +300,7 @@ impl Refusal {
         "transfer_not_found",
         "line_not_found",
         "movement_not_found",
+        "history_archived",
         "id_taken",
         "idempotency_conflict",
         "request_key_expired",
@@ -348,6 +356,10 @@ impl fmt::Display for Refusal {
             Self::TransferNotFound { transfer } => write!(f, "there is no transfer {transfer}"),
             Self::LineNotFound { document, line } => write!(f, "{document} has no line {line}"),
             Self::MovementNotFound { movement } => write!(f, "there is no movement {movement}"),
+            Self::HistoryArchived { asked, since, first } => write!(
+                f,
+                "what was at {asked} is archived: the history that is kept begins at {since} with event {first}"
+            ),
             Self::IdTaken { id } => write!(f, "the id {id} was used for another request"),
             Self::IdempotencyConflict { key } => {
                 write!(f, "the request key {key} was used for another request")

@@ -16,8 +16,8 @@ use std::{
 
 use jaego_domain::{Query, Refusal, Sequence, Tables, Timestamp, View};
 use jaego_store::{
-    Answer, Answers, Batch, EventPage, Failure, MovementFilter, MovementPage, Reply, ReplyTo, Status, Store,
-    reply,
+    Answer, Answers, BalanceFilter, BalancePage, Batch, EventPage, Failure, MovementFilter, MovementPage,
+    PastStock, Reply, ReplyTo, Status, StockAsOf, Store, reply,
 };
 use tokio::sync::watch;
 
@@ -27,6 +27,7 @@ use crate::{
     disk::Disk,
     history::{ASKS_MAX, Ask, Ledger, Owed, Past, Recent, Repeats, conclude},
     inbox::{Inbox, State},
+    index::Indexes,
     journal::{self, FRAME_HEADER_LEN, IDLE_BEFORE_WATERMARK, Journal, Reader, SECTOR_LEN},
     recovery::{Recovered, write_checkpoint},
 };
@@ -135,6 +136,7 @@ impl Engine {
             "the journal's segments have room for the frame in flight and the one being decided"
         );
         let inbox = Arc::new(Inbox::default());
+        let clock = Arc::new(clock);
         let cells = Arc::new(Cells::default());
         let recent = Arc::new(Recent::default());
         let head = memory.head();
@@ -147,6 +149,8 @@ impl Engine {
         let reader = journal.reader();
         let reserved = journal.reserve(room);
         admit(&mut inbox.lock(), reserved);
+        let past = Past::new(reader.clone(), recent.clone(), inbox.clone(), &memory);
+        let indexes = Arc::new(Indexes::new(disk.clone(), past.clone()));
         let mut core = Core::new(memory, config.limits);
         let mut threads = Vec::new();
         let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
@@ -158,12 +162,12 @@ impl Engine {
             threads.push((name, thread.expect("the system starts a thread when the store starts")));
         };
         {
-            let (inbox, cells) = (inbox.clone(), cells.clone());
+            let (inbox, cells, clock) = (inbox.clone(), cells.clone(), clock.clone());
             cells.tell(&core, head.at);
-            spawn("jaego-writer", Box::new(move || write(&inbox, &mut core, &cells, config, &clock)));
+            spawn("jaego-writer", Box::new(move || write(&inbox, &mut core, &cells, config, &*clock)));
         }
         {
-            let (inbox, cells, recent) = (inbox.clone(), cells.clone(), recent.clone());
+            let (inbox, cells) = (inbox.clone(), cells.clone());
             let body = move || {
                 let end = keep(&inbox, journal, &recent, &cells, config, &durable_to);
                 let _ = ended_to.send(Some(end));
@@ -171,14 +175,15 @@ impl Engine {
             spawn("jaego-journal", Box::new(body));
         }
         {
-            let past = Past::new(reader.clone(), recent, inbox.clone());
-            let (repeats, ledger) = (Repeats::new(past.clone()), Ledger::new(past));
+            let (repeats, mut ledger) =
+                (Repeats::new(past.clone()), Ledger::new(past, indexes.clone(), clock));
             let (inbox, finish) = (inbox.clone(), owed.clone());
             let body = move || {
                 repeats.run(&owing, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));
             };
             spawn(REPEATS, Box::new(body));
             spawn(LEDGER, Box::new(move || ledger.run(&asked)));
+            spawn("jaego-index", Box::new(move || indexes.keep()));
         }
         {
             let (inbox, cells) = (inbox.clone(), cells.clone());
@@ -331,6 +336,14 @@ impl Store for Engine {
 
     fn movements(&self, filter: MovementFilter) -> Reply<MovementPage> {
         self.ask(|reply| Ask::Movements { filter, reply })
+    }
+
+    fn stock_as_of(&self, filter: StockAsOf) -> Reply<Answer<Result<PastStock, Refusal>>> {
+        self.ask(|reply| Ask::StockAsOf { filter, reply })
+    }
+
+    fn balances(&self, filter: BalanceFilter) -> Reply<Answer<Result<BalancePage, Refusal>>> {
+        self.ask(|reply| Ask::Balances { filter, reply })
     }
 
     fn status(&self) -> Status {

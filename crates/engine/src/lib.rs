@@ -22,6 +22,7 @@ pub mod disk;
 mod engine;
 mod history;
 mod inbox;
+mod index;
 pub mod journal;
 mod recovery;
 #[cfg(feature = "sim")]

@@ -199,6 +199,35 @@ pub struct Events<'a> {
 }
 
 impl Events<'_> {
+    /// Goes to the event of this number, or to the end where there is none, without reading what the events before it
+    /// say. Those who were passed over are not checked: the frame's checksum is what vouches for them.
+    ///
+    /// # Errors
+    /// Where an event's frame of tag, time, author and length cannot be read.
+    pub fn skip_to(&mut self, sequence: Sequence) -> Result<()> {
+        while !self.ended && self.left > 0 && self.next < sequence {
+            self.left -= 1;
+            self.skip().inspect_err(|_| self.ended = true)?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self) -> Result<()> {
+        self.r.byte("a fact")?;
+        let since_at = self.r.at();
+        let since = self.r.varint("the time")?;
+        let Some(at) = self.at.0.checked_add(since).map(Timestamp) else {
+            return Err(Error::new("the time", since_at, Problem::TooLarge));
+        };
+        // The author is remembered where it is new, as a reader of every event does.
+        if self.read_author()?.1 {
+            Keyed::get(&mut self.r, "the request key")?;
+        }
+        self.r.sized("a fact's length")?;
+        (self.next, self.at) = (self.next.next(), at);
+        Ok(())
+    }
+
     #[inline]
     fn read(&mut self) -> Result<Event> {
         let tag_at = self.r.at();

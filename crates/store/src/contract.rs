@@ -7,7 +7,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Movement, MovementId, Name, Outcome, Quantity, Query, Refusal, Request, Sequence, Timestamp, View,
+    Code, Movement, MovementId, Name, Outcome, Place, Quantity, Query, Refusal, Request, Sequence, Timestamp,
+    View,
 };
 use tokio::sync::oneshot;
 
@@ -26,6 +27,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads the ledger, oldest first.
     fn movements(&self, filter: MovementFilter) -> Reply<MovementPage>;
+
+    /// Reads what lay where at a time, in the order in which positions are numbered.
+    ///
+    /// Refuses as [`Query::Stock`] does; with `invalid_value` for a time that is not over yet; with `history_archived`
+    /// for one before the first event that is kept.
+    fn stock_as_of(&self, filter: StockAsOf) -> Reply<Answer<Result<PastStock, Refusal>>>;
+
+    /// Reads how the balance of a SKU came to be what it is, oldest first.
+    ///
+    /// Refuses with `sku_not_found`, `site_not_found`, and with `history_archived` where `since` is before the first
+    /// event that is kept.
+    fn balances(&self, filter: BalanceFilter) -> Reply<Answer<Result<BalancePage, Refusal>>>;
 
     /// How the store is doing; never waits.
     fn status(&self) -> Status;
@@ -171,6 +184,94 @@ pub struct MovementView {
     pub to: AccountView,
     /// The movement in numbers.
     pub raw: Movement,
+}
+
+/// Which positions to read as they were. Every condition that is named must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StockAsOf {
+    /// Of this SKU.
+    pub sku: Option<Code>,
+    /// At this site.
+    pub site: Option<Code>,
+    /// At this location; needs a site.
+    pub location: Option<Code>,
+    /// Of this lot; needs a SKU.
+    pub lot: Option<Code>,
+    /// When: after all events of this time. The answer for the present millisecond may still change.
+    pub as_of: Timestamp,
+    /// After this one.
+    pub after: Option<Place>,
+    /// How many at the most.
+    pub limit: usize,
+}
+
+/// A part of the stock as it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastStock {
+    /// Where something lay. What was held of it is not known any more.
+    pub positions: Vec<PastPosition>,
+    /// Where to go on, if there may be more. The page may be short all the same, or empty.
+    pub next: Option<Place>,
+}
+
+/// What lay at a place, in the caller's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastPosition {
+    /// The site.
+    pub site: Code,
+    /// The bin.
+    pub location: Code,
+    /// What lay there.
+    pub sku: Code,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Code>,
+    /// How much: never zero.
+    pub on_hand: Quantity,
+}
+
+/// Which balance to read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalanceFilter {
+    /// Of this SKU.
+    pub sku: Code,
+    /// At this site; without one, at all sites together. What is between two sites counts at neither.
+    pub site: Option<Code>,
+    /// At this time or later; without it, from the first event that is kept.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// After this event.
+    pub after: Option<Sequence>,
+    /// How many points at the most.
+    pub limit: usize,
+}
+
+/// A part of a balance over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalancePage {
+    /// The changes, oldest first.
+    pub points: Vec<BalancePoint>,
+    /// Where to go on, if there may be more. The page may be short all the same, or empty.
+    pub next: Option<Sequence>,
+}
+
+/// An event that changed a balance. Goods that stay at the site, or within the sites, change none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BalancePoint {
+    /// When.
+    pub at: Timestamp,
+    /// The event.
+    pub sequence: Sequence,
+    /// By how much: never zero.
+    pub change: i64,
+    /// The balance from then on.
+    pub on_hand: u64,
+    /// Who asked for it.
+    pub by: Code,
+    /// Why, where the document says so.
+    pub reason: Option<Name>,
+    /// For which document: its kind and its id.
+    pub document: Option<(&'static str, Code)>,
 }
 
 /// One side of a movement, in the caller's words.

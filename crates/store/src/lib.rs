@@ -11,11 +11,13 @@
 pub mod codec;
 pub mod conformance;
 mod contract;
+pub mod past;
 mod reference;
 pub mod render;
 
 pub use contract::{
-    AccountView, Answer, Answers, Batch, Done, EventPage, EventView, Failure, MovementFilter, MovementPage,
-    MovementView, Reply, ReplyTo, Results, Status, Store, reply,
+    AccountView, Answer, Answers, BalanceFilter, BalancePage, BalancePoint, Batch, Done, EventPage,
+    EventView, Failure, MovementFilter, MovementPage, MovementView, PastPosition, PastStock, Reply, ReplyTo,
+    Results, Status, StockAsOf, Store, reply,
 };
 pub use reference::Reference;

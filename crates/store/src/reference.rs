@@ -4,19 +4,23 @@
 //! what every other store has to answer; tests hand in a clock of their own.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{Mutex, MutexGuard},
 };
 
 use jaego_domain::{
-    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, apply, outcome,
+    Event, Memory, MovementId, Place, Quantity, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
+    apply, outcome,
     turn::{self, Accepted},
 };
 use tokio::sync::watch;
 
 use crate::{
-    Answer, Answers, Batch, Done, EventPage, MovementFilter, MovementPage, Reply, Results, Status, Store,
+    Answer, Answers, BalanceFilter, BalancePage, BalancePoint, Batch, Done, EventPage, MovementFilter,
+    MovementPage, PastStock, Reply, Results, Status, StockAsOf, Store,
+    past::{self, Scope},
     render,
 };
 
@@ -81,7 +85,7 @@ impl Books {
         let mut movements = Vec::new();
         event.fact.movements(|movement| movements.push(movement));
         let movement = movements.into_iter().nth(usize::try_from(id.index).ok()?)?;
-        Some((movement, event.fact.document().map_or(event.fact.kind(), |(kind, _)| kind)))
+        Some((movement, event.fact.document().map_or("reversal", |(kind, _)| kind)))
     }
 
     fn event(&self, sequence: Sequence) -> Option<&Event> {
@@ -102,6 +106,49 @@ impl Books {
             Accepted::DryRun(event) => (&**event, false),
         };
         Done { outcome: outcome(&self.tables, event), repeat }
+    }
+
+    /// Adds up all that moved until then.
+    fn stock_as_of(&self, filter: &StockAsOf, now: Timestamp) -> Result<PastStock, Refusal> {
+        let scope = Scope::of_stock(&self.tables, filter, now)?;
+        let mut sums: BTreeMap<Place, i64> = BTreeMap::new();
+        for event in self.events.iter().take_while(|event| event.at <= filter.as_of) {
+            past::each_change(event, |place, change| *sums.entry(place).or_default() += change);
+        }
+        let site_of = |location| self.tables.location(location).site;
+        let mut there = sums.into_iter().filter(|(place, sum)| {
+            *sum != 0 && filter.after.is_none_or(|after| *place > after) && scope.has(*place, site_of)
+        });
+        let found: Vec<_> = there.by_ref().take(filter.limit).collect();
+        let next = found.last().map(|(place, _)| *place).filter(|_| there.next().is_some());
+        let view = |(place, sum): &(Place, i64)| {
+            past::position_view(&self.tables, *place, Quantity::stored(sum.unsigned_abs()))
+        };
+        Ok(PastStock { positions: found.iter().map(view).collect(), next })
+    }
+
+    fn balances(&self, filter: &BalanceFilter) -> Result<BalancePage, Refusal> {
+        let scope = Scope::of_balance(&self.tables, filter)?;
+        let site_of = |location| self.tables.location(location).site;
+        let mut on_hand = 0;
+        let mut points = Vec::new();
+        for event in &self.events {
+            if filter.until.is_some_and(|until| event.at >= until) {
+                break;
+            }
+            let change = scope.change(event, site_of);
+            on_hand += change;
+            let is_wanted = filter.since.is_none_or(|since| event.at >= since)
+                && filter.after.is_none_or(|after| event.sequence > after);
+            if change != 0 && is_wanted {
+                if points.len() == filter.limit {
+                    let next = points.last().map(|point: &BalancePoint| point.sequence);
+                    return Ok(BalancePage { points, next });
+                }
+                points.push(past::point_view(event, change, on_hand.unsigned_abs()));
+            }
+        }
+        Ok(BalancePage { points, next: None })
     }
 
     fn submit(&mut self, mut batch: Batch, now: Timestamp) -> Results {
@@ -157,6 +204,22 @@ impl Store for Reference {
         let next = movements.last().map(|last| last.id).filter(|_| fitting.next().is_some());
         drop(fitting);
         Reply::ready(Ok(MovementPage { movements, next, durable: books.tables.head().sequence }))
+    }
+
+    fn stock_as_of(&self, filter: StockAsOf) -> Reply<Answer<Result<PastStock, Refusal>>> {
+        Reply::ready(Ok(self.turn(|books, now| Answer {
+            sequence: books.tables.head().sequence,
+            at: now,
+            value: books.stock_as_of(&filter, now),
+        })))
+    }
+
+    fn balances(&self, filter: BalanceFilter) -> Reply<Answer<Result<BalancePage, Refusal>>> {
+        Reply::ready(Ok(self.turn(|books, now| Answer {
+            sequence: books.tables.head().sequence,
+            at: now,
+            value: books.balances(&filter),
+        })))
     }
 
     fn status(&self) -> Status {

@@ -126,11 +126,11 @@ fn account(tables: &impl Tables, account: &Account) -> AccountView {
     }
 }
 
-fn document(fact: &Fact) -> Option<(&'static str, Code)> {
+pub(crate) fn document(fact: &Fact) -> Option<(&'static str, Code)> {
     fact.document().map(|(kind, id)| (kind, id.clone()))
 }
 
-fn reason(fact: &Fact) -> Option<Name> {
+pub(crate) fn reason(fact: &Fact) -> Option<Name> {
     match fact {
         Fact::Adjusted { reason, .. } | Fact::Moved { reason, .. } => Some(reason.clone()),
         _ => None,

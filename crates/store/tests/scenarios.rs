@@ -43,7 +43,11 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 2] = [
+const NOT_IN_ROWS: [(&str, &str); 3] = [
+    (
+        "history_archived",
+        "only a store whose old segments were taken away refuses so; the engine's tests do that",
+    ),
     ("too_many_lines", "a row of 50,001 lines is no reading; it is asked below"),
     ("too_many_parts", "150,001 parts are as little; it is asked below"),
 ];

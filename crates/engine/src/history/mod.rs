@@ -9,21 +9,23 @@
 //!   feed, ledger ────────▶ "asks" lane ──┘
 //! ```
 
+mod balance;
 mod feed;
 mod ledger;
 mod recent;
 mod repeats;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
-use jaego_domain::{Event, Memory, Sequence};
+use jaego_domain::{Event, LocationId, Memory, Sequence, SiteId, Tables};
 use jaego_store::{Failure, codec};
 
 use crate::{
     core::Job,
     disk::Disk,
     inbox::Inbox,
-    journal::{self, Reader},
+    index::{Error, Sites},
+    journal::Reader,
 };
 
 pub(crate) use ledger::{Ask, Ledger};
@@ -34,23 +36,54 @@ pub(crate) use repeats::{Owed, Repeats, conclude};
 pub(crate) const ASKS_MAX: usize = 1_024;
 /// Rows of one page of the feed or the ledger.
 const PAGE_MAX: usize = 1_000;
+/// Locations whose sites the writer is asked for at once.
+const SITES_AT_ONCE: usize = 65_536;
 
 /// What both lanes read from, and how they reach the tables.
 pub(crate) struct Past<D: Disk> {
-    reader: Reader<Arc<D>>,
+    pub(crate) reader: Reader<Arc<D>>,
     recent: Arc<Recent>,
-    inbox: Arc<Inbox>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// The sites of the locations, as far as somebody asked.
+    sites: Arc<RwLock<Sites>>,
 }
 
 impl<D: Disk> Clone for Past<D> {
     fn clone(&self) -> Self {
-        Self { reader: self.reader.clone(), recent: self.recent.clone(), inbox: self.inbox.clone() }
+        let Self { reader, recent, inbox, sites } = self;
+        Self { reader: reader.clone(), recent: recent.clone(), inbox: inbox.clone(), sites: sites.clone() }
     }
 }
 
 impl<D: Disk> Past<D> {
-    pub(crate) fn new(reader: Reader<Arc<D>>, recent: Arc<Recent>, inbox: Arc<Inbox>) -> Self {
-        Self { reader, recent, inbox }
+    /// Over the tables as they are before anybody changes them.
+    pub(crate) fn new(
+        reader: Reader<Arc<D>>,
+        recent: Arc<Recent>,
+        inbox: Arc<Inbox>,
+        memory: &Memory,
+    ) -> Self {
+        let sites = (0..memory.head().locations).map(|id| memory.location(LocationId(id)).site).collect();
+        let sites = Arc::new(RwLock::new(Arc::new(sites)));
+        Self { reader, recent, inbox, sites }
+    }
+
+    /// The sites of all locations. Only those that are new since the last time are asked for: a location never
+    /// changes its site.
+    pub(crate) fn sites(&self) -> Result<Sites, Error> {
+        loop {
+            let known = self.sites.read().unwrap_or_else(PoisonError::into_inner).len();
+            let new = self.see(move |memory| sites_from(memory, known)).map_err(Error::Failure)?;
+            let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may have been told meanwhile.
+            let told = sites.len() - known;
+            if told < new.len() {
+                Arc::make_mut(&mut sites).extend_from_slice(&new[told..]);
+            }
+            if new.len() < SITES_AT_ONCE {
+                return Ok(sites.clone());
+            }
+        }
     }
 
     /// Reads events from `start` on until `visit` has had enough, and says whether there may be more.
@@ -97,7 +130,7 @@ impl<D: Disk> Past<D> {
 
     /// Reads the tables and waits until all that was seen is durable.
     fn see<T: Send + 'static>(&self, look: impl FnOnce(&Memory) -> T + Send + 'static) -> Result<T, Failure> {
-        let (to, from) = std::sync::mpsc::sync_channel(1);
+        let (to, from) = mpsc::sync_channel(1);
         self.look(move |memory| {
             let seen = memory.map(look);
             Box::new(move |durable| {
@@ -108,18 +141,9 @@ impl<D: Disk> Past<D> {
     }
 }
 
-/// Why the past cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("{0}")]
-    Journal(#[from] journal::Error),
-    #[error("an event cannot be decoded: {0}")]
-    Decode(#[from] codec::Error),
-}
-
-impl From<Error> for Failure {
-    /// The store goes on deciding: what it decides on is in memory.
-    fn from(error: Error) -> Self {
-        Self::HistoryUnreadable { detail: crate::engine::error_chain(&error) }
-    }
+/// The sites of the next locations from number `from` on.
+fn sites_from(memory: &Memory, from: usize) -> Vec<SiteId> {
+    let from = u32::try_from(from).expect("locations have numbers of 32 bits");
+    let new = (from..memory.head().locations).take(SITES_AT_ONCE);
+    new.map(|id| memory.location(LocationId(id)).site).collect()
 }

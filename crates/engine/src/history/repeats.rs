@@ -9,11 +9,12 @@ use std::{
 use jaego_domain::{Event, MovementId, Sequence, outcome};
 use jaego_store::{Answers, Batch, Done, Failure, ReplyTo, Results};
 
-use super::{Error, Past};
+use super::Past;
 use crate::{
     core::{Decided, Slot},
     disk::Disk,
     inbox::Inbox,
+    index::Error,
 };
 
 /// Events that are read over on the way from one wanted event to the next; where there are more, reading begins

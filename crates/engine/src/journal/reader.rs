@@ -106,6 +106,13 @@ impl<D: Disk> Reader<D> {
         (segment.clone(), published.durable_offset)
     }
 
+    /// The hash of a sealed segment's last frame before the seal, which stands for all of its bytes: the next segment's
+    /// header names it.
+    pub(crate) fn sealed_hash(&self, segment: &Segment) -> Result<u64, Error> {
+        let (next, _) = self.segment_and_limit(segment.segment + 1)?;
+        Ok(self.walk(&next)?.header.previous)
+    }
+
     /// The frames from the one that holds `sequence` on. The first one may begin before it.
     ///
     /// Finding it walks through one segment at most. A sequence that is not durable yet is fine: its frame

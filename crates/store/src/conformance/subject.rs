@@ -82,7 +82,7 @@ impl BareSubject {
             return;
         }
         let event = self.event(id.sequence);
-        let kind = event.fact.document().map_or(event.fact.kind(), |(kind, _)| kind);
+        let kind = event.fact.document().map_or("reversal", |(kind, _)| kind);
         let mut index = 0;
         event.fact.movements(|movement| {
             if index == id.index {

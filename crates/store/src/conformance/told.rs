@@ -89,6 +89,9 @@ impl Told {
             Refusal::NotReversible { movement, document } => {
                 told.with("movement", movement).with("document", document)
             }
+            Refusal::HistoryArchived { asked, since, first } => {
+                told.with("asked", time(*asked)).with("since", time(*since)).with("first", first)
+            }
             Refusal::IdTaken { id } => told.with("id", id),
             Refusal::IdempotencyConflict { key } => told.with("key", key),
             Refusal::RequestKeyExpired { key, window_ms } => {

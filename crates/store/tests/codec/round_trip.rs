@@ -23,6 +23,21 @@ proptest! {
     }
 
     #[test]
+    fn an_event_is_found_without_reading_those_before_it(events in arbitrary::events()) {
+        let first = events.first().map_or(Sequence(1), |event| event.sequence);
+        let payload = codec::encode(&events);
+        for (index, event) in events.iter().enumerate() {
+            let mut found = codec::decode(&payload, first).unwrap();
+            found.skip_to(event.sequence).unwrap();
+            let rest: Vec<_> = found.map(Result::unwrap).collect();
+            prop_assert_eq!(&rest[..], &events[index..]);
+        }
+        let mut behind = codec::decode(&payload, first).unwrap();
+        behind.skip_to(Sequence(u64::MAX)).unwrap();
+        prop_assert_eq!(behind.next(), None);
+    }
+
+    #[test]
     fn rows_come_back(rows in arbitrary::rows()) {
         let payload = codec::row::encode(&rows);
         let read = decode_rows(&payload).unwrap();

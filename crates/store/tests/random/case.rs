@@ -272,7 +272,7 @@ impl Case {
         else {
             return;
         };
-        let kind = event.fact.document().map_or(event.fact.kind(), |(kind, _)| kind);
+        let kind = event.fact.document().map_or("reversal", |(kind, _)| kind);
         let mut movements = Vec::new();
         event.fact.movements(|movement| movements.push(movement));
         if let Some(movement) = movements.into_iter().nth(id.index as usize) {

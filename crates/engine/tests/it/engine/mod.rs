@@ -6,6 +6,7 @@ mod gate;
 mod kill;
 mod lanes;
 mod life;
+mod past;
 mod promises;
 mod rivals;
 mod world;

@@ -50,7 +50,7 @@ fn each(answers: Result<jaego_store::Answers, Failure>) -> Vec<Result<Done, jaeg
 }
 
 /// Waits for a state, and says what it waited for when it does not come.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !is_so() {
         assert!(Instant::now() < end, "{what} within {SOON:?}");

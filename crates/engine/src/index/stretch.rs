@@ -1,0 +1,278 @@
+//! A stretch of the history that can be asked: a sealed segment by its index, the last one by its draft.
+
+use std::collections::BTreeMap;
+
+use jaego_domain::{Code, LocationId, LotId, Place, SiteId, SkuId};
+
+use super::{
+    Draft, Error, Table, document_key,
+    format::{FrameEntry, Leg, Posting, Total},
+    read::{Damage, Index, Rows},
+};
+use crate::{
+    disk::DiskFile,
+    journal::{Position, SECTOR_LEN},
+};
+
+/// What leads to events.
+#[derive(Clone, Debug)]
+pub(crate) enum Key {
+    Document(Code),
+    Sku(SkuId),
+    Site(SiteId),
+}
+
+impl Key {
+    fn table(&self) -> (Table, u32) {
+        match self {
+            Self::Document(id) => (Table::Documents, document_key(id)),
+            Self::Sku(sku) => (Table::Skus, sku.0),
+            Self::Site(site) => (Table::Sites, site.0),
+        }
+    }
+}
+
+/// A segment's part of the history.
+pub(crate) enum Stretch<'a, F> {
+    Sealed(Index<F>),
+    Last(&'a Draft),
+}
+
+/// The least place of a location.
+pub(crate) fn begin_of(location: LocationId) -> Place {
+    Place { location, sku: SkuId(0), lot: LotId::NONE }
+}
+
+impl<F: DiskFile> Stretch<'_, F> {
+    /// The sequence of its first event, if it has any.
+    pub(crate) fn first(&self) -> u64 {
+        match self {
+            Self::Sealed(index) => index.origin.first_sequence,
+            Self::Last(draft) => draft.first_sequence,
+        }
+    }
+
+    /// The sequence after its last event.
+    pub(crate) fn next(&self) -> u64 {
+        match self {
+            Self::Sealed(index) => index.origin.next_sequence,
+            Self::Last(draft) => draft.next_sequence,
+        }
+    }
+
+    fn segment(&self) -> u64 {
+        match self {
+            Self::Sealed(index) => index.origin.segment,
+            Self::Last(draft) => draft.segment,
+        }
+    }
+
+    fn damaged(&self) -> impl Fn(Damage) -> Error + use<F> {
+        let segment = self.segment();
+        move |source| Error::Index { segment, source }
+    }
+
+    /// An event's number, counted from the first; the largest number for one behind the last.
+    fn number(&self, sequence: u64) -> u32 {
+        u32::try_from(sequence.saturating_sub(self.first())).unwrap_or(u32::MAX)
+    }
+
+    /// The events from `from` on that a key leads to, at most `limit` of them.
+    pub(crate) fn events(&self, key: &Key, from: u64, limit: usize) -> Result<Vec<u64>, Error> {
+        let (table, key) = key.table();
+        if from >= self.next() {
+            return Ok(Vec::new());
+        }
+        let start = Posting::new(key, self.number(from));
+        let mut found = Vec::new();
+        match self {
+            Self::Sealed(index) => {
+                let mut rows: Rows<'_, F, Posting> = index.table(table);
+                let damaged = self.damaged();
+                let mut at = rows.find(0, |posting| *posting < start).map_err(&damaged)?;
+                while found.len() < limit
+                    && let Some(posting) = rows.get(at).map_err(&damaged)?
+                    && posting.key() == key
+                {
+                    found.push(self.first() + u64::from(posting.sequence()));
+                    at += 1;
+                }
+            }
+            Self::Last(draft) => {
+                let postings = draft.postings(table);
+                let at = postings.partition_point(|posting| posting.sequence() < start.sequence());
+                let here = postings[at..].iter().filter(|posting| posting.key() == key);
+                found.extend(here.take(limit).map(|posting| self.first() + u64::from(posting.sequence())));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last frame that is `not_after` what is looked for.
+    fn frame(&self, is_not_after: impl Fn(&FrameEntry) -> bool) -> Result<Option<FrameEntry>, Error> {
+        match self {
+            Self::Sealed(index) => {
+                let damaged = self.damaged();
+                let mut rows: Rows<'_, F, FrameEntry> = index.table(Table::Frames);
+                // Asked for by halves: any frame of the segment may be meant.
+                let behind = rows.find(0, is_not_after).map_err(&damaged)?;
+                match behind.checked_sub(1) {
+                    Some(at) => rows.get(at).map_err(&damaged),
+                    None => Ok(None),
+                }
+            }
+            Self::Last(draft) => {
+                let behind = draft.frames.partition_point(is_not_after);
+                Ok(behind.checked_sub(1).map(|at| draft.frames[at]))
+            }
+        }
+    }
+
+    fn position(&self, frame: FrameEntry) -> Position {
+        Position { segment: self.segment(), offset: u64::from(frame.sector) * SECTOR_LEN as u64 }
+    }
+
+    /// Where the frame lies that holds an event.
+    pub(crate) fn frame_of(&self, sequence: u64) -> Result<Option<Position>, Error> {
+        let number = self.number(sequence);
+        Ok(self.frame(|frame| frame.sequence <= number)?.map(|frame| self.position(frame)))
+    }
+
+    /// The last frame whose first event is not after a time: its first event, and where it lies.
+    pub(crate) fn frame_at(&self, time: u64) -> Result<Option<(u64, Position)>, Error> {
+        let frame = self.frame(|frame| frame.at <= time)?;
+        Ok(frame.map(|frame| (self.first() + u64::from(frame.sequence), self.position(frame))))
+    }
+
+    /// When its first event happened.
+    pub(crate) fn first_at(&self) -> Result<Option<u64>, Error> {
+        let number = 0;
+        Ok(self.frame(|frame| frame.sequence <= number)?.map(|frame| frame.at))
+    }
+
+    /// Whether all of its events are among those after `after` and up to `upto`.
+    fn is_inside(&self, after: u64, upto: u64) -> bool {
+        after < self.first() && upto.saturating_add(1) >= self.next()
+    }
+
+    /// What the events after `after` and up to `upto` did to each place of a SKU that is wanted.
+    pub(crate) fn sums_of_sku(
+        &self,
+        sku: SkuId,
+        after: u64,
+        upto: u64,
+        is_wanted: impl Fn(Place) -> bool,
+    ) -> Result<BTreeMap<Place, i64>, Error> {
+        let index = match self {
+            Self::Last(draft) => {
+                return Ok(draft.sums(after, upto, |place| place.sku == sku && is_wanted(place)));
+            }
+            Self::Sealed(index) => index,
+        };
+        let damaged = self.damaged();
+        let mut legs: Rows<'_, F, Leg> = index.table(Table::Legs);
+        let first = Leg::key(Place { location: LocationId(0), sku, lot: LotId::NONE }, 0);
+        let mut at = legs.find(0, |leg| leg.key < first).map_err(&damaged)?;
+        let mut sums = BTreeMap::new();
+        while let Some(leg) = legs.get(at).map_err(&damaged)?.filter(|leg| leg.place().sku == sku) {
+            let place = leg.place();
+            if is_wanted(place) {
+                let sum = self.sum(&mut legs, at, place, after, upto).map_err(&damaged)?;
+                sums.insert(place, sum);
+            }
+            let last = Leg::key(place, u32::MAX);
+            at = legs.find(at, |leg| leg.key <= last).map_err(&damaged)?;
+        }
+        Ok(sums)
+    }
+
+    /// The same for one place, whose legs begin with entry `at`.
+    fn sum(
+        &self,
+        legs: &mut Rows<'_, F, Leg>,
+        at: u64,
+        place: Place,
+        after: u64,
+        upto: u64,
+    ) -> Result<i64, Damage> {
+        let mut up_to = |sequence: u64| -> Result<i64, Damage> {
+            if sequence < self.first() {
+                return Ok(0);
+            }
+            let last = Leg::key(place, self.number(sequence));
+            let behind = legs.find(at, |leg| leg.key <= last)?;
+            if behind == at {
+                return Ok(0);
+            }
+            Ok(legs.get(behind - 1)?.map_or(0, |leg| leg.sum))
+        };
+        Ok(up_to(upto)? - up_to(after)?)
+    }
+
+    /// What the events after `after` and up to `upto` did to the places from `from` on, in order of the places: those
+    /// at `locations`, which are sorted, or all. At most `limit` places, and whether there may be more.
+    pub(crate) fn sums_from(
+        &self,
+        from: Place,
+        locations: Option<&[LocationId]>,
+        after: u64,
+        upto: u64,
+        limit: usize,
+    ) -> Result<(Vec<(Place, i64)>, bool), Error> {
+        let index = match self {
+            Self::Last(draft) => {
+                let is_wanted = |place: Place| {
+                    place >= from
+                        && locations.is_none_or(|sorted| sorted.binary_search(&place.location).is_ok())
+                };
+                let sums = draft.sums(after, upto, is_wanted);
+                let more = sums.len() > limit;
+                return Ok((sums.into_iter().take(limit).collect(), more));
+            }
+            Self::Sealed(index) => index,
+        };
+        let damaged = self.damaged();
+        let mut totals: Rows<'_, F, Total> = index.table(Table::Totals);
+        let mut found: Vec<(Place, i64)> = Vec::new();
+        let mut more = false;
+        let mut at = 0;
+        let mut gather = |from: Place, only: Option<LocationId>| -> Result<bool, Damage> {
+            at = totals.find(at, |total| total.place < from)?;
+            while let Some(total) = totals.get(at)? {
+                if only.is_some_and(|location| location != total.place.location) {
+                    break;
+                }
+                if found.len() == limit {
+                    more = true;
+                    return Ok(false);
+                }
+                found.push((total.place, total.sum));
+                at += 1;
+            }
+            Ok(at < totals.len())
+        };
+        match locations {
+            None => {
+                gather(from, None).map_err(&damaged)?;
+            }
+            Some(sorted) => {
+                let start = sorted.partition_point(|location| *location < from.location);
+                for location in &sorted[start..] {
+                    let begin = from.max(begin_of(*location));
+                    if !gather(begin, Some(*location)).map_err(&damaged)? {
+                        break;
+                    }
+                }
+            }
+        }
+        if !self.is_inside(after, upto) {
+            let mut legs: Rows<'_, F, Leg> = index.table(Table::Legs);
+            for (place, sum) in &mut found {
+                let first = Leg::key(*place, 0);
+                let at = legs.find(0, |leg| leg.key < first).map_err(&damaged)?;
+                *sum = self.sum(&mut legs, at, *place, after, upto).map_err(&damaged)?;
+            }
+        }
+        Ok((found, more))
+    }
+}

@@ -1,0 +1,126 @@
+//! Stock as it was, and how it came to be what it is.
+
+use jaego_domain::{Query, Refusal, Timestamp, View};
+use jaego_store::{BalanceFilter, StockAsOf, Store};
+
+use super::{
+    super::world::code,
+    spoil,
+    twin::{BEGIN, SITES, SKUS, Twin, stock_at},
+};
+use crate::seeds::each_seed;
+
+fn all_of(sku: &str, site: Option<&str>) -> BalanceFilter {
+    let (sku, site) = (code(sku), site.map(code));
+    BalanceFilter { sku, site, since: None, until: None, after: None, limit: 1_000 }
+}
+
+/// What there is of a SKU now, at a site or at all of them.
+fn present(twin: &Twin, sku: &str, site: Option<&str>) -> u64 {
+    let answer = twin.engine.query(Query::SkuStock(code(sku))).wait().unwrap();
+    let Ok(View::SkuStock(sites)) = answer.value else { panic!("{:?}", answer.value) };
+    let here = sites.iter().filter(|one| site.is_none_or(|site| one.site.as_str() == site));
+    here.map(|one| one.on_hand.get()).sum()
+}
+
+fn compare(twin: &mut Twin, rounds: usize) -> usize {
+    let mut found = twin.same_stock(&stock_at(twin.now()));
+    for _ in 0..rounds {
+        let filter = twin.stock_filter();
+        found += twin.same_stock(&filter);
+        let filter = twin.balance_filter();
+        found += twin.same_balance(&filter).map_or(0, |points| points.len());
+    }
+    for sku in SKUS {
+        for site in [None, Some(SITES[0])] {
+            let points = twin.same_balance(&all_of(sku, site)).unwrap();
+            let last = points.last().map_or(0, |point| point.on_hand);
+            assert_eq!(last, present(twin, sku, site), "the last point of {sku} at {site:?}");
+        }
+    }
+    found
+}
+
+#[test]
+fn stock_as_of_a_time_and_balances_are_those_of_a_naive_replay() {
+    each_seed("stock_as_of_a_time_and_balances_are_those_of_a_naive_replay", 3, |seed| {
+        let mut twin = Twin::new(1_000 + seed);
+        let mut found = 0;
+        for life in 0..4 {
+            for step in 0..120 {
+                twin.step();
+                if step % 40 == 7 {
+                    found += compare(&mut twin, 4);
+                }
+            }
+            twin.wait_for_indexes();
+            found += compare(&mut twin, 25);
+            twin.restart(|disk| spoil(disk, seed + life));
+            found += compare(&mut twin, 25);
+        }
+        assert!(found > 5_000, "only {found} positions and points were compared");
+        twin.engine.close().unwrap();
+    });
+}
+
+#[test]
+fn the_present_is_the_stock_as_of_now() {
+    let mut twin = Twin::new(5);
+    for _ in 0..100 {
+        twin.step();
+    }
+    let page = jaego_domain::query::Page { after: None, limit: 1_000 };
+    let query = Query::Stock { sku: None, site: None, location: None, lot: None, page };
+    let Ok(View::Stock(listed)) = twin.engine.query(query).wait().unwrap().value else {
+        panic!("another view")
+    };
+    let mut now: Vec<_> =
+        listed.items.into_iter().map(|one| (one.site, one.location, one.sku, one.lot, one.on_hand)).collect();
+    let filter = StockAsOf { limit: 1_000, ..stock_at(twin.now()) };
+    let page = twin.engine.stock_as_of(filter).wait().unwrap().value.unwrap();
+    assert_eq!(page.next, None);
+    let as_of = page.positions.into_iter();
+    let mut as_of: Vec<_> =
+        as_of.map(|one| (one.site, one.location, one.sku, one.lot, one.on_hand)).collect();
+    now.sort_unstable();
+    as_of.sort_unstable();
+    assert_eq!(as_of, now);
+}
+
+#[test]
+fn what_was_archived_is_refused_with_the_time_from_which_on_it_is_known() {
+    let mut twin = Twin::new(7);
+    for _ in 0..400 {
+        twin.step();
+    }
+    let first = twin.archive();
+    assert!(first > 50, "nothing was archived: {first}");
+    let since = twin.plain.inspect(|_, events| events[usize::try_from(first).unwrap() - 1].at);
+    let archived = |asked: u64| Refusal::HistoryArchived {
+        asked: Timestamp(asked),
+        since,
+        first: jaego_domain::Sequence(first),
+    };
+    for asked in [BEGIN - 1, BEGIN, since.0 - 1] {
+        let stock = twin.engine.stock_as_of(stock_at(asked)).wait().unwrap().value;
+        assert_eq!(stock.unwrap_err(), archived(asked));
+        let filter = BalanceFilter { since: Some(Timestamp(asked)), ..all_of("mug", None) };
+        let balance = twin.engine.balances(filter).wait().unwrap().value;
+        assert_eq!(balance.unwrap_err(), archived(asked));
+    }
+    for round in 0..60 {
+        let mut filter = twin.stock_filter();
+        filter.as_of = filter.as_of.max(since);
+        twin.same_stock(&filter);
+        let mut filter = twin.balance_filter();
+        filter.since = Some(filter.since.unwrap_or(since).max(since).max(Timestamp(since.0 + round % 3)));
+        if filter.since > Some(since) {
+            let _compared = twin.same_balance(&filter);
+        }
+    }
+    // Without a beginning it begins with what is kept, and every balance is the true one.
+    let kept = twin.engine.balances(all_of("mug", None)).wait().unwrap().value.unwrap().points;
+    let whole = twin.plain.balances(all_of("mug", None)).wait().unwrap().value.unwrap().points;
+    assert!(!kept.is_empty() && whole.ends_with(&kept) && whole.len() > kept.len());
+    twin.engine.close().unwrap();
+}
