@@ -1,7 +1,7 @@
 //! Lists, their pages and their cursors, and every answer to a query.
 
 use jaego_domain::{
-    Refusal,
+    LocationId, LotId, Place, Refusal, SkuId,
     query::{Listed, View},
 };
 use schemars::JsonSchema;
@@ -40,6 +40,27 @@ pub fn place(text: &str) -> Result<u64, Refusal> {
     place.ok_or_else(|| Refusal::invalid("after", "is not a cursor that an answer gave"))
 }
 
+/// Writes the position where a page of the past ended as a cursor. It outlives a restart.
+pub fn position_cursor(place: Place) -> String {
+    let Place { location, sku, lot } = place;
+    format!("{:x}-{:x}-{:x}", location.0, sku.0, lot.0)
+}
+
+/// Reads a cursor that [`position_cursor`] wrote. Refuses with `invalid_value`.
+pub fn position(text: &str) -> Result<Place, Refusal> {
+    let number = |part: &str| {
+        let digits = (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u32::from_str_radix(part, 16).ok()).flatten()
+    };
+    let parts: Option<Vec<u32>> = text.split('-').map(number).collect();
+    match parts.as_deref() {
+        Some([location, sku, lot]) => {
+            Ok(Place { location: LocationId(*location), sku: SkuId(*sku), lot: LotId(*lot) })
+        }
+        _ => Err(Refusal::invalid("after", "is not a cursor that an answer gave")),
+    }
+}
+
 /// Writes the answer to a query as JSON.
 pub fn to_json(view: &View) -> Vec<u8> {
     fn json(answer: &impl Serialize) -> Vec<u8> {
@@ -74,6 +95,18 @@ pub fn to_json(view: &View) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_s_cursor_is_read_as_it_was_written() {
+        for numbers in [[0, 0, 0], [1, 2, 3], [u32::MAX; 3]] {
+            let [location, sku, lot] = numbers;
+            let place = Place { location: LocationId(location), sku: SkuId(sku), lot: LotId(lot) };
+            assert_eq!(position(&position_cursor(place)), Ok(place));
+        }
+        for bad in ["", "1-2", "1-2-3-4", "1-2-", "-1-2-3", "1-2-g", "1-2-100000000", "p1"] {
+            assert!(position(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jaego_domain::{Code, MovementId, Query, Refusal, Sequence, Timestamp, query::Page, row::TransferStatus};
+use jaego_domain::{
+    Code, MovementId, Place, Query, Refusal, Sequence, Timestamp, query::Page, row::TransferStatus,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     site::Site,
     sku::Sku,
     status::Status,
-    stock::{Position, SiteStock},
+    stock::{BalancePoint, SiteStock, StockList},
     table::{Role, path_parameters},
     time::Time,
     transfer::{ExplainedLine, Transfer, TransferSummary},
@@ -101,6 +103,10 @@ pub enum Read {
     Events(EventFilter),
     /// The ledger.
     Movements(MovementFilter),
+    /// Stock as it was.
+    StockAsOf(StockAsOf),
+    /// A balance over time.
+    Balances(BalanceFilter),
     /// How the store is doing.
     Status,
 }
@@ -130,6 +136,31 @@ pub struct MovementFilter {
     pub limit: usize,
 }
 
+/// Which positions to read as they were. Every condition that is named must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the table of reads")]
+pub struct StockAsOf {
+    pub sku: Option<Code>,
+    pub site: Option<Code>,
+    pub location: Option<Code>,
+    pub lot: Option<Code>,
+    pub as_of: Timestamp,
+    pub after: Option<Place>,
+    pub limit: usize,
+}
+
+/// Which balance to read.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the table of reads")]
+pub struct BalanceFilter {
+    pub sku: Code,
+    pub site: Option<Code>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub after: Option<Sequence>,
+    pub limit: usize,
+}
+
 const fn parameter(name: &'static str, form: Form, summary: &'static str) -> Parameter {
     Parameter { name, form, summary }
 }
@@ -137,8 +168,10 @@ const fn parameter(name: &'static str, form: Form, summary: &'static str) -> Par
 const AFTER: Parameter = parameter("after", Form::Cursor, "The `next` of the page before");
 const LIMIT: Parameter = parameter("limit", Form::Limit, "How many items at the most");
 const SKU: Parameter = parameter("sku", Form::Code, "Of this SKU");
-const LOT: Parameter = parameter("lot", Form::Code, "Of this lot");
+const LOT: Parameter = parameter("lot", Form::Code, "Of this lot; needs a SKU");
 const SITE: Parameter = parameter("site", Form::Code, "At this site");
+const SINCE: Parameter = parameter("since", Form::Time, "At this time or later");
+const UNTIL: Parameter = parameter("until", Form::Time, "Before this time");
 
 macro_rules! reads {
     ($($name:literal $path:literal $answer:ty [$($parameter:expr),*] $read:expr, $summary:literal)*) => {
@@ -170,14 +203,18 @@ reads! {
         |values| Ok(Read::Query(Query::Sku(values.code("sku")?))), "Show a SKU"
     "sku_stock" "/v1/skus/{sku}/stock" List<SiteStock> []
         |values| Ok(Read::Query(Query::SkuStock(values.code("sku")?))), "Show what every site has of a SKU"
+    "sku_history" "/v1/skus/{sku}/history" List<BalancePoint> [
+            parameter("site", Form::Code, "At this site; without it, at all sites together"), SINCE, UNTIL, AFTER, LIMIT]
+        Values::balances, "Show how the balance of a SKU came to be what it is, oldest first"
     "lots" "/v1/skus/{sku}/lots" List<Lot> [AFTER, LIMIT]
         |values| Ok(Read::Query(Query::Lots { sku: values.code("sku")?, page: values.page()? })), "List the lots of a SKU"
     "lot" "/v1/skus/{sku}/lots/{lot}" Lot []
         |values| Ok(Read::Query(Query::Lot { sku: values.code("sku")?, lot: values.code("lot")? })), "Show a lot"
     "trace" "/v1/skus/{sku}/lots/{lot}/trace" Trace []
         |values| Ok(Read::Query(Query::Trace { sku: values.code("sku")?, lot: values.code("lot")? })), "Show where a lot lies and who holds it"
-    "stock" "/v1/stock" List<Position> [SKU, SITE, parameter("location", Form::Code, "At this location"), LOT, AFTER, LIMIT]
-        Values::stock, "List positions"
+    "stock" "/v1/stock" StockList [SKU, SITE, parameter("location", Form::Code, "At this location; needs a site"),
+            LOT, parameter("as_of", Form::Time, "As it was after all that happened up to this time, which must be over"), AFTER, LIMIT]
+        Values::stock, "List positions, as they are or as they were"
     "hold" "/v1/holds/{hold}" Hold []
         |values| Ok(Read::Query(Query::Hold(values.code("hold")?))), "Show a hold"
     "transfers" "/v1/transfers" List<TransferSummary> [
@@ -191,8 +228,7 @@ reads! {
         "Explain why lines of a transfer are not allocated"
     "movements" "/v1/movements" List<Movement> [SKU, LOT, parameter("site", Form::Code, "From or to this site"),
             parameter("document", Form::Code, "Of the document of this id"),
-            parameter("since", Form::Time, "At this time or later"), parameter("until", Form::Time, "Before this time"),
-            AFTER, LIMIT]
+            SINCE, UNTIL, AFTER, LIMIT]
         Values::movements, "List the movements of the ledger, oldest first"
     "events" "/v1/events" List<Event> [
             parameter("after", Form::Cursor, "The `next` of the page before, or the sequence of the last event seen"),
@@ -266,6 +302,17 @@ impl Values {
     }
 
     fn stock(&self) -> Result<Read, Refusal> {
+        if let Some(as_of) = self.time_if_any("as_of")? {
+            return Ok(Read::StockAsOf(StockAsOf {
+                sku: self.code_if_any("sku")?,
+                site: self.code_if_any("site")?,
+                location: self.code_if_any("location")?,
+                lot: self.code_if_any("lot")?,
+                as_of,
+                after: self.get("after").map(list::position).transpose()?,
+                limit: self.limit()?,
+            }));
+        }
         Ok(Read::Query(Query::Stock {
             sku: self.code_if_any("sku")?,
             site: self.code_if_any("site")?,
@@ -285,7 +332,21 @@ impl Values {
         }))
     }
 
+    fn balances(&self) -> Result<Read, Refusal> {
+        Ok(Read::Balances(BalanceFilter {
+            sku: self.code("sku")?,
+            site: self.code_if_any("site")?,
+            since: self.time_if_any("since")?,
+            until: self.time_if_any("until")?,
+            after: self.get("after").map(event_cursor).transpose()?,
+            limit: self.limit()?,
+        }))
+    }
+
     fn movements(&self) -> Result<Read, Refusal> {
+        if self.get("lot").is_some() && self.get("sku").is_none() {
+            return Err(Refusal::invalid("lot", "needs a sku"));
+        }
         Ok(Read::Movements(MovementFilter {
             sku: self.code_if_any("sku")?,
             lot: self.code_if_any("lot")?,

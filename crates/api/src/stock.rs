@@ -8,7 +8,12 @@ use jaego_domain::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Choice, Word};
+use crate::{
+    list::List,
+    movement::Document,
+    time::Time,
+    value::{Choice, Word},
+};
 
 /// What lies at one place. `available` is `on_hand` − `held` − `unavailable`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +49,50 @@ impl From<&query::PositionView> for Position {
             available: view.available.get(),
         }
     }
+}
+
+/// What lay at one place at a time that is over. What was held of it then is not known any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PastPosition {
+    /// The site.
+    pub site: Word,
+    /// The bin.
+    pub location: Word,
+    /// What lay there.
+    pub sku: Word,
+    /// Of which lot, where it is tracked.
+    pub lot: Option<Word>,
+    /// How much lay there.
+    pub on_hand: u64,
+}
+
+/// Positions as they are, or, where `as_of` is named, as they were.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StockList {
+    /// As they are.
+    Present(List<Position>),
+    /// As they were.
+    Past(List<PastPosition>),
+}
+
+/// An event that changed how much there is of a SKU, at a site or at all sites together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BalancePoint {
+    /// When.
+    pub at: Time,
+    /// The event.
+    pub sequence: u64,
+    /// By how much: never zero.
+    pub change: i64,
+    /// How much there was from then on.
+    pub on_hand: u64,
+    /// Who asked for it.
+    pub by: Word,
+    /// Why, where the document says so.
+    pub reason: Option<Word>,
+    /// For which document.
+    pub document: Option<Document>,
 }
 
 /// What a site has of a SKU, summed over its positions.

@@ -14,7 +14,7 @@ use crate::{
     outcome,
     page::Page,
     remote::{Remote, Service},
-    stock::candidates,
+    stock::{balance, candidates},
     table::{Table, right},
 };
 
@@ -161,6 +161,21 @@ enum SkuCommand {
     List(Page),
     /// Show a SKU.
     Show { sku: String },
+    /// Show how the balance of a SKU came to be what it is, oldest first.
+    History {
+        sku: String,
+        /// At this site; without it, at all sites together.
+        #[arg(long)]
+        site: Option<String>,
+        /// At this time or later, as 2026-11-22T09:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Before this time.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Make a SKU, or replace its name, tracking and safety levels.
     Set {
         sku: String,
@@ -186,6 +201,15 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
         SkuCommand::List(page) => page.show(&service, "skus", &[], skus).await,
         SkuCommand::Show { sku } => {
             service.show("sku", &[("sku", sku)], |sku: &Sku| skus(std::slice::from_ref(sku)).text()).await
+        }
+        SkuCommand::History { sku, site, since, until, page } => {
+            let filter = [
+                ("sku", Some(&**sku)),
+                ("site", site.as_deref()),
+                ("since", since.as_deref()),
+                ("until", until.as_deref()),
+            ];
+            page.show(&service, "sku_history", &filter, balance).await
         }
         SkuCommand::Set { sku, name, tracking, safety_stock } => {
             let levels: Map<_, _> =

@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use jaego_api::{
     list::List,
-    movement::{Account, Movement},
-    stock::{Candidate, Holding, Position, SiteStock},
+    movement::{Account, Document, Movement},
+    stock::{BalancePoint, Candidate, Holding, PastPosition, Position, SiteStock},
 };
 use serde_json::{Map, Value, json};
 
@@ -40,6 +40,9 @@ enum Command {
         location: Option<String>,
         #[arg(long)]
         lot: Option<String>,
+        /// As it was at this time, as 2026-11-22T09:00:00Z: what lay there, not what was held of it.
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<String>,
         #[command(flatten)]
         page: Page,
     },
@@ -157,13 +160,17 @@ const MOVE_COLUMNS: &[Column] = &[
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     options.remote.run(async |service: Service| match &options.command {
-        Command::List { sku, site, location, lot, page } => {
+        Command::List { sku, site, location, lot, as_of, page } => {
             let filter = [
                 ("sku", sku.as_deref()),
                 ("site", site.as_deref()),
                 ("location", location.as_deref()),
                 ("lot", lot.as_deref()),
+                ("as_of", as_of.as_deref()),
             ];
+            if as_of.is_some() {
+                return page.show(&service, "stock", &filter, past_positions).await;
+            }
             page.show(&service, "stock", &filter, positions).await
         }
         Command::Totals { sku } => {
@@ -271,6 +278,42 @@ fn positions(positions: &[Position]) -> Table {
     table
 }
 
+fn past_positions(positions: &[PastPosition]) -> Table {
+    let mut table = Table::new(&["SITE", "LOCATION", "SKU", "LOT", right!("ON HAND")]);
+    for position in positions {
+        table.row([
+            &position.site,
+            &position.location,
+            &position.sku,
+            position.lot.as_deref().unwrap_or_default(),
+            &position.on_hand.to_string(),
+        ]);
+    }
+    table
+}
+
+/// A balance over time.
+pub(crate) fn balance(points: &[BalancePoint]) -> Table {
+    let mut table =
+        Table::new(&["AT", "EVENT", right!("CHANGE"), right!("ON HAND"), "DOCUMENT", "BY", "REASON"]);
+    for point in points {
+        table.row([
+            &point.at.to_string(),
+            &point.sequence.to_string(),
+            &format!("{:+}", point.change),
+            &point.on_hand.to_string(),
+            &document(point.document.as_ref()),
+            &point.by,
+            point.reason.as_deref().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn document(document: Option<&Document>) -> String {
+    document.map_or(String::new(), |document| format!("{} {}", document.kind, document.id))
+}
+
 fn totals(sites: &[SiteStock]) -> Table {
     let mut table = Table::new(&[
         "SITE",
@@ -309,10 +352,6 @@ fn movements(movements: &[Movement]) -> Table {
         "REASON",
     ]);
     for movement in movements {
-        let document = movement
-            .document
-            .as_ref()
-            .map_or(String::new(), |document| format!("{} {}", document.kind, document.id));
         table.row([
             &movement.id,
             &movement.at.to_string(),
@@ -321,7 +360,7 @@ fn movements(movements: &[Movement]) -> Table {
             &movement.quantity.to_string(),
             &account(&movement.from),
             &account(&movement.to),
-            &document,
+            &document(movement.document.as_ref()),
             &movement.by,
             movement.reason.as_deref().unwrap_or_default(),
         ]);

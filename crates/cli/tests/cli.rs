@@ -163,6 +163,44 @@ fn master_data_is_set_listed_and_shown() {
 }
 
 #[test]
+fn stock_is_told_as_it_was_and_how_it_came_to_be_what_it_is() {
+    let house = House::furnished();
+    let movements = house.run("stock movements --sku mug").out;
+    let at = movements.lines().nth(1).and_then(|line| line.split_whitespace().nth(1)).unwrap();
+    house.done("stock adjust S2 --site ICN mug@A-01=-3 --reason broken");
+    house.done("stock move M1 --site ICN mug@A-01=2 --to A-02");
+    assert_eq!(
+        house.done(&format!("stock list --sku mug --as-of {at}")),
+        "SITE  LOCATION  SKU  ON HAND\nICN   A-01      mug        8\n"
+    );
+    let points = house.done("sku history mug --site ICN");
+    let points: Vec<String> = points
+        .lines()
+        .map(|line| {
+            let mut words: Vec<_> = line.split_whitespace().collect();
+            if words[0] == "TIME" {
+                words.remove(1);
+            }
+            words.join(" ")
+        })
+        .collect();
+    assert_eq!(
+        points,
+        [
+            "AT EVENT CHANGE ON HAND DOCUMENT BY REASON",
+            "TIME +8 8 adjustment S1 admin",
+            "TIME -3 5 adjustment S2 admin broken",
+        ],
+        "a bin move changes no balance"
+    );
+    assert_eq!(house.done("sku history mug --site GMP").lines().count(), 1, "GMP never had any");
+    let refused = house.run("stock list --as-of 2999-01-01T00:00:00Z");
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    assert!(refused.err.contains("as_of is in the future"), "{}", refused.err);
+    assert!(house.run("stock list --as-of tomorrow").err.contains("as_of is not an instant"));
+}
+
+#[test]
 fn stock_is_adjusted_counted_moved_and_taken_back() {
     let house = House::furnished();
     assert_eq!(

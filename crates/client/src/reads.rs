@@ -11,7 +11,7 @@ use jaego_api::{
     site::Site,
     sku::Sku,
     status::Status,
-    stock::{Position, SiteStock},
+    stock::{BalancePoint, PastPosition, Position, SiteStock},
     transfer::{ExplainedLine, Transfer, TransferSummary},
 };
 use serde::de::DeserializeOwned;
@@ -85,7 +85,9 @@ lists! {
     locations "locations" (site) Location, "Lists the locations of a site."
     skus "skus" () Sku, "Lists the SKUs."
     lots "lots" (sku) Lot, "Lists the lots of a SKU."
-    stock "stock" () Position, "Lists positions."
+    stock "stock" () Position, "Lists positions as they are: without `as_of`."
+    stock_as_of "stock" (as_of) PastPosition, "Lists positions as they were at a time, in RFC 3339."
+    sku_history "sku_history" (sku) BalancePoint, "Lists how the balance of a SKU came to be what it is, oldest first."
     transfers "transfers" () TransferSummary, "Lists transfers."
     explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
     movements "movements" () Movement, "Lists movements, oldest first."
@@ -123,6 +125,10 @@ mod tests {
         assert_eq!(
             path("lots", &[("sku", "m/g"), ("limit", "5"), ("after", "p1")]).as_deref(),
             Some("/v1/skus/m%2Fg/lots?limit=5&after=p1")
+        );
+        assert_eq!(
+            path("stock", &[("as_of", "2026-03-01T09:00:00+09:00"), ("sku", "mug")]).as_deref(),
+            Some("/v1/stock?as_of=2026-03-01T09:00:00%2B09:00&sku=mug")
         );
         assert_eq!(path("status", &[]).as_deref(), Some("/v1/status"));
         assert_eq!(path("lots", &[]), None);

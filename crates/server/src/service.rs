@@ -340,6 +340,20 @@ impl Service {
                 Err(failure) => refuse(&problem_of(&failure)),
                 Ok(page) => json(show::movements(&page), Some(page.durable)),
             },
+            Read::StockAsOf(filter) => match self.store.stock_as_of(show::stock_as_of(filter)).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok(answer) => match answer.value {
+                    Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
+                    Ok(page) => json(show::past_stock(&page), Some(answer.sequence)),
+                },
+            },
+            Read::Balances(filter) => match self.store.balances(show::balance_filter(filter)).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok(answer) => match answer.value {
+                    Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
+                    Ok(page) => json(show::balances(&page), Some(answer.sequence)),
+                },
+            },
             Read::Events(filter) if feed::is_wanted(headers) => {
                 feed::stream(Arc::clone(&self.store), self.stopping.clone(), filter, headers)
             }

@@ -34,7 +34,7 @@ use jaego_domain::Timestamp;
 use run::{Echo, play};
 
 pub use row::{Expected, Row, Scenario, parse};
-pub use subject::{BareSubject, Call, StoreSubject, Subject};
+pub use subject::{BareSubject, Call, LookBack, StoreSubject, Subject};
 pub use told::Told;
 
 /// When every scenario begins: 2026-03-01T00:00:00Z, nine in the morning in Seoul.
@@ -54,6 +54,7 @@ files!(
     "adjustments.rows",
     "moves.rows",
     "reversals.rows",
+    "history.rows",
     "holds.rows",
     "expiry.rows",
     "strategies.rows",

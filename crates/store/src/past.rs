@@ -1,10 +1,12 @@
 //! The past, for every store alike: which positions a question is about, what an event did to them, and how it is told.
 
+use std::collections::BTreeMap;
+
 use jaego_domain::{
     Account, Code, Event, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
 };
 
-use crate::{BalanceFilter, BalancePoint, PastPosition, StockAsOf, render};
+use crate::{BalanceFilter, BalancePage, BalancePoint, PastPosition, PastStock, StockAsOf, render};
 
 /// The positions that a question is about. Every condition that is named must hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +95,67 @@ pub fn each_change(event: &Event, mut visit: impl FnMut(Place, i64)) {
             }
         }
     });
+}
+
+/// The stock as of a time by the plainest of ways: all that moved until then, added up.
+///
+/// # Errors
+/// Those of [`Scope::of_stock`].
+pub fn stock_as_of(
+    tables: &impl Tables,
+    events: &[Event],
+    filter: &StockAsOf,
+    now: Timestamp,
+) -> Result<PastStock, Refusal> {
+    let scope = Scope::of_stock(tables, filter, now)?;
+    let mut sums: BTreeMap<Place, i64> = BTreeMap::new();
+    for event in events.iter().take_while(|event| event.at <= filter.as_of) {
+        each_change(event, |place, change| *sums.entry(place).or_default() += change);
+    }
+    let site_of = |location| tables.location(location).site;
+    let mut there = sums.into_iter().filter(|(place, sum)| {
+        *sum != 0 && filter.after.is_none_or(|after| *place > after) && scope.has(*place, site_of)
+    });
+    let found: Vec<_> = there.by_ref().take(filter.limit).collect();
+    let next = found.last().map(|(place, _)| *place).filter(|_| there.next().is_some());
+    let view = |(place, sum): &(Place, i64)| {
+        let on_hand = u64::try_from(*sum).expect("nothing lies anywhere that is less than nothing");
+        position_view(tables, *place, Quantity::stored(on_hand))
+    };
+    Ok(PastStock { positions: found.iter().map(view).collect(), next })
+}
+
+/// A balance over time in the same way.
+///
+/// # Errors
+/// Those of [`Scope::of_balance`].
+pub fn balances(
+    tables: &impl Tables,
+    events: &[Event],
+    filter: &BalanceFilter,
+) -> Result<BalancePage, Refusal> {
+    let scope = Scope::of_balance(tables, filter)?;
+    let site_of = |location| tables.location(location).site;
+    let mut on_hand = 0;
+    let mut points: Vec<BalancePoint> = Vec::new();
+    for event in events {
+        if filter.until.is_some_and(|until| event.at >= until) {
+            break;
+        }
+        let change = scope.change(event, site_of);
+        on_hand += change;
+        let is_wanted = filter.since.is_none_or(|since| event.at >= since)
+            && filter.after.is_none_or(|after| event.sequence > after);
+        if change != 0 && is_wanted {
+            if points.len() == filter.limit {
+                let next = points.last().map(|point| point.sequence);
+                return Ok(BalancePage { points, next });
+            }
+            let on_hand = u64::try_from(on_hand).expect("no balance is less than nothing");
+            points.push(point_view(event, change, on_hand));
+        }
+    }
+    Ok(BalancePage { points, next: None })
 }
 
 /// A position as it was.

@@ -4,24 +4,20 @@
 //! what every other store has to answer; tests hand in a clock of their own.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{Mutex, MutexGuard},
 };
 
 use jaego_domain::{
-    Event, Memory, MovementId, Place, Quantity, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
-    apply, outcome,
+    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, apply, outcome,
     turn::{self, Accepted},
 };
 use tokio::sync::watch;
 
 use crate::{
-    Answer, Answers, BalanceFilter, BalancePage, BalancePoint, Batch, Done, EventPage, MovementFilter,
-    MovementPage, PastStock, Reply, Results, Status, StockAsOf, Store,
-    past::{self, Scope},
-    render,
+    Answer, Answers, BalanceFilter, BalancePage, Batch, Done, EventPage, MovementFilter, MovementPage,
+    PastStock, Reply, Results, Status, StockAsOf, Store, past, render,
 };
 
 /// A store in memory.
@@ -108,49 +104,6 @@ impl Books {
         Done { outcome: outcome(&self.tables, event), repeat }
     }
 
-    /// Adds up all that moved until then.
-    fn stock_as_of(&self, filter: &StockAsOf, now: Timestamp) -> Result<PastStock, Refusal> {
-        let scope = Scope::of_stock(&self.tables, filter, now)?;
-        let mut sums: BTreeMap<Place, i64> = BTreeMap::new();
-        for event in self.events.iter().take_while(|event| event.at <= filter.as_of) {
-            past::each_change(event, |place, change| *sums.entry(place).or_default() += change);
-        }
-        let site_of = |location| self.tables.location(location).site;
-        let mut there = sums.into_iter().filter(|(place, sum)| {
-            *sum != 0 && filter.after.is_none_or(|after| *place > after) && scope.has(*place, site_of)
-        });
-        let found: Vec<_> = there.by_ref().take(filter.limit).collect();
-        let next = found.last().map(|(place, _)| *place).filter(|_| there.next().is_some());
-        let view = |(place, sum): &(Place, i64)| {
-            past::position_view(&self.tables, *place, Quantity::stored(sum.unsigned_abs()))
-        };
-        Ok(PastStock { positions: found.iter().map(view).collect(), next })
-    }
-
-    fn balances(&self, filter: &BalanceFilter) -> Result<BalancePage, Refusal> {
-        let scope = Scope::of_balance(&self.tables, filter)?;
-        let site_of = |location| self.tables.location(location).site;
-        let mut on_hand = 0;
-        let mut points = Vec::new();
-        for event in &self.events {
-            if filter.until.is_some_and(|until| event.at >= until) {
-                break;
-            }
-            let change = scope.change(event, site_of);
-            on_hand += change;
-            let is_wanted = filter.since.is_none_or(|since| event.at >= since)
-                && filter.after.is_none_or(|after| event.sequence > after);
-            if change != 0 && is_wanted {
-                if points.len() == filter.limit {
-                    let next = points.last().map(|point: &BalancePoint| point.sequence);
-                    return Ok(BalancePage { points, next });
-                }
-                points.push(past::point_view(event, change, on_hand.unsigned_abs()));
-            }
-        }
-        Ok(BalancePage { points, next: None })
-    }
-
     fn submit(&mut self, mut batch: Batch, now: Timestamp) -> Results {
         if !batch.atomic {
             let each = batch.requests.iter_mut().map(|request| {
@@ -210,7 +163,7 @@ impl Store for Reference {
         Reply::ready(Ok(self.turn(|books, now| Answer {
             sequence: books.tables.head().sequence,
             at: now,
-            value: books.stock_as_of(&filter, now),
+            value: past::stock_as_of(&books.tables, &books.events, &filter, now),
         })))
     }
 
@@ -218,7 +171,7 @@ impl Store for Reference {
         Reply::ready(Ok(self.turn(|books, now| Answer {
             sequence: books.tables.head().sequence,
             at: now,
-            value: books.balances(&filter),
+            value: past::balances(&books.tables, &books.events, &filter),
         })))
     }
 

@@ -142,6 +142,8 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         // It shows the stock of the site that gives.
         Read::Query(Query::Explain { transfer, .. }) => enter(caller, &ends(store, transfer).await?.0),
         Read::Movements(filter) => named(caller, filter.site.as_ref()),
+        Read::StockAsOf(filter) => named(caller, filter.site.as_ref()),
+        Read::Balances(filter) => named(caller, filter.site.as_ref()),
         Read::Events(_) => Err(unbound("the feed of events")),
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
         Read::Query(_) | Read::Status => Ok(()),

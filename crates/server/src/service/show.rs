@@ -2,18 +2,59 @@
 
 use jaego_api::{
     event::{Event, Watched},
-    list::List,
+    list::{List, position_cursor},
     movement::{Account, Document, Movement},
     outcome::{Outcome, Pick},
     read,
     status::{Recovery, Status},
-    stock::{Holding, Shortage},
+    stock::{BalancePoint, Holding, PastPosition, Shortage, StockList},
 };
-use jaego_store::{AccountView, EventView, MovementFilter, MovementPage, MovementView};
+use jaego_store::{
+    AccountView, BalanceFilter, BalancePage, EventView, MovementFilter, MovementPage, MovementView,
+    PastStock, StockAsOf,
+};
 
 pub(super) fn movement_filter(filter: read::MovementFilter) -> MovementFilter {
     let read::MovementFilter { sku, lot, site, document, since, until, after, limit } = filter;
     MovementFilter { sku, lot, site, document, since, until, after, limit }
+}
+
+pub(super) fn stock_as_of(filter: read::StockAsOf) -> StockAsOf {
+    let read::StockAsOf { sku, site, location, lot, as_of, after, limit } = filter;
+    StockAsOf { sku, site, location, lot, as_of, after, limit }
+}
+
+pub(super) fn past_stock(page: &PastStock) -> Vec<u8> {
+    let position = |view: &jaego_store::PastPosition| PastPosition {
+        site: (&view.site).into(),
+        location: (&view.location).into(),
+        sku: (&view.sku).into(),
+        lot: view.lot.as_ref().map(Into::into),
+        on_hand: view.on_hand.get(),
+    };
+    let items = page.positions.iter().map(position).collect();
+    let list = StockList::Past(List { items, next: page.next.map(position_cursor) });
+    serde_json::to_vec(&list).expect("a list has text for keys")
+}
+
+pub(super) fn balance_filter(filter: read::BalanceFilter) -> BalanceFilter {
+    let read::BalanceFilter { sku, site, since, until, after, limit } = filter;
+    BalanceFilter { sku, site, since, until, after, limit }
+}
+
+pub(super) fn balances(page: &BalancePage) -> Vec<u8> {
+    let point = |point: &jaego_store::BalancePoint| BalancePoint {
+        at: point.at.into(),
+        sequence: point.sequence.0,
+        change: point.change,
+        on_hand: point.on_hand,
+        by: (&point.by).into(),
+        reason: point.reason.as_ref().map(|reason| reason.as_str().into()),
+        document: point.document.as_ref().map(|(kind, id)| document(kind, id)),
+    };
+    let items: Vec<BalancePoint> = page.points.iter().map(point).collect();
+    let next = page.next.map(|next| next.to_string());
+    serde_json::to_vec(&List { items, next }).expect("a list has text for keys")
 }
 
 pub(super) fn movements(page: &MovementPage) -> Vec<u8> {

@@ -84,6 +84,7 @@ impl Stage<'_> {
                 Ok(())
             }
             Deed::Look(query) => compare(row, &self.subject.look(&query)),
+            Deed::LookBack(past) => compare(row, &self.subject.look_back(&past)),
             Deed::Call(call) => {
                 let told = match self.subject.submit(std::slice::from_ref(&call), false) {
                     Ok(each) => each.into_iter().next().ok_or("    there was no answer")?,

@@ -8,7 +8,7 @@ use jaego_domain::{
 };
 
 use super::{START, Told};
-use crate::{Batch, Done, Results, Store};
+use crate::{BalanceFilter, Batch, Done, Reply, Results, StockAsOf, Store, past};
 
 /// A request as a caller would send it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,15 @@ pub struct Call {
     pub key: Option<Code>,
     /// Who asks.
     pub by: Code,
+}
+
+/// A question about the past.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LookBack {
+    /// What lay where.
+    Stock(StockAsOf),
+    /// How a balance came to be.
+    Balance(BalanceFilter),
 }
 
 /// Something that answers like a store, empty at first, its clock in the hand of the scenario.
@@ -34,6 +43,9 @@ pub trait Subject {
 
     /// Looks at something.
     fn look(&mut self, query: &Query) -> Told;
+
+    /// Looks at something as it was.
+    fn look_back(&mut self, past: &LookBack) -> Told;
 }
 
 /// Makes requests of the calls. A call that cannot become a request is answered without the store, and refuses
@@ -158,6 +170,16 @@ impl Subject for BareSubject {
             Err(refusal) => Told::refusal(&refusal),
         }
     }
+
+    fn look_back(&mut self, past: &LookBack) -> Told {
+        let now = self.sweep();
+        match past {
+            LookBack::Stock(filter) => {
+                Told::past_stock(past::stock_as_of(&self.tables, &self.events, filter, now))
+            }
+            LookBack::Balance(filter) => Told::balance(past::balances(&self.tables, &self.events, filter)),
+        }
+    }
 }
 
 /// Any store, asked from this thread.
@@ -218,4 +240,16 @@ impl Subject for StoreSubject {
             Err(failure) => panic!("the store gave no answer: {failure}"),
         }
     }
+
+    fn look_back(&mut self, past: &LookBack) -> Told {
+        match past {
+            LookBack::Stock(filter) => Told::past_stock(wait(self.store.stock_as_of(filter.clone())).value),
+            LookBack::Balance(filter) => Told::balance(wait(self.store.balances(filter.clone())).value),
+        }
+    }
+}
+
+/// The answer that there has to be.
+fn wait<T>(reply: Reply<T>) -> T {
+    reply.wait().unwrap_or_else(|failure| panic!("the store gave no answer: {failure}"))
 }

@@ -9,7 +9,7 @@ use jaego_domain::{
 };
 
 use super::START;
-use crate::Done;
+use crate::{BalancePage, Done, PastStock};
 
 /// An answer: what it is, and what it says.
 ///
@@ -220,6 +220,27 @@ impl Told {
             },
             View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
                 panic!("scenarios look at one thing at a time")
+            }
+        }
+    }
+
+    /// What lay where.
+    pub fn past_stock(answer: Result<PastStock, Refusal>) -> Self {
+        match answer.map(|page| page.positions).as_deref() {
+            Err(refusal) => Self::refusal(refusal),
+            Ok([]) => Self::new("none"),
+            Ok([one]) => Self::new("").with("on_hand", one.on_hand),
+            Ok(many) => panic!("a scenario looks at one position, and there were {}", many.len()),
+        }
+    }
+
+    /// How a balance came to be: the changes, and what there was from then on.
+    pub fn balance(answer: Result<BalancePage, Refusal>) -> Self {
+        match answer {
+            Err(refusal) => Self::refusal(&refusal),
+            Ok(page) => {
+                let points = list(&page.points, |point| format!("{:+}:{}", point.change, point.on_hand));
+                Self::new("").with("points", or_none(points))
             }
         }
     }

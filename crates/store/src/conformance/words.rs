@@ -28,6 +28,8 @@
 //! close_transfer     ID
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
+//! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
+//! balance       SKU [SITE] [since=60s] [until=5m]          the changes, as +10:10,-3:7
 //! explain       TRANSFER [LINE]     trace SKU LOT     site SITE     location SITE LOCATION     sku SKU     lot SKU LOT
 //! batch … end   atomic … end
 //! ```
@@ -36,6 +38,7 @@ use std::collections::BTreeMap;
 
 use jaego_domain::{
     Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence, Strategy, TimeZone,
+    Timestamp,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, ChangeHold,
         CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine, PickLine,
@@ -47,12 +50,14 @@ use jaego_domain::{
     row::{LocationKind, Tracking},
 };
 
-use super::{Call, Row};
+use super::{Call, LookBack, Row, START};
+use crate::{BalanceFilter, StockAsOf};
 
 /// What a row does.
 pub(super) enum Deed {
     Call(Call),
     Look(Query),
+    LookBack(LookBack),
     Time { ms: u64 },
     Begin { atomic: bool },
     End,
@@ -95,6 +100,26 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             lot: words.maybe_code()?,
             page: Page { after: None, limit: 2 },
         }),
+        "was" => {
+            let as_of = words.option_time("at")?.ok_or_else(|| "at= is missing".to_owned())?;
+            Deed::LookBack(LookBack::Stock(StockAsOf {
+                site: Some(words.code()?),
+                location: Some(words.code()?),
+                sku: Some(words.code()?),
+                lot: words.maybe_code()?,
+                as_of,
+                after: None,
+                limit: 2,
+            }))
+        }
+        "balance" => Deed::LookBack(LookBack::Balance(BalanceFilter {
+            since: words.option_time("since")?,
+            until: words.option_time("until")?,
+            sku: words.code()?,
+            site: words.maybe_code()?,
+            after: None,
+            limit: 1_000,
+        })),
         "total" => Deed::Look(Query::SkuStock(words.code()?)),
         "transfer" => Deed::Look(Query::Transfer(words.code()?)),
         "hold" if row.words.len() == 1 => Deed::Look(Query::Hold(words.code()?)),
@@ -355,6 +380,12 @@ impl Words {
 
     fn option(&mut self, name: &str) -> Option<String> {
         self.options.remove(name)
+    }
+
+    /// A time as the distance from the start.
+    fn option_time(&mut self, name: &str) -> Read<Option<Timestamp>> {
+        let Some(text) = self.option(name) else { return Ok(None) };
+        Ok(Some(START.after_ms(duration(&text)?)))
     }
 
     fn option_code(&mut self, name: &'static str) -> Read<Option<Code>> {

@@ -136,7 +136,7 @@ const BOUND: [(&str, [bool; 3]); 21] = [
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 24] = [
+const BOUND_READS: [(&str, [bool; 3]); 28] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -144,12 +144,16 @@ const BOUND_READS: [(&str, [bool; 3]); 24] = [
     ("/v1/skus", [true, true, true]),
     ("/v1/skus/mug", [true, true, true]),
     ("/v1/skus/mug/stock", [false, false, false]),
+    ("/v1/skus/mug/history", [false, false, false]),
+    ("/v1/skus/mug/history?site=ICN", [true, false, false]),
     ("/v1/skus/milk/lots", [true, true, true]),
     ("/v1/skus/milk/lots/L1", [true, true, true]),
     ("/v1/skus/milk/lots/L1/trace", [false, false, false]),
     ("/v1/stock", [false, false, false]),
     ("/v1/stock?site=ICN", [true, false, false]),
     ("/v1/stock?sku=mug", [false, false, false]),
+    ("/v1/stock?as_of=2026-03-01T00:00:00Z", [false, false, false]),
+    ("/v1/stock?site=ICN&as_of=2026-03-01T00:00:00Z", [true, false, false]),
     ("/v1/holds/H1", [true, false, false]),
     ("/v1/transfers", [false, false, false]),
     ("/v1/transfers?from=ICN", [true, false, false]),

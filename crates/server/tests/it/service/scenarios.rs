@@ -20,7 +20,7 @@ use jaego_engine::{
 use jaego_server::Role;
 use jaego_store::{
     Store,
-    conformance::{self, Call, FILES, START, Subject, Told},
+    conformance::{self, Call, FILES, LookBack, START, Subject, Told},
 };
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -229,6 +229,15 @@ impl Subject for HttpSubject {
         }
         assert!(answer.header("jaego-sequence").is_some(), "{answer:?}");
         wire::view(query, &of(&answer).1)
+    }
+
+    fn look_back(&mut self, past: &LookBack) -> Told {
+        let answer = self.send("GET", &wire::past_url(past), "tester", &[], b"");
+        if answer.status != 200 {
+            return problem(&answer);
+        }
+        assert!(answer.header("jaego-sequence").is_some(), "{answer:?}");
+        wire::past_view(past, &of(&answer).1)
     }
 }
 

@@ -3,10 +3,10 @@
 
 use jaego_api::Time;
 use jaego_domain::{
-    Command, Query,
+    Code, Command, Query,
     command::{Change, HoldLine, HoldPart, ShortReason, TransferPart},
 };
-use jaego_store::conformance::{START, Told};
+use jaego_store::conformance::{LookBack, START, Told};
 use serde_json::{Map, Value, json};
 
 /// Marks a name that an object has already, until it is [`text`]. No code has it.
@@ -34,7 +34,7 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         })
     };
     let partial = |partial: bool| if partial { "allow" } else { "forbid" };
-    let said = |code: &Option<jaego_domain::Code>| code.as_ref().map(|code| code.as_str().to_owned());
+    let said = |code: &Option<Code>| code.as_ref().map(|code| code.as_str().to_owned());
     let fields = match command {
         Command::SetSite(site) => json!({"site": site.site.as_str(), "name": site.name.as_str(),
             "time_zone": site.time_zone.name(), "strategy": site.strategy.name()}),
@@ -198,6 +198,54 @@ pub(super) fn url(query: &Query) -> String {
         Query::Sku(sku) => format!("/v1/skus/{sku}"),
         Query::Lot { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}"),
         other => panic!("no scenario looks at {other:?}"),
+    }
+}
+
+/// The URL of a question about the past.
+pub(super) fn past_url(past: &LookBack) -> String {
+    let said = |filters: &[(&str, Option<String>)]| -> String {
+        let said = filters.iter().filter_map(|(name, value)| Some(format!("{name}={}&", value.as_ref()?)));
+        said.collect()
+    };
+    let code = |code: &Option<Code>| code.as_ref().map(Code::to_string);
+    let time = |time: Option<jaego_domain::Timestamp>| time.map(|time| Time::from(time).to_string());
+    match past {
+        LookBack::Stock(filter) => {
+            let filters = [
+                ("site", code(&filter.site)),
+                ("location", code(&filter.location)),
+                ("sku", code(&filter.sku)),
+                ("lot", code(&filter.lot)),
+                ("as_of", time(Some(filter.as_of))),
+            ];
+            format!("/v1/stock?{}limit={}", said(&filters), filter.limit)
+        }
+        LookBack::Balance(filter) => {
+            let filters =
+                [("site", code(&filter.site)), ("since", time(filter.since)), ("until", time(filter.until))];
+            format!("/v1/skus/{}/history?{}limit={}", filter.sku, said(&filters), filter.limit)
+        }
+    }
+}
+
+/// What was told of the past.
+pub(super) fn past_view(past: &LookBack, json: &Value) -> Told {
+    let items = json["items"].as_array().unwrap();
+    match past {
+        LookBack::Stock(_) => match items.as_slice() {
+            [] => Told::new("none"),
+            [one] => {
+                assert!(one.get("held").is_none() && one.get("available").is_none(), "{one}");
+                Told::new("").with("on_hand", &one["on_hand"])
+            }
+            many => panic!("a scenario looks at one position, and there were {}", many.len()),
+        },
+        LookBack::Balance(_) => {
+            let points = list(&json["items"], |point| {
+                format!("{:+}:{}", point["change"].as_i64().unwrap(), point["on_hand"])
+            });
+            Told::new("").with("points", or_none(points))
+        }
     }
 }
 
