@@ -1,6 +1,9 @@
 //! The lane of those who read: the feed of events, the movements of the ledger, and balances as they were.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use jaego_domain::{
     Account, Code, Event, LotId, Memory, Movement, MovementId, Refusal, Sequence, SiteId, SkuId, Tables,
@@ -24,6 +27,8 @@ const SCAN_MAX: usize = 200_000;
 pub(super) const LED_MAX: usize = 10_000;
 /// Events that an index is asked for at a time.
 const LED_AT_ONCE: usize = 256;
+/// How long what was gathered of the last segment is kept when nobody asks: up to 100 MB.
+const TAIL_KEPT: Duration = Duration::from_secs(60);
 /// How often one question makes damaged indexes anew, or asks for locations that it does not know yet.
 const TRIES_MAX: usize = 64;
 
@@ -64,7 +69,15 @@ impl<D: Disk> Ledger<D> {
 
     /// Answers until nobody can ask any more.
     pub(crate) fn run(&mut self, asks: &mpsc::Receiver<Ask>) {
-        while let Ok(ask) = asks.recv() {
+        loop {
+            let ask = match asks.recv_timeout(TAIL_KEPT) {
+                Ok(ask) => ask,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.tail = Tail::new();
+                    continue;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            };
             if !matches!(ask, Ask::Stop) {
                 self.past.inbox.lock().asking -= 1;
             }

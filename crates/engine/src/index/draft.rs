@@ -8,7 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Error,
-    format::{BLOCK_LEN, Entry, FrameEntry, Layout, Leg, Origin, Posting, Table, Total, entries_a_block},
+    format::{
+        BLOCK_LEN, Entry, FrameEntry, Layout, Leg, Origin, Posting, Span, Table, Total, by_sku,
+        entries_a_block,
+    },
 };
 use crate::journal::{Frame, SECTOR_LEN};
 
@@ -33,8 +36,15 @@ pub(crate) struct Draft {
     pub(super) documents: Vec<Posting>,
     pub(super) skus: Vec<Posting>,
     pub(super) sites: Vec<Posting>,
-    /// Not summed yet: each with what its own movement did.
-    pub(super) legs: Vec<Leg>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What one side of a movement did to a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    place: Place,
+    sequence: u32,
+    change: i64,
 }
 
 impl Draft {
@@ -48,7 +58,7 @@ impl Draft {
             documents: Vec::new(),
             skus: Vec::new(),
             sites: Vec::new(),
-            legs: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -81,7 +91,7 @@ impl Draft {
                     Some(site) => self.sites.push(Posting::new(site.0, sequence)),
                     None => unknown = Some(place.location),
                 }
-                self.legs.push(Leg { key: Leg::key(*place, sequence), sum: change });
+                self.changes.push(Change { place: *place, sequence, change });
             }
         });
         if let Some(LocationId(location)) = unknown {
@@ -110,7 +120,9 @@ impl Draft {
             Table::Documents => &self.documents,
             Table::Skus => &self.skus,
             Table::Sites => &self.sites,
-            Table::Frames | Table::Legs | Table::Totals => unreachable!("they have no postings"),
+            Table::Frames | Table::Places | Table::Legs | Table::Totals => {
+                unreachable!("they have no postings")
+            }
         }
     }
 
@@ -122,10 +134,10 @@ impl Draft {
         is_wanted: impl Fn(Place) -> bool,
     ) -> BTreeMap<Place, i64> {
         let mut sums = BTreeMap::new();
-        for leg in &self.legs {
-            let sequence = self.first_sequence + u64::from(leg.sequence());
-            if sequence > after && sequence <= upto && is_wanted(leg.place()) {
-                *sums.entry(leg.place()).or_default() += leg.sum;
+        for Change { place, sequence, change } in &self.changes {
+            let sequence = self.first_sequence + u64::from(*sequence);
+            if sequence > after && sequence <= upto && is_wanted(*place) {
+                *sums.entry(*place).or_default() += change;
             }
         }
         sums
@@ -136,29 +148,24 @@ impl Draft {
         self.documents.sort_unstable();
         self.skus.sort_unstable();
         self.sites.sort_unstable();
-        self.legs.sort_unstable_by_key(|leg| leg.key);
-        // An event may come to a place twice, from two lines.
-        self.legs.dedup_by(|next, kept| {
-            let is_same = next.key == kept.key;
-            if is_same {
-                kept.sum += next.sum;
+        self.changes.sort_unstable_by_key(|change| (by_sku(change.place), change.sequence));
+        let mut legs: Vec<Leg> = Vec::with_capacity(self.changes.len());
+        let (mut places, mut totals) = (Vec::new(), Vec::new());
+        for changes in self.changes.chunk_by(|a, b| a.place == b.place) {
+            let mut sum = 0;
+            // An event may come to a place twice, from two lines.
+            for changes in changes.chunk_by(|a, b| a.sequence == b.sequence) {
+                sum += changes.iter().map(|change| change.change).sum::<i64>();
+                legs.push(Leg { sequence: changes[0].sequence, sum });
             }
-            is_same
-        });
-        let mut totals: Vec<Total> = Vec::new();
-        for leg in &mut self.legs {
-            let place = leg.place();
-            match totals.last_mut().filter(|total| total.place == place) {
-                Some(total) => {
-                    total.sum += leg.sum;
-                    leg.sum = total.sum;
-                }
-                None => totals.push(Total { place, sum: leg.sum }),
-            }
+            let place = changes[0].place;
+            let end = u32::try_from(legs.len()).expect("a segment has fewer than 2^32 movements");
+            places.push(Span { place, end });
+            totals.push(Total { place, sum });
         }
         totals.sort_unstable_by_key(|total| total.place);
-        let Self { frames, documents, skus, sites, legs, .. } = self;
-        Sorted { frames, documents, skus, sites, legs, totals }
+        let Self { frames, documents, skus, sites, .. } = self;
+        Sorted { frames, documents, skus, sites, places, legs, totals }
     }
 }
 
@@ -185,6 +192,7 @@ pub(crate) struct Sorted {
     documents: Vec<Posting>,
     skus: Vec<Posting>,
     sites: Vec<Posting>,
+    places: Vec<Span>,
     legs: Vec<Leg>,
     totals: Vec<Total>,
 }
@@ -196,6 +204,7 @@ impl Sorted {
             self.documents.len(),
             self.skus.len(),
             self.sites.len(),
+            self.places.len(),
             self.legs.len(),
             self.totals.len(),
         ])
@@ -213,6 +222,7 @@ impl Sorted {
         blocks.table(&self.documents)?;
         blocks.table(&self.skus)?;
         blocks.table(&self.sites)?;
+        blocks.table(&self.places)?;
         blocks.table(&self.legs)?;
         blocks.table(&self.totals)?;
         blocks.flush()

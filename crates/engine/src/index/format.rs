@@ -13,7 +13,7 @@ pub(crate) const BLOCK_LEN: usize = 4096;
 /// Bytes of a block before its checksum. Entries do not reach over the end of a block.
 const ROOM: usize = BLOCK_LEN - 4;
 /// How many tables there are.
-const TABLES: usize = 6;
+const TABLES: usize = 7;
 
 /// A block with its checksum.
 pub(crate) type Block = [u8; BLOCK_LEN];
@@ -29,7 +29,9 @@ pub(crate) enum Table {
     Skus,
     /// [`Posting`]: the events that moved something from or to a site.
     Sites,
-    /// [`Leg`]: what came to a place and left it, by SKU first.
+    /// [`Span`]: every place, by SKU first, and where its legs end.
+    Places,
+    /// [`Leg`]: what came to a place and left it, place by place.
     Legs,
     /// [`Total`]: what all of the segment did to a place, by location first.
     Totals,
@@ -80,27 +82,23 @@ impl Posting {
     }
 }
 
-/// What an event did to a place, and the sum of that and of what earlier events of the segment did.
+/// A place, and the leg after its last one; its first is where those of the place before end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) place: Place,
+    pub(crate) end: u32,
+}
+
+/// What an event did to a place and what earlier events of the segment did, added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Leg {
-    /// SKU, location, lot and event, so that sorting the numbers sorts by these.
-    pub(crate) key: u128,
+    pub(crate) sequence: u32,
     pub(crate) sum: i64,
 }
 
-impl Leg {
-    pub(crate) fn key(place: Place, sequence: u32) -> u128 {
-        pack([place.sku.0, place.location.0, place.lot.0, sequence])
-    }
-
-    pub(crate) fn place(&self) -> Place {
-        let [sku, location, lot, _] = unpack(self.key);
-        Place { location: LocationId(location), sku: SkuId(sku), lot: LotId(lot) }
-    }
-
-    pub(crate) fn sequence(&self) -> u32 {
-        unpack(self.key)[3]
-    }
+/// The order by SKU first.
+pub(crate) fn by_sku(place: Place) -> (SkuId, LocationId, LotId) {
+    (place.sku, place.location, place.lot)
 }
 
 /// What a whole segment did to a place.
@@ -136,17 +134,29 @@ impl Entry for Posting {
     }
 }
 
-impl Entry for Leg {
-    const LEN: usize = 24;
+impl Entry for Span {
+    const LEN: usize = 16;
 
     fn put(&self, bytes: &mut [u8]) {
-        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.sum.to_le_bytes());
+        put_place(self.place, bytes);
+        bytes[12..16].copy_from_slice(&self.end.to_le_bytes());
     }
 
     fn get(bytes: &[u8]) -> Self {
-        let key = u128::from_le_bytes(*bytes.first_chunk().expect("a leg is longer than its key"));
-        Self { key, sum: u64_at(bytes, 16).cast_signed() }
+        Self { place: place_at(bytes), end: u32_at(bytes, 12) }
+    }
+}
+
+impl Entry for Leg {
+    const LEN: usize = 12;
+
+    fn put(&self, bytes: &mut [u8]) {
+        bytes[..4].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.sum.to_le_bytes());
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        Self { sequence: u32_at(bytes, 0), sum: u64_at(bytes, 4).cast_signed() }
     }
 }
 
@@ -154,19 +164,26 @@ impl Entry for Total {
     const LEN: usize = 20;
 
     fn put(&self, bytes: &mut [u8]) {
-        bytes[..4].copy_from_slice(&self.place.location.0.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.place.sku.0.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.place.lot.0.to_le_bytes());
+        put_place(self.place, bytes);
         bytes[12..20].copy_from_slice(&self.sum.to_le_bytes());
     }
 
     fn get(bytes: &[u8]) -> Self {
-        let place = Place {
-            location: LocationId(u32_at(bytes, 0)),
-            sku: SkuId(u32_at(bytes, 4)),
-            lot: LotId(u32_at(bytes, 8)),
-        };
-        Self { place, sum: u64_at(bytes, 12).cast_signed() }
+        Self { place: place_at(bytes), sum: u64_at(bytes, 12).cast_signed() }
+    }
+}
+
+fn put_place(place: Place, bytes: &mut [u8]) {
+    bytes[..4].copy_from_slice(&place.location.0.to_le_bytes());
+    bytes[4..8].copy_from_slice(&place.sku.0.to_le_bytes());
+    bytes[8..12].copy_from_slice(&place.lot.0.to_le_bytes());
+}
+
+fn place_at(bytes: &[u8]) -> Place {
+    Place {
+        location: LocationId(u32_at(bytes, 0)),
+        sku: SkuId(u32_at(bytes, 4)),
+        lot: LotId(u32_at(bytes, 8)),
     }
 }
 
@@ -213,7 +230,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     const LENS: [usize; TABLES] =
-        [FrameEntry::LEN, Posting::LEN, Posting::LEN, Posting::LEN, Leg::LEN, Total::LEN];
+        [FrameEntry::LEN, Posting::LEN, Posting::LEN, Posting::LEN, Span::LEN, Leg::LEN, Total::LEN];
 
     /// With so many entries.
     pub(crate) fn new(counts: [usize; TABLES]) -> Self {
@@ -282,13 +299,4 @@ fn low(number: u64) -> u32 {
 
 fn high(number: u64) -> u32 {
     low(number >> 32)
-}
-
-fn pack(numbers: [u32; 4]) -> u128 {
-    numbers.into_iter().fold(0, |packed, number| packed << 32 | u128::from(number))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a quarter of a number")]
-fn unpack(packed: u128) -> [u32; 4] {
-    [(packed >> 96) as u32, (packed >> 64) as u32, (packed >> 32) as u32, packed as u32]
 }

@@ -169,7 +169,9 @@ impl<D: Disk> Indexes<D> {
             draft.take(&frame, &sites)?;
         }
         drop(frames);
+        let sorting = std::time::Instant::now();
         let sorted = draft.sort();
+        let sorted_in_us = sorting.elapsed().as_micros();
         let layout = sorted.layout();
         let name = Self::name(segment);
         let written = self.write(&name, layout.file_len(), |file| {
@@ -182,7 +184,7 @@ impl<D: Disk> Indexes<D> {
         });
         match written.map(|()| self.open(segment, origin)) {
             Ok(Some(index)) => {
-                tracing::debug!(%name, bytes = index.len(), "index written");
+                tracing::debug!(%name, bytes = index.len(), sorted_in_us, "index written");
                 return Ok((index, true));
             }
             Ok(None) => {}

@@ -121,17 +121,26 @@ impl<F: DiskFile, E: Entry> Rows<'_, F, E> {
     /// looked for is mostly close by, often in the same block.
     pub(crate) fn find(&mut self, from: u64, before: impl Fn(&E) -> bool) -> Result<u64, Damage> {
         let (mut low, mut step) = (from, 1);
-        let mut high = loop {
+        loop {
             let at = low.saturating_add(step - 1);
             match self.get(at)? {
                 Some(entry) if before(&entry) => {
                     low = at + 1;
                     step *= 2;
                 }
-                Some(_) => break at,
-                None => break self.len.max(low),
+                Some(_) => return self.find_between(low, at, before),
+                None => return self.find_between(low, self.len.max(low), before),
             }
-        };
+        }
+    }
+
+    /// The first of the entries `low .. high` that is not `before` what is looked for; `high` if all are.
+    pub(crate) fn find_between(
+        &mut self,
+        mut low: u64,
+        mut high: u64,
+        before: impl Fn(&E) -> bool,
+    ) -> Result<u64, Damage> {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.get(middle)? {

@@ -6,7 +6,7 @@ use jaego_domain::{Code, LocationId, LotId, Place, SiteId, SkuId};
 
 use super::{
     Draft, Error, Table, document_key,
-    format::{FrameEntry, Leg, Posting, Total},
+    format::{FrameEntry, Leg, Posting, Span, Total, by_sku},
     read::{Damage, Index, Rows},
 };
 use crate::{
@@ -36,6 +36,18 @@ impl Key {
 pub(crate) enum Stretch<'a, F> {
     Sealed(Index<F>),
     Last(&'a Draft),
+}
+
+/// The two tables that say what happened to a place.
+struct Books<'a, F> {
+    places: Rows<'a, F, Span>,
+    legs: Rows<'a, F, Leg>,
+}
+
+impl<'a, F: DiskFile> Books<'a, F> {
+    fn of(index: &'a Index<F>) -> Self {
+        Self { places: index.table(Table::Places), legs: index.table(Table::Legs) }
+    }
 }
 
 /// The least place of a location.
@@ -170,41 +182,48 @@ impl<F: DiskFile> Stretch<'_, F> {
             Self::Sealed(index) => index,
         };
         let damaged = self.damaged();
-        let mut legs: Rows<'_, F, Leg> = index.table(Table::Legs);
-        let first = Leg::key(Place { location: LocationId(0), sku, lot: LotId::NONE }, 0);
-        let mut at = legs.find(0, |leg| leg.key < first).map_err(&damaged)?;
+        let mut books = Books::of(index);
+        let first = by_sku(Place { location: LocationId(0), sku, lot: LotId::NONE });
+        let mut at = books.places.find(0, |span| by_sku(span.place) < first).map_err(&damaged)?;
         let mut sums = BTreeMap::new();
-        while let Some(leg) = legs.get(at).map_err(&damaged)?.filter(|leg| leg.place().sku == sku) {
-            let place = leg.place();
-            if is_wanted(place) {
-                let sum = self.sum(&mut legs, at, place, after, upto).map_err(&damaged)?;
-                sums.insert(place, sum);
+        while let Some(span) = books.places.get(at).map_err(&damaged)?.filter(|span| span.place.sku == sku) {
+            if is_wanted(span.place) {
+                let sum = self.sum(&mut books, at, span, after, upto).map_err(&damaged)?;
+                sums.insert(span.place, sum);
             }
-            let last = Leg::key(place, u32::MAX);
-            at = legs.find(at, |leg| leg.key <= last).map_err(&damaged)?;
+            at += 1;
         }
         Ok(sums)
     }
 
-    /// The same for one place, whose legs begin with entry `at`.
+    /// The same for one place, entry `at` of the places.
     fn sum(
         &self,
-        legs: &mut Rows<'_, F, Leg>,
+        books: &mut Books<'_, F>,
         at: u64,
-        place: Place,
+        span: Span,
         after: u64,
         upto: u64,
     ) -> Result<i64, Damage> {
+        let begin = match at.checked_sub(1) {
+            Some(before) => books.places.get(before)?.map_or(0, |span| span.end),
+            None => 0,
+        };
+        let (begin, end) = (u64::from(begin), u64::from(span.end));
         let mut up_to = |sequence: u64| -> Result<i64, Damage> {
-            if sequence < self.first() {
+            let behind = if sequence < self.first() {
+                begin
+            } else if sequence.saturating_add(1) >= self.next() {
+                end
+            } else {
+                let number = self.number(sequence);
+                books.legs.find_between(begin, end, |leg| leg.sequence <= number)?
+            };
+            if behind == begin {
                 return Ok(0);
             }
-            let last = Leg::key(place, self.number(sequence));
-            let behind = legs.find(at, |leg| leg.key <= last)?;
-            if behind == at {
-                return Ok(0);
-            }
-            Ok(legs.get(behind - 1)?.map_or(0, |leg| leg.sum))
+            let leg = books.legs.get(behind - 1)?;
+            leg.map(|leg| leg.sum).ok_or(Damage::Bytes("a place has fewer legs than it says"))
         };
         Ok(up_to(upto)? - up_to(after)?)
     }
@@ -266,11 +285,15 @@ impl<F: DiskFile> Stretch<'_, F> {
             }
         }
         if !self.is_inside(after, upto) {
-            let mut legs: Rows<'_, F, Leg> = index.table(Table::Legs);
+            let mut books = Books::of(index);
             for (place, sum) in &mut found {
-                let first = Leg::key(*place, 0);
-                let at = legs.find(0, |leg| leg.key < first).map_err(&damaged)?;
-                *sum = self.sum(&mut legs, at, *place, after, upto).map_err(&damaged)?;
+                let wanted = by_sku(*place);
+                let len = books.places.len();
+                let at = books.places.find_between(0, len, |span| by_sku(span.place) < wanted);
+                let at = at.map_err(&damaged)?;
+                let span = books.places.get(at).map_err(&damaged)?.filter(|span| span.place == *place);
+                let span = span.ok_or_else(|| damaged(Damage::Bytes("a place has a total and no legs")))?;
+                *sum = self.sum(&mut books, at, span, after, upto).map_err(&damaged)?;
             }
         }
         Ok((found, more))

@@ -1,10 +1,10 @@
 //! The ledger, by all of its filters.
 
-use jaego_engine::disk::Disk;
+use jaego_engine::{disk::Disk, sim_disk::SimDisk};
 use jaego_store::{MovementFilter, Store};
 
 use super::{
-    super::world::code,
+    super::world::{code, found, one, request},
     spoil,
     twin::{SKUS, Twin},
 };
@@ -102,4 +102,39 @@ fn a_crash_leaves_no_index_that_lies() {
         }
         assert!(with_some > 20, "only {with_some} crashes found an index");
     });
+}
+
+#[test]
+fn an_index_of_another_history_is_none_of_this_one() {
+    let mut twin = Twin::new(77);
+    while twin.indexes().len() < 2 {
+        twin.step();
+    }
+    twin.wait_for_indexes();
+    let known = twin.indexes();
+    let new = |disk: &SimDisk| {
+        let names = disk.list().unwrap().into_iter();
+        names.filter(|name| name.ends_with(".index")).find(|name| !known.contains(name))
+    };
+    // The same store goes on in two ways, as after a restore.
+    let other = twin.disk.kill(1);
+    let engine = twin.start_beside(other.clone());
+    for number in 0.. {
+        one(&engine, request(found(&format!("other-{number}"), "cup", 1))).unwrap();
+        if number > 100 && new(&other).is_some() {
+            break;
+        }
+    }
+    engine.close().unwrap();
+    let name = new(&other).unwrap();
+    while new(&twin.disk).is_none() {
+        twin.step();
+    }
+    twin.wait_for_indexes();
+    assert!(twin.indexes().contains(&name), "both sealed a segment of this name");
+    twin.restart(|disk| disk.replace(&name, &other.contents(&name).unwrap()));
+    for sku in SKUS {
+        let filter = MovementFilter { sku: Some(code(sku)), ..MovementFilter::default() };
+        assert!(twin.same_movements(&filter) > 0);
+    }
 }
