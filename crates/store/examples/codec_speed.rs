@@ -1,4 +1,4 @@
-//! What a hold costs in the journal: bytes, and nanoseconds to encode and to decode, by batch.
+//! What a hold costs in the journal: bytes, and nanoseconds to encode, to decode and to skip, by batch.
 //!
 //! `cargo run --release -p jaego-store --example codec_speed`
 
@@ -16,7 +16,10 @@ const ROUNDS: u32 = 2_000;
 const RUNS: usize = 5;
 
 fn main() {
-    println!("{:<28} {:>7} {:>22} {:>22}", "hold", "bytes", "encode ns (min..max)", "decode ns (min..max)");
+    println!(
+        "{:<28} {:>7} {:>22} {:>22} {:>22}",
+        "hold", "bytes", "encode ns (min..max)", "decode ns (min..max)", "skip ns (min..max)"
+    );
     measure("id of 10 bytes", |n| format!("H-{n:08}"));
     measure("id is a UUID", |n| format!("0190163d-8694-739b-aea5-{n:012x}"));
     measure("id of 32 bytes", |n| format!("{n:032}"));
@@ -62,8 +65,12 @@ fn measure(name: &str, id: impl Fn(u64) -> String) {
             black_box(&event.expect("the payload holds events"));
         }
     });
+    let skip = spread(|| {
+        let mut events = codec::decode(black_box(&payload), Sequence(1)).expect("the payload has a header");
+        assert!(events.next_moving().is_none(), "a hold moves nothing");
+    });
     let bytes = payload.len() as f64 / EVENTS as f64;
-    println!("{name:<28} {bytes:>7.1} {encode:>22} {decode:>22}");
+    println!("{name:<28} {bytes:>7.1} {encode:>22} {decode:>22} {skip:>22}");
 }
 
 /// Nanoseconds an event, over some runs.

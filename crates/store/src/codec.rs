@@ -212,6 +212,29 @@ impl Events<'_> {
         Ok(())
     }
 
+    /// The next event of a kind that may move something; those before it are skipped as by [`Events::skip_to`]. A
+    /// journal of holds is read over many times faster than it is read.
+    pub fn next_moving(&mut self) -> Option<std::result::Result<Event, Error>> {
+        while !self.ended && self.left > 0 {
+            match self.r.peek() {
+                Some(tag) if layout::moves_nothing(tag) => {
+                    self.left -= 1;
+                    if let Err(error) = self.skip() {
+                        self.ended = true;
+                        return Some(Err(error));
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.next()
+    }
+
+    /// The time of the last event that was read or skipped; of the first one before that.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     fn skip(&mut self) -> Result<()> {
         self.r.byte("a fact")?;
         let since_at = self.r.at();

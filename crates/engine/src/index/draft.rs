@@ -67,13 +67,12 @@ impl Draft {
         let sector = frame.position.offset / SECTOR_LEN as u64;
         let sector = u32::try_from(sector).expect("a segment has fewer than 2^32 sectors");
         let sequence = self.number(frame.first_sequence);
-        let mut at = None;
-        for event in codec::decode(frame.payload, Sequence(frame.first_sequence))? {
-            let event = event?;
-            at.get_or_insert(event.at.0);
-            self.event(&event, sites)?;
+        let mut events = codec::decode(frame.payload, Sequence(frame.first_sequence))?;
+        let at = events.at().0;
+        while let Some(event) = events.next_moving() {
+            self.event(&event?, sites)?;
         }
-        self.frames.push(FrameEntry { sequence, sector, at: at.expect("a frame holds at least one event") });
+        self.frames.push(FrameEntry { sequence, sector, at });
         self.next_sequence = frame.last_sequence() + 1;
         Ok(())
     }

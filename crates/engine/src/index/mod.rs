@@ -266,6 +266,7 @@ impl<D: Disk> Indexes<D> {
 
     /// Removes indexes of segments that are no longer there, and what a crash left.
     fn tidy(&self) -> io::Result<()> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: BTreeSet<_> = self.past.reader.segments().iter().map(Self::name).collect();
         for name in self.disk.list()? {
             if name.ends_with(".index.tmp") || (name.ends_with(".index") && !kept.contains(&name)) {

@@ -151,3 +151,116 @@ impl<F: DiskFile, E: Entry> Rows<'_, F, E> {
         Ok(low)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jaego_domain::{
+        Code, Event, Fact, LocationId, LotId, Name, Outside, Place, Quantity, Sequence, SiteId, SkuId,
+        Timestamp, event::AdjustedLine,
+    };
+    use jaego_store::codec;
+
+    use super::*;
+    use crate::{
+        disk::{Disk, RealDisk},
+        index::{
+            draft::Draft,
+            format::{FrameEntry, Leg, Posting, Span, Total},
+        },
+        journal::{Frame, Position, StoreId},
+    };
+
+    const ORIGIN: Origin =
+        Origin { store: StoreId(7), segment: 3, first_sequence: 11, next_sequence: 411, hash: 0x5eed };
+
+    fn adjusted(sequence: u64) -> Event {
+        let number = u32::try_from(sequence).unwrap();
+        let place = Place { location: LocationId(number % 5), sku: SkuId(number % 7), lot: LotId::NONE };
+        let line = AdjustedLine {
+            place,
+            outside: Outside::Supplier,
+            increase: true,
+            quantity: Quantity::stored(1 + sequence % 3),
+            counted: false,
+            freed: Vec::new(),
+        };
+        let id = Code::new("id", &format!("J{sequence}")).unwrap();
+        let fact = Fact::Adjusted { id, body: 0, reason: Name::default(), lines: vec![line] };
+        let by = Code::new("by", "tester").unwrap();
+        Event { sequence: Sequence(sequence), at: Timestamp(sequence * 10), by, keyed: None, fact }
+    }
+
+    /// An index of four hundred adjustments, in frames of ten.
+    fn bytes() -> Vec<u8> {
+        let mut draft = Draft::new(ORIGIN.segment, ORIGIN.first_sequence);
+        for first in (ORIGIN.first_sequence..ORIGIN.next_sequence).step_by(10) {
+            let events: Vec<_> = (first..first + 10).map(adjusted).collect();
+            let payload = codec::encode(&events);
+            let position = Position { segment: ORIGIN.segment, offset: first * 512 };
+            let frame = Frame { position, first_sequence: first, count: 10, payload: &payload };
+            draft.take(&frame, &[SiteId(0), SiteId(1), SiteId(0), SiteId(1), SiteId(2)]).unwrap();
+        }
+        let mut bytes = Vec::new();
+        let write = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), Damage>(())
+        };
+        draft.sort().encode(&ORIGIN, write).unwrap();
+        bytes
+    }
+
+    /// Everything that an index says, in words.
+    fn read_all<F: DiskFile>(index: &Index<F>) -> Result<String, Damage> {
+        fn rows<F: DiskFile, E: Entry + std::fmt::Debug>(
+            index: &Index<F>,
+            table: Table,
+            text: &mut String,
+        ) -> Result<(), Damage> {
+            let mut rows: Rows<'_, F, E> = index.table(table);
+            let mut at = 0;
+            while let Some(entry) = rows.get(at)? {
+                text.push_str(&format!("{entry:?}\n"));
+                at += 1;
+            }
+            Ok(())
+        }
+        let mut text = String::new();
+        rows::<F, FrameEntry>(index, Table::Frames, &mut text)?;
+        for table in [Table::Documents, Table::Skus, Table::Sites] {
+            rows::<F, Posting>(index, table, &mut text)?;
+        }
+        rows::<F, Span>(index, Table::Places, &mut text)?;
+        rows::<F, Leg>(index, Table::Legs, &mut text)?;
+        rows::<F, Total>(index, Table::Totals, &mut text)?;
+        Ok(text)
+    }
+
+    #[test]
+    fn an_index_reads_back_and_notices_what_was_changed_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        let bytes = bytes();
+        assert_eq!(bytes.len() % BLOCK_LEN, 0);
+        let file = disk.create("index", bytes.len() as u64).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let open = || Index::open(disk.open("index").unwrap(), ORIGIN);
+        let whole = read_all(&open().unwrap()).unwrap();
+        assert_eq!(whole.lines().count(), 40 + 3 * 400 + 35 + 400 + 35);
+        // Every byte is changed in one of its bits, another one each.
+        for at in 0..bytes.len() {
+            file.write_all_at(&[bytes[at] ^ (1 << (at % 8))], at as u64).unwrap();
+            let read = open().and_then(|index| read_all(&index));
+            assert!(read.is_err(), "byte {at} was changed, and nobody noticed");
+            file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+        }
+        assert_eq!(read_all(&open().unwrap()).unwrap(), whole);
+        for other in [
+            Origin { store: StoreId(8), ..ORIGIN },
+            Origin { segment: 4, ..ORIGIN },
+            Origin { hash: 0, ..ORIGIN },
+            Origin { next_sequence: 412, ..ORIGIN },
+        ] {
+            assert!(Index::open(disk.open("index").unwrap(), other).is_err(), "{other:?}");
+        }
+    }
+}

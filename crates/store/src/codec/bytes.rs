@@ -85,6 +85,11 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    /// The next byte, which stays the next.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
     #[inline]
     pub(super) fn byte(&mut self, what: &'static str) -> Result<u8> {
         let byte = *self.bytes.get(self.at).ok_or_else(|| Error::new(what, self.at, Problem::Truncated))?;

@@ -23,6 +23,27 @@ proptest! {
     }
 
     #[test]
+    fn events_that_move_something_are_never_passed_over(events in arbitrary::events()) {
+        let first = events.first().map_or(Sequence(1), |event| event.sequence);
+        let payload = codec::encode(&events);
+        let mut read = codec::decode(&payload, first).unwrap();
+        if let Some(event) = events.first() {
+            prop_assert_eq!(read.at(), event.at);
+        }
+        let moves = |event: &Event| {
+            let mut moves = false;
+            event.fact.movements(|_| moves = true);
+            moves
+        };
+        let mut found = Vec::new();
+        while let Some(event) = read.next_moving() {
+            found.extend(Some(event.unwrap()).filter(moves));
+        }
+        let expected: Vec<_> = events.into_iter().filter(moves).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
     fn an_event_is_found_without_reading_those_before_it(events in arbitrary::events()) {
         let first = events.first().map_or(Sequence(1), |event| event.sequence);
         let payload = codec::encode(&events);
