@@ -60,6 +60,8 @@ impl std::error::Error for Told {}
 pub(crate) fn code(error: &jaego_client::Error) -> u8 {
     use jaego_client::Error;
     match error {
+        // A piece of the journal is damaged: the same again is answered the same.
+        Error::Refused { problem, .. } if problem.code == "history_unreadable" => FAILURE,
         Error::Refused { problem, .. } if matches!(problem.status, 429 | 500..) => UNREACHABLE,
         Error::Refused { .. } => REFUSED,
         Error::Connection { .. } | Error::Timeout { .. } => UNREACHABLE,

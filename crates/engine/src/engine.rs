@@ -175,8 +175,14 @@ impl Engine {
             spawn("jaego-journal", Box::new(body));
         }
         {
-            let (repeats, mut ledger) =
-                (Repeats::new(past.clone()), Ledger::new(past, indexes.clone(), clock));
+            // A time is over when nothing can happen at it any more: expiry that lags holds logical time back.
+            let lag = cells.clone();
+            let now = move || {
+                let lag_ms = lag.expiry_lag_ms.load(Ordering::Relaxed);
+                Timestamp(clock.now().0.saturating_sub(lag_ms))
+            };
+            let now = Arc::new(now);
+            let (repeats, mut ledger) = (Repeats::new(past.clone()), Ledger::new(past, indexes.clone(), now));
             let (inbox, finish) = (inbox.clone(), owed.clone());
             let body = move || {
                 repeats.run(&owing, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));

@@ -336,8 +336,8 @@ pub enum Failure {
         detail: String,
     },
     /// What was cannot be read: the events that the answer wants are damaged, gone or on a disk that fails. The store
-    /// goes on deciding, for what it decides on is in memory. A request that was sent again did happen, once; a
-    /// reversal was not decided.
+    /// goes on deciding, for what it decides on is in memory. A batch with requests that were sent again was decided:
+    /// those did happen, once. One with a reversal was not.
     #[error("the history cannot be read: {detail}")]
     HistoryUnreadable {
         /// What cannot be read, and why.
