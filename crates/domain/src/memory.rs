@@ -6,6 +6,7 @@
 
 mod hold_row;
 mod list;
+mod rest;
 mod slab;
 mod warm;
 
@@ -54,6 +55,8 @@ pub struct Memory {
     due: BTreeSet<(Timestamp, Code)>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
+    /// In the order in which they were requested: how they are listed.
+    by_request: BTreeMap<Sequence, u32>,
     /// Who holds what where: a list for each place, whose first node stands in its gate.
     nodes: Slab<Node>,
     filed: HashMap<Filing, Filed>,
@@ -138,9 +141,9 @@ impl Memory {
 
     /// What lies somewhere, from this place on, in the order of places.
     pub fn positions_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
-        self.by_location.range(from..).map(|place| {
-            (*place, self.position(*place).expect("each place in the index has a row"))
-        })
+        self.by_location
+            .range(from..)
+            .map(|place| (*place, self.position(*place).expect("each place in the index has a row")))
     }
 
     /// When the first open hold lapses.
@@ -439,7 +442,9 @@ impl Memory {
                     lines: Vec::new(),
                     by_name: Vec::new(),
                 };
+                let requested = row.transfer.requested;
                 let slot = self.transfers.insert(row);
+                self.by_request.insert(requested, slot);
                 let (transfers, hasher) = (&self.transfers, &self.hasher);
                 self.transfer_index
                     .insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&transfers.get(slot).id));
@@ -448,7 +453,9 @@ impl Memory {
             (Some(slot), None) => {
                 let hash = self.hash(id);
                 self.transfer_index.remove(hash, slot);
-                Some(Box::new(self.transfers.remove(slot).transfer))
+                let before = self.transfers.remove(slot).transfer;
+                self.by_request.remove(&before.requested);
+                Some(Box::new(before))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
 
 use crate::{
-    Code, Name, Place, Quantity, SiteId, SkuId, Tables, Timestamp,
+    Code, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
@@ -78,6 +78,15 @@ pub struct Page {
 pub struct Listed<T> {
     pub items: Vec<T>,
     pub next: Option<u64>,
+}
+
+/// Transfers that left memory, for a list to show among those that did not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Elsewhere {
+    /// From where the page begins, oldest request first and without a gap.
+    pub transfers: Vec<(Code, row::Transfer)>,
+    /// The request up to which all of them are here, where there are more; `None` where there are not.
+    pub upto: Option<Sequence>,
 }
 
 /// What was read.

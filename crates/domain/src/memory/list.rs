@@ -1,10 +1,14 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use super::{Memory, NOWHERE, TransferRow};
+use super::{Memory, NOWHERE};
 use crate::{
-    Code, Place, Refusal, SiteId, SkuId, Tables, Timestamp,
+    Code, Place, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{PAGE_MAX, SCAN_MAX},
-    query::{self, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView, View},
+    query::{
+        self, Elsewhere, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView,
+        TransferSummary, View,
+    },
+    row::Transfer,
 };
 
 impl Memory {
@@ -13,6 +17,14 @@ impl Memory {
     /// # Errors
     /// A `…_not_found` refusal for a key or a filter that names nothing.
     pub fn query(&self, query: &Query, now: Timestamp) -> Result<View, Refusal> {
+        self.query_with(query, now, &Elsewhere::default())
+    }
+
+    /// Answers a query at `now`, of which a part lies elsewhere.
+    ///
+    /// # Errors
+    /// As [`Memory::query`].
+    pub fn query_with(&self, query: &Query, now: Timestamp, elsewhere: &Elsewhere) -> Result<View, Refusal> {
         let now = now.max(self.head.at);
         Ok(match query {
             Query::Site(site) => View::Site(query::site(self.site(self.known_site(site)?))),
@@ -56,13 +68,12 @@ impl Memory {
             Query::Transfers { status, from, to, page } => {
                 let from = from.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let to = to.as_ref().map(|site| self.known_site(site)).transpose()?;
-                let fits = |row: &TransferRow| {
-                    status.is_none_or(|status| status == row.transfer.status())
-                        && from.is_none_or(|from| from == row.transfer.from)
-                        && to.is_none_or(|to| to == row.transfer.to)
+                let fits = |transfer: &Transfer| {
+                    status.is_none_or(|status| status == transfer.status())
+                        && from.is_none_or(|from| from == transfer.from)
+                        && to.is_none_or(|to| to == transfer.to)
                 };
-                let show = |row: &TransferRow| query::transfer_summary(self, &row.id, &row.transfer);
-                View::Transfers(scanned(self.transfers.iter_from(first(page)), page, fits, show))
+                View::Transfers(self.transfers_page(page, elsewhere, fits))
             }
             Query::Explain { transfer, line } => {
                 View::Explain(query::explain(self, transfer, line.as_ref(), now)?)
@@ -138,6 +149,51 @@ impl Memory {
         let rows = slots[start..].iter().map(|slot| (*slot, self.positions.get(*slot)));
         let show = |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
         Ok(scanned(rows, page, |(place, _)| fits(*place), show))
+    }
+
+    /// A page of the transfers that fit, oldest request first, of which it looks at a bounded number.
+    fn transfers_page(
+        &self,
+        page: &Page,
+        elsewhere: &Elsewhere,
+        fits: impl Fn(&Transfer) -> bool,
+    ) -> Listed<TransferSummary> {
+        let start = Sequence(page.after.map_or(0, |after| after.saturating_add(1)));
+        let here = self.by_request.range(start..).map(|(requested, slot)| {
+            let row = self.transfers.get(*slot);
+            (*requested, &row.id, &row.transfer)
+        });
+        let mut here = here.peekable();
+        let there = elsewhere.transfers.iter().map(|(id, transfer)| (transfer.requested, id, transfer));
+        let mut there = there.filter(|(requested, ..)| *requested >= start).peekable();
+        let mut items = Vec::new();
+        let mut last = None;
+        let limit = limit(page);
+        for looked in 0.. {
+            let next = match (here.peek(), there.peek()) {
+                (Some(a), Some(b)) if b.0 < a.0 => there.next(),
+                (Some(a), Some(b)) if a.0 == b.0 => {
+                    // It came back and may have changed: what is here is what holds.
+                    there.next();
+                    here.next()
+                }
+                (Some(_), _) => here.next(),
+                (None, _) => there.next(),
+            };
+            let Some((requested, id, transfer)) = next else { break };
+            if elsewhere.upto.is_some_and(|upto| requested > upto) {
+                break;
+            }
+            if items.len() == limit || looked == SCAN_MAX {
+                return Listed { items, next: last };
+            }
+            if fits(transfer) {
+                items.push(query::transfer_summary(self, id, transfer));
+            }
+            last = Some(requested.0);
+        }
+        // What lies elsewhere goes on beyond what was handed in.
+        Listed { items, next: elsewhere.upto.map(|upto| upto.0) }
     }
 
     fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(crate::LotId, LotView), Refusal> {

@@ -7,13 +7,14 @@ use std::{
 
 use jaego_domain::{
     Changes, Code, Command, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Request, Row, Sequence,
-    Tables, Timestamp, apply, check, decide, outcome,
+    Tables, Timestamp, View, apply, check, decide, outcome,
     query::Page,
     turn::{self, Accepted},
 };
 use jaego_store::conformance::START;
 
 use crate::{
+    forgetful::Forgetful,
     naive::{Naive, Prediction},
     world::{Action, World, request},
 };
@@ -67,6 +68,7 @@ pub(crate) struct Case {
     world: World,
     memory: Memory,
     naive: Naive,
+    forgetful: Forgetful,
     events: Vec<Event>,
     outcomes: Vec<Outcome>,
     now: Timestamp,
@@ -81,6 +83,7 @@ impl Case {
             world: World::new(seed),
             memory: Memory::new(),
             naive: Naive::default(),
+            forgetful: Forgetful::default(),
             events: Vec::new(),
             outcomes: Vec::new(),
             now: START,
@@ -133,6 +136,7 @@ impl Case {
         turn::submit(&mut self.memory, &request, self.now, &mut events)
             .map_err(|refusal| format!("the facts are accepted: {refusal}"))?;
         for event in events {
+            self.forgetful.apply(&event);
             self.remember(event);
         }
         Ok(())
@@ -148,12 +152,14 @@ impl Case {
     fn turn(&mut self, work: impl FnOnce(&mut Self, Timestamp) -> Result<(), String>) -> Result<(), String> {
         let before = rows(&self.memory);
         let (lapsed, now) = turn::sweep(&mut self.memory, self.now);
+        let forgetful = self.forgetful.sweep(self.now);
         if let Some((event, mut changes)) = lapsed {
             let mut events = vec![event];
             if let Some(watched) = turn::watch(&self.memory, &changes) {
                 changes.before.extend(apply(&mut self.memory, &watched).before);
                 events.push(watched);
             }
+            ensure(forgetful == events, "forgetful tables lapse the same")?;
             self.happened(&before, changes, &events, now)?;
         }
         work(self, now)
@@ -172,6 +178,13 @@ impl Case {
         let mut events = Vec::new();
         let answer = turn::submit(&mut self.memory, &request, now, &mut events);
         self.tell(format_args!("    {answer:?}"));
+        let forgetful = self.forgetful.submit(&request, now);
+        let alike = match (&answer, &forgetful.0) {
+            (Ok((ours, _)), Ok(theirs)) => ours == theirs,
+            (Err(ours), Err(theirs)) => ours == theirs,
+            _ => false,
+        };
+        ensure(alike && events == forgetful.1, &format!("forgetful tables answer alike, not {forgetful:?}"))?;
         if let Some(prediction) = prediction {
             self.tally.predicted += 1;
             holds_true(&prediction, &decided)?;
@@ -225,6 +238,8 @@ impl Case {
         let mut events = Vec::new();
         let answer = turn::submit_atomic(&mut self.memory, &requests, now, &mut events);
         self.tell(format_args!("    {answer:?}"));
+        let forgetful = self.forgetful.submit_atomic(&requests, now);
+        ensure(events == forgetful, "forgetful tables come to the same events")?;
         match answer {
             Err((index, _)) => {
                 self.tally.atomic_refused += 1;
@@ -293,10 +308,12 @@ impl Case {
         }
     }
 
-    fn same_outcome(&self, sequence: Sequence) -> Result<(), String> {
+    fn same_outcome(&mut self, sequence: Sequence) -> Result<(), String> {
         let at = usize::try_from(sequence.0 - 1).unwrap();
         let again = outcome(&self.memory, &self.events[at]);
-        ensure(again == self.outcomes[at], "the outcome of an event never changes")
+        ensure(again == self.outcomes[at], "the outcome of an event never changes")?;
+        let told = self.forgetful.outcome(&self.events[at]);
+        ensure(told == again, "forgetful tables tell the same outcome")
     }
 
     /// Tables rebuilt from the rows of these, which must say the same.
@@ -357,8 +374,46 @@ impl Case {
             apply(&mut replayed, event);
         }
         same(&rows(&self.memory), &rows(&replayed), "replaying all events comes to the same")?;
+        self.nothing_is_forgotten()?;
         for sequence in (1..=self.events.len() as u64).map(Sequence) {
             self.same_outcome(sequence)?;
+        }
+        Ok(())
+    }
+
+    /// The tables that forget have all rows as well, show the same, and replay to the same.
+    fn nothing_is_forgotten(&mut self) -> Result<(), String> {
+        same(&rows(&self.memory), &self.forgetful.rows(), "forgetful tables have the same rows")?;
+        let mut replayed = Forgetful::default();
+        for event in &self.events {
+            replayed.apply(event);
+        }
+        same(&rows(&self.memory), &replayed.rows(), "forgetful tables replay to the same")?;
+        let mut queries = self.queries();
+        for limit in [1, 2, 5] {
+            let mut after = None;
+            // Pages of a list, each after the one before.
+            loop {
+                let page = Page { after, limit };
+                let query = Query::Transfers { status: None, from: None, to: None, page };
+                let Ok(View::Transfers(list)) = self.memory.query(&query, self.now) else { break };
+                after = list.next;
+                queries.push(query);
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        for query in queries {
+            let (ours, theirs) =
+                (self.memory.query(&query, self.now), self.forgetful.query(&query, self.now));
+            let law = format!("forgetful tables show the same: {query:?}\n{ours:?}\n{theirs:?}");
+            match (&ours, &theirs) {
+                (Ok(View::Transfers(ours)), Ok(View::Transfers(theirs))) => {
+                    ensure(ours.items == theirs.items, &law)?;
+                }
+                _ => ensure(ours == theirs, &law)?,
+            }
         }
         Ok(())
     }

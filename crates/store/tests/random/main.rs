@@ -1,5 +1,8 @@
 //! Random sequences of plausible requests, held against the laws and against an obvious model of the books.
 //!
+//! Beside the tables that remember everything go tables that forget every document at rest after every command, and
+//! must answer alike.
+//!
 //! A case is a seed and a number of steps. A case that fails is cut to the fewest steps that still fail, and
 //! told with everything that happened in it. To play one again:
 //!
@@ -11,6 +14,7 @@
 
 mod case;
 mod dice;
+mod forgetful;
 mod naive;
 mod world;
 

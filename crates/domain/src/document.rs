@@ -1,0 +1,96 @@
+//! Documents that came to rest, and who names them.
+//!
+//! A document whose story is over holds no stock, and most will never be named again. A store may take its rows out
+//! of memory and keep them elsewhere, as long as they are back before anything that names the document is decided,
+//! read or shown: a request names its documents with [`Command::each_document`], a query with
+//! [`Query::document`], and an event that is applied or shown with [`Fact::each_transfer`].
+
+use crate::{
+    Code, Command, Fact, MovementId, Query,
+    event::Freed,
+    row::{Filing, HolderKind},
+};
+
+/// Names a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKey {
+    /// A hold.
+    Hold(Code),
+    /// A transfer with its lines.
+    Transfer(Code),
+    /// A document that keeps no row of its own but the note that it was there.
+    Filed(Filing),
+}
+
+impl Command {
+    /// The documents that its decision may read, at most two.
+    pub fn each_document(&self, mut visit: impl FnMut(DocumentKey)) {
+        let hold = |id: &Code| DocumentKey::Hold(id.clone());
+        let transfer = |id: &Code| DocumentKey::Transfer(id.clone());
+        match self {
+            Self::SetSite(_) | Self::SetLocation(_) | Self::SetSku(_) | Self::SetLot(_) => {}
+            Self::Adjust(adjust) => visit(DocumentKey::Filed(Filing::Adjustment(adjust.id.clone()))),
+            Self::Move(shift) => visit(DocumentKey::Filed(Filing::Move(shift.id.clone()))),
+            Self::Reverse(reverse) => visit(reversal(reverse.movement)),
+            Self::PlaceHold(command) => visit(hold(&command.id)),
+            Self::ConfirmHold(command) => visit(hold(&command.id)),
+            Self::ReleaseHold(command) => visit(hold(&command.id)),
+            Self::ExtendHold(command) => visit(hold(&command.id)),
+            Self::ChangeHold(command) => visit(hold(&command.id)),
+            Self::RequestTransfer(command) => visit(transfer(&command.id)),
+            Self::AllocateTransfer(command) => visit(transfer(&command.id)),
+            Self::ReleaseTransfer(command) => visit(transfer(&command.id)),
+            Self::CancelTransfer(command) => visit(transfer(&command.id)),
+            Self::PickTransfer(command) => visit(transfer(&command.id)),
+            Self::UnpickTransfer(command) => visit(transfer(&command.id)),
+            Self::ShipTransfer(command) => {
+                visit(transfer(&command.id));
+                let (transfer, shipment) = (command.id.clone(), command.shipment.clone());
+                visit(DocumentKey::Filed(Filing::Shipment { transfer, shipment }));
+            }
+            Self::ReceiveTransfer(command) => visit(transfer(&command.id)),
+            Self::CloseTransfer(command) => visit(transfer(&command.id)),
+        }
+    }
+}
+
+fn reversal(movement: MovementId) -> DocumentKey {
+    DocumentKey::Filed(Filing::Reversal(movement))
+}
+
+impl Query {
+    /// The document that it reads, if it reads one by its id.
+    pub fn document(&self) -> Option<DocumentKey> {
+        match self {
+            Self::Hold(id) => Some(DocumentKey::Hold(id.clone())),
+            Self::Transfer(id) | Self::Explain { transfer: id, .. } => {
+                Some(DocumentKey::Transfer(id.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Fact {
+    /// The transfers whose rows it takes to apply it, or to show what came of it. A transfer may be visited more
+    /// than once.
+    pub fn each_transfer<'a>(&'a self, mut visit: impl FnMut(&'a Code)) {
+        let mut freed = |freed: &'a [Freed]| {
+            let transfers = freed.iter().filter(|freed| freed.holder.kind == HolderKind::Transfer);
+            transfers.for_each(|freed| visit(&freed.holder.id));
+        };
+        match self {
+            Self::Adjusted { lines, .. } => lines.iter().for_each(|line| freed(&line.freed)),
+            Self::Moved { lines, .. } => lines.iter().for_each(|line| freed(&line.follow)),
+            Self::TransferAllocated { id, .. }
+            | Self::TransferReleased { id, .. }
+            | Self::TransferCancelled { id, .. }
+            | Self::TransferPicked { id, .. }
+            | Self::TransferUnpicked { id, .. }
+            | Self::TransferShipped { id, .. }
+            | Self::TransferReceived { id, .. }
+            | Self::TransferClosed { id, .. } => visit(id),
+            _ => {}
+        }
+    }
+}

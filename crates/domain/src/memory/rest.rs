@@ -1,0 +1,90 @@
+//! Documents that came to rest leave memory, and come back when somebody names them.
+
+use super::Memory;
+use crate::{
+    Code, DocumentKey, Row, Tables,
+    row::{HoldStatus, Transfer, TransferStatus},
+};
+
+impl Memory {
+    /// Whether the document has rows here.
+    pub fn has(&self, key: &DocumentKey) -> bool {
+        match key {
+            DocumentKey::Hold(id) => self.hold_slot(id).is_some(),
+            DocumentKey::Transfer(id) => self.transfer_slot(id).is_some(),
+            DocumentKey::Filed(filing) => self.filed.contains_key(filing),
+        }
+    }
+
+    /// Whether the document is here and its story is over: it holds nothing, and nothing is on the way for it. What
+    /// was received may still be closed, or a surplus be found; whoever names it brings it back.
+    pub fn is_at_rest(&self, key: &DocumentKey) -> bool {
+        match key {
+            DocumentKey::Hold(id) => {
+                self.hold_slot(id).is_some_and(|slot| self.holds.get(slot).status != HoldStatus::Held)
+            }
+            DocumentKey::Transfer(id) => {
+                self.transfer_slot(id).is_some_and(|slot| rests(&self.transfers.get(slot).transfer))
+            }
+            DocumentKey::Filed(filing) => self.filed.contains_key(filing),
+        }
+    }
+
+    /// All documents here that are at rest, in no particular order.
+    pub fn at_rest(&self) -> impl Iterator<Item = DocumentKey> + '_ {
+        let holds = self.holds.iter().filter(|(_, row)| row.status != HoldStatus::Held);
+        let transfers = self.transfers.iter().filter(|(_, row)| rests(&row.transfer));
+        holds
+            .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
+            .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
+            .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
+    }
+
+    /// The document's rows, in the order in which they are put back; none if it is not here.
+    pub fn rows_of(&self, key: &DocumentKey) -> Vec<Row> {
+        match key {
+            DocumentKey::Hold(id) => {
+                self.hold(id).map(|hold| Row::Hold(id.clone(), Some(hold))).into_iter().collect()
+            }
+            DocumentKey::Transfer(id) => {
+                let Some(slot) = self.transfer_slot(id) else { return Vec::new() };
+                let row = self.transfers.get(slot);
+                let lines = row.lines.iter().map(|row| row.line.clone()).collect();
+                vec![
+                    Row::Transfer(id.clone(), Some(Box::new(row.transfer.clone()))),
+                    Row::Lines(id.clone(), Some(lines)),
+                ]
+            }
+            DocumentKey::Filed(filing) => {
+                self.filed(filing).map(|filed| Row::Filed(filing.clone(), Some(filed))).into_iter().collect()
+            }
+        }
+    }
+
+    /// Takes the rows of a document out, which must be here and at rest: nothing else refers to them.
+    pub fn take_out(&mut self, key: &DocumentKey) {
+        assert!(self.is_at_rest(key), "only what is at rest leaves memory: {key:?}");
+        match key {
+            DocumentKey::Hold(id) => drop(self.put_hold(id, None)),
+            DocumentKey::Transfer(id) => drop(self.put_transfer(id, None)),
+            DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
+        }
+    }
+
+    /// The transfer's row without its lines.
+    pub fn transfer_header(&self, id: &Code) -> Option<&Transfer> {
+        self.transfer_slot(id).map(|slot| &self.transfers.get(slot).transfer)
+    }
+}
+
+/// Whether nothing more will happen to a transfer by itself.
+fn rests(transfer: &Transfer) -> bool {
+    transfer.status().may_rest()
+}
+
+impl TransferStatus {
+    /// Whether a transfer of this status holds nothing and has nothing on the way.
+    pub fn may_rest(self) -> bool {
+        matches!(self, Self::Received | Self::Closed | Self::Cancelled)
+    }
+}

@@ -1,0 +1,135 @@
+//! Tables that keep no document at rest: each leaves after every command and comes back when it is named. Whatever is
+//! asked, they must answer like tables that never forget.
+
+use std::collections::BTreeMap;
+
+use jaego_domain::{
+    DocumentKey, Event, Memory, Outcome, Query, Refusal, Request, Row, Tables, Timestamp, View, apply,
+    outcome,
+    query::Elsewhere,
+    row::Transfer,
+    turn::{self, Accepted},
+};
+
+#[derive(Default)]
+pub(crate) struct Forgetful {
+    memory: Memory,
+    shelf: BTreeMap<DocumentKey, Vec<Row>>,
+}
+
+impl Forgetful {
+    fn fetch(&mut self, key: &DocumentKey) {
+        if self.memory.has(key) {
+            return;
+        }
+        for row in self.shelf.get(key).into_iter().flatten() {
+            self.memory.put(row.clone());
+        }
+    }
+
+    fn fetch_for(&mut self, event: &Event) {
+        let mut named = Vec::new();
+        event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
+        named.iter().for_each(|key| self.fetch(key));
+    }
+
+    fn forget(&mut self) {
+        let keys: Vec<_> = self.memory.at_rest().collect();
+        for key in keys {
+            let rows = self.memory.rows_of(&key);
+            self.memory.take_out(&key);
+            assert!(!self.memory.has(&key), "what was taken out is gone: {key:?}");
+            self.shelf.insert(key, rows);
+        }
+    }
+
+    /// Applies an event, as a recovery does.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        self.fetch_for(event);
+        apply(&mut self.memory, event);
+        self.forget();
+    }
+
+    /// Lapses what is due.
+    pub(crate) fn sweep(&mut self, clock: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        let (lapsed, _) = turn::sweep(&mut self.memory, clock);
+        if let Some((event, changes)) = lapsed {
+            events.push(event);
+            if let Some(watched) = turn::watch(&self.memory, &changes) {
+                apply(&mut self.memory, &watched);
+                events.push(watched);
+            }
+        }
+        self.forget();
+        events
+    }
+
+    pub(crate) fn submit(
+        &mut self,
+        request: &Request,
+        now: Timestamp,
+    ) -> (Result<Accepted, Refusal>, Vec<Event>) {
+        self.fetch_named(std::slice::from_ref(request));
+        let mut events = Vec::new();
+        let answer = turn::submit(&mut self.memory, request, now, &mut events);
+        self.forget();
+        (answer.map(|(accepted, _)| accepted), events)
+    }
+
+    pub(crate) fn submit_atomic(&mut self, requests: &[Request], now: Timestamp) -> Vec<Event> {
+        self.fetch_named(requests);
+        let mut events = Vec::new();
+        // Whether it was refused shows in the events.
+        let _ = turn::submit_atomic(&mut self.memory, requests, now, &mut events);
+        self.forget();
+        events
+    }
+
+    fn fetch_named(&mut self, requests: &[Request]) {
+        for request in requests {
+            request.command().each_document(|key| self.fetch(&key));
+        }
+    }
+
+    /// What came of an event, told again.
+    pub(crate) fn outcome(&mut self, event: &Event) -> Outcome {
+        self.fetch_for(event);
+        let told = outcome(&self.memory, event);
+        self.forget();
+        told
+    }
+
+    pub(crate) fn query(&mut self, query: &Query, now: Timestamp) -> Result<View, Refusal> {
+        if let Some(key) = query.document() {
+            self.fetch(&key);
+        }
+        let elsewhere = match query {
+            Query::Transfers { page, .. } => self.elsewhere(page.after, page.limit),
+            _ => Elsewhere::default(),
+        };
+        let view = self.memory.query_with(query, now, &elsewhere);
+        self.forget();
+        view
+    }
+
+    /// As many transfers of the shelf as a page could show, after the one that the last page ended on.
+    fn elsewhere(&self, after: Option<u64>, limit: usize) -> Elsewhere {
+        let headers = self.shelf.values().filter_map(|rows| match rows.first() {
+            Some(Row::Transfer(id, Some(transfer))) => Some((id.clone(), Transfer::clone(transfer))),
+            _ => None,
+        });
+        let mut transfers: Vec<_> =
+            headers.filter(|(_, transfer)| after.is_none_or(|after| transfer.requested.0 > after)).collect();
+        transfers.sort_unstable_by_key(|(_, transfer)| transfer.requested);
+        let more = transfers.len() > limit;
+        transfers.truncate(limit);
+        let upto = transfers.last().map(|(_, transfer)| transfer.requested).filter(|_| more);
+        Elsewhere { transfers, upto }
+    }
+
+    /// All rows, those of the shelf included.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.memory.rows().chain(self.shelf.values().flatten().cloned()).collect()
+    }
+}
