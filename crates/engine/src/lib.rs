@@ -5,8 +5,9 @@
 //!   (any thread)     bounded    decides, applies,   one frame          one write,
 //!                               encodes             at a time          one sync
 //!                                                                         │
-//!   events, movements ◀── history ◀── recent frames, sealed segments ◀────┤
-//!                                     checkpoints ◀── sealed segments ◀───┘
+//!   events, movements, ◀── history ◀── recent frames, segments ◀──────────┤
+//!   stock as it was          ▲                                            │
+//!                         indexes, checkpoints ◀── sealed segments ◀──────┘
 //! ```
 //!
 //! The crate is written from the bottom up. [`disk`] is all that it knows of the machine, [`journal`] keeps

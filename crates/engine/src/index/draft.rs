@@ -142,6 +142,37 @@ impl Draft {
         sums
     }
 
+    /// The same for the first `limit` places that are wanted, and whether there are more.
+    pub(super) fn first_sums(
+        &self,
+        after: u64,
+        upto: u64,
+        limit: usize,
+        is_wanted: impl Fn(Place) -> bool,
+    ) -> (Vec<(Place, i64)>, bool) {
+        let mut sums: BTreeMap<Place, i64> = BTreeMap::new();
+        let mut last = None;
+        for Change { place, sequence, change } in &self.changes {
+            // Behind the last of enough places: it never comes among the first again.
+            if last.is_some_and(|last| *place > last) {
+                continue;
+            }
+            let sequence = self.first_sequence + u64::from(*sequence);
+            if sequence <= after || sequence > upto || !is_wanted(*place) {
+                continue;
+            }
+            *sums.entry(*place).or_default() += change;
+            if sums.len() > limit + 1 {
+                sums.pop_last();
+            }
+            if sums.len() > limit {
+                last = sums.last_key_value().map(|(place, _)| *place);
+            }
+        }
+        let more = sums.len() > limit;
+        (sums.into_iter().take(limit).collect(), more)
+    }
+
     /// Sorts everything, so that it can be written.
     pub(crate) fn sort(mut self) -> Sorted {
         self.documents.sort_unstable();

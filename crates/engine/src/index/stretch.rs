@@ -244,9 +244,7 @@ impl<F: DiskFile> Stretch<'_, F> {
                     place >= from
                         && locations.is_none_or(|sorted| sorted.binary_search(&place.location).is_ok())
                 };
-                let sums = draft.sums(after, upto, is_wanted);
-                let more = sums.len() > limit;
-                return Ok((sums.into_iter().take(limit).collect(), more));
+                return Ok(draft.first_sums(after, upto, limit, is_wanted));
             }
             Self::Sealed(index) => index,
         };
