@@ -1,10 +1,15 @@
 //! Stock as it was, and how it came to be what it is.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use jaego_domain::{Query, Refusal, Timestamp, View};
 use jaego_store::{BalanceFilter, StockAsOf, Store};
 
 use super::{
-    super::world::code,
+    super::world::{code, found, one, request},
     spoil,
     twin::{BEGIN, SITES, SKUS, Twin, stock_at},
 };
@@ -122,5 +127,46 @@ fn what_was_archived_is_refused_with_the_time_from_which_on_it_is_known() {
     let kept = twin.engine.balances(all_of("mug", None)).wait().unwrap().value.unwrap().points;
     let whole = twin.plain.balances(all_of("mug", None)).wait().unwrap().value.unwrap().points;
     assert!(!kept.is_empty() && whole.ends_with(&kept) && whole.len() > kept.len());
+    twin.engine.close().unwrap();
+}
+
+#[test]
+fn the_past_stands_still_while_the_present_moves() {
+    let mut twin = Twin::new(9);
+    for _ in 0..150 {
+        twin.step();
+    }
+    let then = twin.now();
+    let everything = StockAsOf { limit: 1_000, ..stock_at(then) };
+    let expected = twin.plain.stock_as_of(everything.clone()).wait().unwrap().value.unwrap().positions;
+    let until = BalanceFilter { until: Some(Timestamp(then + 1)), ..all_of("mug", None) };
+    let balance = twin.plain.balances(until.clone()).wait().unwrap().value.unwrap().points;
+    assert!(expected.len() > 10 && balance.len() > 10);
+    twin.wait(1_000);
+    let ends = AtomicBool::new(false);
+    let (mut reads, mut segments) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..4_000 {
+                one(&twin.engine, request(found(&format!("now-{number}"), "mug", 1))).unwrap();
+            }
+            ends.store(true, Ordering::SeqCst);
+        });
+        // Segments are sealed and indexes made between any two steps of a question.
+        while !ends.load(Ordering::SeqCst) {
+            let stock = twin.engine.stock_as_of(everything.clone()).wait().unwrap().value.unwrap();
+            assert_eq!(stock.positions, expected, "read {reads}");
+            let of_mug = StockAsOf { sku: Some(code("mug")), ..everything.clone() };
+            let mugs = twin.engine.stock_as_of(of_mug).wait().unwrap().value.unwrap().positions;
+            let expected = expected.iter().filter(|one| one.sku.as_str() == "mug");
+            assert!(mugs.iter().eq(expected), "read {reads}");
+            let points = twin.engine.balances(until.clone()).wait().unwrap().value.unwrap().points;
+            assert_eq!(points, balance, "read {reads}");
+            reads += 1;
+            segments = twin.indexes().len();
+        }
+    });
+    println!("{reads} reads over {segments} sealed segments");
+    assert!(reads > 20 && segments > 20, "{reads} reads over {segments} sealed segments");
     twin.engine.close().unwrap();
 }

@@ -128,6 +128,11 @@ impl Twin {
         self.clock.load(Ordering::SeqCst)
     }
 
+    /// Lets time pass.
+    pub(crate) fn wait(&self, ms: u64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
     /// Sends the same to both and holds their answers against each other.
     pub(crate) fn send(&mut self, commands: Vec<Command>) -> Vec<Result<Done, Refusal>> {
         let requests: Vec<_> = commands
