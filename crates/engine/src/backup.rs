@@ -96,6 +96,7 @@ impl Error {
             Self::Io { source, .. } => is_gone(source),
             Self::Journal { source: journal::Error::Io { source, .. }, .. } => is_gone(source),
             Self::Journal { source: journal::Error::Missing { .. }, .. } => true,
+            Self::Checkpoint { source: checkpoint::Error::Io { source, .. }, .. } => is_gone(source),
             _ => false,
         }
     }
@@ -139,12 +140,9 @@ fn once(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
     let checkpoints =
         checkpoint::list(&*disk).map_err(|source| Error::Checkpoint { path: from.to_owned(), source })?;
     if let Some(newest) = checkpoints.first() {
-        let prefix = format!("checkpoint-{:020}.", newest.0);
-        let names = disk.list().map_err(Error::io("list", from))?;
-        let mut names: Vec<_> =
-            names.into_iter().filter(|name| name.starts_with(&prefix) && !name.ends_with(".tmp")).collect();
         // The manifest last, as it was written.
-        names.sort_unstable_by_key(|name| name.ends_with(".done"));
+        let manifest = checkpoint::read_manifest(&*disk, *newest);
+        let names = manifest.map_err(|source| Error::Checkpoint { path: from.to_owned(), source })?.files();
         for name in names {
             place(&from.join(&name), &to.join(&name), links, &mut copied)?;
         }
@@ -326,7 +324,7 @@ mod tests {
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let disk = Arc::new(RealDisk::open(&from).unwrap());
         let journal = Journal::create(Arc::clone(&disk), CONFIG, StoreId(7), 1).unwrap();
-        let written = checkpoint::write(&*disk, StoreId(7), &Memory::new()).unwrap();
+        let written = checkpoint::write(&*disk, StoreId(7), &Memory::new(), &[]).unwrap();
         let older = "checkpoint-00000000000000000000.000000.tmp";
         fs::write(from.join(older), "what a crash left").unwrap();
         let copied = copy(&from, &to, Links::Allowed).unwrap();

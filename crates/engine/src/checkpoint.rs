@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   checkpoint-<sequence>.<part>   magic  crc32c of the rows  the rows, encoded      16 + len bytes
-//!   checkpoint-<sequence>.done     the manifest: which store, how many parts, rows, and their hash
+//!   checkpoint-<sequence>.done     the manifest: which store, the parts, how many rows, their hash, and the archive's
+//!                                  runs that belong to it
 //! ```
 //!
 //! The manifest comes last and under another name until it is durable, so that a checkpoint is there whole or
@@ -21,15 +22,18 @@ use crate::{
 
 const PART_MAGIC: &[u8; 8] = b"jaegocpp";
 const DONE_MAGIC: &[u8; 8] = b"jaegocpd";
-const VERSION: u32 = 1;
+/// The version that this code writes. The first had no archive.
+const VERSION: u32 = 2;
 const PART_HEADER_LEN: usize = 16;
 const PART_LEN_ENTRY: usize = 8;
-/// Magic, version, parts, store, sequence, rows, hash.
+/// Magic, version, parts, store, sequence, rows, hash. The parts' lengths follow, and the archive's runs.
 const DONE_HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8 + 8 + 16;
 /// Bytes of rows after which a part is full.
 const PART_LEN: usize = 8 << 20;
 /// The largest manifest and part that are read, so that damaged lengths cannot ask for all memory.
 const PARTS_MAX: usize = 1 << 20;
+/// Runs of the archive that one checkpoint lists at the most; merging keeps them to a few dozen.
+const RUNS_MAX: usize = 4_096;
 const PART_LEN_MAX: u64 = 256 << 20;
 
 /// How many checkpoints are kept: the newest, and one to fall back to.
@@ -89,13 +93,16 @@ pub struct Manifest {
     pub rows: u64,
     /// Their hash, as [`crate::state_hash`] makes it.
     pub hash: u128,
+    /// The numbers of the archive's runs, newest first.
+    pub archive: Vec<u64>,
     parts: Vec<u64>,
 }
 
 impl Manifest {
-    /// The names of the files that belong to it, the manifest's own last.
+    /// The names of the files that belong to it, the archive's runs among them, and the manifest's own last.
     pub fn files(&self) -> Vec<String> {
         let mut files: Vec<_> = (0..self.parts.len()).map(|part| part_name(self.sequence, part)).collect();
+        files.extend(crate::archive::files(&self.archive));
         files.push(done_name(self.sequence));
         files
     }
@@ -123,20 +130,25 @@ pub fn list(disk: &impl Disk) -> Result<Vec<Sequence>, Error> {
     Ok(found)
 }
 
-/// Writes a checkpoint of these tables. When this returns it is durable.
+/// Writes a checkpoint of these tables, and of the archive of these runs. When this returns it is durable.
 ///
 /// # Errors
 /// If the disk fails or is full. What was written so far is removed again: the journal may need the room.
-pub fn write(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Manifest, Error> {
+pub fn write(disk: &impl Disk, store: StoreId, memory: &Memory, archive: &[u64]) -> Result<Manifest, Error> {
     let sequence = memory.head().sequence;
     clear(disk, |other| other == sequence)?;
-    write_files(disk, store, memory).inspect_err(|_| {
+    write_files(disk, store, memory, archive).inspect_err(|_| {
         // The first error is the one to tell; a disk that fails again leaves the rest to the next pruning.
         let _ = clear(disk, |other| other == sequence);
     })
 }
 
-fn write_files(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Manifest, Error> {
+fn write_files(
+    disk: &impl Disk,
+    store: StoreId,
+    memory: &Memory,
+    archive: &[u64],
+) -> Result<Manifest, Error> {
     let sequence = memory.head().sequence;
     let mut parts = Vec::new();
     let mut sum = Sum::default();
@@ -151,11 +163,12 @@ fn write_files(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Mani
     if !encoder.is_empty() {
         parts.push(write_part(disk, sequence, parts.len(), encoder.payload())?);
     }
-    let manifest = Manifest { store, sequence, rows: sum.rows, hash: sum.hash, parts };
+    let archive = archive.to_vec();
+    let manifest = Manifest { store, sequence, rows: sum.rows, hash: sum.hash, archive, parts };
     let name = done_name(sequence);
     let temporary = format!("{name}.tmp");
     write_file(disk, &temporary, &[&encode(&manifest)])?;
-    // The parts' names must be there before the manifest says that they are.
+    // The names of the parts and of the runs must be there before the manifest says that they are.
     let sync = || disk.sync().map_err(|source| Error::io("sync the folder of", &name, source));
     sync()?;
     disk.rename(&temporary, &name).map_err(|source| Error::io("rename", &temporary, source))?;
@@ -167,6 +180,20 @@ fn write_files(disk: &impl Disk, store: StoreId, memory: &Memory) -> Result<Mani
 pub fn prune(disk: &impl Disk) -> Result<(), Error> {
     let kept: Vec<_> = list(disk)?.into_iter().take(KEPT).collect();
     clear(disk, |sequence| !kept.contains(&sequence))
+}
+
+/// The numbers of the archive's runs that some checkpoint lists; `None` where a checkpoint cannot be read and may
+/// list others.
+pub fn listed_runs(disk: &impl Disk) -> Result<Option<Vec<u64>>, Error> {
+    let mut listed = Vec::new();
+    for sequence in list(disk)? {
+        match read_manifest(disk, sequence) {
+            Ok(manifest) => listed.extend(manifest.archive),
+            Err(Error::Damaged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(listed))
 }
 
 fn clear(disk: &impl Disk, is_old: impl Fn(Sequence) -> bool) -> Result<(), Error> {
@@ -214,7 +241,7 @@ pub fn read_manifest(disk: &impl Disk, sequence: Sequence) -> Result<Manifest, E
     let name = done_name(sequence);
     let file = disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
     let len = file.len().map_err(|source| Error::io("read", &name, source))?;
-    let max = (DONE_HEADER_LEN + PARTS_MAX * PART_LEN_ENTRY + 4) as u64;
+    let max = (DONE_HEADER_LEN + (PARTS_MAX + RUNS_MAX) * PART_LEN_ENTRY + 4 + 4) as u64;
     if len > max {
         return Err(Error::damaged(&name, format!("{len} bytes are too long")));
     }
@@ -271,6 +298,11 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     for len in &manifest.parts {
         bytes.extend_from_slice(&len.to_le_bytes());
     }
+    let runs = u32::try_from(manifest.archive.len()).expect("RUNS_MAX fits a u32");
+    bytes.extend_from_slice(&runs.to_le_bytes());
+    for number in &manifest.archive {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes
@@ -284,16 +316,26 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
     let number = |at: usize| Some(u64::from_le_bytes(*body.get(at..)?.first_chunk()?));
     let wide = |at: usize| Some(u128::from_le_bytes(*body.get(at..)?.first_chunk()?));
     let short = |at: usize| Some(u32::from_le_bytes(*body.get(at..)?.first_chunk()?));
-    if short(8)? != VERSION || body.len() != DONE_HEADER_LEN + short(12)? as usize * PART_LEN_ENTRY {
-        return None;
-    }
-    let parts = body[DONE_HEADER_LEN..].chunks_exact(PART_LEN_ENTRY);
+    let (parts, rest) = body[DONE_HEADER_LEN..].split_at_checked(short(12)? as usize * PART_LEN_ENTRY)?;
+    let archive = match short(8)? {
+        1 if rest.is_empty() => &[][..],
+        VERSION => {
+            let (count, runs) = rest.split_first_chunk::<4>()?;
+            (runs.len() == u32::from_le_bytes(*count) as usize * PART_LEN_ENTRY).then_some(runs)?
+        }
+        _ => return None,
+    };
+    let numbers = |bytes: &[u8]| {
+        let chunks = bytes.chunks_exact(PART_LEN_ENTRY);
+        chunks.map(|number| u64::from_le_bytes(number.try_into().expect("a chunk of eight"))).collect()
+    };
     Some(Manifest {
         store: StoreId(wide(16)?),
         sequence: Sequence(number(32)?),
         rows: number(40)?,
         hash: wide(48)?,
-        parts: parts.map(|len| u64::from_le_bytes(len.try_into().expect("a chunk of eight"))).collect(),
+        archive: numbers(archive),
+        parts: numbers(parts),
     })
 }
 
@@ -308,6 +350,7 @@ mod tests {
             sequence: Sequence(42),
             rows: 3,
             hash: u128::MAX - 5,
+            archive: vec![3, 1],
             parts: vec![100, 200],
         };
         let bytes = encode(&manifest);

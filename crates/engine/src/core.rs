@@ -3,10 +3,21 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use jaego_domain::{
-    Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, WARM_MAX, outcome,
+    Code, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, WARM_MAX,
+    outcome,
+    row::TransferStatus,
     turn::{self, Accepted},
 };
 use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
+
+use crate::{
+    archive::{Archive, MayHave, Rested},
+    disk::Disk,
+    fetch::Fetched,
+};
+
+/// Documents that leave memory in one turn.
+const LEAVING_MAX: usize = 1_024;
 
 /// How much one turn does.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +69,18 @@ pub enum Job {
         query: Query,
         /// Where to answer.
         reply: ReplyTo<Answer<Result<View, Refusal>>>,
+        /// What left memory and came back for it.
+        fetched: Fetched,
     },
     /// Call something with the tables, and deliver what it gives when everything it saw is durable.
-    Look(Look),
+    Look {
+        /// What to call.
+        look: Look,
+        /// The transfers that it looks at.
+        transfers: Vec<Code>,
+        /// What left memory and came back for it.
+        fetched: Fetched,
+    },
 }
 
 /// Looks at the tables and gives what is to be delivered; gets the failure instead where there are none to look
@@ -68,12 +88,53 @@ pub enum Job {
 pub type Look = Box<dyn FnOnce(Result<&Memory, Failure>) -> Deliver + Send>;
 
 impl Job {
+    /// Reads the tables.
+    pub fn query(query: Query, reply: ReplyTo<Answer<Result<View, Refusal>>>) -> Self {
+        Self::Query { query, reply, fetched: Fetched::default() }
+    }
+
+    /// Calls something with tables that have these transfers, wherever they are.
+    pub fn look(look: Look, transfers: Vec<Code>) -> Self {
+        Self::Look { look, transfers, fetched: Fetched::default() }
+    }
+
+    /// The documents that it names.
+    pub(crate) fn each_document(&self, mut visit: impl FnMut(DocumentKey)) {
+        match self {
+            Self::Submit(submission) => {
+                for request in submission.requests.as_slice() {
+                    request.command().each_document(&mut visit);
+                }
+            }
+            Self::Query { query, .. } => {
+                if let Some(key) = query.document() {
+                    visit(key);
+                }
+            }
+            Self::Look { transfers, .. } => {
+                transfers.iter().for_each(|id| visit(DocumentKey::Transfer(id.clone())));
+            }
+        }
+    }
+
+    /// Whether it needs all documents that it names at once.
+    pub(crate) fn wants_all(&self) -> bool {
+        !matches!(self, Self::Submit(submission) if !submission.atomic)
+    }
+
+    pub(crate) fn fetched_mut(&mut self) -> &mut Fetched {
+        match self {
+            Self::Submit(submission) => &mut submission.fetched,
+            Self::Query { fetched, .. } | Self::Look { fetched, .. } => fetched,
+        }
+    }
+
     /// How many requests are left in it: those that count against the line's limit.
     pub(crate) fn waiting(&self) -> usize {
         match self {
             Self::Submit(submission) => submission.requests.len(),
             Self::Query { .. } => 1,
-            Self::Look(_) => 0,
+            Self::Look { .. } => 0,
         }
     }
 
@@ -87,7 +148,7 @@ impl Job {
         match self {
             Self::Submit(submission) => (submission.reply)(Err(failure)),
             Self::Query { reply, .. } => reply.send(Err(failure)),
-            Self::Look(look) => look(Err(failure.clone()))(Err(failure)),
+            Self::Look { look, .. } => look(Err(failure.clone()))(Err(failure)),
         }
     }
 }
@@ -99,6 +160,8 @@ pub struct Submission {
     /// What was decided so far.
     slots: Vec<Slot>,
     reply: Finish,
+    /// What left memory and came back for it.
+    fetched: Fetched,
 }
 
 /// Who finishes a batch: repeats want events that only the journal may still have. Called once, when all that the
@@ -129,7 +192,8 @@ impl Submission {
     /// A batch that nothing was decided of yet.
     pub fn new(batch: Batch, reply: Finish) -> Self {
         let slots = Vec::with_capacity(batch.requests.len());
-        Self { requests: batch.requests.into_iter(), atomic: batch.atomic, slots, reply }
+        let requests = batch.requests.into_iter();
+        Self { requests, atomic: batch.atomic, slots, reply, fetched: Fetched::default() }
     }
 }
 
@@ -167,6 +231,22 @@ pub struct Core {
     now: Timestamp,
     /// How far expiry lags behind the clock.
     expiry_lag_ms: u64,
+    /// What left memory, if anything did.
+    archive: Option<(Arc<dyn MayHave>, Vec<u64>)>,
+    /// What is in the archive, and may leave memory.
+    rested: VecDeque<Rested>,
+    /// Jobs that name something that left memory: somebody else has to fetch it.
+    away: Vec<Job>,
+}
+
+/// What became of a batch.
+enum Rest {
+    /// It was decided.
+    None,
+    /// Others should have their turn first.
+    Later(Submission),
+    /// The next request names a document that left memory.
+    Away(Submission),
 }
 
 impl Core {
@@ -182,6 +262,9 @@ impl Core {
             answers: Vec::new(),
             now: head.at,
             expiry_lag_ms: 0,
+            archive: None,
+            rested: VecDeque::new(),
+            away: Vec::new(),
         }
     }
 
@@ -218,6 +301,58 @@ impl Core {
         flight
     }
 
+    /// Goes on with this archive; what came to rest in it leaves memory, a few documents a turn.
+    pub fn forget<D: Disk>(&mut self, archive: Arc<Archive<D>>, rested: Vec<Rested>) {
+        let runs = archive.numbers();
+        self.archive = (!runs.is_empty()).then_some((archive as Arc<dyn MayHave>, runs));
+        self.rested.extend(rested);
+    }
+
+    /// Whether something has yet to leave memory.
+    pub fn has_rested(&self) -> bool {
+        !self.rested.is_empty()
+    }
+
+    /// Whether jobs wait for something that left memory.
+    pub fn has_away(&self) -> bool {
+        !self.away.is_empty()
+    }
+
+    /// Takes the jobs that name something that left memory: [`Job::fetch`] them, and put them back in line.
+    pub fn take_away(&mut self) -> Vec<Job> {
+        mem::take(&mut self.away)
+    }
+
+    /// Whether a document left memory and has not come back for whoever names it.
+    fn is_missing(&self, key: &DocumentKey, fetched: &Fetched) -> bool {
+        let Some((archive, _)) = &self.archive else { return false };
+        !self.memory.has(key) && !fetched.has_looked_up(key) && archive.may_have(key)
+    }
+
+    fn misses(&self, request: &Request, fetched: &Fetched) -> bool {
+        if self.archive.is_none() {
+            return false;
+        }
+        let mut misses = false;
+        request.command().each_document(|key| misses |= self.is_missing(&key, fetched));
+        misses
+    }
+
+    /// Puts what was fetched for a job into the tables. What was fetched from an archive that is no more is dropped.
+    fn lend(&mut self, fetched: &mut Fetched) -> Vec<Rested> {
+        match &self.archive {
+            Some((_, runs)) if fetched.is_of(runs) => fetched.lend(&mut self.memory),
+            _ => {
+                *fetched = Fetched::default();
+                Vec::new()
+            }
+        }
+    }
+
+    fn take_back(&mut self, lent: &[Rested]) {
+        lent.iter().for_each(|rested| rested.leave(&mut self.memory));
+    }
+
     /// One turn: lapses what is due and works on jobs until there are none or the frame is full. Without
     /// `admitted` there is no room for events: requests are refused with `store_full`, and reads go on. A batch
     /// of which a part was decided stays in line until there is room.
@@ -234,27 +369,62 @@ impl Core {
                         (submission.reply)(Err(Failure::Full { detail: detail.to_owned() }));
                         continue;
                     }
-                    if let Some(rest) = self.submit(submission, now, jobs.is_empty()) {
-                        // What is left of it waits behind the others, and their answers leave with this turn.
-                        jobs.push_back(Job::Submit(rest));
-                        break;
+                    let mut submission = submission;
+                    let lent = self.lend(&mut submission.fetched);
+                    let rest = self.submit(submission, now, jobs.is_empty());
+                    self.take_back(&lent);
+                    match rest {
+                        Rest::None => {}
+                        Rest::Later(rest) => {
+                            // What is left of it waits behind the others, and their answers leave with this turn.
+                            jobs.push_back(Job::Submit(rest));
+                            break;
+                        }
+                        Rest::Away(rest) => self.away.push(Job::Submit(rest)),
                     }
                 }
-                Job::Query { query, reply } => {
-                    let value = self.memory.query(&query, now);
-                    let sequence = self.memory.head().sequence;
-                    self.answers.push(Box::new(move |durable| {
-                        reply.send(durable.map(|()| Answer { sequence, at: now, value }));
-                    }));
+                Job::Query { query, reply, mut fetched } => {
+                    let lent = self.lend(&mut fetched);
+                    if self.query_misses(&query, &fetched) {
+                        self.away.push(Job::Query { query, reply, fetched });
+                    } else {
+                        let value = self.memory.query_with(&query, now, fetched.elsewhere());
+                        let sequence = self.memory.head().sequence;
+                        self.answers.push(Box::new(move |durable| {
+                            reply.send(durable.map(|()| Answer { sequence, at: now, value }));
+                        }));
+                    }
+                    self.take_back(&lent);
                 }
-                Job::Look(look) => {
-                    let deliver = look(Ok(&self.memory));
-                    self.answers.push(deliver);
+                Job::Look { look, transfers, mut fetched } => {
+                    let lent = self.lend(&mut fetched);
+                    let missing = |id: &Code| self.is_missing(&DocumentKey::Transfer(id.clone()), &fetched);
+                    if transfers.iter().any(missing) {
+                        self.away.push(Job::Look { look, transfers, fetched });
+                    } else {
+                        let deliver = look(Ok(&self.memory));
+                        self.answers.push(deliver);
+                    }
+                    self.take_back(&lent);
                 }
             }
         }
         for job in begun.into_iter().rev() {
             jobs.push_front(job);
+        }
+        for _ in 0..LEAVING_MAX {
+            let Some(rested) = self.rested.pop_front() else { break };
+            rested.leave(&mut self.memory);
+        }
+    }
+
+    fn query_misses(&self, query: &Query, fetched: &Fetched) -> bool {
+        let Some((_, runs)) = &self.archive else { return false };
+        match query {
+            Query::Transfers { status, .. } => {
+                status.is_none_or(TransferStatus::may_rest) && !fetched.is_of(runs)
+            }
+            _ => query.document().is_some_and(|key| self.is_missing(&key, fetched)),
         }
     }
 
@@ -284,16 +454,24 @@ impl Core {
     }
 
     /// Works on a batch, and gives back what is left if others should have their turn.
-    fn submit(&mut self, mut submission: Submission, now: Timestamp, alone: bool) -> Option<Submission> {
+    fn submit(&mut self, mut submission: Submission, now: Timestamp, alone: bool) -> Rest {
         if submission.atomic {
+            let requests = submission.requests.as_slice();
+            if requests.iter().any(|request| self.misses(request, &submission.fetched)) {
+                return Rest::Away(submission);
+            }
             self.submit_atomic(submission, now);
-            return None;
+            return Rest::None;
         }
         let mut lines = 0;
         let mut decided = 0;
         loop {
             if decided % WARM_MAX == 0 {
                 self.memory.warm(submission.requests.as_slice());
+            }
+            let next = submission.requests.as_slice().first();
+            if next.is_some_and(|request| self.misses(request, &submission.fetched)) {
+                return Rest::Away(submission);
             }
             let Some(request) = submission.requests.next() else { break };
             decided += 1;
@@ -306,12 +484,12 @@ impl Core {
             self.encode();
             let yields = lines >= self.limits.lines_before_yield && !alone;
             if (yields || self.is_full()) && submission.requests.len() > 0 {
-                return Some(submission);
+                return Rest::Later(submission);
             }
         }
         let decided = Decided { sequence: self.memory.head().sequence, results: Ok(submission.slots) };
         self.answer(submission.reply, decided);
-        None
+        Rest::None
     }
 
     fn submit_atomic(&mut self, submission: Submission, now: Timestamp) {

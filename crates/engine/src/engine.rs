@@ -23,13 +23,14 @@ use tokio::sync::watch;
 
 use crate::{
     Clock,
+    archive::{Archive, Rested, Shelf},
     core::{Core, Flight, Job, Limits, Submission},
     disk::Disk,
     history::{ASKS_MAX, Ask, Ledger, Owed, Past, Recent, Repeats, conclude},
     inbox::{Inbox, State},
     index::Indexes,
     journal::{self, FRAME_HEADER_LEN, IDLE_BEFORE_WATERMARK, Journal, Reader, SECTOR_LEN},
-    recovery::{Recovered, write_checkpoint},
+    recovery::{Recovered, Written, write_checkpoint},
 };
 
 /// How the store is kept.
@@ -75,6 +76,8 @@ const CHECKPOINT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const NAP: Duration = Duration::from_millis(20);
 /// The names of the history's threads.
 const REPEATS: &str = "jaego-repeats";
+/// The name of the thread that fetches from the archive.
+const FETCH: &str = "jaego-fetch";
 const LEDGER: &str = "jaego-ledger";
 
 /// The payload that the journal is asked to have room for before anything is decided: the frame in flight and the
@@ -86,6 +89,7 @@ fn room(limits: &Limits) -> usize {
 /// The embedded store, running.
 pub struct Engine {
     inbox: Arc<Inbox>,
+    fetches: mpsc::Sender<Fetch>,
     owed: mpsc::Sender<Owed>,
     asks: mpsc::Sender<Ask>,
     cells: Arc<Cells>,
@@ -129,7 +133,7 @@ impl Drop for AbortOnPanic {
 impl Engine {
     /// Starts the threads over an opened store.
     pub fn start<D: Disk>(recovered: Recovered<D>, config: Config, clock: impl Clock) -> Arc<Self> {
-        let Recovered { mut journal, disk, memory, checkpoint, .. } = recovered;
+        let Recovered { mut journal, disk, memory, archive, checkpoint, .. } = recovered;
         let room = room(&config.limits);
         assert!(
             room <= config.journal.payload_len_max(),
@@ -152,6 +156,9 @@ impl Engine {
         let past = Past::new(reader.clone(), recent.clone(), inbox.clone(), &memory);
         let indexes = Arc::new(Indexes::new(disk.clone(), past.clone()));
         let mut core = Core::new(memory, config.limits);
+        core.forget(archive.clone(), Vec::new());
+        let shelf = Arc::new(Shelf::new(archive));
+        let (fetches, fetching) = mpsc::channel();
         let mut threads = Vec::new();
         let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
             let body = move || {
@@ -162,9 +169,13 @@ impl Engine {
             threads.push((name, thread.expect("the system starts a thread when the store starts")));
         };
         {
-            let (inbox, cells, clock) = (inbox.clone(), cells.clone(), clock.clone());
+            let (inbox, cells, clock, fetches) =
+                (inbox.clone(), cells.clone(), clock.clone(), fetches.clone());
             cells.tell(&core, head.at);
-            spawn("jaego-writer", Box::new(move || write(&inbox, &mut core, &cells, config, &*clock)));
+            spawn(
+                "jaego-writer",
+                Box::new(move || write(&inbox, &mut core, &cells, config, &*clock, &fetches)),
+            );
         }
         {
             let (inbox, cells) = (inbox.clone(), cells.clone());
@@ -192,14 +203,18 @@ impl Engine {
             spawn("jaego-index", Box::new(move || indexes.keep()));
         }
         {
+            let (inbox, shelf) = (inbox.clone(), shelf.clone());
+            spawn(FETCH, Box::new(move || fetch(&inbox, &shelf, &fetching)));
+        }
+        {
             let (inbox, cells) = (inbox.clone(), cells.clone());
             spawn(
                 "jaego-checkpoint",
-                Box::new(move || keep_checkpoints(&inbox, &*disk, &reader, &cells, config)),
+                Box::new(move || keep_checkpoints(&inbox, &*disk, &reader, &shelf, &cells, config)),
             );
         }
         let threads = Mutex::new(threads);
-        Arc::new(Self { inbox, owed, asks, cells, durable, ended, config, threads })
+        Arc::new(Self { inbox, fetches, owed, asks, cells, durable, ended, config, threads })
     }
 
     /// Takes nothing more, finishes what was taken, writes the watermark and ends the threads.
@@ -216,6 +231,7 @@ impl Engine {
             // The writer and the journal have ended by now, and with them whoever wants a batch finished. The
             // repeats' lane has a sender of its own, so nobody's going tells it that nobody asks any more.
             match name {
+                FETCH => drop(self.fetches.send(Fetch::Stop)),
                 REPEATS => drop(self.owed.send(Owed::Stop)),
                 LEDGER => drop(self.asks.send(Ask::Stop)),
                 _ => {}
@@ -328,7 +344,7 @@ impl Store for Engine {
 
     fn query(&self, query: Query) -> Reply<Answer<Result<View, Refusal>>> {
         let (to, answer) = reply();
-        let job = Job::Query { query, reply: to };
+        let job = Job::query(query, to);
         if let Err(refused) = self.inbox.push(job, 1, self.config.waiting_max) {
             let (job, failure) = *refused;
             job.refuse(failure);
@@ -398,8 +414,39 @@ impl Cells {
     }
 }
 
+/// What the thread that fetches from the archive is asked.
+enum Fetch {
+    /// Fetch what a job names, and put it back in line.
+    For(Job),
+    /// Nobody will ask any more.
+    Stop,
+}
+
+/// The fetching thread: the writer never reads disk.
+fn fetch<D: Disk>(inbox: &Inbox, shelf: &Shelf<D>, fetching: &mpsc::Receiver<Fetch>) {
+    while let Ok(Fetch::For(mut job)) = fetching.recv() {
+        match job.fetch(&shelf.get()) {
+            Ok(()) => inbox.end_fetch(job),
+            Err(error) => {
+                let detail = error_chain(&error);
+                tracing::error!(%detail, "the archive cannot be read");
+                let requests = job.waiting();
+                job.refuse(Failure::HistoryUnreadable { detail });
+                inbox.end_finish(requests);
+            }
+        }
+    }
+}
+
 /// The writer's thread: turns, and a flight whenever the journal is free.
-fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &impl Clock) {
+fn write(
+    inbox: &Inbox,
+    core: &mut Core,
+    cells: &Cells,
+    config: Config,
+    clock: &impl Clock,
+    fetches: &mpsc::Sender<Fetch>,
+) {
     let mut jobs = VecDeque::new();
     loop {
         let mut state = inbox.lock();
@@ -421,6 +468,9 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
                 inbox.wake_journal();
             }
             jobs.append(&mut state.jobs);
+            if let Some(archived) = state.archived.take() {
+                archived(core);
+            }
             if state.closing && !state.admitted {
                 // There is no room, and nobody will wait for some: what was begun cannot be finished.
                 let (begun, others): (VecDeque<_>, _) = jobs.into_iter().partition(Job::is_begun);
@@ -438,6 +488,9 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
                 inbox.wake_journal();
                 return;
             }
+            if core.has_rested() && !core.is_full() {
+                break state.admitted;
+            }
             let due = core.memory().next_due().is_some_and(|due| due <= clock.now());
             if due && state.admitted && !core.is_full() && !state.journal_busy {
                 break true;
@@ -449,9 +502,15 @@ fn write(inbox: &Inbox, core: &mut Core, cells: &Cells, config: Config, clock: &
         let before: usize = jobs.iter().map(Job::waiting).sum();
         let now = clock.now();
         core.turn(&mut jobs, now, if admitted { Ok(()) } else { Err(&full) });
+        let away = core.take_away();
         cells.tell(core, now);
         let decided = before - jobs.iter().map(Job::waiting).sum::<usize>();
         inbox.lock().waiting -= decided;
+        for job in away {
+            inbox.begin_fetch(job.waiting());
+            let sent = fetches.send(Fetch::For(job));
+            assert!(sent.is_ok(), "the fetching thread ends after the writer");
+        }
     }
 }
 
@@ -590,6 +649,7 @@ fn keep_checkpoints<D: Disk>(
     inbox: &Inbox,
     disk: &D,
     reader: &Reader<Arc<D>>,
+    shelf: &Shelf<D>,
     cells: &Cells,
     config: Config,
 ) {
@@ -608,10 +668,14 @@ fn keep_checkpoints<D: Disk>(
             continue;
         }
         let upto = sealed.last().map_or(0, |segment| segment.next_sequence - 1);
-        match write_checkpoint(disk, reader, Sequence(upto)) {
-            Ok(sequence) => {
+        match write_checkpoint(disk, reader, &shelf.get(), Sequence(upto)) {
+            Ok(Written { sequence, archive, rested }) => {
+                // Whoever misses a document from now on finds it here.
+                shelf.set(archive.clone());
+                let documents = rested.len();
+                hand_over(inbox, archive, rested);
                 cells.checkpoint.store(sequence.0, Ordering::Relaxed);
-                tracing::info!(sequence = sequence.0, "checkpoint written");
+                tracing::info!(sequence = sequence.0, documents, "checkpoint written");
             }
             Err(error) => {
                 let detail = error_chain(&error);
@@ -621,6 +685,20 @@ fn keep_checkpoints<D: Disk>(
             }
         }
     }
+}
+
+/// Hands an archive to the writer, after the one before if that is still waiting.
+fn hand_over<D: Disk>(inbox: &Inbox, archive: Arc<Archive<D>>, rested: Vec<Rested>) {
+    let mut state = inbox.lock();
+    let before = state.archived.take();
+    state.archived = Some(Box::new(move |core| {
+        if let Some(before) = before {
+            before(core);
+        }
+        core.forget(archive, rested);
+    }));
+    drop(state);
+    inbox.wake_writer();
 }
 
 /// Sleeps, and wakes early when the store closes.

@@ -8,7 +8,7 @@ use std::{
 
 use jaego_store::Failure;
 
-use crate::core::{Flight, Job};
+use crate::core::{Core, Flight, Job};
 
 /// What the threads of an engine hand to each other.
 #[derive(Default)]
@@ -19,6 +19,9 @@ pub(crate) struct Inbox {
     /// The journal waits here for a flight.
     journal: Condvar,
 }
+
+/// Hands an archive and what came to rest in it to the writer.
+pub(crate) type Archived = Box<dyn FnOnce(&mut Core) + Send>;
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -41,6 +44,8 @@ pub(crate) struct State {
     /// Why there is no room.
     pub(crate) full: String,
     pub(crate) failed: Option<String>,
+    /// What the archive's latest checkpoint hands to the writer, until it takes it.
+    pub(crate) archived: Option<Archived>,
     /// Nothing new is taken; what is there is finished.
     pub(crate) closing: bool,
     /// The writer sleeps: waking it costs a system call, and most of the time it does not.
@@ -81,7 +86,7 @@ impl Inbox {
         let mut state = self.lock();
         let refusal = match &job {
             // Closing finishes what was taken, and some of that still wants a look at the tables.
-            Job::Look(_) if state.failed.is_none() && !state.writer_done => None,
+            Job::Look { .. } if state.failed.is_none() && !state.writer_done => None,
             _ => state.refusal(),
         };
         if let Some(failure) = refusal {
@@ -116,6 +121,26 @@ impl Inbox {
         if state.closing {
             self.wake_writer();
         }
+    }
+
+    /// A job left the line because it names something that left memory. Its requests still wait.
+    pub(crate) fn begin_fetch(&self, requests: usize) {
+        self.begin_finish(requests);
+    }
+
+    /// It is back, and goes on.
+    pub(crate) fn end_fetch(&self, job: Job) {
+        let mut state = self.lock();
+        state.unfinished -= 1;
+        if let Some(failure) = state.failed.as_ref().map(|detail| Failure::Failed { detail: detail.clone() })
+        {
+            state.waiting -= job.waiting();
+            drop(state);
+            return job.refuse(failure);
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.wake_writer();
     }
 
     pub(crate) fn wake_writer(&self) {

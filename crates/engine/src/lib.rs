@@ -15,12 +15,14 @@
 //! where a recovery got to, and [`Engine`] decides on tables in memory and answers when it is safe to.
 //! [`Core`] is the writer without its thread: what the simulator drives.
 
+pub mod archive;
 pub mod backup;
 pub mod checkpoint;
 mod clock;
 mod core;
 pub mod disk;
 mod engine;
+mod fetch;
 mod history;
 mod inbox;
 mod index;
@@ -34,5 +36,5 @@ pub use clock::{Clock, SystemClock};
 pub use core::{Core, Decided, Deliver, Finish, Flight, Job, Limits, Look, Slot, Submission};
 pub use engine::{Config, Engine};
 pub use history::Recent;
-pub use recovery::{Error, Recovered, Verified, open, verify, write_checkpoint};
+pub use recovery::{Error, Recovered, Verified, Written, open, verify, write_checkpoint};
 pub use state::state_hash;

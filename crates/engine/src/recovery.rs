@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
-    Account, Memory, Outside, Place, Row, Sequence, SkuId, Tables, apply,
+    Account, DocumentKey, Event, Memory, Outside, Place, Row, Sequence, SkuId, Tables, apply,
     check::{Proof, check},
 };
-use jaego_store::codec;
+use jaego_store::codec::{self, row};
 
 use crate::{
+    archive::{self, Archive, Rested},
     checkpoint,
     disk::{Disk, DiskFile, WriteError},
     journal::{self, Journal, Reader, Report, StoreId},
-    state::state_hash,
+    state::{Sum, state_hash},
 };
 
 /// Says that a store lives here, so that a folder that lost its journal is not taken for a new one.
@@ -33,11 +34,14 @@ pub enum Error {
         first: u64,
         /// What is wrong with the newest checkpoint.
         #[source]
-        source: Option<checkpoint::Error>,
+        source: Option<Box<Error>>,
     },
     /// A checkpoint cannot be read or written.
     #[error("{0}")]
     Checkpoint(#[from] checkpoint::Error),
+    /// The archive of finished documents cannot be read or written.
+    #[error("{0}")]
+    Archive(#[from] archive::Error),
     /// The disk failed.
     #[error("cannot {doing} {file}")]
     Io {
@@ -80,14 +84,16 @@ pub struct Recovered<D: Disk> {
     pub journal: Journal<Arc<D>>,
     /// The disk that it is on.
     pub disk: Arc<D>,
-    /// The tables after the last durable event.
+    /// The tables after the last durable event, without the documents that are in the archive alone.
     pub memory: Memory,
+    /// The documents that left memory.
+    pub archive: Arc<Archive<D>>,
     /// What opening the journal found.
     pub report: Report,
     /// The checkpoint that was loaded, if any.
     pub checkpoint: Option<Sequence>,
     /// Checkpoints that could not be read and were passed over.
-    pub passed_over: Vec<checkpoint::Error>,
+    pub passed_over: Vec<Error>,
     /// Whether the store was made just now.
     pub is_new: bool,
 }
@@ -107,11 +113,11 @@ pub fn open<D: Disk>(
         disk.list().map_err(|source| failed("list", "the folder", source))
     };
     let has_marker = list()?.iter().any(|name| name == MARKER);
-    let (loaded, passed_over) = newest_checkpoint(&*disk)?;
-    let checkpoint = loaded.as_ref().map(|(manifest, _)| manifest.sequence);
-    let (manifest, mut memory) = match loaded {
-        Some((manifest, memory)) => (Some(manifest), memory),
-        None => (None, Memory::new()),
+    let (loaded, passed_over) = newest_checkpoint(&*disk, &Archive::default())?;
+    let checkpoint = loaded.as_ref().map(|loaded| loaded.manifest.sequence);
+    let (manifest, mut memory, archive) = match loaded {
+        Some(Loaded { manifest, memory, archive }) => (Some(manifest), memory, archive),
+        None => (None, Memory::new(), Archive::default()),
     };
     let from = memory.head().sequence.next();
     let mut recovery = match Journal::open(disk.clone(), config, from.0) {
@@ -121,7 +127,10 @@ pub fn open<D: Disk>(
         }
         Err(journal::Error::NotFound) => return Err(Error::JournalGone),
         Err(journal::Error::Missing { sequence, .. }) if checkpoint.is_none() && sequence == 1 => {
-            return Err(Error::NoCheckpoint { first: sequence, source: passed_over.into_iter().next() });
+            return Err(Error::NoCheckpoint {
+                first: sequence,
+                source: passed_over.into_iter().next().map(Box::new),
+            });
         }
         Err(error) => return Err(error.into()),
     };
@@ -131,7 +140,7 @@ pub fn open<D: Disk>(
     let mut replayed = 0;
     while let Some(frame) = recovery.next()? {
         let first = frame.first_sequence;
-        replay(&mut memory, first, frame.payload)?;
+        replay(&mut memory, &archive, first, frame.payload)?;
         replayed += u64::from(frame.count);
         progress(replayed);
     }
@@ -144,47 +153,90 @@ pub fn open<D: Disk>(
     if !has_marker {
         write_marker(&disk, journal.store())?;
     }
-    Ok(Recovered { journal, disk, memory, report, checkpoint, passed_over, is_new: false })
+    let archive = Arc::new(archive);
+    Ok(Recovered { journal, disk, memory, archive, report, checkpoint, passed_over, is_new: false })
 }
 
-/// The newest checkpoint that can be read, and why newer ones cannot.
-#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-fn newest_checkpoint(
-    disk: &impl Disk,
-) -> Result<(Option<(checkpoint::Manifest, Memory)>, Vec<checkpoint::Error>), checkpoint::Error> {
+/// A checkpoint that was read.
+struct Loaded<D: Disk> {
+    manifest: checkpoint::Manifest,
+    memory: Memory,
+    archive: Archive<D>,
+}
+
+/// The newest checkpoint that can be read, with its archive, and why newer ones cannot.
+fn newest_checkpoint<D: Disk>(
+    disk: &D,
+    known: &Archive<D>,
+) -> Result<(Option<Loaded<D>>, Vec<Error>), checkpoint::Error> {
     let mut passed_over = Vec::new();
     for sequence in checkpoint::list(disk)? {
-        match checkpoint::load(disk, sequence) {
-            Ok(found) => return Ok((Some(found), passed_over)),
+        let loaded = checkpoint::load(disk, sequence).map_err(Error::from).and_then(|(manifest, memory)| {
+            let archive = Archive::open(disk, &manifest.archive, known)?;
+            Ok(Loaded { manifest, memory, archive })
+        });
+        match loaded {
+            Ok(loaded) => return Ok((Some(loaded), passed_over)),
             Err(error) => passed_over.push(error),
         }
     }
     Ok((None, passed_over))
 }
 
-/// Recovers from the newest checkpoint that can be read through event `upto`, of a sealed segment, writes down where
-/// it got to, and removes old checkpoints. Gives the last event in the new one. The journal may be written meanwhile.
+/// A checkpoint that was written.
+pub struct Written<D: Disk> {
+    /// The last event in it.
+    pub sequence: Sequence,
+    /// The archive that belongs to it.
+    pub archive: Arc<Archive<D>>,
+    /// What came into the archive with it: it may leave the tables of whoever goes on deciding.
+    pub rested: Vec<Rested>,
+}
+
+/// Recovers from the newest checkpoint that can be read through event `upto`, of a sealed segment, moves the documents
+/// that came to rest into the archive, writes down where it got to, and removes old checkpoints. The journal may be
+/// written meanwhile. `known` is the archive that is open already.
 ///
 /// # Errors
 /// If the disk fails or is full, or the journal no longer begins where the newest checkpoint ends.
 pub fn write_checkpoint<D: Disk>(
     disk: &D,
     reader: &Reader<Arc<D>>,
+    known: &Archive<D>,
     upto: Sequence,
-) -> Result<Sequence, Error> {
-    let (loaded, passed_over) = newest_checkpoint(disk)?;
+) -> Result<Written<D>, Error> {
+    let (loaded, passed_over) = newest_checkpoint(disk, known)?;
     for error in passed_over {
         tracing::warn!(%error, "a checkpoint cannot be read and is passed over");
     }
-    let mut memory = loaded.map_or_else(Memory::new, |(_, memory)| memory);
+    let (mut memory, archive) = match loaded {
+        Some(Loaded { memory, archive, .. }) => (memory, archive),
+        None => (Memory::new(), Archive::default()),
+    };
     let mut frames = reader.frames_from(memory.head().sequence.next().0)?;
     while memory.head().sequence < upto {
         let Some(frame) = frames.next()? else { break };
-        replay(&mut memory, frame.first_sequence, frame.payload)?;
+        replay(&mut memory, &archive, frame.first_sequence, frame.payload)?;
     }
-    let manifest = checkpoint::write(disk, reader.store(), &memory)?;
+    let written = archive.take_in(disk, &mut memory).map_err(Error::from).and_then(|(archive, rested)| {
+        let manifest = checkpoint::write(disk, reader.store(), &memory, &archive.numbers())?;
+        Ok(Written { sequence: manifest.sequence, archive: Arc::new(archive), rested })
+    });
+    let written = written.inspect_err(|_| {
+        // The first error is the one to tell; the journal may need the room of what was written so far.
+        let _ = prune_runs(disk);
+    })?;
     checkpoint::prune(disk)?;
-    Ok(manifest.sequence)
+    prune_runs(disk)?;
+    Ok(written)
+}
+
+/// Removes the archive's runs that no checkpoint lists.
+fn prune_runs(disk: &impl Disk) -> Result<(), Error> {
+    if let Some(listed) = checkpoint::listed_runs(disk)? {
+        archive::prune(disk, &listed)?;
+    }
+    Ok(())
 }
 
 fn create<D: Disk>(disk: Arc<D>, config: journal::Config) -> Result<Recovered<D>, Error> {
@@ -193,7 +245,16 @@ fn create<D: Disk>(disk: Arc<D>, config: journal::Config) -> Result<Recovered<D>
     write_marker(&disk, store)?;
     let report = Report { next_sequence: 1, segments: 1, frames: 0, cut: None };
     let memory = Memory::new();
-    Ok(Recovered { journal, disk, memory, report, checkpoint: None, passed_over: Vec::new(), is_new: true })
+    Ok(Recovered {
+        journal,
+        disk,
+        memory,
+        archive: Arc::default(),
+        report,
+        checkpoint: None,
+        passed_over: Vec::new(),
+        is_new: true,
+    })
 }
 
 fn random_id() -> Result<u128, Error> {
@@ -217,16 +278,60 @@ fn failed(doing: &'static str, file: &'static str, source: io::Error) -> Error {
     Error::Io { doing, file, source: Arc::new(source) }
 }
 
-/// Applies the events of a frame that the tables have not seen yet.
-fn replay(memory: &mut Memory, first: u64, payload: &[u8]) -> Result<(), Error> {
+/// Applies the events of a frame that the tables have not seen yet. A document that left memory comes back for an
+/// event that changes it.
+fn replay<D: Disk>(
+    memory: &mut Memory,
+    archive: &Archive<D>,
+    first: u64,
+    payload: &[u8],
+) -> Result<(), Error> {
     let decode = |source| Error::Decode { sequence: first, source };
     for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
         let event = event.map_err(decode)?;
         if event.sequence > memory.head().sequence {
+            if !archive.is_empty() {
+                bring_back(memory, archive, &event)?;
+            }
             apply(memory, &event);
         }
     }
     Ok(())
+}
+
+fn bring_back<D: Disk>(memory: &mut Memory, archive: &Archive<D>, event: &Event) -> Result<(), Error> {
+    let mut named = Vec::new();
+    event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
+    for key in named {
+        if !memory.has(&key) {
+            for row in archive.get(&key)? {
+                memory.put(row);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<D: Disk> Recovered<D> {
+    /// The hash of all rows, those of the archive included: equal for equal books, wherever their documents are.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn state_hash(&self) -> Result<u128, Error> {
+        let mut sum = Sum::default();
+        let mut encoder = row::Encoder::new();
+        for rows in self.archive.documents() {
+            let rows = rows?;
+            if archive::is_in(&self.memory, &rows) {
+                continue;
+            }
+            for row in rows {
+                sum.push(&mut encoder, &row);
+                encoder.clear();
+            }
+        }
+        Ok(sum.hash.wrapping_add(state_hash(&self.memory)))
+    }
 }
 
 /// What [`verify`] proved.
@@ -259,7 +364,7 @@ pub fn verify<D: Disk>(
     mut progress: impl FnMut(u64),
 ) -> Result<Verified, Error> {
     let recovered = open(disk, config, &mut progress)?;
-    let hash = state_hash(&recovered.memory);
+    let hash = recovered.state_hash()?;
     let proof = check(&recovered.memory).map_err(Error::Books)?;
     let mut verified = Verified {
         sequence: recovered.memory.head().sequence,

@@ -8,7 +8,7 @@ use jaego_domain::{
     check::check,
     decide,
     limits::{KEY_WINDOW_MS, SWEEP_MAX},
-    outcome, turn,
+    outcome, row, turn,
 };
 use jaego_engine::{Decided, Slot, state_hash};
 use jaego_store::{Answer, Done};
@@ -392,11 +392,12 @@ impl Auditor {
         lost
     }
 
-    /// The store was opened again: holds its events and tables against what was acknowledged. `unacknowledged` is
+    /// The store was opened again: holds its events, and the hash of its rows, against what was acknowledged. `unacknowledged` is
     /// the frame that was being written when the process went.
     pub fn recovered(
         &mut self,
-        memory: &Memory,
+        head: row::Head,
+        hash: u128,
         found: &[Event],
         unacknowledged: &[Event],
         latest: Timestamp,
@@ -419,12 +420,8 @@ impl Auditor {
         self.advance(more, latest, &mut BTreeMap::new(), &mut []);
         self.open.clear();
         self.undecided.clear();
-        assert_eq!(memory.head(), self.shadow.head(), "where the books stand");
-        assert_eq!(
-            state_hash(memory),
-            state_hash(&self.shadow),
-            "the rows are those of the acknowledged events"
-        );
+        assert_eq!(head, self.shadow.head(), "where the books stand");
+        assert_eq!(hash, state_hash(&self.shadow), "the rows are those of the acknowledged events");
         self.prove();
     }
 

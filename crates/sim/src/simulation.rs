@@ -10,9 +10,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use jaego_domain::{Event, Refusal, Request, Sequence, Tables, Timestamp, View, row::Filing};
+use jaego_domain::{DocumentKey, Event, Refusal, Request, Sequence, Tables, Timestamp, View, row::Filing};
 use jaego_engine::{
-    Core, Decided, Flight, Job, Limits, Recovered, Submission,
+    Core, Decided, Flight, Job, Limits, Recovered, Submission, Written,
+    archive::Archive,
     disk::Disk,
     journal::{self, FRAME_HEADER_LEN, Journal, Preparation, SECTOR_LEN},
     open,
@@ -51,6 +52,10 @@ pub struct Report {
     pub checkpoints: u64,
     /// Recoveries that began with one.
     pub from_checkpoint: u64,
+    /// Documents in the archive, when there were most.
+    pub archived: u64,
+    /// Jobs that named something that had left memory.
+    pub fetched: u64,
     /// Checkpoints that were there and could not be read.
     pub passed_over: u64,
     /// Batches that found the store full.
@@ -88,6 +93,7 @@ struct Life {
     core: Core,
     journal: Journal<Arc<SimDisk>>,
     disk: Arc<SimDisk>,
+    archive: Arc<Archive<SimDisk>>,
     jobs: VecDeque<Job>,
     admitted: Result<(), String>,
     flight: Option<Flight>,
@@ -167,7 +173,13 @@ impl Simulation {
             }
         };
         self.report.lives += 1;
-        let Recovered { mut journal, disk, memory, report, checkpoint, passed_over, .. } = recovered;
+        let Ok(hash) = recovered.state_hash() else {
+            // As below: the machine may stop at any read.
+            let stopped = self.disk.list().is_err();
+            assert!(stopped || self.disk_can_fail(), "the archive cannot be read");
+            return self.crash(stopped);
+        };
+        let Recovered { mut journal, disk, memory, archive, report, checkpoint, passed_over, .. } = recovered;
         self.report.cuts += u64::from(report.cut.is_some());
         self.report.from_checkpoint += u64::from(checkpoint.is_some());
         self.report.passed_over += passed_over.len() as u64;
@@ -180,17 +192,22 @@ impl Simulation {
                 return self.crash(stopped);
             }
         };
-        self.auditor.recovered(&memory, &found, &self.limbo, self.clock.latest());
-        self.limbo.clear();
-        self.note(&("opened", found.len(), state_hash(&memory)));
         let head = memory.head();
+        self.auditor.recovered(head, hash, &found, &self.limbo, self.clock.latest());
+        self.limbo.clear();
+        self.note(&("opened", found.len(), hash));
         self.client.saw(head.sequence);
-        if memory.filed(&Filing::Adjustment(code("opening"))).is_none() {
+        let opening = DocumentKey::Filed(Filing::Adjustment(code("opening")));
+        if !memory.has(&opening) && !archive.may_have(&opening) {
             self.again.push_front(Asked::Batch { requests: setup(), atomic: false });
         }
         let reserved = journal.reserve(room(&self.limits));
+        let mut core = Core::new(memory, self.limits);
+        core.forget(archive.clone(), Vec::new());
+        self.report.archived = self.report.archived.max(archive.document_count());
         let mut life = Life {
-            core: Core::new(memory, self.limits),
+            core,
+            archive,
             journal,
             disk,
             jobs: VecDeque::new(),
@@ -235,7 +252,7 @@ impl Simulation {
         match self.dice.below(100) {
             0..=39 => self.ask(life),
             40..=44 => self.ask_again(life),
-            45..=69 => self.turn(life),
+            45..=69 => self.turn(life)?,
             70..=92 => self.put(life)?,
             93 | 94 => {
                 let written = life.journal.write_watermark();
@@ -296,7 +313,7 @@ impl Simulation {
             Asked::Read(query) => {
                 let (to, from) = reply();
                 life.reads.push((call, from));
-                Job::Query { query, reply: to }
+                Job::query(query, to)
             }
             Asked::Batch { requests, atomic } => {
                 let outbox = life.outbox.clone();
@@ -309,10 +326,10 @@ impl Simulation {
     }
 
     /// The writer's turn.
-    fn turn(&mut self, life: &mut Life) {
+    fn turn(&mut self, life: &mut Life) -> Result<(), Gone> {
         // As in the engine: a full frame waits for the journal.
         if life.core.is_full() {
-            return;
+            return Ok(());
         }
         let clock = self.clock.read(&mut self.dice);
         let shown = clock.max(life.now);
@@ -322,7 +339,7 @@ impl Simulation {
         };
         let admitted = life.admitted.as_ref().copied().map_err(String::as_str);
         life.core.turn(&mut life.jobs, clock, admitted);
-        self.auditor.turn(life.now, life.jobs.is_empty());
+        self.auditor.turn(life.now, life.jobs.is_empty() && !life.core.has_away());
         if let Some(due) = life.core.memory().next_due() {
             assert!(due > life.now, "a hold is counted at {} that lapsed at {due}", life.now);
         }
@@ -335,6 +352,14 @@ impl Simulation {
             self.report.full += 1;
             self.auditor.turned_away(call);
         }
+        for mut job in life.core.take_away() {
+            // Somewhere among the others: who fetches for it takes a while.
+            job.fetch(&life.archive).map_err(|_| Gone)?;
+            self.report.fetched += 1;
+            let at = self.dice.below(life.jobs.len() + 1);
+            life.jobs.insert(at, job);
+        }
+        Ok(())
     }
 
     /// The journal takes a flight, or writes the one that it has.
@@ -383,10 +408,12 @@ impl Simulation {
         if upto <= life.checkpoint {
             return Ok(());
         }
-        match write_checkpoint(&*life.disk, &reader, upto) {
-            Ok(sequence) => {
+        match write_checkpoint(&*life.disk, &reader, &life.archive, upto) {
+            Ok(Written { sequence, archive, rested }) => {
                 assert!(sequence >= upto, "the checkpoint reaches as far as it was asked to");
                 life.checkpoint = sequence;
+                life.archive = archive.clone();
+                life.core.forget(archive, rested);
                 self.report.checkpoints += 1;
                 self.note(&("checkpoint", sequence.0));
                 Ok(())
@@ -443,7 +470,9 @@ impl Simulation {
         self.disk.set_faults(Faults::default());
         let recovered = open(self.disk.clone(), JOURNAL, |_| {}).expect("a well disk opens");
         let found = events_of(&recovered.journal).expect("durable frames can be read");
-        self.auditor.recovered(&recovered.memory, &found, &self.limbo, self.clock.latest());
+        let hash = recovered.state_hash().expect("the archive can be read");
+        let head = recovered.memory.head();
+        self.auditor.recovered(head, hash, &found, &self.limbo, self.clock.latest());
         recovered.journal.close().expect("a well disk");
         let verified = verify(self.disk.clone(), JOURNAL, |_| {}).expect("the books are right");
         assert_eq!(verified.hash, state_hash(self.auditor.shadow()));

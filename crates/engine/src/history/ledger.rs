@@ -145,7 +145,7 @@ impl<D: Disk> Ledger<D> {
             Err(error) => return reply.send(Err(error.into())),
         };
         let Found { events, next: after_looked, durable } = found;
-        self.past.look(move |memory| {
+        self.past.look_at(super::transfers_of(&events), move |memory| {
             let page = memory.map(|memory| {
                 let filter = &resolved.filter;
                 let mut movements: Vec<_> =

@@ -15,9 +15,12 @@ mod ledger;
 mod recent;
 mod repeats;
 
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock, mpsc},
+};
 
-use jaego_domain::{Event, LocationId, Memory, Sequence, SiteId, Tables};
+use jaego_domain::{Code, Event, LocationId, Memory, Sequence, SiteId, Tables};
 use jaego_store::{Failure, codec};
 
 use crate::{
@@ -122,7 +125,16 @@ impl<D: Disk> Past<D> {
 
     /// Has the writer call `look` between two requests, and delivers what it gives when that is durable.
     fn look(&self, look: impl FnOnce(Result<&Memory, Failure>) -> crate::Deliver + Send + 'static) {
-        if let Err(refused) = self.inbox.push(Job::Look(Box::new(look)), 0, usize::MAX) {
+        self.look_at(Vec::new(), look);
+    }
+
+    /// The same with tables that have the transfers that showing these events takes, wherever they are.
+    fn look_at(
+        &self,
+        transfers: Vec<Code>,
+        look: impl FnOnce(Result<&Memory, Failure>) -> crate::Deliver + Send + 'static,
+    ) {
+        if let Err(refused) = self.inbox.push(Job::look(Box::new(look), transfers), 0, usize::MAX) {
             let (job, failure) = *refused;
             job.refuse(failure);
         }
@@ -139,6 +151,17 @@ impl<D: Disk> Past<D> {
         });
         from.recv().unwrap_or(Err(Failure::Closed))
     }
+}
+
+/// The transfers that it takes to show these events.
+fn transfers_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Code> {
+    let mut transfers = BTreeSet::new();
+    for event in events {
+        event.fact.each_transfer(|id| {
+            transfers.insert(id);
+        });
+    }
+    transfers.into_iter().cloned().collect()
 }
 
 /// The sites of the next locations from number `from` on.

@@ -76,7 +76,7 @@ impl<D: Disk> Repeats<D> {
             }
             Err(error) => return reply.send(Err(error.into())),
         };
-        self.past.look(move |memory| {
+        self.past.look_at(super::transfers_of(events.values()), move |memory| {
             let answers = memory.map(|memory| {
                 let each = slots.into_iter().map(|slot| match slot {
                     Slot::Done(done) => Ok(done),

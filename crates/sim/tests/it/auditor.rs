@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use jaego_domain::{Event, Fact, Memory, Quantity, Timestamp, apply};
-use jaego_engine::{Core, Decided, Job, Limits, Submission, sim_disk::Dice};
+use jaego_domain::{Event, Fact, Memory, Quantity, Tables, Timestamp, apply};
+use jaego_engine::{Core, Decided, Job, Limits, Submission, sim_disk::Dice, state_hash};
 use jaego_sim::{
     Auditor, Client,
     auditor::{Answered, Asked},
@@ -83,7 +83,7 @@ fn a_true_story_is_believed_and_every_twist_of_it_is_not() {
         for event in found {
             apply(&mut memory, event);
         }
-        auditor.recovered(&memory, found, more, NOW);
+        auditor.recovered(memory.head(), state_hash(&memory), found, more, NOW);
     };
     for seed in 0..20 {
         assert!(is_believed(story(seed), |auditor, events| recovered(auditor, events, &[])), "seed {seed}");
@@ -129,7 +129,8 @@ fn a_true_story_is_believed_and_every_twist_of_it_is_not() {
         assert!(!is_believed(story(seed), more), "seed {seed}: something was there that nobody wrote");
 
         let other_rows = |auditor: &mut Auditor, events: &[Event]| {
-            auditor.recovered(&Memory::new(), events, &[], NOW);
+            let head = auditor.shadow().head();
+            auditor.recovered(head, state_hash(&Memory::new()), events, &[], NOW);
         };
         assert!(!is_believed(story(seed), other_rows), "seed {seed}: the rows are not those of the events");
     }

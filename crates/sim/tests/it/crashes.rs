@@ -19,6 +19,8 @@ fn nothing_acknowledged_is_lost_and_nothing_else_is_there() {
         sum.checkpoints += report.checkpoints;
         sum.from_checkpoint += report.from_checkpoint;
         sum.passed_over += report.passed_over;
+        sum.archived += report.archived;
+        sum.fetched += report.fetched;
         sum.stopped_while_opening += report.stopped_while_opening;
         sum.full += report.full;
         sum.failed += report.failed;
@@ -41,6 +43,8 @@ fn nothing_acknowledged_is_lost_and_nothing_else_is_there() {
         ("torn tails", sum.cuts, 50),
         ("checkpoints", sum.checkpoints, 100),
         ("recoveries from a checkpoint", sum.from_checkpoint, 50),
+        ("archived documents", sum.archived, 1_000),
+        ("jobs that wanted one", sum.fetched, 200),
         ("crashed openings", sum.stopped_while_opening, 50),
         ("full stores", sum.full, 50),
         ("failed writes", sum.failed, 50),

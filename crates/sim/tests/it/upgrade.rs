@@ -63,7 +63,8 @@ fn write(folder: &Path) {
         if frame == CHECKPOINT_AFTER {
             journal.rotate().expect("a well disk");
             let upto = Sequence(journal.next_sequence() - 1);
-            write_checkpoint(&*recovered.disk, &journal.reader(), upto).expect("a well disk");
+            write_checkpoint(&*recovered.disk, &journal.reader(), &recovered.archive, upto)
+                .expect("a well disk");
         }
     }
     journal.close().expect("a well disk");

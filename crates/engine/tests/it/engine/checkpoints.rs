@@ -12,7 +12,7 @@ use jaego_engine::{
 };
 use jaego_store::Batch;
 
-use super::world::{hold, opening, request};
+use super::world::{hold, opening, release, request};
 
 const JOURNAL: journal::Config = journal::Config { segment_len: 4_096, preparation: Preparation::Inline };
 /// Crashes that are tried at each stop.
@@ -28,8 +28,13 @@ fn scripted(disk: &SimDisk, acknowledged: &mut Vec<(Sequence, u128)>) -> Result<
     let mut requests = opening(&["mug"], 1_000);
     for n in 0..40 {
         requests.push(request(hold(&format!("H{n}"), "mug", 1 + n % 5)));
+        if n % 2 == 1 {
+            // What ended goes into the archive.
+            requests.push(request(release(&format!("H{n}"))));
+        }
     }
     let mut last = Sequence(0);
+    let mut archive = recovered.archive;
     for (step, requests) in requests.chunks(4).enumerate() {
         let batch = Batch { requests: requests.to_vec(), atomic: false };
         let job = Job::Submit(Submission::new(batch, Box::new(|_| ())));
@@ -41,9 +46,10 @@ fn scripted(disk: &SimDisk, acknowledged: &mut Vec<(Sequence, u128)>) -> Result<
         if step % 3 == 2 {
             journal.rotate()?;
             let upto = Sequence(reader.sealed_segments().last().map_or(0, |one| one.next_sequence - 1));
-            let written = write_checkpoint(&*recovered.disk, &reader, upto)?;
-            assert!(written > last, "{written} after {last}");
-            last = written;
+            let written = write_checkpoint(&*recovered.disk, &reader, &archive, upto)?;
+            assert!(written.sequence > last, "{} after {last}", written.sequence);
+            last = written.sequence;
+            archive = written.archive;
         }
     }
     Ok(journal.close()?)
@@ -73,7 +79,7 @@ fn stopping_at_every_step_of_a_checkpoint_loses_nothing() {
                 .unwrap_or_else(|error| panic!("stop at {stop_at}, crash {seed}: {error}"));
             from_checkpoints += u64::from(recovered.checkpoint.is_some());
             let (sequence, hash) =
-                (Sequence(recovered.report.next_sequence - 1), state_hash(&recovered.memory));
+                (Sequence(recovered.report.next_sequence - 1), recovered.state_hash().expect("a well disk"));
             let told = acknowledged.len();
             // All that was acknowledged, and perhaps the one frame that was in flight.
             let expected = match told {

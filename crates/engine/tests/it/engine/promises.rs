@@ -407,7 +407,7 @@ fn a_checkpoint_that_found_no_room_leaves_none_taken() {
     let used = disk.used();
     for room in (0..200_000_u64).step_by(7 * SECTOR_LEN) {
         disk.set_faults(Faults { space: Some(used + room), ..Faults::default() });
-        let written = checkpoint::write(&*recovered.disk, StoreId(1), &recovered.memory);
+        let written = checkpoint::write(&*recovered.disk, StoreId(1), &recovered.memory, &[]);
         if written.is_ok() {
             assert!(room > 10_000, "{room} bytes were enough");
             return;

@@ -1,0 +1,299 @@
+//! A run: documents in the order of their keys, written once and never changed.
+//!
+//! ```text
+//!   block*       crc32c u32   rows, as checkpoints encode them, of whole documents: by key, about 16 KiB a block
+//!   block*       crc32c u32   transfers without their lines, in the order in which they were requested
+//!   directory    where each block begins, how long it is, and the first key in it; then the filter
+//!   trailer      magic  version  counts and lengths  crc32c of the directory  crc32c of the trailer
+//! ```
+//!
+//! All numbers are little-endian. The directory and the filter are kept in memory: about two bytes a document and
+//! one entry for each block.
+
+use std::io;
+
+use jaego_domain::{Code, DocumentKey, Row, row::Transfer};
+use jaego_store::codec::row;
+
+use super::{
+    Error,
+    key::{Filter, bytes_of, document_of},
+};
+use crate::disk::{Disk, DiskFile, WriteError};
+
+const MAGIC: &[u8; 8] = b"jaegoarc";
+const VERSION: u32 = 1;
+/// Magic, version, blocks by key, blocks by request, documents, directory's offset and length, filter's length, two
+/// checksums.
+const TRAILER_LEN: usize = 8 + 4 + 4 + 4 + 8 + 8 + 8 + 8 + 4 + 4;
+const CHECKSUM_LEN: usize = 4;
+/// Bytes of rows after which a block is full. A document that is larger has a block of its own.
+const BLOCK_LEN: usize = 16 << 10;
+/// The largest block and directory that are read, so that damaged lengths cannot ask for all memory.
+const BLOCK_LEN_MAX: u64 = 256 << 20;
+const DIRECTORY_LEN_MAX: u64 = 4 << 30;
+
+/// A document and its rows.
+pub(super) type Document = (Vec<u8>, Vec<Row>);
+
+/// A block: where it is, and the first key in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    offset: u64,
+    len: u32,
+    first: Vec<u8>,
+}
+
+/// A run that can be read.
+pub(super) struct Run<F> {
+    pub(super) number: u64,
+    pub(super) documents: u64,
+    /// Bytes of its file.
+    pub(super) len: u64,
+    file: F,
+    by_key: Vec<Block>,
+    /// Their first keys are sequences, big-endian.
+    by_request: Vec<Block>,
+    filter: Filter,
+}
+
+/// The name of a run's file.
+pub(super) fn name(number: u64) -> String {
+    format!("archive-{number:020}.run")
+}
+
+/// The number in a file's name, if it is a run's.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("archive-")?.strip_suffix(".run")?.parse().ok()
+}
+
+impl<F: DiskFile> Run<F> {
+    pub(super) fn open(disk: &impl Disk<File = F>, number: u64) -> Result<Self, Error> {
+        let name = name(number);
+        let io = |source| Error::io("read", &name, source);
+        let file = disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
+        let len = file.len().map_err(io)?;
+        let damaged = |what| Error::damaged(&name, what);
+        let trailer_at = len.checked_sub(TRAILER_LEN as u64).ok_or(damaged("it is too short"))?;
+        let mut trailer = [0; TRAILER_LEN];
+        file.read_exact_at(&mut trailer, trailer_at).map_err(io)?;
+        let long = |at: usize| u64::from_le_bytes(*trailer[at..].first_chunk().expect("within the trailer"));
+        let short = |at: usize| u32::from_le_bytes(*trailer[at..].first_chunk().expect("within the trailer"));
+        if !trailer.starts_with(MAGIC)
+            || short(TRAILER_LEN - 4) != crc32c::crc32c(&trailer[..TRAILER_LEN - 4])
+        {
+            return Err(damaged("its trailer is another"));
+        }
+        if short(8) != VERSION {
+            return Err(damaged("it was written by another version"));
+        }
+        let (keys, requests, documents) = (short(12), short(16), long(20));
+        let (offset, directory_len, filter_len) = (long(28), long(36), long(44));
+        if offset.checked_add(directory_len) != Some(trailer_at) || directory_len > DIRECTORY_LEN_MAX {
+            return Err(damaged("its directory does not fit"));
+        }
+        let mut directory = vec![0; usize::try_from(directory_len).expect("DIRECTORY_LEN_MAX fits a usize")];
+        file.read_exact_at(&mut directory, offset).map_err(io)?;
+        if short(TRAILER_LEN - 8) != crc32c::crc32c(&directory) {
+            return Err(damaged("the checksum of its directory is another"));
+        }
+        let filter_at = directory_len.checked_sub(filter_len).ok_or(damaged("its filter does not fit"))?;
+        let (mut entries, filter) =
+            directory.split_at(usize::try_from(filter_at).expect("it is below a length"));
+        let by_key = take_blocks(&mut entries, keys).ok_or(damaged("its directory ends early"))?;
+        let by_request = take_blocks(&mut entries, requests).ok_or(damaged("its directory ends early"))?;
+        let filter = Filter::of_bytes(filter).ok_or(damaged("its filter has another length"))?;
+        Ok(Self { number, documents, len, file, by_key, by_request, filter })
+    }
+
+    /// Whether a document may be in it; `false` is sure.
+    pub(super) fn may_have(&self, hash: u64) -> bool {
+        self.filter.may_have(hash)
+    }
+
+    /// The rows of a document; none if it is not in it.
+    pub(super) fn get(&self, key: &DocumentKey, bytes: &[u8]) -> Result<Vec<Row>, Error> {
+        let at = self.by_key.partition_point(|block| *block.first <= *bytes);
+        let Some(block) = at.checked_sub(1).map(|at| &self.by_key[at]) else { return Ok(Vec::new()) };
+        let mut rows = Vec::new();
+        self.each_row(block, |row| {
+            if document_of(&row).as_ref() == Some(key) {
+                rows.push(row);
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// All documents, in the order of their keys.
+    pub(super) fn documents(&self) -> impl Iterator<Item = Result<Document, Error>> + '_ {
+        self.by_key.iter().flat_map(|block| {
+            let mut documents: Vec<Document> = Vec::new();
+            let read = self.each_row(block, |row| {
+                let Some(key) = document_of(&row).map(|key| bytes_of(&key)) else { return };
+                match documents.last_mut() {
+                    Some((last, rows)) if *last == key => rows.push(row),
+                    _ => documents.push((key, vec![row])),
+                }
+            });
+            let error = read.err().map(Err);
+            documents.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    /// The transfers that were requested at `from` or later, oldest first.
+    pub(super) fn transfers(&self, from: u64) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
+        let at = self.by_request.partition_point(|block| *block.first <= from.to_be_bytes()[..]);
+        self.by_request[at.saturating_sub(1)..].iter().flat_map(move |block| {
+            let mut transfers = Vec::new();
+            let read = self.each_row(block, |row| {
+                if let Row::Transfer(id, Some(transfer)) = row
+                    && transfer.requested.0 >= from
+                {
+                    transfers.push((id, *transfer));
+                }
+            });
+            let error = read.err().map(Err);
+            transfers.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    fn each_row(&self, block: &Block, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let name = name(self.number);
+        if u64::from(block.len) > BLOCK_LEN_MAX || (block.len as usize) < CHECKSUM_LEN {
+            return Err(Error::damaged(&name, "a block's length cannot be"));
+        }
+        let mut bytes = vec![0; block.len as usize];
+        let read = self.file.read_exact_at(&mut bytes, block.offset);
+        read.map_err(|source| Error::io("read", &name, source))?;
+        let (crc, rows) = bytes.split_at(CHECKSUM_LEN);
+        if crc != crc32c::crc32c(rows).to_le_bytes() {
+            return Err(Error::damaged(&name, "a block's checksum is another"));
+        }
+        let decode = |source| Error::Rows { file: name.clone(), source };
+        for row in row::decode(rows).map_err(decode)? {
+            visit(row.map_err(decode)?);
+        }
+        Ok(())
+    }
+}
+
+fn take_blocks(entries: &mut &[u8], count: u32) -> Option<Vec<Block>> {
+    let mut take = |len: usize| {
+        let (taken, rest) = entries.split_at_checked(len)?;
+        *entries = rest;
+        Some(taken)
+    };
+    let mut blocks = Vec::new();
+    for _ in 0..count {
+        let offset = u64::from_le_bytes(take(8)?.try_into().ok()?);
+        let len = u32::from_le_bytes(take(4)?.try_into().ok()?);
+        let first_len = u16::from_le_bytes(take(2)?.try_into().ok()?);
+        let first = take(first_len.into())?.to_vec();
+        blocks.push(Block { offset, len, first });
+    }
+    Some(blocks)
+}
+
+/// Writes a run. When this returns, its content is durable, and its name is after the next sync of the folder.
+///
+/// `documents` come in the order of their keys and `transfers` in the order of their requests; `count` says how many
+/// documents there are at the most.
+pub(super) fn write<D: Disk>(
+    disk: &D,
+    number: u64,
+    count: usize,
+    documents: impl Iterator<Item = Result<Document, Error>>,
+    transfers: impl Iterator<Item = Result<(Code, Transfer), Error>>,
+) -> Result<(), Error> {
+    let name = name(number);
+    let file = disk.create(&name, 0).map_err(|source| Error::io("create", &name, source))?;
+    let mut draft = Draft { file, name, offset: 0, encoder: row::Encoder::new(), first: Vec::new() };
+    let mut filter = Filter::for_keys(count);
+    let (mut by_key, mut by_request, mut written) = (Vec::new(), Vec::new(), 0_u64);
+    for document in documents {
+        let (key, rows) = document?;
+        filter.insert(&key);
+        written += 1;
+        draft.push(key, &rows, &mut by_key)?;
+    }
+    draft.end_block(&mut by_key)?;
+    for transfer in transfers {
+        let (id, transfer) = transfer?;
+        let key = transfer.requested.0.to_be_bytes().to_vec();
+        draft.push(key, &[Row::Transfer(id, Some(Box::new(transfer)))], &mut by_request)?;
+    }
+    draft.end_block(&mut by_request)?;
+    draft.end(&by_key, &by_request, written, &filter)
+}
+
+struct Draft<F> {
+    file: F,
+    name: String,
+    offset: u64,
+    encoder: row::Encoder,
+    /// The first key of the block that is being filled.
+    first: Vec<u8>,
+}
+
+impl<F: DiskFile> Draft<F> {
+    fn push(&mut self, key: Vec<u8>, rows: &[Row], blocks: &mut Vec<Block>) -> Result<(), Error> {
+        if self.encoder.is_empty() {
+            self.first = key;
+        }
+        rows.iter().for_each(|row| self.encoder.push(row));
+        if self.encoder.payload().len() >= BLOCK_LEN { self.end_block(blocks) } else { Ok(()) }
+    }
+
+    fn end_block(&mut self, blocks: &mut Vec<Block>) -> Result<(), Error> {
+        if self.encoder.is_empty() {
+            return Ok(());
+        }
+        let crc = crc32c::crc32c(self.encoder.payload()).to_le_bytes();
+        let bytes = [&crc, self.encoder.payload()].concat();
+        let len = u32::try_from(bytes.len()).expect("a document is smaller than 4 GiB");
+        blocks.push(Block { offset: self.offset, len, first: std::mem::take(&mut self.first) });
+        self.encoder.clear();
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.file.write_all_at(bytes, self.offset);
+        written.map_err(|WriteError { source, .. }| Error::io("write", &self.name, source))?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn end(
+        mut self,
+        by_key: &[Block],
+        by_request: &[Block],
+        documents: u64,
+        filter: &Filter,
+    ) -> Result<(), Error> {
+        let mut directory = Vec::new();
+        for block in by_key.iter().chain(by_request) {
+            let first_len = u16::try_from(block.first.len()).expect("two codes and a kind fit a u16");
+            directory.extend_from_slice(&block.offset.to_le_bytes());
+            directory.extend_from_slice(&block.len.to_le_bytes());
+            directory.extend_from_slice(&first_len.to_le_bytes());
+            directory.extend_from_slice(&block.first);
+        }
+        directory.extend_from_slice(filter.bytes());
+        let count = |blocks: &[Block]| u32::try_from(blocks.len()).expect("a run has fewer than 2^32 blocks");
+        let mut trailer = Vec::with_capacity(TRAILER_LEN);
+        trailer.extend_from_slice(MAGIC);
+        trailer.extend_from_slice(&VERSION.to_le_bytes());
+        trailer.extend_from_slice(&count(by_key).to_le_bytes());
+        trailer.extend_from_slice(&count(by_request).to_le_bytes());
+        trailer.extend_from_slice(&documents.to_le_bytes());
+        trailer.extend_from_slice(&self.offset.to_le_bytes());
+        trailer.extend_from_slice(&(directory.len() as u64).to_le_bytes());
+        trailer.extend_from_slice(&(filter.bytes().len() as u64).to_le_bytes());
+        trailer.extend_from_slice(&crc32c::crc32c(&directory).to_le_bytes());
+        let crc = crc32c::crc32c(&trailer);
+        trailer.extend_from_slice(&crc.to_le_bytes());
+        self.write(&directory)?;
+        self.write(&trailer)?;
+        self.file.sync_data().map_err(|source: io::Error| Error::io("sync", &self.name, source))
+    }
+}

@@ -1,0 +1,108 @@
+//! Documents that left memory, on their way to a job that names them.
+
+use std::collections::HashSet;
+
+use jaego_domain::{DocumentKey, Memory, Query, Row, Tables, query::Elsewhere};
+
+use crate::{
+    archive::{self, Archive, LISTED_MAX, Rested},
+    core::Job,
+    disk::Disk,
+};
+
+/// Lines of archived documents that one look brings; a batch that names more is fetched for again on its way.
+const LINES_MAX: usize = 65_536;
+
+/// What the archive had for a job; most jobs want nothing from it.
+#[derive(Default)]
+pub struct Fetched(Option<Box<Found>>);
+
+/// What the archive had, and when that was.
+struct Found {
+    /// The archive's runs then: rows of another archive are no longer how the document is.
+    runs: Vec<u64>,
+    looked_up: HashSet<DocumentKey>,
+    rows: Vec<Row>,
+    elsewhere: Elsewhere,
+}
+
+static NOTHING: Elsewhere = Elsewhere { transfers: Vec::new(), upto: None };
+
+impl Fetched {
+    /// Whether it was fetched from the archive of these runs.
+    pub(crate) fn is_of(&self, runs: &[u64]) -> bool {
+        self.0.as_ref().is_some_and(|found| found.runs == runs)
+    }
+
+    /// Whether this document was looked for.
+    pub(crate) fn has_looked_up(&self, key: &DocumentKey) -> bool {
+        self.0.as_ref().is_some_and(|found| found.looked_up.contains(key))
+    }
+
+    /// The transfers of a list that left memory.
+    pub(crate) fn elsewhere(&self) -> &Elsewhere {
+        self.0.as_ref().map_or(&NOTHING, |found| &found.elsewhere)
+    }
+
+    /// Puts the documents into the tables that are not there, and says which those are.
+    pub(crate) fn lend(&self, memory: &mut Memory) -> Vec<Rested> {
+        let mut lent: Vec<DocumentKey> = Vec::new();
+        for row in self.0.iter().flat_map(|found| &found.rows) {
+            let key = archive::document_of(row).expect("only documents are archived");
+            // A transfer's lines follow its header.
+            if lent.last() == Some(&key) {
+                memory.put(row.clone());
+            } else if !memory.has(&key) {
+                memory.put(row.clone());
+                lent.push(key);
+            }
+        }
+        lent.into_iter().map(|key| Rested::now(key, memory)).collect()
+    }
+}
+
+impl Job {
+    /// Reads what the job names and the archive has.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub fn fetch<D: Disk>(&mut self, archive: &Archive<D>) -> Result<(), archive::Error> {
+        let mut fetched = Found {
+            runs: archive.numbers(),
+            looked_up: HashSet::new(),
+            rows: Vec::new(),
+            elsewhere: Elsewhere::default(),
+        };
+        let mut lines = 0;
+        let mut looked = Ok(());
+        let all = self.wants_all();
+        self.each_document(|key| {
+            if looked.is_err() || lines > LINES_MAX && !all || !archive.may_have(&key) {
+                return;
+            }
+            match archive.get(&key) {
+                Ok(rows) if fetched.looked_up.insert(key) => {
+                    lines += rows.iter().map(line_count).sum::<usize>();
+                    fetched.rows.extend(rows);
+                }
+                Ok(_) => {}
+                Err(error) => looked = Err(error),
+            }
+        });
+        looked?;
+        if let Self::Query { query: Query::Transfers { status, from, to, page }, .. } = self {
+            let is_filtered = status.is_some() || from.is_some() || to.is_some();
+            let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
+            fetched.elsewhere = archive.transfers(page.after, limit.max(1))?;
+        }
+        *self.fetched_mut() = Fetched(Some(Box::new(fetched)));
+        Ok(())
+    }
+}
+
+fn line_count(row: &Row) -> usize {
+    match row {
+        Row::Lines(_, Some(lines)) => lines.len(),
+        _ => 1,
+    }
+}
