@@ -104,7 +104,7 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -112,6 +112,7 @@ fn status_text(status: &Status) -> String {
         status.queue_len_max,
         status.positions,
         status.open_holds,
+        status.archived,
         status.expiry_lag_ms,
         status.keys,
     )

@@ -110,6 +110,7 @@ struct Cells {
     keys: AtomicU64,
     key_window_ms: AtomicU64,
     checkpoint: AtomicU64,
+    archived: AtomicU64,
     /// Who is told about each sync, if anybody.
     observer: OnceLock<SyncObserver>,
 }
@@ -157,6 +158,7 @@ impl Engine {
         let indexes = Arc::new(Indexes::new(disk.clone(), past.clone()));
         let mut core = Core::new(memory, config.limits);
         core.forget(archive.clone(), Vec::new());
+        cells.archived.store(archive.document_count(), Ordering::Relaxed);
         let shelf = Arc::new(Shelf::new(archive));
         let (fetches, fetching) = mpsc::channel();
         let mut threads = Vec::new();
@@ -380,6 +382,7 @@ impl Store for Engine {
             queue_len: state.waiting,
             queue_len_max: self.config.waiting_max,
             open_holds: cell(&self.cells.open_holds),
+            archived: cell(&self.cells.archived),
             positions: cell(&self.cells.positions),
             expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
             keys: cell(&self.cells.keys),
@@ -673,6 +676,7 @@ fn keep_checkpoints<D: Disk>(
                 // Whoever misses a document from now on finds it here.
                 shelf.set(archive.clone());
                 let documents = rested.len();
+                cells.archived.store(archive.document_count(), Ordering::Relaxed);
                 hand_over(inbox, archive, rested);
                 cells.checkpoint.store(sequence.0, Ordering::Relaxed);
                 tracing::info!(sequence = sequence.0, documents, "checkpoint written");

@@ -145,9 +145,10 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 8] = [
+    let rows: [(&'static str, &'static str, Reading); 9] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
+        ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
         ("jaego_expiry_lag_milliseconds", "How far expiry lags behind the clock.", |status| {
             status.expiry_lag_ms

@@ -302,6 +302,8 @@ pub struct Status {
     pub queue_len_max: usize,
     /// Open holds.
     pub open_holds: u64,
+    /// Finished documents that left memory.
+    pub archived: u64,
     /// Positions with a row.
     pub positions: u64,
     /// How far expiry lags behind the clock, in milliseconds.

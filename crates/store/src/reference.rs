@@ -190,6 +190,7 @@ impl Store for Reference {
             queue_len: 0,
             queue_len_max: 1,
             open_holds: books.tables.open_hold_count(),
+            archived: 0,
             positions: books.tables.position_count(),
             expiry_lag_ms: lag,
             keys: books.tables.answered_count() as u64,

@@ -131,6 +131,7 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         queue_len: status.queue_len,
         queue_len_max: status.queue_len_max,
         open_holds: status.open_holds,
+        archived: status.archived,
         positions: status.positions,
         expiry_lag_ms: status.expiry_lag_ms,
         keys: status.keys,

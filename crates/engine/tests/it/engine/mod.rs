@@ -8,5 +8,6 @@ mod lanes;
 mod life;
 mod past;
 mod promises;
+mod rest;
 mod rivals;
 mod world;
