@@ -15,6 +15,8 @@ pub const QUANTITY_MAX: u64 = 9_007_199_254_740_991;
 pub const SERIAL_QUANTITY_MAX: u64 = 1;
 /// Holds that one sweep lapses at the most; the rest wait for the next, and logical time waits with them.
 pub const SWEEP_MAX: usize = 4_096;
+/// Picks of the holds that one sweep lapses: after the hold that reaches it, the rest wait.
+pub const SWEEP_PICKS_MAX: usize = 65_536;
 /// The longest time that a hold may be given at once, in milliseconds: a year.
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.

@@ -677,6 +677,10 @@ impl Tables for Memory {
         self.hold_slot(id).map(|slot| self.unpack_hold(self.holds.get(slot)))
     }
 
+    fn pick_count(&self, hold: &Code) -> usize {
+        self.hold_slot(hold).map_or(0, |slot| self.holds.get(slot).pick_count())
+    }
+
     fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
         self.due.iter().take_while(|(at, _)| *at <= now).take(limit).cloned().collect()
     }

@@ -50,6 +50,8 @@ pub trait Tables {
 
     /// The hold of this id, open or ended.
     fn hold(&self, id: &Code) -> Option<row::Hold>;
+    /// How many picks a hold has: what it takes to end it. 0 where there is none of this id.
+    fn pick_count(&self, hold: &Code) -> usize;
     /// Holds whose time has come at `now`, earliest first and then by id, at most `limit`.
     fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
 

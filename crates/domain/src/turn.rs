@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use crate::{
     Changes, Code, Decision, Event, Fact, Quantity, Refusal, Request, Row, Sequence, SiteId, SkuId, Tables,
-    Timestamp, apply, decide, event::Watched, limits::SWEEP_MAX, query::site_stock,
+    Timestamp, apply, decide,
+    event::Watched,
+    limits::{SWEEP_MAX, SWEEP_PICKS_MAX},
+    query::site_stock,
 };
 
 /// The author of what nobody asked for: lapses and the stock watch.
@@ -15,7 +18,7 @@ pub fn system() -> Code {
     Code::new("by", "system").expect("a word is a code")
 }
 
-/// Lapses what is due, at most [`SWEEP_MAX`] holds, and says what time it logically is afterwards.
+/// Lapses what is due, at most [`SWEEP_MAX`] holds of about [`SWEEP_PICKS_MAX`] picks, and says what time it logically is afterwards.
 ///
 /// While more is due than one sweep takes, logical time stays before the first hold that was not swept: a hold
 /// whose time has passed is never counted. What lapsed is available again: the store asks [`watch`] about these
@@ -28,8 +31,16 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp) -> (Option<(Event, Chan
         return (None, clock);
     }
     let mut now = clock;
-    if due.len() > SWEEP_MAX {
-        let (first_unswept, _) = due.pop().expect("there is one more than a sweep takes");
+    let mut picks = 0;
+    let swept = due.iter().take(SWEEP_MAX).take_while(|(_, hold)| {
+        let goes_on = picks < SWEEP_PICKS_MAX;
+        picks += tables.pick_count(hold);
+        goes_on
+    });
+    let swept = swept.count();
+    if swept < due.len() {
+        let (first_unswept, _) = due[swept];
+        due.truncate(swept);
         // Nothing that is due was due at the last event's time, so this does not go back behind it.
         now = Timestamp(first_unswept.0 - 1);
         assert!(now >= head.at, "logical time stayed before the first hold that was not swept");

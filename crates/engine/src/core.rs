@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use jaego_domain::{
-    Code, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, WARM_MAX,
-    outcome,
+    Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
+    WARM_MAX, outcome,
     row::TransferStatus,
     turn::{self, Accepted},
 };
@@ -475,7 +475,7 @@ impl Core {
             }
             let Some(request) = submission.requests.next() else { break };
             decided += 1;
-            lines += request.command().line_count();
+            lines += self.line_count(request.command());
             let slot = match turn::submit(&mut self.memory, &request, now, &mut self.events) {
                 Ok((accepted, _)) => self.slot(accepted, 0),
                 Err(refusal) => Slot::Refused(refusal),
@@ -490,6 +490,15 @@ impl Core {
         let decided = Decided { sequence: self.memory.head().sequence, results: Ok(submission.slots) };
         self.answer(submission.reply, decided);
         Rest::None
+    }
+
+    /// The lines that a command comes to: those that it names, or all of the document where it names none.
+    fn line_count(&self, command: &Command) -> usize {
+        let mut lines = command.line_count();
+        if lines == 1 && !matches!(command, Command::PlaceHold(_)) {
+            command.each_document(|key| lines = lines.max(self.memory.line_count(&key)));
+        }
+        lines
     }
 
     fn submit_atomic(&mut self, submission: Submission, now: Timestamp) {

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use jaego_domain::{Code, MovementId, Query, Sequence, Timestamp, View};
+use jaego_domain::{
+    Code, Command, MovementId, Quantity, Query, Request, Sequence, Timestamp, View,
+    command::{HoldLine, PlaceHold},
+    limits::SWEEP_PICKS_MAX,
+};
 use jaego_store::{
     AccountView, Batch, MovementFilter, Reference, Store,
     conformance::{self, START, StoreSubject},
@@ -151,8 +155,8 @@ fn whoever_waits_for_events_wakes_when_there_are_some() {
                 time_zone: jaego_domain::TimeZone::new("UTC").unwrap(),
                 strategy: jaego_domain::Strategy::Fefo,
             };
-            let command = jaego_domain::Command::SetSite(site);
-            let request = jaego_domain::Request::new(command, None, code("tester")).unwrap();
+            let command = Command::SetSite(site);
+            let request = Request::new(command, None, code("tester")).unwrap();
             store.submit(Batch { requests: vec![request], atomic: false }).wait().unwrap().sequence
         }
     });
@@ -166,4 +170,38 @@ fn whoever_waits_for_events_wakes_when_there_are_some() {
     let waiting = store.wait_for_events(Sequence(6));
     drop(store);
     runtime.block_on(waiting);
+}
+
+/// A hold of so many lines of one unit, that lapses after a second.
+fn large_hold(id: &str, lines: usize) -> Request {
+    let line =
+        HoldLine { site: code("ICN"), sku: code("mug"), quantity: Quantity::ONE, location: None, lot: None };
+    let hold = PlaceHold {
+        id: code(id),
+        owner: None,
+        lines: vec![line; lines].into(),
+        expires_in_ms: Some(1_000),
+        partial: false,
+        strategy: None,
+    };
+    Request::new(Command::PlaceHold(hold), None, code("tester")).unwrap()
+}
+
+#[test]
+fn a_sweep_ends_after_so_many_picks_and_the_next_one_takes_the_rest() {
+    let (store, clock) = played("adjust J1 ICN A-01 mug add 1000000 supplier");
+    let lines = SWEEP_PICKS_MAX / 2 - 1;
+    let requests = ["H1", "H2", "H3", "H4"].map(|id| large_hold(id, lines)).to_vec();
+    store.submit(Batch { requests, atomic: false }).wait().unwrap();
+    let before = store.status().sequence;
+    clock.fetch_add(1_500, Ordering::SeqCst);
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        store.query(Query::Hold(code("H1"))).wait().unwrap();
+        open.push(store.status().open_holds);
+    }
+    assert_eq!(open, [1, 0], "two holds are two picks short of the limit, so that a third one still goes");
+    let page = store.events(before, 10).wait().unwrap();
+    let lapsed: Vec<_> = page.events.iter().map(|event| event.lapsed.len()).collect();
+    assert_eq!(lapsed, [3, 1]);
 }

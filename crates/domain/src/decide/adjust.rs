@@ -101,7 +101,7 @@ impl<T: Tables> Desk<'_, T> {
                 self.need_kind(to, self.tables.location(from).kind)?;
                 follow = draft.free(source, held_part);
                 for freed in &follow {
-                    draft.change_holder(target, &freed.holder, freed.quantity.signed());
+                    draft.follow(target, &freed.holder, freed.quantity);
                 }
             }
             let after = draft.position(source);

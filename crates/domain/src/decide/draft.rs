@@ -17,8 +17,8 @@ use crate::{
 pub(super) struct Draft<'d, 'a, T> {
     desk: &'d Desk<'a, T>,
     positions: HashMap<Place, Position>,
-    /// What each holder lost or gained at a place.
-    holders: HashMap<Place, BTreeMap<Holder, i64>>,
+    /// Who holds how much at the places whose holders were asked for.
+    holders: HashMap<Place, BTreeMap<Holder, Quantity>>,
 }
 
 impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
@@ -30,41 +30,38 @@ impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
         self.positions.entry(place).or_insert_with(|| self.desk.position(place))
     }
 
-    /// Who holds how much at a place, in order of the holder's text.
-    pub(super) fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
-        let mut holders: BTreeMap<Holder, Quantity> = self.desk.tables.holders(place).into_iter().collect();
-        for (holder, change) in self.holders.get(&place).into_iter().flatten() {
-            let holds = holders.entry(holder.clone()).or_default();
-            let quantity = u64::try_from(holds.signed() + change).expect("nobody loses more than they hold");
-            *holds = Quantity::stored(quantity);
-        }
-        holders.retain(|_, quantity| !quantity.is_zero());
-        holders.into_iter().collect()
+    /// Who holds how much at a place, in order of the holder's text. Looked up once, however many lines ask.
+    fn holders(&mut self, place: Place) -> &mut BTreeMap<Holder, Quantity> {
+        let tables = self.desk.tables;
+        self.holders.entry(place).or_insert_with(|| tables.holders(place).into_iter().collect())
     }
 
     /// Chooses holders that give up `quantity` at a place, in order of their text.
     pub(super) fn free(&mut self, place: Place, quantity: Quantity) -> Vec<Freed> {
+        let holders = self.holders(place);
         let mut rest = quantity;
         let mut freed = Vec::new();
-        for (holder, holds) in self.holders(place) {
-            if rest.is_zero() {
-                break;
-            }
-            let quantity = rest.min(holds);
+        while !rest.is_zero() {
+            let first = holders.first_entry();
+            let mut first = first.expect("what is held at a place is the sum of its holders");
+            let quantity = rest.min(*first.get());
             rest -= quantity;
-            self.change_holder(place, &holder, -quantity.signed());
-            freed.push(Freed { holder, quantity });
+            freed.push(Freed { holder: first.key().clone(), quantity });
+            *first.get_mut() -= quantity;
+            if first.get().is_zero() {
+                first.remove();
+            }
         }
-        assert!(rest.is_zero(), "what is held at {place:?} is the sum of its holders");
         freed
     }
 
-    pub(super) fn change_holder(&mut self, place: Place, holder: &Holder, change: i64) {
-        *self.holders.entry(place).or_default().entry(holder.clone()).or_default() += change;
+    /// Notes that a holder has so much more at a place: what it held elsewhere followed the goods.
+    pub(super) fn follow(&mut self, place: Place, holder: &Holder, quantity: Quantity) {
+        *self.holders(place).entry(holder.clone()).or_default() += quantity;
     }
 
     /// The refusal for stock whose holders would be left with `remaining`.
-    pub(super) fn stock_held(&self, place: Place, held: Quantity, remaining: Quantity) -> Refusal {
+    pub(super) fn stock_held(&mut self, place: Place, held: Quantity, remaining: Quantity) -> Refusal {
         let tables = self.desk.tables;
         let location = tables.location(place.location);
         Refusal::StockHeld {

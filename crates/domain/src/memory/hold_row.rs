@@ -97,6 +97,23 @@ impl HoldRow {
         }
     }
 
+    /// How many lines it has.
+    pub(super) fn line_count(&self) -> usize {
+        match &self.lines {
+            Lines::One { .. } | Lines::Empty { .. } => 1,
+            Lines::Many(many) => many.0.len(),
+        }
+    }
+
+    /// How many picks it has.
+    pub(super) fn pick_count(&self) -> usize {
+        match &self.lines {
+            Lines::One { .. } => 1,
+            Lines::Empty { .. } => 0,
+            Lines::Many(many) => many.1.len(),
+        }
+    }
+
     /// How much a line holds at a place of its SKU.
     pub(super) fn held_at(&self, line: u32, location: LocationId, lot: LotId) -> Quantity {
         match &self.lines {

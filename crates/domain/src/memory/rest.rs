@@ -71,6 +71,17 @@ impl Memory {
         }
     }
 
+    /// How many lines a document has here: what work on all of it comes to.
+    pub fn line_count(&self, key: &DocumentKey) -> usize {
+        match key {
+            DocumentKey::Hold(id) => self.hold_slot(id).map_or(0, |slot| self.holds.get(slot).line_count()),
+            DocumentKey::Transfer(id) => {
+                self.transfer_slot(id).map_or(0, |slot| self.transfers.get(slot).lines.len())
+            }
+            DocumentKey::Filed(_) => 1,
+        }
+    }
+
     /// The transfer's row without its lines.
     pub fn transfer_header(&self, id: &Code) -> Option<&Transfer> {
         self.transfer_slot(id).map(|slot| &self.transfers.get(slot).transfer)
