@@ -173,11 +173,14 @@ impl Simulation {
             }
         };
         self.report.lives += 1;
-        let Ok(hash) = recovered.state_hash() else {
-            // As below: the machine may stop at any read.
-            let stopped = self.disk.list().is_err();
-            assert!(stopped || self.disk_can_fail(), "the archive cannot be read");
-            return self.crash(stopped);
+        let hash = match recovered.state_hash() {
+            Ok(hash) => hash,
+            Err(error) => {
+                // As below: the machine may stop at any read.
+                let stopped = self.disk.list().is_err();
+                assert!(stopped || self.disk_can_fail(), "the archive cannot be read: {error:?}");
+                return self.crash(stopped);
+            }
         };
         let Recovered { mut journal, disk, memory, archive, report, checkpoint, passed_over, .. } = recovered;
         self.report.cuts += u64::from(report.cut.is_some());

@@ -239,8 +239,12 @@ impl<D: Disk> Archive<D> {
     }
 }
 
-/// The number of the next run: larger than all that were ever left in the folder.
+/// The number of the next run: larger than all in the folder.
+///
+/// A run and a manifest that listed it may just have been removed, after a sync failed. Before the number is used
+/// again the removal must be durable: a crash could bring the manifest back, with another run of the number torn.
 fn next_number(disk: &impl Disk) -> Result<u64, Error> {
+    disk.sync().map_err(|source| Error::io("sync", "of the folder", source))?;
     let names = disk.list().map_err(|source| Error::io("list", "of the folder", source))?;
     Ok(names.iter().filter_map(|name| run::number_of(name)).max().map_or(1, |last| last + 1))
 }
