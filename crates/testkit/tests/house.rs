@@ -10,6 +10,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("api", &["domain"]),
     ("server", &["api", "domain", "store"]),
     ("client", &["api"]),
+    ("lock", &[]),
     ("testkit", &[]),
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),

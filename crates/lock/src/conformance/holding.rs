@@ -1,0 +1,280 @@
+//! Holding, losing and letting go.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, Stage, process};
+use crate::limits::FENCE_MAX;
+use crate::{BootTime, Error, Lost, Outcome};
+
+const LEASE: Duration = Duration::from_millis(500);
+
+/// While one holds, no other does, in the same process or in another.
+pub async fn one_holder_at_a_time(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").acquire().await.unwrap();
+    for locks in [&here, &there] {
+        let busy = locks.lock("a").try_acquire().await.unwrap_err();
+        assert!(matches!(busy, Error::Busy { .. }), "{busy}");
+    }
+    let other = there.lock("b").try_acquire().await.unwrap();
+    assert!(guard.is_valid() && other.is_valid());
+    assert!(matches!(guard.release().await, Outcome::Released));
+    let guard = there.lock("a").try_acquire().await.unwrap();
+    assert!(matches!(guard.release().await, Outcome::Released));
+    assert_eq!((here.stats().held, here.stats().busy), (0, 1));
+}
+
+/// Whoever waits has the lock soon after its release, long before any look by the clock.
+pub async fn a_waiter_is_handed_the_lock(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    for waiting in [&here, &there] {
+        let guard = here.lock("a").lease(Duration::from_secs(15)).acquire().await.unwrap();
+        let request = waiting.lock("a").lease(Duration::from_secs(15));
+        let waiter = tokio::spawn(async move { (request.acquire().await, BootTime::now()) });
+        sleep(Duration::from_millis(100)).await;
+        assert!(!waiter.is_finished());
+        let released_at = BootTime::now();
+        assert!(guard.release().await.was_held());
+        let (got, got_at) = timeout(PATIENCE, waiter).await.expect("the waiter is woken").unwrap();
+        assert!(got_at.since(released_at) < super::settings().recheck / 2, "a notice, not a look");
+        assert!(got.unwrap().release().await.was_held());
+    }
+}
+
+/// A wait ends when it should, with the rest of the holder's lease.
+pub async fn a_wait_ends_in_time(stage: &impl Stage) {
+    let locks = process(stage).await;
+    let _guard = locks.lock("a").lease(Duration::from_secs(10)).acquire().await.unwrap();
+    let wait = Duration::from_millis(150);
+    let started = BootTime::now();
+    let error = locks.lock("a").wait(wait).acquire().await.unwrap_err();
+    let took = BootTime::now().since(started);
+    assert!(took >= wait && took < wait + PATIENCE, "{took:?}");
+    let Error::Timeout { key, waited, holder_remaining } = error else { panic!("{error}") };
+    assert_eq!(key.as_str(), "a");
+    assert!(waited >= wait);
+    assert!(holder_remaining > Duration::from_secs(8) && holder_remaining <= Duration::from_secs(10));
+    assert_eq!(locks.stats().timeouts, 1);
+}
+
+/// Without a wait, the answer is there at once, with the rest of the holder's lease.
+pub async fn a_busy_lock_is_not_waited_for(stage: &impl Stage) {
+    let locks = process(stage).await;
+    let _guard = locks.lock("a").lease(Duration::from_secs(10)).acquire().await.unwrap();
+    let error = timeout(PATIENCE, locks.lock("a").try_acquire()).await.unwrap().unwrap_err();
+    let Error::Busy { holder_remaining, .. } = error else { panic!("{error}") };
+    assert!(holder_remaining > Duration::from_secs(8), "{holder_remaining:?}");
+}
+
+/// A lease without a keeper runs out; the next one gets the lock after that, and not before.
+pub async fn a_lease_runs_out(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let started = BootTime::now();
+    let guard = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    let valid_until = guard.valid_until();
+    assert!(valid_until.since(started) < LEASE);
+    let next = there.lock("a").lease(LEASE).acquire().await.unwrap();
+    let got_at = BootTime::now();
+    assert!(got_at >= valid_until, "two held it");
+    assert!(got_at.since(started) < LEASE + PATIENCE, "{:?}", got_at.since(started));
+    assert!(!guard.is_valid());
+    assert!(next.fence() > guard.fence());
+    assert_eq!(here.stats().losses, 1);
+}
+
+/// The loss is told at the end of the validity, by the holder's own clock.
+pub async fn a_loss_is_told_by_valid_until(stage: &impl Stage) {
+    let locks = process(stage).await;
+    let guard = locks.lock("a").lease(LEASE).acquire().await.unwrap();
+    assert!(guard.check().is_ok());
+    let how = guard.lost().await;
+    let told_at = BootTime::now();
+    assert_eq!(how, Lost::Expired);
+    assert!(told_at >= guard.valid_until());
+    assert!(told_at.since(guard.valid_until()) < PATIENCE);
+    assert_eq!(guard.check(), Err(Lost::Expired));
+    assert_eq!(guard.while_held(std::future::pending::<()>()).await, Err(Lost::Expired));
+    let error = guard.extend(LEASE).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { how: Lost::Expired, .. }), "{error}");
+}
+
+/// A keeper holds on for as long as the guard lives, and no longer.
+pub async fn a_keeper_renews(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").acquire().await.unwrap();
+    let lease = here.settings().keeper_lease;
+    let busy = there.lock("a").wait(lease * 3).acquire().await.unwrap_err();
+    assert!(matches!(busy, Error::Timeout { .. }), "{busy}");
+    assert!(guard.is_valid());
+    assert!(here.stats().renewals >= 6, "{:?}", here.stats());
+    let fence = guard.fence();
+    assert!(guard.release().await.was_held());
+    let renewals = here.stats().renewals;
+    let next = there.lock("a").try_acquire().await.unwrap();
+    assert!(next.fence() > fence);
+    sleep(lease).await;
+    assert_eq!(here.stats().renewals, renewals, "the keeper went with the guard");
+}
+
+/// A keeper stops at the longest hold; a forgotten guard shuts nobody out for ever.
+pub async fn a_hold_has_an_end(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let max_hold = here.settings().keeper_lease * 2;
+    let guard = here.lock("a").max_hold(max_hold).acquire().await.unwrap();
+    let started = BootTime::now();
+    let next = there.lock("a").acquire().await.unwrap();
+    let took = BootTime::now().since(started);
+    assert!(took >= max_hold / 2 && took < max_hold + here.settings().keeper_lease + PATIENCE, "{took:?}");
+    assert_eq!(guard.check(), Err(Lost::MaxHold));
+    assert!(next.is_valid());
+}
+
+/// An extension makes a hold longer, never shorter.
+pub async fn a_lease_is_extended_and_never_shortened(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    let fence = guard.fence();
+    let valid_until = guard.extend(Duration::from_secs(3)).await.unwrap();
+    assert!(valid_until.remaining() > Duration::from_secs(2));
+    assert_eq!(guard.extend(LEASE).await.unwrap(), valid_until);
+    let busy = there.lock("a").wait(LEASE * 2).acquire().await.unwrap_err();
+    let Error::Timeout { holder_remaining, .. } = busy else { panic!("{busy}") };
+    assert!(holder_remaining > Duration::from_secs(1), "{holder_remaining:?}");
+    assert!(guard.is_valid());
+    assert_eq!(guard.fence(), fence);
+    let error = guard.extend(Duration::from_millis(1)).await.unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { what: "lease", .. }), "{error}");
+    assert!(guard.release().await.was_held());
+}
+
+/// A guard inside a guard is the same hold; the lock goes with the last of them.
+pub async fn a_hold_is_entered_again(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let outer = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    let valid_until = outer.valid_until();
+    let inner = outer.reenter().unwrap();
+    let innermost = inner.reenter().unwrap();
+    assert_eq!((inner.fence(), inner.valid_until()), (outer.fence(), valid_until));
+    assert!(matches!(inner.release().await, Outcome::StillHeld(2)));
+    drop(innermost);
+    assert!(there.lock("a").try_acquire().await.is_err(), "the outer one holds");
+    assert!(matches!(outer.release().await, Outcome::Released));
+    let guard = there.lock("a").lease(LEASE).try_acquire().await.unwrap();
+    guard.lost().await;
+    assert!(matches!(guard.reenter(), Err(Error::Lost { how: Lost::Expired, .. })));
+}
+
+/// The fence grows from holder to holder, whatever the way of change, and above any number asked for.
+pub async fn fences_grow(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let mut last = 0;
+    for turn in 0..12 {
+        let locks = if turn % 2 == 0 { &here } else { &there };
+        let request = match turn % 4 {
+            0 => locks.lock("a"),
+            1 => locks.shared("a"),
+            2 => locks.mode("a", "allocate"),
+            _ => locks.lock("a").fair(),
+        };
+        let guard = request.lease(LEASE).acquire().await.unwrap();
+        assert!(guard.fence() > last, "{} after {last}", guard.fence());
+        last = guard.fence();
+        if turn % 6 == 5 {
+            guard.lost().await;
+        }
+        drop(guard);
+    }
+    let far = last + (1 << 40);
+    let guard = here.lock("a").min_fence(far).acquire().await.unwrap();
+    assert!(guard.fence() > far);
+    last = guard.fence();
+    drop(guard);
+    assert!(there.lock("a").acquire().await.unwrap().fence() > last);
+    let error = here.lock("a").min_fence(FENCE_MAX).acquire().await.unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { what: "min_fence", .. }), "{error}");
+}
+
+/// A release after the lease tells so, and does not touch the next holder.
+pub async fn a_late_release_touches_nobody(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let late = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    sleep(LEASE + Duration::from_millis(50)).await;
+    assert!(matches!(late.release().await, Outcome::Expired));
+
+    let late = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    let next = there.lock("a").acquire().await.unwrap();
+    let outcome = late.release().await;
+    assert!(matches!(outcome, Outcome::Stolen { fence } if fence == next.fence()), "{outcome:?}");
+    assert!(!outcome.was_held());
+    assert!(next.is_valid());
+    assert!(here.lock("a").try_acquire().await.is_err(), "the next one still holds");
+    assert!(matches!(next.release().await, Outcome::Released));
+}
+
+/// A guard that is dropped lets the lock go at once.
+pub async fn a_dropped_guard_lets_go(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    for _ in 0..20 {
+        drop(here.lock("a").acquire().await.unwrap());
+        let next = timeout(PATIENCE, there.lock("a").acquire()).await.expect("soon free");
+        // The future of a release that is dropped half way releases all the same.
+        let mut release = Box::pin(next.unwrap().release());
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(release.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+        drop(release);
+        drop(timeout(PATIENCE, here.lock("a").acquire()).await.expect("soon free").unwrap());
+    }
+}
+
+/// A panic unwinds through the guard.
+pub async fn a_panic_lets_go(stage: &impl Stage) {
+    let locks = process(stage).await;
+    let guard = locks.lock("a").acquire().await.unwrap();
+    let task = tokio::spawn(async move {
+        let _guard = guard;
+        std::panic::resume_unwind(Box::new("as if the work had panicked"));
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    drop(timeout(PATIENCE, locks.lock("a").acquire()).await.expect("soon free").unwrap());
+}
+
+/// Shutting down ends waits, lets go of everything, and tells the guards.
+pub async fn shutdown_leaves_nothing(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").acquire().await.unwrap();
+    let foreign = there.lock("b").acquire().await.unwrap();
+    let request = here.lock("b");
+    let waiter = tokio::spawn(async move { request.acquire().await });
+    sleep(Duration::from_millis(50)).await;
+    here.shutdown().await;
+    let error = waiter.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::ShutDown), "{error}");
+    assert_eq!(guard.check(), Err(Lost::Released));
+    assert!(matches!(guard.release().await, Outcome::Released));
+    let error = here.lock("a").acquire().await.unwrap_err();
+    assert!(matches!(error, Error::ShutDown), "{error}");
+    assert!(there.lock("a").try_acquire().await.is_ok());
+    assert!(foreign.is_valid());
+}
+
+/// What cannot be is refused with a reason, before anything is asked of the backend.
+pub async fn bad_requests_are_refused(stage: &impl Stage) {
+    let locks = process(stage).await;
+    assert!(matches!(locks.lock("").acquire().await, Err(Error::Key(_))));
+    assert!(matches!(locks.mode("a", "").acquire().await, Err(Error::Mode(_))));
+    assert!(matches!(locks.semaphore("a", 0).acquire().await, Err(Error::Mode(_))));
+    let short = locks.settings().lease_min() - Duration::from_millis(1);
+    let long = locks.settings().lease_max + Duration::from_millis(1);
+    for lease in [short, long] {
+        let error = locks.lock("a").lease(lease).acquire().await.unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { what: "lease", .. }), "{error}");
+    }
+    let error = locks.lock("a").lease(LEASE).max_hold(LEASE / 2).acquire().await.unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { what: "max_hold", .. }), "{error}");
+    let error = locks.lock("a").wait(Duration::MAX).acquire().await.unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { what: "wait", .. }), "{error}");
+    assert_eq!(locks.stats(), crate::Stats::default());
+}

@@ -1,0 +1,85 @@
+//! The law of a backend, as tests. `conformance!(stage)` makes one test of each; `stage` is an expression
+//! that makes a [`Stage`] with nothing in it, once for each test.
+//!
+//! A scenario panics where the law is broken.
+
+mod history;
+mod holding;
+mod modes;
+mod multi;
+mod steps;
+mod waiting;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use history::*;
+pub use holding::*;
+pub use modes::*;
+pub use multi::*;
+pub use steps::*;
+pub use waiting::*;
+
+use crate::backend::Backend;
+use crate::{Locks, Settings};
+
+/// Where a scenario plays: one state of the locks, and as many processes as it wants.
+pub trait Stage: Sync {
+    /// What is put to the test.
+    type Backend: Backend;
+
+    /// A backend as another process would have it, on the same locks as the ones made before.
+    fn backend(&self) -> impl Future<Output = Self::Backend> + Send;
+}
+
+/// Short times, so that the scenarios are, and long enough for a machine that has other things to do.
+#[must_use]
+pub fn settings() -> Settings {
+    let ms = Duration::from_millis;
+    Settings {
+        wait: ms(20_000),
+        keeper_lease: ms(600),
+        lease_max: ms(20_000),
+        response_timeout: ms(100),
+        recheck: ms(1_000),
+        waiter_ttl: ms(900),
+    }
+}
+
+/// How late an expectation may come true before it counts as broken: the machine is busy.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Another process with the [`settings`] of the scenarios.
+pub async fn process(stage: &impl Stage) -> Locks {
+    Locks::with_settings(stage.backend().await, settings())
+        .expect("the settings of the scenarios are in order")
+}
+
+/// Makes one Tokio test of each scenario.
+#[macro_export]
+macro_rules! conformance {
+    ($stage:expr) => {
+        $crate::conformance! { $stage;
+            one_holder_at_a_time, a_waiter_is_handed_the_lock, a_wait_ends_in_time, a_busy_lock_is_not_waited_for,
+            a_lease_runs_out, a_loss_is_told_by_valid_until, a_keeper_renews, a_hold_has_an_end,
+            a_lease_is_extended_and_never_shortened, a_hold_is_entered_again, fences_grow,
+            a_late_release_touches_nobody, a_dropped_guard_lets_go, a_panic_lets_go, shutdown_leaves_nothing,
+            bad_requests_are_refused,
+            the_fair_are_served_in_order, a_dead_head_delays_for_its_time_to_live,
+            a_cancelled_wait_leaves_nothing, a_waiter_who_gives_up_makes_way,
+            one_mode_shuts_out_the_others, a_stream_of_one_mode_starves_nobody, a_dead_companion_changes_nothing,
+            writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,
+            several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
+            steps_can_be_sent_again, a_late_acquire_takes_nothing, answers_are_those_of_the_table,
+            exclusion_under_random_leases, modes_never_overlap
+        }
+    };
+    ($stage:expr; $($scenario:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $scenario() {
+                $crate::conformance::$scenario(&$stage).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,163 @@
+//! Holders side by side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, Stage, process, settings};
+use crate::{BootTime, Error, Lost, Mode, Outcome};
+
+const LEASE: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_secs(15);
+
+/// Holders of one mode are side by side, in all processes, and shut out every other mode.
+pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let mut allocating = Vec::new();
+    for turn in 0..20 {
+        let locks = if turn % 2 == 0 { &here } else { &there };
+        allocating.push(locks.mode("a", "allocate").lease(LONG).try_acquire().await.unwrap());
+    }
+    for shut_out in [there.mode("a", "cancel"), there.lock("a"), there.shared("a")] {
+        let error = shut_out.try_acquire().await.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+    }
+    let request = there.mode("a", "cancel").lease(LONG);
+    let cancel = tokio::spawn(async move { request.acquire().await });
+    while let Some(guard) = allocating.pop() {
+        assert!(!cancel.is_finished());
+        assert!(matches!(guard.release().await, Outcome::Released));
+    }
+    let cancel =
+        timeout(PATIENCE, cancel).await.expect("the last one's release lets it in").unwrap().unwrap();
+    assert!(here.mode("a", "allocate").try_acquire().await.is_err());
+    assert!(cancel.release().await.was_held());
+}
+
+/// Whoever waits for another mode gets in under a never-ending stream of it.
+pub async fn a_stream_of_one_mode_starves_nobody(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let allocated = Arc::new(AtomicUsize::new(0));
+    let mut stream = Vec::new();
+    for turn in 0..6 {
+        let locks = if turn % 2 == 0 { here.clone() } else { there.clone() };
+        let (stop, allocated) = (Arc::clone(&stop), Arc::clone(&allocated));
+        stream.push(tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let guard = locks.mode("a", "allocate").lease(LEASE).acquire().await.unwrap();
+                allocated.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(20 + 7 * turn)).await;
+                drop(guard);
+            }
+        }));
+    }
+    sleep(Duration::from_millis(100)).await;
+    for _ in 0..5 {
+        let started = BootTime::now();
+        let cancel = there.mode("a", "cancel").lease(LEASE).acquire().await.unwrap();
+        let took = BootTime::now().since(started);
+        assert!(took < LEASE + PATIENCE, "{took:?}");
+        drop(cancel);
+        sleep(Duration::from_millis(20)).await;
+    }
+    let before = allocated.load(Ordering::Relaxed);
+    sleep(Duration::from_millis(300)).await;
+    assert!(allocated.load(Ordering::Relaxed) > before, "the stream goes on");
+    stop.store(true, Ordering::Relaxed);
+    for task in stream {
+        timeout(PATIENCE * 5, task).await.expect("the stream ends").unwrap();
+    }
+}
+
+/// Each holder has its own end: a companion's short lease neither cuts nor prolongs another's.
+pub async fn a_dead_companion_changes_nothing(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let short = here.mode("a", "allocate").lease(LEASE).acquire().await.unwrap();
+    let long = there.mode("a", "allocate").lease(LEASE * 3).acquire().await.unwrap();
+    assert_eq!(short.lost().await, Lost::Expired);
+    assert!(long.is_valid());
+    assert!(here.lock("a").try_acquire().await.is_err(), "the long one holds");
+    let valid_until = long.valid_until();
+    let next = here.lock("a").acquire().await.unwrap();
+    assert!(BootTime::now() >= valid_until, "two modes at once");
+    assert!(valid_until.remaining() < LEASE * 4 && next.is_valid());
+    assert!(BootTime::now().since(valid_until) < PATIENCE);
+    assert!(matches!(long.release().await, Outcome::Expired | Outcome::Stolen { .. }));
+}
+
+/// Readers share, writers do not, and neither starves the other.
+pub async fn writers_and_readers_take_turns(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let readers = [here.shared("a").acquire().await.unwrap(), there.shared("a").acquire().await.unwrap()];
+    let request = here.lock("a");
+    let writer = tokio::spawn(async move { request.acquire().await.unwrap() });
+    sleep(Duration::from_millis(50)).await;
+    assert!(there.shared("a").try_acquire().await.is_err(), "a writer waits");
+    let mut late = Vec::new();
+    for locks in [&here, &there, &there] {
+        let request = locks.shared("a");
+        late.push(tokio::spawn(async move { request.acquire().await.unwrap() }));
+    }
+    sleep(Duration::from_millis(50)).await;
+    drop(readers);
+    let writer = timeout(PATIENCE, writer).await.expect("the writer is let in").unwrap();
+    assert!(late.iter().all(|reader| !reader.is_finished()));
+    drop(writer);
+    let mut readers = Vec::new();
+    for reader in late {
+        readers.push(timeout(PATIENCE, reader).await.expect("all readers are let in together").unwrap());
+    }
+    assert!(readers.iter().all(crate::Guard::is_valid));
+}
+
+/// From writing to reading without a gap; never the other way.
+pub async fn a_writer_becomes_a_reader(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").acquire().await.unwrap();
+    let request = there.shared("a");
+    let reader = tokio::spawn(async move { request.acquire().await.unwrap() });
+    sleep(Duration::from_millis(50)).await;
+    let fence = guard.fence();
+    guard.downgrade(Mode::shared()).await.unwrap();
+    assert_eq!((guard.mode(), guard.fence()), (Mode::shared(), fence));
+    let reader = timeout(PATIENCE, reader).await.expect("the reader is let in").unwrap();
+    assert!(there.lock("a").try_acquire().await.is_err());
+    let error = guard.downgrade(Mode::exclusive()).await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+    assert!(guard.is_valid() && reader.is_valid());
+    assert!(guard.release().await.was_held());
+    assert!(reader.release().await.was_held());
+    assert!(there.lock("a").try_acquire().await.is_ok());
+}
+
+/// As many as there are permits, never more, fair or not.
+pub async fn a_semaphore_has_n_permits(stage: &impl Stage) {
+    const PERMITS: u32 = 3;
+    let (here, there) = (process(stage).await, process(stage).await);
+    for fair in [false, true] {
+        let (inside, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let mut users = Vec::new();
+        for turn in 0..16 {
+            let locks = if turn % 2 == 0 { here.clone() } else { there.clone() };
+            let (inside, most) = (Arc::clone(&inside), Arc::clone(&most));
+            users.push(tokio::spawn(async move {
+                for _ in 0..4 {
+                    let request = locks.semaphore("a", PERMITS).lease(LONG);
+                    let guard = if fair { request.fair() } else { request }.acquire().await.unwrap();
+                    let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    sleep(Duration::from_millis(3)).await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    assert!(guard.release().await.was_held());
+                }
+            }));
+        }
+        for user in users {
+            timeout(settings().wait, user).await.expect("everybody gets a permit").unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), PERMITS, "fair: {fair}");
+    }
+}

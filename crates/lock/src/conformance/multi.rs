@@ -1,0 +1,85 @@
+//! Several locks at once.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, Stage, process};
+use crate::{BootTime, Error, LockKey, Outcome};
+
+const KEYS: [&str; 6] = ["a:1", "a:2", "a:3", "b:1", "b:2", "b:3"];
+
+/// All or none, each with a fence of its own.
+pub async fn several_locks_or_none(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let one = there.lock(KEYS[3]).acquire().await.unwrap();
+    let error = here.multi(KEYS).wait(Duration::from_millis(100)).acquire().await.unwrap_err();
+    assert!(matches!(&error, Error::Timeout { key, .. } if key.as_str() == KEYS[3]), "{error}");
+    let error = here.multi(KEYS).try_acquire().await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    for key in KEYS.iter().filter(|key| **key != KEYS[3]) {
+        let free = there.lock(*key).wait(PATIENCE).acquire().await;
+        assert!(free.is_ok(), "{key} was kept: {free:?}");
+    }
+    let fence = one.fence();
+    drop(one);
+    // Twice the same key is the same lock.
+    let all = here.multi(KEYS.iter().chain(&KEYS).copied()).acquire().await.unwrap();
+    assert_eq!(all.keys().count(), KEYS.len());
+    assert!(all.fence(&LockKey::new(KEYS[3]).unwrap()).unwrap() > fence);
+    assert!(all.fence(&LockKey::new("c").unwrap()).is_none());
+    for key in KEYS {
+        assert!(there.lock(key).try_acquire().await.is_err(), "{key} is free");
+    }
+    assert!(matches!(all.release().await, Outcome::Released));
+    assert!(there.multi(KEYS).try_acquire().await.is_ok());
+    let none: [&str; 0] = [];
+    assert!(matches!(here.multi(none).acquire().await, Err(Error::OutOfRange { .. })));
+}
+
+/// Requests that name the same keys in every order do not wait for each other in a circle.
+pub async fn several_locks_in_any_order(stage: &impl Stage) {
+    let processes = [process(stage).await, process(stage).await];
+    let mut tasks = Vec::new();
+    for turn in 0..8_usize {
+        let locks = processes[turn % 2].clone();
+        tasks.push(tokio::spawn(async move {
+            for round in 0..5 {
+                let mut keys = KEYS.to_vec();
+                keys.rotate_left((turn + round) % KEYS.len());
+                if turn % 2 == 0 {
+                    keys.reverse();
+                }
+                keys.truncate(2 + (turn + round) % 4);
+                let all = locks.multi(keys).acquire().await.unwrap();
+                tokio::task::yield_now().await;
+                assert!(all.release().await.was_held());
+            }
+        }));
+    }
+    for task in tasks {
+        timeout(PATIENCE * 15, task).await.expect("no circle").unwrap();
+    }
+}
+
+/// The validity is that of the first to end, and a lease counts from the moment when all are held.
+pub async fn several_locks_share_one_lease(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let lease = Duration::from_millis(500);
+    let last = there.lock(KEYS[5]).lease(Duration::from_secs(15)).acquire().await.unwrap();
+    let request = here.multi(KEYS).lease(lease);
+    let waiter = tokio::spawn(async move { request.acquire().await.unwrap() });
+    // Longer than the lease: what was taken first must be kept meanwhile.
+    sleep(lease * 2).await;
+    drop(last);
+    let all = timeout(PATIENCE, waiter).await.expect("they are free").unwrap();
+    let got_at = BootTime::now();
+    assert!(all.is_valid());
+    let remaining = all.valid_until().remaining();
+    assert!(remaining <= lease && remaining > lease / 2, "{remaining:?}");
+    all.lost().await;
+    let took = BootTime::now().since(got_at);
+    assert!(took <= lease + PATIENCE / 2, "nobody renews any more: {took:?}");
+    assert!(!all.is_valid() && all.check().is_err());
+    assert!(timeout(PATIENCE, there.multi(KEYS).acquire()).await.is_ok());
+}

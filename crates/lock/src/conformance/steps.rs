@@ -1,0 +1,179 @@
+//! The steps of a backend, one by one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::waiting::wish;
+use super::{Stage, settings};
+use crate::backend::{Acquire, Acquired, Backend, Ended, Owner, Release, Renew, Renewed};
+use crate::table::Table;
+use crate::{LockKey, Mode};
+
+const CLAIM: Duration = Duration::from_secs(60);
+
+fn renewal(of: &Acquire) -> Renew {
+    Renew { keys: of.keys.clone(), owner: of.owner, lease: of.lease, mode: None, claim: CLAIM }
+}
+
+fn ending(of: &Acquire) -> Release {
+    let remember = settings().response_timeout * 20;
+    Release { keys: of.keys.clone(), owner: of.owner, remember, claim: CLAIM, wanted: false }
+}
+
+/// A step that is sent again, because its answer was lost, is answered as before and does nothing twice.
+pub async fn steps_can_be_sent_again(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    for mode in [Mode::exclusive(), Mode::new("allocate").unwrap()] {
+        let (first, second) = (wish("a", mode.clone(), true), wish("a", Mode::exclusive(), true));
+        let granted = backend.acquire(&first).await.unwrap();
+        let Acquired::Granted { fence } = granted else { panic!("{granted:?}") };
+        for _ in 0..3 {
+            assert_eq!(backend.acquire(&first).await.unwrap(), Acquired::Granted { fence });
+            assert_eq!(backend.renew(&renewal(&first)).await.unwrap(), Renewed::Held);
+        }
+        let place = |answer| match answer {
+            Acquired::Conflict(conflict) => conflict.place,
+            other => panic!("{other:?}"),
+        };
+        let queued = place(backend.acquire(&second).await.unwrap());
+        assert!(queued > 0);
+        assert_eq!(place(backend.acquire(&second).await.unwrap()), queued);
+        for _ in 0..3 {
+            assert_eq!(backend.release(&ending(&first)).await.unwrap(), Ended::Released);
+        }
+        let granted = backend.acquire(&second).await.unwrap();
+        let Acquired::Granted { fence: next } = granted else { panic!("{granted:?}") };
+        assert!(next > fence);
+        // The first one's release, once more, does not end the second one's hold.
+        assert_eq!(backend.release(&ending(&first)).await.unwrap(), Ended::Released);
+        assert_eq!(backend.renew(&renewal(&second)).await.unwrap(), Renewed::Held);
+        let not_held = Renewed::NotHeld { holder: Some(next) };
+        assert_eq!(backend.renew(&renewal(&first)).await.unwrap(), not_held);
+        assert_eq!(backend.release(&ending(&second)).await.unwrap(), Ended::Released);
+        assert_eq!(backend.renew(&renewal(&second)).await.unwrap(), Renewed::NotHeld { holder: None });
+    }
+    let stranger = wish("a", Mode::exclusive(), false);
+    for _ in 0..2 {
+        let ended = backend.release(&ending(&stranger)).await.unwrap();
+        assert_eq!(ended, Ended::NotHeld { holder: None });
+    }
+}
+
+/// An acquire that was overtaken by its own release takes nothing, and renewing brings nothing back.
+pub async fn a_late_acquire_takes_nothing(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    let late = wish("a", Mode::exclusive(), false);
+    assert_eq!(backend.release(&ending(&late)).await.unwrap(), Ended::NotHeld { holder: None });
+    assert_eq!(backend.acquire(&late).await.unwrap(), Acquired::Ended);
+    assert_eq!(backend.renew(&renewal(&late)).await.unwrap(), Renewed::NotHeld { holder: None });
+    let next = wish("a", Mode::exclusive(), false);
+    assert!(matches!(backend.acquire(&next).await.unwrap(), Acquired::Granted { .. }));
+}
+
+/// A long random walk is answered as by the [`Table`], but for numbers that depend on the clock.
+pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
+    let seed = std::env::var("JAEGO_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("JAEGO_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let backend = stage.backend().await;
+    let mut table = Table::default();
+    // Nothing ends by itself within the walk.
+    let long = Duration::from_secs(600);
+    let modes = [Mode::exclusive(), Mode::shared(), Mode::new("permit").unwrap().max_holders(2).unwrap()];
+    let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
+    let mut now = 1;
+    let mut walkers: Vec<Acquire> = Vec::new();
+    let mut fences: BTreeMap<Owner, (u64, u64)> = BTreeMap::new();
+    for step in 0..3_000 {
+        now += 1;
+        if walkers.len() < 8 && random.bool() {
+            let mode = modes[random.usize(..modes.len())].clone();
+            let mut walker = wish("a", mode, random.bool());
+            walker.lease = long;
+            walker.claim = CLAIM;
+            let single = random.u8(..5) > 0;
+            walker.keys =
+                if single { [keys[random.usize(..2)].clone()].into() } else { keys.to_vec().into() };
+            // Keys that the backend cannot take together are not asked for together.
+            if !single && backend.group(&keys[0]) != backend.group(&keys[1]) {
+                continue;
+            }
+            if !single {
+                walker.mode = Mode::exclusive();
+                walker.fair = false;
+            }
+            if let Some(waiting) = &mut walker.waiting {
+                waiting.ttl = long;
+                waiting.queue = single;
+            }
+            if random.u8(..4) == 0 {
+                walker.waiting = None;
+            }
+            walkers.push(walker);
+        }
+        if walkers.is_empty() {
+            continue;
+        }
+        let at = random.usize(..walkers.len());
+        let walker = &mut walkers[at];
+        match random.u8(..8) {
+            0..=3 => {
+                let expected = table.acquire(now, walker);
+                let answer = backend.acquire(walker).await.unwrap();
+                match (&expected, &answer) {
+                    (Acquired::Granted { fence: expected }, Acquired::Granted { fence }) => {
+                        let known = fences.entry(walker.owner).or_insert((*expected, *fence));
+                        assert_eq!(*known, (*expected, *fence), "step {step}: another fence");
+                    }
+                    (Acquired::Conflict(expected), Acquired::Conflict(conflict)) => {
+                        let facts = |conflict: &crate::backend::Conflict| {
+                            let held = !conflict.holder_remaining.is_zero();
+                            (conflict.key, held, conflict.place > 0, conflict.head)
+                        };
+                        assert_eq!(facts(expected), facts(conflict), "step {step}: {walker:?}");
+                    }
+                    (Acquired::Ended, Acquired::Ended) => {}
+                    _ => panic!("step {step}: {answer:?}, expected {expected:?}, of {walker:?}"),
+                }
+            }
+            4 => {
+                let mut renewal = renewal(walker);
+                if walker.mode.is_shared() || random.bool() {
+                    renewal.mode = None;
+                } else if walker.keys.len() == 1 {
+                    renewal.mode = Some(Mode::shared());
+                }
+                let expected = table.renew(now, &renewal).0;
+                let answer = backend.renew(&renewal).await.unwrap();
+                if matches!((expected, &renewal.mode), (Renewed::Held, Some(_))) {
+                    walker.mode = Mode::shared();
+                }
+                assert_eq!(facts(expected), facts(answer), "step {step}: {walker:?}");
+            }
+            _ => {
+                let expected = table.release(now, &ending(walker)).0;
+                let answer = backend.release(&ending(walker)).await.unwrap();
+                let facts = |ended| match ended {
+                    Ended::Released => (true, false),
+                    Ended::NotHeld { holder } => (false, holder.is_some()),
+                };
+                assert_eq!(facts(expected), facts(answer), "step {step}: {walker:?}");
+                if random.bool() {
+                    walkers.swap_remove(at);
+                }
+            }
+        }
+    }
+    let mut fences: Vec<_> = fences.into_values().collect();
+    fences.sort_unstable();
+    assert!(fences.windows(2).all(|pair| pair[0].1 < pair[1].1), "fences grow with the grants");
+    assert!(fences.len() > 100, "the walk was granted {} locks", fences.len());
+}
+
+fn facts(renewed: Renewed) -> (bool, bool) {
+    match renewed {
+        Renewed::Held => (true, false),
+        Renewed::NotHeld { holder } => (false, holder.is_some()),
+    }
+}

@@ -1,0 +1,138 @@
+//! Waiting in order, and giving up.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, Stage, process, settings};
+use crate::backend::{Acquire, Acquired, Backend, Owner, Waiting};
+use crate::{BootTime, Error, LockKey, Mode};
+
+/// A request as [`Locks`](crate::Locks) would send it.
+pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
+    let settings = settings();
+    Acquire {
+        keys: Arc::new([LockKey::new(key).unwrap()]),
+        owner: Owner::random(),
+        mode,
+        lease: Duration::from_secs(10),
+        fence_min: 0,
+        fair,
+        waiting: Some(Waiting { place: 0, ttl: settings.waiter_ttl, queue: true }),
+        claim: settings.waiter_ttl,
+        timeout: settings.response_timeout,
+    }
+}
+
+/// Fair waiters are served in the order in which they came, over all processes.
+pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
+    let processes = [process(stage).await, process(stage).await, process(stage).await];
+    let guard = processes[0].lock("a").acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waiters = Vec::new();
+    for turn in 0..30 {
+        let (request, served) = (processes[turn % 3].lock("a").fair(), Arc::clone(&served));
+        waiters.push(tokio::spawn(async move {
+            let guard = request.acquire().await.unwrap();
+            served.lock().unwrap().push((turn, guard.fence()));
+            drop(guard);
+        }));
+        // The order is that of the arrival at the backend, so each arrives before the next one sets out.
+        let contended = || -> u64 {
+            processes
+                .iter()
+                .flat_map(|locks| locks.stats().patterns)
+                .map(|(_, pattern)| pattern.contended)
+                .sum()
+        };
+        while contended() <= turn as u64 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    // A latecomer who is not fair does not push in either.
+    drop(guard);
+    for waiter in waiters {
+        timeout(PATIENCE * 10, waiter).await.expect("everybody is served").unwrap();
+    }
+    let served = served.lock().unwrap();
+    assert!(served.is_sorted(), "{served:?}");
+}
+
+/// A dead waiter at the head of the queue delays the others by its time to live at the most, and many dead
+/// ones no more than one.
+pub async fn a_dead_head_delays_for_its_time_to_live(stage: &impl Stage) {
+    let locks = process(stage).await;
+    let guard = locks.lock("a").lease(Duration::from_secs(15)).acquire().await.unwrap();
+    let backend = stage.backend().await;
+    for _ in 0..3 {
+        // They take a place and are never heard of again.
+        let wish = wish("a", Mode::exclusive(), true);
+        let answer = backend.acquire(&wish).await.unwrap();
+        assert!(matches!(answer, Acquired::Conflict(conflict) if conflict.place > 0));
+    }
+    let request = locks.lock("a").fair();
+    let waiter = tokio::spawn(async move { (request.acquire().await, BootTime::now()) });
+    sleep(Duration::from_millis(50)).await;
+    let released_at = BootTime::now();
+    drop(guard);
+    let (got, got_at) = timeout(PATIENCE * 10, waiter).await.expect("the living are served").unwrap();
+    drop(got.unwrap());
+    let delay = got_at.since(released_at);
+    let ttl = settings().waiter_ttl;
+    assert!(delay < ttl + ttl / 3 + PATIENCE, "{delay:?}");
+}
+
+/// A wait that is dropped, at whatever point, leaves neither a hold nor a place.
+pub async fn a_cancelled_wait_leaves_nothing(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    for polls in 0..24 {
+        for held in [false, true] {
+            let key = format!("a{polls}{held}");
+            let guard = if held { Some(there.lock(&key).acquire().await.unwrap()) } else { None };
+            let request = here.lock(&key).lease(Duration::from_secs(15));
+            let mut acquire = Box::pin(if polls % 2 == 0 { request.fair() } else { request }.acquire());
+            let mut left = polls;
+            let finished = std::future::poll_fn(|context| {
+                if left == 0 {
+                    return std::task::Poll::Ready(false);
+                }
+                left -= 1;
+                if acquire.as_mut().poll(context).is_ready() {
+                    return std::task::Poll::Ready(true);
+                }
+                if left == 0 || held {
+                    context.waker().wake_by_ref();
+                }
+                std::task::Poll::Pending
+            });
+            let _ = timeout(Duration::from_millis(20), finished).await;
+            drop(acquire);
+            drop(guard);
+            let started = BootTime::now();
+            let next = there.lock(&key).wait(PATIENCE * 5).acquire().await;
+            let took = BootTime::now().since(started);
+            assert!(next.is_ok(), "after {polls} polls, held: {held}: {next:?}");
+            assert!(took < settings().waiter_ttl / 2, "after {polls} polls: something was left for {took:?}");
+        }
+    }
+}
+
+/// A place that is given up makes way at once for those behind it.
+pub async fn a_waiter_who_gives_up_makes_way(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let reader = here.shared("a").lease(Duration::from_secs(15)).acquire().await.unwrap();
+    let writer = there.lock("a").wait(Duration::from_millis(300));
+    let writer = tokio::spawn(async move { writer.acquire().await });
+    sleep(Duration::from_millis(100)).await;
+    let busy = here.shared("a").try_acquire().await.unwrap_err();
+    assert!(matches!(busy, Error::Busy { .. }), "a reader does not pass a writer: {busy}");
+    let late = here.shared("a");
+    let late = tokio::spawn(async move { (late.acquire().await, BootTime::now()) });
+    let error = writer.await.unwrap().unwrap_err();
+    let gave_up_at = BootTime::now();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let (late, got_at) = timeout(PATIENCE, late).await.expect("it is let in").unwrap();
+    assert!(got_at.since(gave_up_at) < settings().waiter_ttl / 2, "{:?}", got_at.since(gave_up_at));
+    assert!(late.unwrap().is_valid() && reader.is_valid());
+}

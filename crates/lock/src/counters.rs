@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::BootTime;
+use crate::limits::PATTERNS_MAX;
+use crate::{Error, LockKey, Mode};
+
+/// Under which all patterns are counted that are too many to be named.
+const OTHER: &str = "(other)";
+
+/// What has happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    granted: AtomicU64,
+    granted_shared: AtomicU64,
+    granted_after_wait: AtomicU64,
+    wait_us: AtomicU64,
+    busy: AtomicU64,
+    timeouts: AtomicU64,
+    unavailable: AtomicU64,
+    quarantined: AtomicU64,
+    cancelled: AtomicU64,
+    renewals: AtomicU64,
+    renewals_failed: AtomicU64,
+    losses: AtomicU64,
+    ended: AtomicU64,
+    hold_us: AtomicU64,
+    gaps: AtomicU64,
+    clock_jumps: AtomicU64,
+    patterns: Mutex<BTreeMap<String, Pattern>>,
+}
+
+/// A look at the counters of [`Locks`](crate::Locks). All but `held` only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Locks that were got, and of those, in a mode that several can share.
+    pub granted: u64,
+    /// See [`granted`](Self::granted).
+    pub granted_shared: u64,
+    /// Locks that were got after a wait.
+    pub granted_after_wait: u64,
+    /// How long all of those waited, together.
+    pub wait: Duration,
+    /// Refused because they were held and the request was not to wait.
+    pub busy: u64,
+    /// Given up because the time to wait was over.
+    pub timeouts: u64,
+    /// Given up because the backend did not answer, or refused.
+    pub unavailable: u64,
+    /// Refused by a quarantine.
+    pub quarantined: u64,
+    /// Given up because the caller had gone.
+    pub cancelled: u64,
+    /// Renewals that were answered.
+    pub renewals: u64,
+    /// Renewals that were not.
+    pub renewals_failed: u64,
+    /// Locks that were lost before they were let go.
+    pub losses: u64,
+    /// Locks that are held now.
+    pub held: u64,
+    /// How long all locks that have ended were held, together.
+    pub hold: Duration,
+    /// How often notices may have been missed.
+    pub gaps: u64,
+    /// How often the backend's clock was set.
+    pub clock_jumps: u64,
+    /// By key, with `*` for every run of digits: where the waits and the losses are.
+    pub patterns: BTreeMap<String, Pattern>,
+}
+
+/// What happened to the keys of one pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pattern {
+    /// Requests that found the lock taken.
+    pub contended: u64,
+    /// Locks that were lost.
+    pub losses: u64,
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn micros_since(time: BootTime) -> u64 {
+    u64::try_from(BootTime::now().since(time).as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Counters {
+    pub(crate) fn granted(&self, mode: &Mode) {
+        add(&self.granted, 1);
+        add(&self.granted_shared, u64::from(mode.is_shared()));
+    }
+
+    pub(crate) fn waited(&self, since: BootTime, waited: bool) {
+        if waited {
+            add(&self.granted_after_wait, 1);
+            add(&self.wait_us, micros_since(since));
+        }
+    }
+
+    pub(crate) fn contended(&self, key: &LockKey) {
+        self.pattern(key, |pattern| pattern.contended += 1);
+    }
+
+    pub(crate) fn lost(&self, key: &LockKey) {
+        add(&self.losses, 1);
+        self.pattern(key, |pattern| pattern.losses += 1);
+    }
+
+    pub(crate) fn refused(&self, error: &Error) {
+        match error {
+            Error::Busy { .. } => add(&self.busy, 1),
+            Error::Timeout { .. } => add(&self.timeouts, 1),
+            Error::Quarantined { .. } => add(&self.quarantined, 1),
+            Error::Unavailable { .. } | Error::Refused { .. } => add(&self.unavailable, 1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn cancelled(&self) {
+        add(&self.cancelled, 1);
+    }
+
+    pub(crate) fn renewed(&self, answered: bool) {
+        add(if answered { &self.renewals } else { &self.renewals_failed }, 1);
+    }
+
+    pub(crate) fn ended(&self, acquired_at: BootTime) {
+        add(&self.ended, 1);
+        add(&self.hold_us, micros_since(acquired_at));
+    }
+
+    pub(crate) fn gap(&self) {
+        add(&self.gaps, 1);
+    }
+
+    pub(crate) fn clock_jump(&self) {
+        add(&self.clock_jumps, 1);
+    }
+
+    fn pattern(&self, key: &LockKey, count: impl FnOnce(&mut Pattern)) {
+        let mut name = key.pattern();
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if patterns.len() >= PATTERNS_MAX && !patterns.contains_key(&name) {
+            OTHER.clone_into(&mut name);
+        }
+        count(patterns.entry(name).or_default());
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // Ends first, so that nothing is seen to have ended that was not granted.
+        let ended = get(&self.ended);
+        Stats {
+            granted: get(&self.granted),
+            granted_shared: get(&self.granted_shared),
+            granted_after_wait: get(&self.granted_after_wait),
+            wait: Duration::from_micros(get(&self.wait_us)),
+            busy: get(&self.busy),
+            timeouts: get(&self.timeouts),
+            unavailable: get(&self.unavailable),
+            quarantined: get(&self.quarantined),
+            cancelled: get(&self.cancelled),
+            renewals: get(&self.renewals),
+            renewals_failed: get(&self.renewals_failed),
+            losses: get(&self.losses),
+            held: get(&self.granted).saturating_sub(ended),
+            hold: Duration::from_micros(get(&self.hold_us)),
+            gaps: get(&self.gaps),
+            clock_jumps: get(&self.clock_jumps),
+            patterns: self.patterns.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use crate::{KeyError, LockKey, Mode, ModeError, backend, limits};
+
+/// Why a lock was not got, or something could not be done with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key is no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The mode is no mode.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
+    /// A number or duration of the request is outside its limits.
+    #[error("{what} is {value}, but it must be between {min} and {max}")]
+    OutOfRange {
+        /// What.
+        what: &'static str,
+        /// What it was.
+        value: String,
+        /// The least that it can be.
+        min: String,
+        /// The most that it can be.
+        max: String,
+    },
+    /// Somebody else holds it, and we were not to wait.
+    #[error("{key} is held by somebody else{}", for_another(*.holder_remaining))]
+    Busy {
+        /// The key.
+        key: LockKey,
+        /// When it will be free, if its holder does not renew it.
+        holder_remaining: Duration,
+    },
+    /// It did not become ours within the time that we were to wait.
+    #[error("{key} did not become free within {waited:?}{}", for_another(*.holder_remaining))]
+    Timeout {
+        /// The key.
+        key: LockKey,
+        /// How long we waited.
+        waited: Duration,
+        /// When it will be free, as far as the last look told, if its holder does not renew it.
+        holder_remaining: Duration,
+    },
+    /// The backend lost its memory and lets earlier holds run out before it grants new ones.
+    #[error(
+        "{key} cannot be granted for another {remaining:?}: the lock server has been replaced or restarted"
+    )]
+    Quarantined {
+        /// The key.
+        key: LockKey,
+        /// For how long.
+        remaining: Duration,
+    },
+    /// The backend did not answer, until the time that we were to wait was over.
+    #[error("cannot get {key}: the lock server does not answer")]
+    Unavailable {
+        /// The key.
+        key: LockKey,
+        /// What the last attempt said.
+        source: backend::Error,
+    },
+    /// The backend refused, for good.
+    #[error("cannot get {key}: the lock server refuses")]
+    Refused {
+        /// The key.
+        key: LockKey,
+        /// What it said.
+        source: backend::Error,
+    },
+    /// The lock is not held any more.
+    #[error("{key} was lost")]
+    Lost {
+        /// The key.
+        key: LockKey,
+        /// How.
+        #[source]
+        how: Lost,
+    },
+    /// A hold can only be given a mode that more can share.
+    #[error("{key} is held as {from} and cannot be turned into {to}; release it and acquire it anew")]
+    Upgrade {
+        /// The key.
+        key: LockKey,
+        /// The mode that it is held in.
+        from: Mode,
+        /// The mode that was asked for.
+        to: Mode,
+    },
+    /// These [`Locks`](crate::Locks) were shut down, or the runtime that they live on was.
+    #[error("the locks were shut down")]
+    ShutDown,
+}
+
+/// How a lock was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// Its lease ran out.
+    #[error("its lease ran out")]
+    Expired,
+    /// It was held for [`max_hold`](crate::Request::max_hold), and its keeper stopped renewing it.
+    #[error("it was held for too long, and is renewed no more")]
+    MaxHold,
+    /// Somebody else holds it.
+    #[error("somebody else holds it, with the fence {fence}")]
+    Stolen {
+        /// The other one's fence.
+        fence: u64,
+    },
+    /// It was released: by a guard of the same hold, or because the locks were shut down.
+    #[error("it was released")]
+    Released,
+}
+
+impl Error {
+    pub(crate) fn out_of_range<T: std::fmt::Debug>(what: &'static str, value: T, min: T, max: T) -> Self {
+        let [value, min, max] = [value, min, max].map(|value| format!("{value:?}"));
+        Self::OutOfRange { what, value, min, max }
+    }
+
+    pub(crate) fn check_fence(fence: u64) -> Result<(), Self> {
+        if fence >= limits::FENCE_MAX {
+            return Err(Self::out_of_range("min_fence", fence, 0, limits::FENCE_MAX - 1));
+        }
+        Ok(())
+    }
+}
+
+fn for_another(remaining: Duration) -> String {
+    if remaining.is_zero() {
+        String::new()
+    } else {
+        format!(", for another {remaining:?} if it does not renew")
+    }
+}

@@ -1,0 +1,214 @@
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use crate::backend::{self, Renewed};
+use crate::clock::BootTime;
+use crate::tenure::Tenure;
+use crate::{Error, LockKey, Lost, Mode};
+
+/// A lock that is held. Dropping it lets the lock go, in the background; [`release`](Self::release) also
+/// tells how that went.
+///
+/// Holding a guard is not proof. Whatever is guarded must check the [fence](Self::fence), or else ask
+/// [`is_valid`](Self::is_valid) before each change and live with the gap between asking and changing.
+#[must_use = "the lock is let go when its guard is dropped"]
+pub struct Guard {
+    tenure: Arc<Tenure>,
+    counted: bool,
+}
+
+/// How a release went.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// The lock was ours until now, and is free.
+    Released,
+    /// So many other guards of the same hold still keep it.
+    StillHeld(u32),
+    /// It was not ours any more, nor anybody else's: the lease had run out.
+    Expired,
+    /// It was not ours any more: somebody else holds it.
+    Stolen {
+        /// The other one's fence.
+        fence: u64,
+    },
+    /// No answer came. The lock ends with its lease at the latest.
+    Unknown(backend::Error),
+}
+
+impl Outcome {
+    /// The same again, for one who asks later.
+    pub(crate) fn known(&self) -> Option<Known> {
+        match *self {
+            Self::Released => Some(Known::Released),
+            Self::Expired => Some(Known::Expired),
+            Self::Stolen { fence } => Some(Known::Stolen { fence }),
+            Self::StillHeld(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether the lock was ours from its grant until now, without a gap.
+    #[must_use]
+    pub fn was_held(&self) -> bool {
+        matches!(self, Self::Released | Self::StillHeld(_))
+    }
+}
+
+/// An [`Outcome`] that can be told twice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Known {
+    Released,
+    Expired,
+    Stolen { fence: u64 },
+}
+
+impl From<Known> for Outcome {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Released => Self::Released,
+            Known::Expired => Self::Expired,
+            Known::Stolen { fence } => Self::Stolen { fence },
+        }
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(tenure: Arc<Tenure>) -> Self {
+        Self { tenure, counted: true }
+    }
+
+    /// Its key; of several that were taken together, the first.
+    #[must_use]
+    pub fn key(&self) -> &LockKey {
+        self.tenure.key()
+    }
+
+    pub(crate) fn keys(&self) -> &[LockKey] {
+        &self.tenure.keys
+    }
+
+    /// The fence: greater than that of every earlier holder of this key, and the same for as long as this
+    /// hold lasts. What is guarded keeps the greatest that it has seen, and refuses smaller ones.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.tenure.fence
+    }
+
+    /// In which mode it is held.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.tenure.mode()
+    }
+
+    /// Until when nobody else can hold it, if the clocks of the machines run at the same speed to 1 %.
+    #[must_use]
+    pub fn valid_until(&self) -> BootTime {
+        self.tenure.valid_until()
+    }
+
+    /// Whether it is held at this moment.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.tenure.how_lost().is_none()
+    }
+
+    /// Like [`is_valid`](Self::is_valid), with the reason if not.
+    pub fn check(&self) -> Result<(), Lost> {
+        self.tenure.how_lost().map_or(Ok(()), Err)
+    }
+
+    /// Comes back when the lock is lost: when the backend says so, and at
+    /// [`valid_until`](Self::valid_until) at the latest, whether or not the network can tell.
+    pub async fn lost(&self) -> Lost {
+        self.tenure.until_lost().await
+    }
+
+    /// Runs `work` while the lock is held, and drops it where it stands when the lock is lost.
+    ///
+    /// What `work` has already sent to others is not called back; the [fence](Self::fence) is for that.
+    pub async fn while_held<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        tokio::select! {
+            biased;
+            how = self.lost() => Err(how),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Makes the lock last for at least `lease` from now; never shorter than it already does. Returns until
+    /// when it is valid. Takes one answer of the backend.
+    pub async fn extend(&self, lease: Duration) -> Result<BootTime, Error> {
+        self.tenure.inner.check_lease(lease)?;
+        self.renew(lease, None).await
+    }
+
+    /// Lets others of `mode` join, without ever letting the lock go: from writing to reading, say.
+    ///
+    /// Only from a mode for one holder to a mode for several. The other way round two holders could wait
+    /// for each other for ever, so it is refused with [`Error::Upgrade`].
+    pub async fn downgrade(&self, mode: Mode) -> Result<(), Error> {
+        let from = self.mode();
+        if from.is_shared() || !mode.is_shared() || self.tenure.keys.len() > 1 {
+            return Err(Error::Upgrade { key: self.key().clone(), from, to: mode });
+        }
+        self.renew(Duration::ZERO, Some(mode)).await.map(drop)
+    }
+
+    async fn renew(&self, lease: Duration, mode: Option<Mode>) -> Result<BootTime, Error> {
+        let key = || self.key().clone();
+        self.check().map_err(|how| Error::Lost { key: key(), how })?;
+        match self.tenure.renew(lease, mode, self.tenure.inner.settings.response_timeout).await {
+            Ok(Renewed::Held) => Ok(self.valid_until()),
+            Ok(Renewed::NotHeld { .. }) => {
+                Err(Error::Lost { key: key(), how: self.tenure.how_lost().unwrap_or(Lost::Expired) })
+            }
+            Err(source) => Err(Error::Unavailable { key: key(), source }),
+        }
+    }
+
+    pub(crate) async fn settle(&self, lease: Duration) -> Result<(), Error> {
+        self.tenure.dismiss_keeper();
+        self.renew(lease, None).await.map(drop)
+    }
+
+    /// Another guard of the same hold, for code further in that wants the lock as well. The lock goes with
+    /// the last of them. Re-entry is always said, never guessed from a thread or a task.
+    pub fn reenter(&self) -> Result<Self, Error> {
+        self.tenure.add_guard()?;
+        Ok(Self::new(Arc::clone(&self.tenure)))
+    }
+
+    /// Lets the lock go and tells how that went. Dropping the future does not stop the release.
+    pub async fn release(mut self) -> Outcome {
+        self.counted = false;
+        let (asked, answer) = oneshot::channel();
+        match self.tenure.remove_guard(Some(asked)) {
+            0 => answer.await.unwrap_or_else(|_| {
+                Outcome::Unknown(backend::Error::Unavailable {
+                    doing: "release a lock",
+                    source: "its task was ended before the answer came".into(),
+                })
+            }),
+            left => Outcome::StillHeld(left),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.counted {
+            self.tenure.remove_guard(None);
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Guard")
+            .field("key", self.key())
+            .field("mode", &self.mode())
+            .field("fence", &self.fence())
+            .field("remaining", &self.valid_until().remaining())
+            .finish()
+    }
+}

@@ -1,0 +1,87 @@
+//! Distributed locks that tell their holder the truth.
+//!
+//! ```
+//! # use jaego_lock::{Locks, Memory};
+//! # use std::time::Duration;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let locks = Locks::new(Memory::new());
+//!
+//! let guard = locks.lock("product:17").wait(Duration::from_secs(5)).lease(Duration::from_secs(3)).acquire().await?;
+//! // … change what `product:17` guards, and let it check `guard.fence()` …
+//! assert!(guard.release().await.was_held());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What no lock can promise
+//!
+//! A lock with a lifetime does not give mutual exclusion by itself. A holder can be stopped, by its garbage,
+//! its scheduler or its hypervisor, between looking at the lock and writing, for longer than the lock lasts;
+//! then two write. Only what is guarded can prevent that: it keeps the greatest [fence](Guard::fence) that
+//! it has seen and refuses smaller ones. So use a lock to keep people out of each other's way, and a fence,
+//! a condition or a unique key to be right.
+//!
+//! # What this one does promise
+//!
+//! - A lock that was not got is an [`Error`] with a name, never a `false` to be overlooked.
+//! - A loss is told ([`Guard::lost`]) at [`Guard::valid_until`] at the latest, by the holder's own clock, which
+//!   goes on while the machine sleeps; no network is needed to learn it.
+//! - Without a [lease](Request::lease) a keeper renews until the guard goes, for [`max_hold`](Request::max_hold)
+//!   at the most. With one, nobody renews unless [asked](Guard::extend).
+//! - Dropping any future at any time leaves nothing behind.
+//! - Waiting is by notice. While a lock is held, its waiters cost nothing but a look every
+//!   [five seconds](Settings::recheck), one for each process. A release wakes one of each process, not all.
+//! - Fences grow, even if the lock server loses all that it knew.
+//!
+//! # Kinds
+//!
+//! | | holders | beside it |
+//! |---|---|---|
+//! | [`lock`](Locks::lock) | one | nobody |
+//! | [`shared`](Locks::shared) | many | other `shared` ones of the key |
+//! | [`mode`](Locks::mode) | many | others in the same mode, and no other mode |
+//! | [`semaphore`](Locks::semaphore) | n | up to n |
+//! | [`multi`](Locks::multi) | one | nobody; all keys or none |
+//!
+//! They all are the same thing: a lock has holders of one [`Mode`] at a time, and a queue. Each is to be had
+//! [fair](Request::fair) (except `multi`), with or without a lease. [`LockKey::unordered`] names a pair.
+//!
+//! # Backends
+//!
+//! [`Memory`] for one process. Others implement [`backend::Backend`]; what they must do is told there and
+//! held by the `conformance` module (feature `conformance`). Limits stand in [`limits`], and what can be
+//! set in [`Settings`].
+
+mod acquisition;
+pub mod backend;
+mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod counters;
+mod error;
+mod guard;
+mod inner;
+mod key;
+pub mod limits;
+mod line;
+mod locks;
+mod memory;
+mod mode;
+mod multi;
+mod request;
+mod settings;
+pub mod table;
+mod tenure;
+
+pub use clock::BootTime;
+pub use counters::{Pattern, Stats};
+pub use error::{Error, Lost};
+pub use guard::{Guard, Outcome};
+pub use key::{IntoKey, KeyError, LockKey};
+pub use locks::Locks;
+pub use memory::Memory;
+pub use mode::{Mode, ModeError};
+pub use multi::{MultiGuard, MultiRequest};
+pub use request::Request;
+pub use settings::{Settings, SettingsError};

@@ -1,0 +1,81 @@
+//! Every limit of the crate, side by side. Those that are a matter of taste are [`Settings`](crate::Settings);
+//! their defaults are here as well.
+
+use std::time::Duration;
+
+/// Bytes of a key, in UTF-8.
+pub const KEY_BYTES_MAX: usize = 256;
+/// Bytes of a mode's name.
+pub const MODE_BYTES_MAX: usize = 64;
+/// Holders of one lock at a time, whatever its mode allows.
+pub const HOLDERS_MAX: u32 = 1_024;
+/// Keys of one [`multi`](crate::Locks::multi) lock.
+pub const MULTI_KEYS_MAX: usize = 1_024;
+/// The greatest fence: the greatest whole number that JavaScript, Lua and a double hold exactly.
+pub const FENCE_MAX: u64 = (1 << 53) - 1;
+
+/// The shortest lease, however fast the backend answers.
+pub const LEASE_MIN: Duration = Duration::from_millis(100);
+/// A lease is at least this many response timeouts long, so that one lost answer does not lose the lock.
+pub const LEASE_RESPONSE_TIMEOUTS_MIN: u32 = 4;
+/// A holder counts its lease shorter than the backend does by this part of it (1 %), because clocks run
+/// at different speeds …
+pub const LEASE_MARGIN_DIVISOR: u32 = 100;
+/// … and by this much, because they count in steps.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(2);
+/// The backend counts a lease longer by this much, for the same reason.
+pub const LEASE_EXTRA: Duration = Duration::from_millis(1);
+/// A keeper renews after this part of the lease (a third), give or take a tenth of that.
+pub const RENEW_DIVISOR: u32 = 3;
+/// One renewal may take this part of the lease (a sixth), if the response timeout is not shorter.
+pub const RENEW_TIMEOUT_DIVISOR: u32 = 6;
+/// After a failed renewal the next one waits for this part of the lease.
+pub const RENEW_RETRY_DIVISOR: u32 = 24;
+
+/// Default of [`Settings::wait`](crate::Settings::wait).
+pub const WAIT: Duration = Duration::from_secs(5);
+/// The longest wait that can be asked for: a day.
+pub const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Default of [`Settings::keeper_lease`](crate::Settings::keeper_lease).
+pub const KEEPER_LEASE: Duration = Duration::from_secs(10);
+/// Default of [`Settings::lease_max`](crate::Settings::lease_max).
+pub const LEASE_MAX: Duration = Duration::from_secs(60);
+/// The longest that [`Settings::lease_max`](crate::Settings::lease_max) can be: a day.
+pub const LEASE_MAX_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Without [`max_hold`](crate::Request::max_hold), a keeper renews for this many leases.
+pub const MAX_HOLD_LEASES: u32 = 10;
+/// The longest that a keeper can be asked to renew: thirty days.
+pub const MAX_HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Default of [`Settings::response_timeout`](crate::Settings::response_timeout).
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Default of [`Settings::recheck`](crate::Settings::recheck).
+pub const RECHECK: Duration = Duration::from_secs(5);
+/// Default of [`Settings::waiter_ttl`](crate::Settings::waiter_ttl).
+pub const WAITER_TTL: Duration = Duration::from_secs(15);
+/// A queued waiter says that it is alive after this part of its time to live (a third).
+pub const WAITER_REFRESH_DIVISOR: u32 = 3;
+/// When a lock falls free, the first of its queue has this long to take it, then the next one may.
+pub const CLAIM: Duration = Duration::from_secs(1);
+
+/// After a lease has run out, its waiters come back at a random time of up to this much later.
+pub const WAKE_JITTER: Duration = Duration::from_millis(10);
+/// The pause after an attempt that the backend did not answer; a random half of it is left out.
+pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a release is sent before its outcome is given as unknown.
+pub const RELEASE_TRIES_MAX: u32 = 4;
+/// The pause after a release that the backend did not answer.
+pub const RELEASE_PAUSE: Duration = Duration::from_millis(20);
+/// A backend remembers a release for this many response timeouts, for a release that is sent again and for
+/// an acquire that arrives late.
+pub const RELEASE_MEMORY_RESPONSE_TIMEOUTS: u32 = 8;
+/// How long [`shutdown`](crate::Locks::shutdown) waits for the last answers, in response timeouts.
+pub const SHUTDOWN_RESPONSE_TIMEOUTS: u32 = 8;
+
+/// Notices that a slow process may fall behind before it is told that it has missed some.
+pub const NOTICES_MAX: usize = 4_096;
+/// How often a process looks whether its machine was asleep.
+pub const SLEEP_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// A gap between the clock that stops in sleep and the one that does not that counts as sleep.
+pub const SLEEP_MIN: Duration = Duration::from_millis(50);
+/// Key patterns that are counted by name; all further ones are counted as one.
+pub const PATTERNS_MAX: usize = 256;

@@ -1,0 +1,229 @@
+//! Who waits for what in this process, and who is woken.
+//!
+//! Of all that wait for one key here, only the *front* watches the clock; the others sleep until they are
+//! woken or the front has gone. A notice wakes as many as there is room for. Whoever was woken and leaves
+//! without having tried passes the wake on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::backend::{Next, Owner};
+use crate::clock::BootTime;
+use crate::{LockKey, Mode};
+
+/// The lines of a process, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    tickets: AtomicU64,
+    lines: Mutex<HashMap<LockKey, Line>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// By arrival; never empty.
+    waiters: BTreeMap<u64, Arc<Waiter>>,
+    /// When somebody here looked at the lock last.
+    looked_at: BootTime,
+    /// When it may fall free without a notice, as far as that look told.
+    free_at: Option<BootTime>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    owner: Owner,
+    mode: Mode,
+    woken: AtomicU8,
+    notify: Notify,
+}
+
+/// Why a waiter should try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// A notice said so. It counted how many can be served.
+    Told,
+    /// One of its mode got in without a notice, so perhaps there is room for one more.
+    Chained,
+}
+
+const ASLEEP: u8 = 0;
+const TOLD: u8 = 1;
+const CHAINED: u8 = 2;
+
+/// One who waits in the lines of its keys. Leaves them when dropped.
+#[derive(Debug)]
+pub(crate) struct InLine {
+    lines: Arc<Lines>,
+    keys: Arc<[LockKey]>,
+    ticket: u64,
+    waiter: Arc<Waiter>,
+}
+
+impl Lines {
+    pub(crate) fn join(self: &Arc<Self>, keys: &Arc<[LockKey]>, owner: Owner, mode: &Mode) -> InLine {
+        let waiter =
+            Waiter { owner, mode: mode.clone(), woken: AtomicU8::new(ASLEEP), notify: Notify::new() };
+        let waiter = Arc::new(waiter);
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let mut lines = self.lock();
+        for key in &**keys {
+            let line = lines.entry(key.clone()).or_insert_with(|| Line {
+                waiters: BTreeMap::new(),
+                looked_at: BootTime::now(),
+                free_at: None,
+            });
+            line.waiters.insert(ticket, Arc::clone(&waiter));
+        }
+        drop(lines);
+        InLine { lines: Arc::clone(self), keys: Arc::clone(keys), ticket, waiter }
+    }
+
+    /// Whether anybody here waits for one of these.
+    pub(crate) fn wanted(&self, keys: &[LockKey]) -> bool {
+        let lines = self.lock();
+        keys.iter().any(|key| lines.contains_key(key))
+    }
+
+    /// Wakes those whose turn it may be.
+    pub(crate) fn freed(&self, key: &LockKey, next: Option<&Next>) {
+        let lines = self.lock();
+        let Some(line) = lines.get(key) else { return };
+        let Some(next) = next else {
+            line.first_asleep(|_| true).inspect(|waiter| waiter.wake(Wake::Told));
+            return;
+        };
+        let mut room = next.room;
+        if let Some(first) = line.waiters.values().find(|waiter| waiter.owner == next.owner) {
+            first.wake(Wake::Told);
+            room = room.saturating_sub(1);
+        } else if !next.mode.is_shared() {
+            return;
+        } else {
+            // It is in another process, and needs room as well.
+            room = room.saturating_sub(1);
+        }
+        let companions = line
+            .waiters
+            .values()
+            .filter(|waiter| waiter.owner != next.owner && waiter.mode.name() == next.mode.name());
+        for waiter in companions.take(room as usize) {
+            waiter.wake(Wake::Told);
+        }
+    }
+
+    /// After notices may have been missed: the front of every line looks for itself.
+    pub(crate) fn missed(&self) {
+        for line in self.lock().values() {
+            if let Some(front) = line.waiters.values().next() {
+                front.wake(Wake::Chained);
+            }
+        }
+    }
+
+    /// Tells the one that it is its turn, if it is in this process.
+    pub(crate) fn turn(&self, key: &LockKey, owner: Owner) {
+        let lines = self.lock();
+        let Some(line) = lines.get(key) else { return };
+        if let Some(waiter) = line.waiters.values().find(|waiter| waiter.owner == owner) {
+            waiter.wake(Wake::Told);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LockKey, Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn first_asleep(&self, fits: impl Fn(&Waiter) -> bool) -> Option<&Arc<Waiter>> {
+        let asleep = |waiter: &&Arc<Waiter>| waiter.woken.load(Ordering::Acquire) == ASLEEP && fits(waiter);
+        self.waiters.values().find(asleep)
+    }
+}
+
+impl Waiter {
+    fn wake(&self, wake: Wake) {
+        self.woken.store(if wake == Wake::Told { TOLD } else { CHAINED }, Ordering::Release);
+        self.notify.notify_one();
+    }
+}
+
+impl InLine {
+    /// Takes the wake-up call, if there is one: the waiter is about to try.
+    pub(crate) fn take_wake(&self) -> Option<Wake> {
+        match self.waiter.woken.swap(ASLEEP, Ordering::AcqRel) {
+            TOLD => Some(Wake::Told),
+            CHAINED => Some(Wake::Chained),
+            _ => None,
+        }
+    }
+
+    /// Something has changed: a wake-up call, or this is now the front.
+    pub(crate) async fn changed(&self) {
+        self.waiter.notify.notified().await;
+    }
+
+    /// Notes what a look at one of the keys has told.
+    pub(crate) fn looked(&self, key: usize, free_in: Duration) {
+        let now = BootTime::now();
+        if let Some(line) = self.lines.lock().get_mut(&self.keys[key]) {
+            line.looked_at = now;
+            line.free_at = Some(now + free_in);
+        }
+    }
+
+    /// When to look at a key again without having been woken. Only its front does.
+    pub(crate) fn next_look(&self, key: usize, recheck: Duration) -> Option<BootTime> {
+        let lines = self.lines.lock();
+        let line = lines.get(&self.keys[key])?;
+        if line.waiters.keys().next() != Some(&self.ticket) {
+            return None;
+        }
+        let recheck_at = line.looked_at + recheck;
+        Some(line.free_at.map_or(recheck_at, |free_at| free_at.min(recheck_at)))
+    }
+
+    /// Leaves with the lock, which nobody else can have before `lease` is over unless its mode is shared.
+    pub(crate) fn served(self, lease: Duration, chain: bool) {
+        let _ = self.take_wake();
+        for key in 0..self.keys.len() {
+            self.looked(key, lease);
+        }
+        if !chain || !self.waiter.mode.is_shared() {
+            return;
+        }
+        let lines = self.lines.lock();
+        for line in self.keys.iter().filter_map(|key| lines.get(key)) {
+            let companion = line.first_asleep(|waiter| {
+                waiter.owner != self.waiter.owner && waiter.mode.name() == self.waiter.mode.name()
+            });
+            companion.inspect(|waiter| waiter.wake(Wake::Chained));
+        }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let woken = self.take_wake();
+        let mut lines = self.lines.lock();
+        for key in &*self.keys {
+            let Some(line) = lines.get_mut(key) else { continue };
+            let was_front = line.waiters.keys().next() == Some(&self.ticket);
+            line.waiters.remove(&self.ticket);
+            if line.waiters.is_empty() {
+                lines.remove(key);
+                continue;
+            }
+            if let (Some(wake), Some(next)) = (woken, line.first_asleep(|_| true)) {
+                next.wake(wake);
+            }
+            if let (true, Some((_, front))) = (was_front, line.waiters.first_key_value()) {
+                // Not a wake-up call: the new front only has to look at the clock.
+                front.notify.notify_one();
+            }
+        }
+    }
+}

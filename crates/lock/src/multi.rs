@@ -1,0 +1,172 @@
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::acquisition;
+use crate::clock::BootTime;
+use crate::guard::Outcome;
+use crate::inner::Inner;
+use crate::request::Terms;
+use crate::{Error, Guard, IntoKey, LockKey, Lost, Mode, limits};
+
+/// The wish for several locks at once. Made by [`Locks::multi`](crate::Locks::multi).
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is acquired"]
+pub struct MultiRequest {
+    inner: Arc<Inner>,
+    keys: Result<Vec<LockKey>, Error>,
+    terms: Terms,
+}
+
+impl MultiRequest {
+    pub(crate) fn new(inner: &Arc<Inner>, keys: impl IntoIterator<Item = impl IntoKey>) -> Self {
+        let keys = keys.into_iter().map(|key| Ok(key.into_key()?)).collect();
+        Self { inner: Arc::clone(inner), keys, terms: Terms::of(inner) }
+    }
+
+    /// As [`Request::wait`](crate::Request::wait), for all of them together.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.terms.wait = wait;
+        self
+    }
+
+    /// As [`Request::lease`](crate::Request::lease).
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.terms.lease = Some(lease);
+        self
+    }
+
+    /// As [`Request::max_hold`](crate::Request::max_hold).
+    pub fn max_hold(mut self, max_hold: Duration) -> Self {
+        self.terms.max_hold = Some(max_hold);
+        self
+    }
+
+    /// As [`Request::min_fence`](crate::Request::min_fence), for each of them.
+    pub fn min_fence(mut self, fence: u64) -> Self {
+        self.terms.fence_min = fence;
+        self
+    }
+
+    /// Takes all of them or none, exclusively. Keys that the backend keeps together are taken in one step;
+    /// the steps go in one order, the same for everybody, so that no two requests wait for each other in a
+    /// circle. Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way.
+    pub async fn acquire(self) -> Result<MultiGuard, Error> {
+        let Self { inner, keys, terms } = self;
+        let keys = keys?;
+        if keys.is_empty() || keys.len() > limits::MULTI_KEYS_MAX {
+            return Err(Error::out_of_range("the number of keys", keys.len(), 1, limits::MULTI_KEYS_MAX));
+        }
+        let mut groups: BTreeMap<u32, Vec<LockKey>> = BTreeMap::new();
+        for key in keys {
+            groups.entry(inner.backend.group(&key)).or_default().push(key);
+        }
+        let several = groups.len() > 1;
+        let deadline = BootTime::now() + terms.wait;
+        let mut guards = Vec::with_capacity(groups.len());
+        for mut keys in groups.into_values() {
+            keys.sort_unstable();
+            keys.dedup();
+            let mut plan = terms.plan(&inner, keys.into(), Mode::exclusive())?;
+            // Those that are already taken are kept while the others are waited for.
+            plan.keeper |= several;
+            if !plan.wait.is_zero() {
+                plan.wait = deadline.remaining().max(Duration::from_micros(1));
+            }
+            guards.push(acquisition::start(&inner, plan).await.unwrap_or(Err(Error::ShutDown))?);
+        }
+        let guards = MultiGuard { guards };
+        if let (true, Some(lease)) = (several, terms.lease) {
+            for guard in &guards.guards {
+                guard.settle(lease).await?;
+            }
+        }
+        Ok(guards)
+    }
+
+    /// Takes all of them if all are free.
+    pub async fn try_acquire(self) -> Result<MultiGuard, Error> {
+        self.wait(Duration::ZERO).acquire().await
+    }
+}
+
+/// Several locks that are held together. Dropping it lets all of them go.
+#[derive(Debug)]
+#[must_use = "the locks are let go when their guard is dropped"]
+pub struct MultiGuard {
+    /// One for each group of keys, in the order in which they were taken.
+    guards: Vec<Guard>,
+}
+
+impl MultiGuard {
+    /// The keys, each once.
+    pub fn keys(&self) -> impl Iterator<Item = &LockKey> {
+        self.guards.iter().flat_map(Guard::keys)
+    }
+
+    /// The fence of one of the keys. What a key guards must be checked with its own fence: fences of
+    /// different keys need not grow together.
+    #[must_use]
+    pub fn fence(&self, key: &LockKey) -> Option<u64> {
+        self.guards.iter().find(|guard| guard.keys().contains(key)).map(Guard::fence)
+    }
+
+    /// Until when nobody else can hold any of them.
+    #[must_use]
+    pub fn valid_until(&self) -> BootTime {
+        self.guards.iter().map(Guard::valid_until).min().expect("at least one lock")
+    }
+
+    /// Whether all of them are held at this moment.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.guards.iter().all(Guard::is_valid)
+    }
+
+    /// Like [`is_valid`](Self::is_valid), with the reason if not.
+    pub fn check(&self) -> Result<(), Lost> {
+        self.guards.iter().try_for_each(Guard::check)
+    }
+
+    /// Comes back when one of them is lost.
+    pub async fn lost(&self) -> Lost {
+        let mut losses: Vec<Pin<Box<dyn Future<Output = Lost> + Send + '_>>> =
+            self.guards.iter().map(|guard| Box::pin(guard.lost()) as _).collect();
+        std::future::poll_fn(|context| {
+            let lost = losses.iter_mut().map(|lost| lost.as_mut().poll(context)).find(|lost| lost.is_ready());
+            lost.unwrap_or(std::task::Poll::Pending)
+        })
+        .await
+    }
+
+    /// As [`Guard::while_held`].
+    pub async fn while_held<T>(&self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        tokio::select! {
+            biased;
+            how = self.lost() => Err(how),
+            done = work => Ok(done),
+        }
+    }
+
+    /// As [`Guard::extend`], for all of them. Returns until when all are valid.
+    pub async fn extend(&self, lease: Duration) -> Result<BootTime, Error> {
+        for guard in &self.guards {
+            guard.extend(lease).await?;
+        }
+        Ok(self.valid_until())
+    }
+
+    /// Lets all of them go, the last one first. Tells the worst outcome: the first that is not
+    /// [`Released`](Outcome::Released). Dropping the future does not stop it.
+    pub async fn release(mut self) -> Outcome {
+        let mut worst = Outcome::Released;
+        while let Some(guard) = self.guards.pop() {
+            let outcome = guard.release().await;
+            if matches!(worst, Outcome::Released) {
+                worst = outcome;
+            }
+        }
+        worst
+    }
+}

@@ -1,0 +1,322 @@
+//! The rule of the locks, pure: a table of locks, a step, a time, an answer.
+//!
+//! It owns no clock. The backend in memory is this table behind a mutex, the model check walks through it,
+//! and the other backends are held against it step by step.
+//!
+//! ```text
+//! holders of one mode ──┐
+//!                       ├─ a request joins if it has their mode, there is room,
+//! queue by arrival ─────┘  and nobody waits before it who is fair or of another mode
+//! ```
+//!
+//! A queue is both the order of a fair lock and the turnstile of a mode lock: a holder of another mode that
+//! has to wait shuts out all who come after it, so a stream of one mode cannot starve it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::backend::{Acquire, Acquired, Conflict, Ended, Next, Owner, Release, Renew, Renewed};
+use crate::limits::LEASE_EXTRA;
+use crate::{LockKey, Mode};
+
+/// A point in time, in microseconds of the backend's clock.
+pub type Micros = u64;
+
+/// A lock that fell free, with the first of its queue.
+pub type Freed = (LockKey, Option<Next>);
+
+/// Locks, their fence counter, and the owners that were released lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Table {
+    counter: u64,
+    locks: BTreeMap<LockKey, Lock>,
+    ended: BTreeMap<Owner, End>,
+    /// The order in which `ended` is forgotten, roughly; whoever is forgotten late does no harm.
+    forgetting: VecDeque<(Micros, Owner)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    released: bool,
+    until: Micros,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Lock {
+    mode: Mode,
+    holders: Vec<Holder>,
+    /// Somebody who is not in the queue waits for room.
+    wanted: bool,
+    /// By place.
+    queue: Vec<Waiter>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Holder {
+    owner: Owner,
+    fence: u64,
+    until: Micros,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Waiter {
+    place: u64,
+    owner: Owner,
+    mode: Mode,
+    fair: bool,
+    until: Micros,
+}
+
+/// What stands in the way of a request.
+struct Obstacle {
+    holder_remaining: Duration,
+    retry_after: Duration,
+    /// Only holders of its own mode do: there is no room for one more.
+    full: bool,
+}
+
+impl Table {
+    /// Takes locks or a place in a queue. `now` never goes back.
+    pub fn acquire(&mut self, now: Micros, request: &Acquire) -> Acquired {
+        self.forget(now);
+        if self.ended.get(&request.owner).is_some_and(|end| end.until > now) {
+            return Acquired::Ended;
+        }
+        let until = add(now, request.lease + LEASE_EXTRA);
+        for key in &*request.keys {
+            self.prune(now, key);
+        }
+
+        let held: Vec<u64> = request.keys.iter().filter_map(|key| self.fence(key, request.owner)).collect();
+        if let (Some(fence), true) = (held.first(), held.len() == request.keys.len()) {
+            self.prolong(&request.keys, request.owner, until);
+            return Acquired::Granted { fence: *fence };
+        }
+
+        for (index, key) in request.keys.iter().enumerate() {
+            let Some(obstacle) = self.obstacle(now, key, request) else { continue };
+            let place = self.wait(now, key, request, &obstacle);
+            let head = self.locks.get(key).and_then(|lock| lock.queue.first()).map(|waiter| waiter.owner);
+            return Acquired::Conflict(Conflict {
+                key: index,
+                holder_remaining: obstacle.holder_remaining,
+                retry_after: obstacle.retry_after,
+                place,
+                head,
+            });
+        }
+
+        let fence = self.next_number(now, request.fence_min);
+        for key in &*request.keys {
+            let lock = self.locks.entry(key.clone()).or_insert_with(|| Lock::new(&request.mode));
+            if lock.holders.is_empty() {
+                lock.mode = request.mode.clone();
+            }
+            lock.holders.push(Holder { owner: request.owner, fence, until });
+            lock.queue.retain(|waiter| waiter.owner != request.owner);
+        }
+        Acquired::Granted { fence }
+    }
+
+    /// Prolongs a hold, and perhaps gives it another mode. The second answer names the locks that may have
+    /// room for more by that.
+    pub fn renew(&mut self, now: Micros, request: &Renew) -> (Renewed, Vec<Freed>) {
+        for key in &*request.keys {
+            self.prune(now, key);
+        }
+        if !request.keys.iter().all(|key| self.fence(key, request.owner).is_some()) {
+            return (Renewed::NotHeld { holder: self.rival(&request.keys, request.owner) }, Vec::new());
+        }
+        self.prolong(&request.keys, request.owner, add(now, request.lease + LEASE_EXTRA));
+        let mut freed = Vec::new();
+        if let Some(mode) = &request.mode {
+            for key in &*request.keys {
+                let Some(lock) = self.locks.get_mut(key) else { continue };
+                if lock.holders.len() == 1 && lock.mode.name() != mode.name() {
+                    lock.mode = mode.clone();
+                    freed.extend(lock.freed(now, request.claim, true).map(|next| (key.clone(), next)));
+                }
+            }
+        }
+        (Renewed::Held, freed)
+    }
+
+    /// Ends a hold and gives up a place. The second answer names the locks that others should be told of.
+    pub fn release(&mut self, now: Micros, request: &Release) -> (Ended, Vec<Freed>) {
+        self.forget(now);
+        for key in &*request.keys {
+            self.prune(now, key);
+        }
+        if let Some(end) = self.ended.get(&request.owner).filter(|end| end.until > now) {
+            let holder = self.rival(&request.keys, request.owner);
+            return (if end.released { Ended::Released } else { Ended::NotHeld { holder } }, Vec::new());
+        }
+        let mut released = false;
+        let mut freed = Vec::new();
+        for key in &*request.keys {
+            let Some(lock) = self.locks.get_mut(key) else { continue };
+            let (holders, waiters) = (lock.holders.len(), lock.queue.len());
+            lock.holders.retain(|holder| holder.owner != request.owner);
+            lock.queue.retain(|waiter| waiter.owner != request.owner);
+            released |= lock.holders.len() < holders;
+            if lock.holders.len() < holders || lock.queue.len() < waiters {
+                freed.extend(lock.freed(now, request.claim, request.wanted).map(|next| (key.clone(), next)));
+            }
+            if lock.holders.is_empty() && lock.queue.is_empty() {
+                self.locks.remove(key);
+            }
+        }
+        let until = add(now, request.remember);
+        self.ended.insert(request.owner, End { released, until });
+        self.forgetting.push_back((until, request.owner));
+        if released {
+            return (Ended::Released, freed);
+        }
+        (Ended::NotHeld { holder: self.rival(&request.keys, request.owner) }, freed)
+    }
+
+    /// Whether nothing is kept but the counter.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.locks.is_empty()
+    }
+
+    /// The owners that hold a lock at a time, with their fences.
+    #[must_use]
+    pub fn holders(&self, now: Micros, key: &LockKey) -> Vec<(Owner, u64)> {
+        let holders = self.locks.get(key).map(|lock| lock.holders.as_slice()).unwrap_or_default();
+        holders
+            .iter()
+            .filter(|holder| holder.until > now)
+            .map(|holder| (holder.owner, holder.fence))
+            .collect()
+    }
+
+    /// A number greater than all before it. The clock in it keeps it growing when the counter is lost.
+    fn next_number(&mut self, now: Micros, min: u64) -> u64 {
+        self.counter = now.max(self.counter + 1).max(min + 1);
+        self.counter
+    }
+
+    fn fence(&self, key: &LockKey, owner: Owner) -> Option<u64> {
+        let holders = &self.locks.get(key)?.holders;
+        holders.iter().find(|holder| holder.owner == owner).map(|holder| holder.fence)
+    }
+
+    fn rival(&self, keys: &[LockKey], owner: Owner) -> Option<u64> {
+        let holders = keys.iter().filter_map(|key| self.locks.get(key)).flat_map(|lock| &lock.holders);
+        holders.filter(|holder| holder.owner != owner).map(|holder| holder.fence).max()
+    }
+
+    fn prolong(&mut self, keys: &[LockKey], owner: Owner, until: Micros) {
+        for key in keys {
+            let holders = self.locks.get_mut(key).map(|lock| lock.holders.as_mut_slice()).unwrap_or_default();
+            for holder in holders.iter_mut().filter(|holder| holder.owner == owner) {
+                holder.until = holder.until.max(until);
+            }
+        }
+    }
+
+    fn obstacle(&self, now: Micros, key: &LockKey, request: &Acquire) -> Option<Obstacle> {
+        let lock = self.locks.get(key)?;
+        let last = lock.holders.iter().map(|holder| holder.until).max();
+        let holder_remaining = last.map_or(Duration::ZERO, |last| left(now, last));
+        if let Some(last) = last.filter(|_| lock.mode.name() != request.mode.name()) {
+            return Some(Obstacle { holder_remaining, retry_after: left(now, last), full: false });
+        }
+        if lock.holders.len() >= request.mode.holders_max() as usize {
+            let first = lock.holders.iter().map(|holder| holder.until).min().unwrap_or(now);
+            return Some(Obstacle { holder_remaining, retry_after: left(now, first), full: true });
+        }
+        let before = lock.queue.iter().take_while(|waiter| waiter.owner != request.owner);
+        let mut rivals =
+            before.filter(|waiter| request.fair || waiter.fair || waiter.mode.name() != request.mode.name());
+        let rival = rivals.next()?;
+        Some(Obstacle { holder_remaining, retry_after: left(now, rival.until), full: false })
+    }
+
+    /// Notes that a request waits: in the queue if it must, or else with a mark. Returns its place.
+    fn wait(&mut self, now: Micros, key: &LockKey, request: &Acquire, obstacle: &Obstacle) -> u64 {
+        let Some(waiting) = request.waiting else { return 0 };
+        let lock = self.locks.get(key).expect("an obstacle is a lock");
+        let old = lock.queue.iter().find(|waiter| waiter.owner == request.owner).map(|waiter| waiter.place);
+        let queue = waiting.queue && (old.is_some() || waiting.place > 0 || request.fair || !obstacle.full);
+        let place = match old {
+            _ if !queue => 0,
+            Some(place) => place,
+            // Dropped from the queue while it was late: it gets its place back.
+            None if waiting.place > 0 => waiting.place,
+            None => self.next_number(now, 0),
+        };
+        let lock = self.locks.get_mut(key).expect("an obstacle is a lock");
+        if !queue {
+            lock.wanted = true;
+            return 0;
+        }
+        lock.queue.retain(|waiter| waiter.owner != request.owner);
+        let waiter = Waiter {
+            place,
+            owner: request.owner,
+            mode: request.mode.clone(),
+            fair: request.fair,
+            until: add(now, waiting.ttl),
+        };
+        let at = lock.queue.partition_point(|other| other.place < place);
+        lock.queue.insert(at, waiter);
+        place
+    }
+
+    fn prune(&mut self, now: Micros, key: &LockKey) {
+        let Some(lock) = self.locks.get_mut(key) else { return };
+        lock.holders.retain(|holder| holder.until > now);
+        lock.queue.retain(|waiter| waiter.until > now);
+        if lock.holders.is_empty() && lock.queue.is_empty() {
+            self.locks.remove(key);
+        }
+    }
+
+    fn forget(&mut self, now: Micros) {
+        while let Some((until, owner)) = self.forgetting.front().copied().filter(|(until, _)| *until <= now) {
+            self.forgetting.pop_front();
+            if self.ended.get(&owner).is_some_and(|end| end.until <= until) {
+                self.ended.remove(&owner);
+            }
+        }
+    }
+}
+
+impl Lock {
+    fn new(mode: &Mode) -> Self {
+        Self { mode: mode.clone(), holders: Vec::new(), wanted: false, queue: Vec::new() }
+    }
+
+    /// The first of the queue, if it is its turn.
+    fn turn(&mut self) -> Option<&mut Waiter> {
+        let Self { mode, holders, queue, .. } = self;
+        let first = queue.first_mut()?;
+        let joins = first.mode.name() == mode.name() && holders.len() < first.mode.holders_max() as usize;
+        (holders.is_empty() || joins).then_some(first)
+    }
+
+    /// After room was made: whether others should be told, and whose turn it is. That one then has a while
+    /// to take it.
+    fn freed(&mut self, now: Micros, claim: Duration, wanted: bool) -> Option<Option<Next>> {
+        let holders = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
+        if !self.queue.is_empty() {
+            // Whoever is not in the queue stands behind it.
+            let first = self.turn()?;
+            first.until = first.until.min(add(now, claim));
+            let room = first.mode.holders_max().saturating_sub(holders);
+            return Some(Some(Next { owner: first.owner, mode: first.mode.clone(), room }));
+        }
+        (std::mem::take(&mut self.wanted) || wanted).then_some(None)
+    }
+}
+
+fn add(time: Micros, duration: Duration) -> Micros {
+    time.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn left(now: Micros, until: Micros) -> Duration {
+    Duration::from_micros(until.saturating_sub(now))
+}
