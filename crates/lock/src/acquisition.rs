@@ -167,6 +167,7 @@ impl<'a> Acquisition<'a> {
                     }
                 }
                 Ok(Acquired::Quarantined { remaining }) => {
+                    self.doubt = true;
                     // Sooner said than waited for in vain.
                     if self.request.waiting.is_none() || BootTime::now() + remaining > self.deadline {
                         self.answer(Error::Quarantined { key: self.plan.keys[0].clone(), remaining });

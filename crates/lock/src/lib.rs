@@ -69,6 +69,8 @@ mod locks;
 mod memory;
 mod mode;
 mod multi;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 mod settings;
 pub mod table;
@@ -83,5 +85,7 @@ pub use locks::Locks;
 pub use memory::Memory;
 pub use mode::{Mode, ModeError};
 pub use multi::{MultiGuard, MultiRequest};
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisOptions, RedisOptionsError};
 pub use request::Request;
 pub use settings::{Settings, SettingsError};

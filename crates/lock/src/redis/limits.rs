@@ -1,0 +1,25 @@
+//! Every limit of the backend, side by side.
+
+use std::time::Duration;
+
+/// Default of the prefix of all keys.
+pub(super) const PREFIX: &str = "jaego";
+/// Bytes of that prefix.
+pub(super) const PREFIX_BYTES_MAX: usize = 64;
+/// Default of the number of shards.
+pub(super) const SHARDS: u16 = 64;
+/// Shards at the most.
+pub(super) const SHARDS_MAX: u16 = 1_024;
+/// Default of the quarantine.
+pub(super) const QUARANTINE: Duration = Duration::from_secs(41);
+
+/// How often an idle connection is tried, and the server's clock looked at.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// The pause before connecting again; it doubles from try to try …
+pub(super) const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// … up to this, and a random half of it is left out.
+pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Connecting takes a few answers.
+pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 2;
+/// An acquire that arrives this many of its timeouts after it was sent is refused: nobody waits for it.
+pub(super) const LATE_TIMEOUTS: u32 = 4;

@@ -1,0 +1,359 @@
+//! The connection for scripts: made, looked after, and made again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, RedisError, Value, cmd};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::{sleep, timeout};
+
+use super::drift::Drift;
+use super::limits;
+use super::options::RedisOptions;
+use super::reply::{self, Malformed};
+use super::script::{Script, Scripts};
+use crate::acquisition::jitter;
+use crate::backend::{self, Notice};
+use crate::clock::BootTime;
+
+/// The link to the server, shared by the steps, the task that keeps it, and the subscriber.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) options: RedisOptions,
+    pub(super) scripts: Scripts,
+    pub(super) notices: broadcast::Sender<Notice>,
+    state: watch::Sender<State>,
+    /// Somebody did not get an answer.
+    suspect: Notify,
+    clock: Mutex<Clock>,
+}
+
+#[derive(Debug, Default)]
+struct Clock {
+    drift: Drift,
+    /// Since the server's clock jumped: nothing is granted until then.
+    distrusted_until: Option<BootTime>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Connecting,
+    Live(Arc<Live>),
+    Failed(Arc<Failure>),
+    Closed,
+}
+
+/// One connection to one server.
+pub(super) struct Live {
+    connection: MultiplexedConnection,
+    pub(super) server: ConnectionInfo,
+    /// Which process answers; another one after every restart and failover.
+    pub(super) run_id: String,
+    hashes: Vec<String>,
+    broken: AtomicBool,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Live").field("server", self.server.addr()).field("run_id", &self.run_id).finish()
+    }
+}
+
+/// Why there is no connection, or a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    #[error("the server does not answer")]
+    NoAnswer,
+    #[error("no sentinel knows a master of this name")]
+    NoMaster,
+    #[error("the server does not say its run id")]
+    NoRunId,
+    #[error("the server's answer is not to be understood: {0}")]
+    Answer(#[from] Malformed),
+    #[error("the request reached the server too late")]
+    Late,
+    #[error("the connection was closed on our side")]
+    Closed,
+}
+
+impl Failure {
+    /// Whether it would be the same next time.
+    fn is_final(&self) -> bool {
+        let Self::Redis(error) = self else { return matches!(self, Self::Answer(_) | Self::Closed) };
+        match error.code() {
+            Some(
+                "LOADING" | "BUSY" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "TRYAGAIN" | "CLUSTERDOWN"
+                | "NOSCRIPT" | "OOM" | "UNKILLABLE" | "MISCONF",
+            ) => false,
+            Some(_) => true,
+            None => !(error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error()),
+        }
+    }
+
+    pub(super) fn into_error(self: Arc<Self>, doing: &'static str) -> backend::Error {
+        if self.is_final() {
+            backend::Error::Refused { doing, source: self.into() }
+        } else {
+            backend::Error::Unavailable { doing, source: self.into() }
+        }
+    }
+}
+
+/// Has the link looked at when a step is given up before its answer came.
+struct Unanswered<'a>(&'a Link);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.suspect.notify_one();
+    }
+}
+
+impl Link {
+    pub(super) fn new(options: RedisOptions) -> Self {
+        let scripts = Scripts::new();
+        let notices = broadcast::Sender::new(crate::limits::NOTICES_MAX);
+        let state = watch::Sender::new(State::Connecting);
+        Self { options, scripts, notices, state, suspect: Notify::new(), clock: Mutex::default() }
+    }
+
+    /// Runs a script by its hash, and by its text if the server has forgotten it. `command` is the rest of
+    /// the command after the script. Returns the answer without the server's time in it.
+    pub(super) async fn run(
+        &self,
+        script: Script,
+        arguments: impl Fn(&mut Cmd, &Live),
+    ) -> Result<(Vec<Value>, Arc<Live>), Arc<Failure>> {
+        let live = self.live().await?;
+        let unanswered = Unanswered(self);
+        let sent = BootTime::now();
+        let mut by_hash = cmd("EVALSHA");
+        by_hash.arg(&live.hashes[script as usize]);
+        arguments(&mut by_hash, &live);
+        let mut connection = live.connection.clone();
+        let mut answer = connection.send_packed_command(&by_hash).await.and_then(Value::extract_error);
+        if matches!(&answer, Err(error) if error.code() == Some("NOSCRIPT")) {
+            let mut by_text = cmd("EVAL");
+            by_text.arg(self.scripts.text(script));
+            arguments(&mut by_text, &live);
+            answer = connection.send_packed_command(&by_text).await.and_then(Value::extract_error);
+        }
+        std::mem::forget(unanswered);
+        let answer = answer.map_err(|error| {
+            if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {
+                self.broken(&live);
+            }
+            Failure::Redis(error)
+        })?;
+        let mut list = reply::list(answer).map_err(Failure::from)?;
+        let server_us = reply::take_time(&mut list).map_err(Failure::from)?;
+        if let Some(by_ms) = self.observe(sent, server_us) {
+            self.distrust(&live, by_ms).await;
+        }
+        Ok((list, live))
+    }
+
+    /// Until when nothing can be granted because the server's clock has jumped.
+    pub(super) fn distrusted(&self) -> Option<Duration> {
+        let until = self.clock().distrusted_until?;
+        Some(until.remaining()).filter(|remaining| !remaining.is_zero())
+    }
+
+    /// The latest that the server's clock can show now.
+    pub(super) fn server_us(&self) -> Option<u64> {
+        self.clock().drift.server_us(BootTime::now())
+    }
+
+    /// The states to come.
+    pub(super) fn states(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn close(&self) {
+        self.state.send_replace(State::Closed);
+    }
+
+    /// Tells that a connection is of no more use.
+    fn broken(&self, live: &Live) {
+        live.broken.store(true, Ordering::Release);
+        self.suspect.notify_one();
+    }
+
+    /// The connection; waits for the first one, and for none after that.
+    async fn live(&self) -> Result<Arc<Live>, Arc<Failure>> {
+        if let State::Live(live) = &*self.state.borrow() {
+            return Ok(Arc::clone(live));
+        }
+        let mut states = self.states();
+        let state = states.wait_for(|state| !matches!(state, State::Connecting)).await;
+        match state.as_deref() {
+            Ok(State::Live(live)) => Ok(Arc::clone(live)),
+            Ok(State::Failed(failure)) => Err(Arc::clone(failure)),
+            _ => Err(Arc::new(Failure::Closed)),
+        }
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observe(&self, sent: BootTime, server_us: u64) -> Option<i64> {
+        let mut clock = self.clock();
+        let by_ms = clock.drift.observe(sent, BootTime::now(), server_us)?;
+        // Before anybody else looks at its own answer, which may have been given since the jump.
+        clock.distrusted_until = Some(BootTime::now() + self.options.quarantine);
+        Some(by_ms)
+    }
+
+    /// Has all clients wait until every lease that was granted before the jump is over.
+    async fn distrust(&self, live: &Live, by_ms: i64) {
+        let _ = self.notices.send(Notice::ClockJumped { by_ms });
+        if self.options.quarantine.is_zero() {
+            return;
+        }
+        let greeting = self.greet(&mut live.connection.clone(), &live.run_id, true).await;
+        if let Err(error) = greeting {
+            tracing::warn!(%error, "cannot tell the other clients that the lock server's clock has jumped");
+        }
+    }
+
+    /// Connects, looks after the connection, and connects again, until closed.
+    pub(super) async fn keep(self: Arc<Self>) {
+        let mut pause = limits::CONNECT_PAUSE_MIN;
+        loop {
+            let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
+            let connected = timeout(limit, self.connect()).await.unwrap_or(Err(Failure::NoAnswer));
+            match connected {
+                Ok(live) => {
+                    pause = limits::CONNECT_PAUSE_MIN;
+                    let live = Arc::new(live);
+                    if !self.enter(State::Live(Arc::clone(&live))) {
+                        return;
+                    }
+                    let failure = self.look_after(&live).await;
+                    tracing::debug!(server = %live.server.addr(), error = %failure, "lost the lock server");
+                    if !self.enter(State::Connecting) {
+                        return;
+                    }
+                }
+                Err(failure) => {
+                    tracing::debug!(error = %failure, "cannot connect to the lock server");
+                    if !self.enter(State::Failed(Arc::new(failure))) {
+                        return;
+                    }
+                    sleep(pause - jitter(pause / 2)).await;
+                    pause = limits::CONNECT_PAUSE_MAX.min(pause * 2);
+                }
+            }
+        }
+    }
+
+    /// Says how it stands, unless it was closed.
+    fn enter(&self, state: State) -> bool {
+        self.state.send_if_modified(|current| {
+            let open = !matches!(current, State::Closed);
+            if open {
+                *current = state;
+            }
+            open
+        })
+    }
+
+    /// Looks at the connection now and then, and when somebody did not get an answer. Returns why it is of
+    /// no more use.
+    async fn look_after(&self, live: &Live) -> Failure {
+        let mut states = self.states();
+        loop {
+            tokio::select! {
+                () = self.suspect.notified() => {}
+                () = sleep(limits::LOOK_PAUSE) => {}
+                _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
+            }
+            if live.broken.load(Ordering::Acquire) {
+                return Failure::NoAnswer;
+            }
+            let sent = BootTime::now();
+            let mut connection = live.connection.clone();
+            let time = cmd("TIME");
+            let look = time.query_async::<(u64, u64)>(&mut connection);
+            match timeout(self.options.response_timeout, look).await {
+                Err(_) => return Failure::NoAnswer,
+                Ok(Err(error)) => return error.into(),
+                Ok(Ok((seconds, microseconds))) => {
+                    if let Some(by_ms) = self.observe(sent, seconds * 1_000_000 + microseconds) {
+                        self.distrust(live, by_ms).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Live, Failure> {
+        let server = self.find_master().await?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.options.response_timeout))
+            .set_response_timeout(None);
+        let client = Client::open(server.clone())?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let info: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).ok_or(Failure::NoRunId)?;
+        let run_id = run_id.trim().to_owned();
+        let mut hashes = Vec::new();
+        for script in Script::ALL {
+            let load = cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(script)).to_owned();
+            hashes.push(load.query_async(&mut connection).await?);
+        }
+        let sent = BootTime::now();
+        let server_us = self.greet(&mut connection, &run_id, false).await?;
+        // Another server's clock may well stand differently: only jumps of the same one count.
+        let same = matches!(&*self.state.borrow(), State::Live(live) if live.run_id == run_id);
+        if !same {
+            self.clock().drift = Drift::default();
+        }
+        self.observe(sent, server_us);
+        Ok(Live { connection, server, run_id, hashes, broken: AtomicBool::new(false) })
+    }
+
+    async fn greet(
+        &self,
+        connection: &mut MultiplexedConnection,
+        run_id: &str,
+        anew: bool,
+    ) -> Result<u64, Failure> {
+        let mut greeting = cmd("EVAL");
+        greeting.arg(self.scripts.greeting()).arg(1 + u32::from(self.options.shards));
+        greeting.arg(format!("{}:layout", self.options.prefix));
+        for shard in 0..self.options.shards {
+            greeting.arg(format!("{}:{{{shard}}}:shard", self.options.prefix));
+        }
+        greeting.arg(format!("1:{}", self.options.shards)).arg(run_id).arg(u8::from(anew));
+        Ok(greeting.query_async(connection).await?)
+    }
+
+    async fn find_master(&self) -> Result<ConnectionInfo, Failure> {
+        let Some(sentinel) = &self.options.sentinel else { return Ok(self.options.server.clone()) };
+        let mut failure = Failure::NoMaster;
+        for server in &sentinel.servers {
+            match timeout(self.options.response_timeout, ask(server, &sentinel.master)).await {
+                Ok(Ok(Some((host, port)))) => {
+                    return Ok(self.options.server.clone().set_addr(ConnectionAddr::Tcp(host, port)));
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => failure = error.into(),
+                Err(_) => failure = Failure::NoAnswer,
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// Asks one sentinel.
+async fn ask(sentinel: &ConnectionInfo, master: &str) -> Result<Option<(String, u16)>, RedisError> {
+    let client = Client::open(sentinel.clone())?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    cmd("SENTINEL").arg("get-master-addr-by-name").arg(master).query_async(&mut connection).await
+}

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+
+use super::limits;
+
+/// Where the locks are, and how they are laid out. All processes that share locks must use the same
+/// [`prefix`](Self::prefix), [`shards`](Self::shards) and [`quarantine`](Self::quarantine).
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    pub(super) server: ConnectionInfo,
+    pub(super) sentinel: Option<Sentinel>,
+    pub(super) prefix: String,
+    pub(super) shards: u16,
+    pub(super) quarantine: Duration,
+    pub(super) response_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Sentinel {
+    pub(super) servers: Vec<ConnectionInfo>,
+    pub(super) master: String,
+}
+
+/// Why there cannot be such [`RedisOptions`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisOptionsError {
+    /// A URL that is none.
+    #[error("cannot use {url} as the address of a Redis server")]
+    Url {
+        /// The URL, without its password.
+        url: String,
+        /// What is wrong with it.
+        source: RedisError,
+    },
+    /// Sentinels are asked by TCP, and there must be one.
+    #[error("a list of sentinels needs at least one, and a server by TCP")]
+    Sentinels,
+    /// The prefix is empty, too long, or has braces or control characters in it.
+    #[error("a prefix has 1 to {} bytes, without braces and control characters", limits::PREFIX_BYTES_MAX)]
+    Prefix,
+    /// There are none, or too many.
+    #[error("there can be 1 to {} shards", limits::SHARDS_MAX)]
+    Shards,
+}
+
+impl RedisOptions {
+    /// One server: `redis://[user:password@]host[:port][/db]`, or `unix:///path`.
+    pub fn new(url: &str) -> Result<Self, RedisOptionsError> {
+        Ok(Self {
+            server: parse(url)?,
+            sentinel: None,
+            prefix: limits::PREFIX.to_owned(),
+            shards: limits::SHARDS,
+            quarantine: limits::QUARANTINE,
+            response_timeout: crate::limits::RESPONSE_TIMEOUT,
+        })
+    }
+
+    /// The master that sentinels know under a name. User, password and database are those of `url`; its host
+    /// and port are not used.
+    pub fn sentinel(sentinels: &[&str], master: &str, url: &str) -> Result<Self, RedisOptionsError> {
+        let options = Self::new(url)?;
+        if sentinels.is_empty() || !matches!(options.server.addr(), ConnectionAddr::Tcp(..)) {
+            return Err(RedisOptionsError::Sentinels);
+        }
+        let servers = sentinels.iter().map(|url| parse(url)).collect::<Result<_, _>>()?;
+        Ok(Self { sentinel: Some(Sentinel { servers, master: master.to_owned() }), ..options })
+    }
+
+    /// What the names of all keys begin with. Default `jaego`.
+    pub fn prefix(mut self, prefix: &str) -> Result<Self, RedisOptionsError> {
+        let odd = |char: char| char.is_control() || char == '{' || char == '}';
+        if prefix.is_empty() || prefix.len() > limits::PREFIX_BYTES_MAX || prefix.contains(odd) {
+            return Err(RedisOptionsError::Prefix);
+        }
+        prefix.clone_into(&mut self.prefix);
+        Ok(self)
+    }
+
+    /// Into how many shards the keys are laid. All keys of a shard share a hash tag, so a
+    /// [`multi`](crate::Locks::multi) lock takes one step for each shard that it touches. Default 64.
+    pub fn shards(mut self, shards: u16) -> Result<Self, RedisOptionsError> {
+        if shards == 0 || shards > limits::SHARDS_MAX {
+            return Err(RedisOptionsError::Shards);
+        }
+        self.shards = shards;
+        Ok(self)
+    }
+
+    /// How long a server that is new to us grants nothing: it may have lost locks whose holders still rely
+    /// on them. At least the longest lease of anybody, and on top of it how long a master that was cut off
+    /// may go on granting (`min-replicas-max-lag`, with `min-replicas-to-write 1`). Longer leases are
+    /// refused. Zero switches it off, and with it the protection in a failover and a restart.
+    ///
+    /// Default 41 s: a lease of 30 s, a lag of 10 s and a second to spare.
+    #[must_use]
+    pub fn quarantine(mut self, quarantine: Duration) -> Self {
+        self.quarantine = quarantine;
+        self
+    }
+
+    /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the
+    /// same as in [`Settings`](crate::Settings).
+    #[must_use]
+    pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
+        self.response_timeout = response_timeout;
+        self
+    }
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
+    url.into_connection_info().map_err(|source| {
+        let url = match url.rsplit_once('@') {
+            Some((_, place)) => format!("…@{place}"),
+            None => url.to_owned(),
+        };
+        RedisOptionsError::Url { url, source }
+    })
+}

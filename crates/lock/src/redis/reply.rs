@@ -1,0 +1,142 @@
+//! What the scripts answer, and what they publish.
+
+use std::time::Duration;
+
+use ::redis::Value;
+
+use crate::backend::{Acquired, Conflict, Ended, Next, Notice, Owner, Renewed};
+use crate::{LockKey, Mode};
+
+/// An answer that no script of ours gives.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Malformed(String);
+
+fn malformed(what: &str, value: &impl std::fmt::Debug) -> Malformed {
+    Malformed(format!("{what}: {value:?}"))
+}
+
+pub(super) fn list(value: Value) -> Result<Vec<Value>, Malformed> {
+    match value {
+        Value::Array(list) => Ok(list),
+        other => Err(malformed("not a list", &other)),
+    }
+}
+
+/// Takes out the second of the list: the server's time, in microseconds.
+pub(super) fn take_time(list: &mut Vec<Value>) -> Result<u64, Malformed> {
+    if list.len() < 2 {
+        return Err(malformed("too short", list));
+    }
+    number(&list.remove(1))
+}
+
+fn number(value: &Value) -> Result<u64, Malformed> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).map_err(|_| malformed("negative", value)),
+        other => Err(malformed("not a number", other)),
+    }
+}
+
+fn at(list: &[Value], index: usize) -> Result<u64, Malformed> {
+    list.get(index).map_or_else(|| Err(malformed("too short", &list)), number)
+}
+
+fn duration(list: &[Value], index: usize) -> Result<Duration, Malformed> {
+    at(list, index).map(Duration::from_micros)
+}
+
+/// The answer to an acquire; nothing if it arrived too late.
+pub(super) fn acquired(list: &[Value]) -> Result<Option<Acquired>, Malformed> {
+    Ok(Some(match at(list, 0)? {
+        1 => Acquired::Granted { fence: at(list, 1)? },
+        2 => Acquired::Conflict(Conflict {
+            key: usize::try_from(at(list, 1)?).unwrap_or(usize::MAX),
+            holder_remaining: duration(list, 2)?,
+            retry_after: duration(list, 3)?,
+            place: at(list, 4)?,
+            head: match list.get(5) {
+                Some(Value::BulkString(head)) if head.is_empty() => None,
+                Some(Value::BulkString(head)) => {
+                    Some(owner(&String::from_utf8_lossy(head)).ok_or_else(|| malformed("no owner", head))?)
+                }
+                _ => return Err(malformed("no head", &list)),
+            },
+        }),
+        3 => Acquired::Quarantined { remaining: duration(list, 1)? },
+        4 => Acquired::Ended,
+        5 => return Ok(None),
+        _ => return Err(malformed("an unknown answer", &list)),
+    }))
+}
+
+pub(super) fn renewed(list: &[Value]) -> Result<Renewed, Malformed> {
+    Ok(match at(list, 0)? {
+        1 => Renewed::Held,
+        _ => Renewed::NotHeld { holder: holder(list)? },
+    })
+}
+
+pub(super) fn ended(list: &[Value]) -> Result<Ended, Malformed> {
+    Ok(match at(list, 0)? {
+        1 => Ended::Released,
+        _ => Ended::NotHeld { holder: holder(list)? },
+    })
+}
+
+fn holder(list: &[Value]) -> Result<Option<u64>, Malformed> {
+    Ok(Some(at(list, 1)?).filter(|fence| *fence > 0))
+}
+
+fn owner(text: &str) -> Option<Owner> {
+    let number = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+    Some(Owner::from_bytes(number.to_be_bytes()))
+}
+
+/// A message on a channel of ours: owner, room, holders at most and mode of the first of the queue, or four
+/// times nothing, and the key.
+pub(super) fn notice(message: &[u8]) -> Option<Notice> {
+    let message = std::str::from_utf8(message).ok()?;
+    let parts: Vec<&str> = message.splitn(5, '\n').collect();
+    let [first, room, holders_max, mode, key] = parts.as_slice() else { return None };
+    let key = LockKey::new(key).ok()?;
+    if first.is_empty() {
+        return Some(Notice::Freed { key, next: None });
+    }
+    let mode = Mode::new(mode).ok()?.max_holders(holders_max.parse().ok()?).ok()?;
+    let next = Next { owner: owner(first)?, mode, room: room.parse().ok()? };
+    Some(Notice::Freed { key, next: Some(next) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_read_and_nonsense_is_not() {
+        let key = LockKey::new("a:1").unwrap();
+        assert_eq!(notice(b"\n\n\n\na:1"), Some(Notice::Freed { key: key.clone(), next: None }));
+        let first = Owner::random();
+        let mode = Mode::new("allocate").unwrap().max_holders(7).unwrap();
+        let next = Some(Next { owner: first, mode, room: 3 });
+        let message = format!("{first}\n3\n7\nallocate\na:1");
+        assert_eq!(notice(message.as_bytes()), Some(Notice::Freed { key, next }));
+        for nonsense in ["", "\n\n\n\n", "x\n3\n7\nallocate\na:1", "a:1", "\n\n\na:1"] {
+            assert_eq!(notice(nonsense.as_bytes()), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_answer_is_an_error() {
+        let int = Value::Int;
+        assert_eq!(acquired(&[int(1), int(7)]).unwrap(), Some(Acquired::Granted { fence: 7 }));
+        assert_eq!(acquired(&[int(5)]).unwrap(), None);
+        assert!(acquired(&[int(9)]).is_err());
+        assert!(acquired(&[int(2), int(0)]).is_err());
+        assert!(acquired(&[]).is_err());
+        assert!(renewed(&[int(0), int(-1)]).is_err());
+        assert_eq!(ended(&[int(0), int(0)]).unwrap(), Ended::NotHeld { holder: None });
+        assert!(list(Value::Nil).is_err());
+        assert!(take_time(&mut vec![int(1)]).is_err());
+    }
+}
