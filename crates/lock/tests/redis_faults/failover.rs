@@ -1,0 +1,126 @@
+use std::time::{Duration, Instant};
+
+use jaego_lock::{BootTime, Error};
+use jaego_testkit::{FaultProxy, Redis, RedisOptions, wait_until};
+use tokio::time::{sleep, timeout};
+
+use crate::{Observer, PATIENCE, ms, process, rounds};
+
+const QUARANTINE: Duration = Duration::from_millis(1_500);
+
+/// One that does not wait for more replicas before it sends its data.
+fn master() -> Redis {
+    with_settings(&[])
+}
+
+fn with_settings(settings: &[(&str, &str)]) -> Redis {
+    let mut options = RedisOptions::default();
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    options.settings = settings.iter().chain(&[("repl-diskless-sync-delay", "0")]).map(own).collect();
+    Redis::start(&options).unwrap()
+}
+
+fn replica(of: &Redis) -> Redis {
+    with_settings(&[("replicaof", &format!("127.0.0.1 {}", of.addr().port()))])
+}
+
+async fn until_in_step(replica: &Redis) {
+    let mut observer = Observer::of(replica).await;
+    let started = Instant::now();
+    loop {
+        let info: String = observer.command("INFO replication").await;
+        if info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0") {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE * 10, "the replica does not follow: {info}");
+        sleep(ms(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lags_grants_nothing_twice_when_it_is_promoted() {
+    for round in 0..rounds(3) {
+        let mut master = master();
+        let mut replica = replica(&master);
+        let proxy = FaultProxy::start(master.addr()).unwrap();
+        let (here, there) = (process(proxy.addr(), QUARANTINE), process(proxy.addr(), QUARANTINE));
+        drop(here.lock("known").lease(ms(1_000)).wait(QUARANTINE * 2).acquire().await.unwrap());
+        until_in_step(&replica).await;
+        let known = here.lock("known").lease(ms(1_400)).acquire().await.unwrap();
+        // By now the replica may have it; of the next one it hears nothing.
+        sleep(ms(20)).await;
+        replica.stop().unwrap();
+        let unknown = here.lock("unknown").lease(ms(1_400)).acquire().await.unwrap();
+        let kept = here.lock("kept").lease(ms(500)).acquire().await.unwrap();
+        master.kill_9().unwrap();
+        replica.cont().unwrap();
+        let () = Observer::of(&replica).await.command("REPLICAOF NO ONE").await;
+        let promoted = Instant::now();
+        proxy.set_upstream(replica.addr());
+
+        let mut waiters = Vec::new();
+        for (key, old) in [("known", known), ("unknown", unknown), ("kept", kept)] {
+            let request = there.lock(key).lease(ms(500)).wait(QUARANTINE * 4);
+            waiters.push(tokio::spawn(async move {
+                let new = request.acquire().await.unwrap();
+                assert!(BootTime::now() >= old.valid_until(), "round {round}: two held {key}");
+                assert!(new.fence() > old.fence(), "{key}");
+            }));
+        }
+        for waiter in waiters {
+            timeout(QUARANTINE + PATIENCE * 2, waiter).await.expect("granted again").unwrap();
+        }
+        let took = promoted.elapsed();
+        assert!(took > QUARANTINE / 2 && took < QUARANTINE + PATIENCE, "round {round}: {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_reaches_what_the_new_master_knows() {
+    let mut master = master();
+    let replica = replica(&master);
+    let proxy = FaultProxy::start(master.addr()).unwrap();
+    let here = process(proxy.addr(), QUARANTINE);
+    let guard = here.lock("a").wait(QUARANTINE * 2).acquire().await.unwrap();
+    until_in_step(&replica).await;
+    // Known, because a renewal has come through as well.
+    let mut observer = Observer::of(&replica).await;
+    wait_until("the lock is known to the replica", PATIENCE, || {
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(observer.leftovers()).pop())
+    })
+    .unwrap();
+    master.kill_9().unwrap();
+    let () = observer.command("REPLICAOF NO ONE").await;
+    proxy.set_upstream(replica.addr());
+    sleep(QUARANTINE + ms(200)).await;
+    assert!(guard.is_valid(), "renewals go on in the quarantine: {:?}", here.stats());
+    assert!(guard.release().await.was_held());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_cut_off_stops_granting() {
+    let cut_off =
+        [("min-replicas-to-write", "1"), ("min-replicas-max-lag", "1"), ("repl-ping-replica-period", "1")];
+    let master = with_settings(&cut_off);
+    let mut replica = replica(&master);
+    until_in_step(&replica).await;
+    let here = process(master.addr(), Duration::ZERO);
+    drop(here.lock("a").wait(ms(5_000)).acquire().await.expect("with its replica it grants"));
+    replica.stop().unwrap();
+    // A second of lag, and Redis looks once a second.
+    sleep(ms(2_500)).await;
+    let error = here.lock("a").wait(ms(300)).acquire().await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+    replica.cont().unwrap();
+    drop(here.lock("a").wait(ms(5_000)).acquire().await.expect("with its replica it grants again"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_not_taken_for_a_master() {
+    let master = master();
+    let replica = replica(&master);
+    until_in_step(&replica).await;
+    let here = process(replica.addr(), Duration::ZERO);
+    let error = here.lock("a").wait(ms(300)).acquire().await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+}

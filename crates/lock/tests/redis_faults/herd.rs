@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use jaego_lock::Locks;
+use tokio::time::sleep;
+
+use crate::{Observer, ms, process, rounds, server};
+
+const PROCESSES: u64 = 4;
+
+async fn until_waiting(processes: &[Locks], count: u64) {
+    let waiting = || -> u64 {
+        let patterns = processes.iter().flat_map(|locks| locks.stats().patterns);
+        patterns.map(|(_, pattern)| pattern.contended).sum()
+    };
+    while waiting() < count {
+        sleep(ms(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_wakes_one_of_each_process() {
+    let waiters = rounds(200);
+    let server = server();
+    let processes: Vec<Locks> = (0..PROCESSES).map(|_| process(server.addr(), Duration::ZERO)).collect();
+    let mut observer = Observer::of(&server).await;
+    for (key, fair) in [("plain", false), ("fair", true)] {
+        let already: u64 = if fair { waiters } else { 0 };
+        let holder = processes[0].lock(key).lease(ms(15_000)).acquire().await.unwrap();
+        let mut tasks = Vec::new();
+        for turn in 0..waiters {
+            let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
+            let request = locks.lock(key).lease(ms(15_000));
+            let request = if fair { request.fair() } else { request };
+            tasks.push(tokio::spawn(async move { request.acquire().await.unwrap().release().await }));
+        }
+        until_waiting(&processes, already + waiters).await;
+
+        // While it is held, nothing is asked, except by the fair, who say that they are alive.
+        let before = observer.scripts().await;
+        sleep(ms(250)).await;
+        let idle = observer.scripts().await - before;
+        let signs_of_life = if fair { waiters * 2 } else { 0 };
+        assert!(idle <= signs_of_life, "{idle} scripts while nothing happened, fair: {fair}");
+
+        let before = observer.scripts().await;
+        let started = std::time::Instant::now();
+        assert!(holder.release().await.was_held());
+        for task in tasks {
+            assert!(task.await.unwrap().was_held());
+        }
+        let took = started.elapsed();
+        let releases = waiters + 1;
+        let acquires = observer.scripts().await - before - releases;
+        println!(
+            "{acquires} acquires for {releases} releases among {PROCESSES} processes in {took:?}, fair: {fair}"
+        );
+        // The fair are called by name.
+        let each = if fair { 1 } else { PROCESSES };
+        let signs_of_life =
+            if fair { waiters * (u64::try_from(took.as_millis()).unwrap() / 300 + 1) } else { 0 };
+        assert!(acquires <= releases * (each + 1) + signs_of_life, "{acquires} acquires, fair: {fair}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_readers_come_in_together() {
+    let server = server();
+    let processes: Vec<Locks> = (0..PROCESSES).map(|_| process(server.addr(), Duration::ZERO)).collect();
+    let mut observer = Observer::of(&server).await;
+    let writer = processes[0].lock("a").lease(ms(15_000)).acquire().await.unwrap();
+    let waiters = 100;
+    let mut tasks = Vec::new();
+    for turn in 0..waiters {
+        let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
+        let request = locks.shared("a").lease(ms(15_000));
+        tasks.push(tokio::spawn(async move { request.acquire().await.unwrap() }));
+    }
+    until_waiting(&processes, waiters).await;
+    let before = observer.scripts().await;
+    assert!(writer.release().await.was_held());
+    let mut readers = Vec::new();
+    for task in tasks {
+        readers.push(task.await.unwrap());
+    }
+    assert!(readers.iter().all(jaego_lock::Guard::is_valid));
+    let acquires = observer.scripts().await - before - 1;
+    assert!(acquires <= waiters + waiters / 2, "{acquires} acquires for {waiters} readers");
+}

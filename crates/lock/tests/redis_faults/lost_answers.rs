@@ -1,0 +1,126 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jaego_lock::Outcome;
+use jaego_testkit::{Direction, Fault, FaultProxy};
+use tokio::time::{sleep, timeout};
+
+use crate::{Observer, PATIENCE, ms, process, rounds, server};
+
+/// The server acts and the connection goes away with the answer.
+const LOSE_ANSWER: Fault = Fault::CutAfter(0);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acquire_without_an_answer_is_sent_again_and_counts_once() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
+    let mut observer = Observer::of(&server).await;
+    let mut fence = 0;
+    for round in 0..rounds(60) {
+        drop(here.lock("warm").acquire().await.unwrap());
+        proxy.set(Direction::ToClient, LOSE_ANSWER);
+        let request = here.lock("a").lease(ms(2_000));
+        let guard = if round % 2 == 0 { request } else { request.fair() }.acquire().await.unwrap();
+        assert_eq!(proxy.fault(Direction::ToClient), Fault::Pass, "no answer was lost");
+        assert!(guard.fence() > fence);
+        fence = guard.fence();
+        assert!(matches!(guard.release().await, Outcome::Released));
+        drop(there.lock("a").try_acquire().await.expect("one release frees it"));
+    }
+    observer.until_clean(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_without_an_answer_is_told_as_released() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
+    for _ in 0..rounds(60) {
+        let guard = here.lock("a").lease(ms(5_000)).acquire().await.unwrap();
+        proxy.set(Direction::ToClient, LOSE_ANSWER);
+        // By the time the release is sent again somebody else may have had the lock, and lost it again.
+        let other = tokio::spawn({
+            let there = there.clone();
+            async move { drop(there.lock("a").acquire().await.unwrap()) }
+        });
+        let outcome = guard.release().await;
+        assert!(matches!(outcome, Outcome::Released), "{outcome:?}");
+        assert_eq!(proxy.fault(Direction::ToClient), Fault::Pass, "no answer was lost");
+        other.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_outlives_renewals_without_an_answer() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let here = process(proxy.addr(), Duration::ZERO);
+    let guard = here.lock("a").max_hold(Duration::from_secs(60)).acquire().await.unwrap();
+    let before = here.stats();
+    for _ in 0..rounds(12) {
+        proxy.set(Direction::ToClient, LOSE_ANSWER);
+        sleep(ms(250)).await;
+        assert!(guard.is_valid(), "{:?}", here.stats());
+    }
+    let after = here.stats();
+    assert!(after.renewals_failed > before.renewals_failed, "no renewal was lost");
+    assert!(after.renewals > before.renewals);
+    assert!(matches!(guard.release().await, Outcome::Released));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiters_are_served_though_their_ears_are_cut_off() {
+    let server = server();
+    let (here, there) = (process(server.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
+    drop(here.lock("a").acquire().await.unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let killer = tokio::spawn({
+        let (mut observer, stop) = (Observer::of(&server).await, Arc::clone(&stop));
+        async move {
+            let mut killed = 0;
+            while !stop.load(Ordering::Relaxed) {
+                killed += observer.command::<u64>("CLIENT KILL TYPE pubsub").await;
+                sleep(ms(3)).await;
+            }
+            killed
+        }
+    });
+    let mut longest = Duration::ZERO;
+    for round in 0..rounds(40) {
+        let (holder, waiter) = if round % 2 == 0 { (&here, &there) } else { (&there, &here) };
+        let guard = holder.lock("a").acquire().await.unwrap();
+        let request = waiter.lock("a");
+        let waiting = tokio::spawn(async move { drop(request.acquire().await.unwrap()) });
+        sleep(ms(10)).await;
+        let released = Instant::now();
+        assert!(guard.release().await.was_held());
+        timeout(waiter.settings().recheck + PATIENCE, waiting).await.expect("nobody hangs").unwrap();
+        longest = longest.max(released.elapsed());
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(killer.await.unwrap() > 10, "the subscribers were hardly cut off");
+    assert!(there.stats().gaps > 10);
+    println!("the longest wait after a release was {longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_swallows_everything_is_replaced() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let here = process(proxy.addr(), Duration::ZERO);
+    drop(here.lock("a").acquire().await.unwrap());
+    for _ in 0..rounds(3) {
+        // Nothing arrives any more, and TCP says nothing.
+        proxy.set_both(Fault::Blackhole);
+        let started = Instant::now();
+        let error = here.lock("a").wait(ms(300)).acquire().await.unwrap_err();
+        assert!(matches!(error, jaego_lock::Error::Unavailable { .. }), "{error}");
+        assert!(started.elapsed() < ms(300) + PATIENCE / 2, "{:?}", started.elapsed());
+        sleep(ms(300)).await;
+        proxy.heal();
+        let guard = here.lock("a").wait(ms(5_000)).acquire().await.expect("a new connection is made");
+        assert!(guard.release().await.was_held());
+    }
+}

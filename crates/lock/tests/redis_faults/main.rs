@@ -1,0 +1,93 @@
+//! Locks on a Redis that stops, dies, forgets, is replaced, and whose answers are lost.
+//!
+//! `JAEGO_SOAK=n` runs n times as many rounds.
+
+mod cancel;
+mod clock;
+mod failover;
+mod herd;
+mod lost_answers;
+mod outage;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jaego_lock::{Locks, Redis, RedisOptions, Settings};
+use jaego_testkit as testkit;
+
+/// How late an expectation may come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// So many rounds, or more of them in a soak.
+fn rounds(count: u64) -> u64 {
+    count * std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
+fn server() -> testkit::Redis {
+    testkit::Redis::start(&testkit::RedisOptions::default()).unwrap()
+}
+
+/// A process whose commands go to `addr`, with a quarantine that a test can wait for.
+fn process(addr: std::net::SocketAddr, quarantine: Duration) -> Locks {
+    let settings = Settings { recheck: ms(2_000), ..jaego_lock::conformance::settings() };
+    let options = RedisOptions::new(&format!("redis://{addr}/")).unwrap();
+    let options = options.quarantine(quarantine).response_timeout(settings.response_timeout);
+    Locks::with_settings(Redis::start(options), settings).unwrap()
+}
+
+/// Somebody who looks at the server itself.
+struct Observer(redis::aio::MultiplexedConnection);
+
+impl Observer {
+    async fn of(server: &testkit::Redis) -> Self {
+        let client = redis::Client::open(server.url()).unwrap();
+        Self(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    async fn command<T: redis::FromRedisValue>(&mut self, command: &str) -> T {
+        let mut words = command.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query_async(&mut self.0).await.unwrap()
+    }
+
+    /// What is left of locks and queues.
+    async fn leftovers(&mut self) -> Vec<String> {
+        let keys: Vec<String> = self.command("KEYS *").await;
+        let state = ["lock:", "places:", "lives:", "wishes:"];
+        keys.into_iter().filter(|key| state.iter().any(|part| key.contains(part))).collect()
+    }
+
+    /// Waits until nothing is left.
+    async fn until_clean(&mut self, patience: Duration) {
+        let started = std::time::Instant::now();
+        loop {
+            let leftovers = self.leftovers().await;
+            if leftovers.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < patience, "left behind: {leftovers:?}");
+            tokio::time::sleep(ms(2)).await;
+        }
+    }
+
+    /// How often each command was called.
+    async fn calls(&mut self) -> BTreeMap<String, u64> {
+        let info: String = self.command("INFO commandstats").await;
+        let line = |line: &str| {
+            let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), stats.split(',').next()?.parse().ok()?))
+        };
+        info.lines().filter_map(line).collect()
+    }
+
+    async fn scripts(&mut self) -> u64 {
+        self.calls().await.get("evalsha").copied().unwrap_or_default()
+    }
+}
