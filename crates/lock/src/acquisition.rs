@@ -1,10 +1,14 @@
-//! From the wish for a lock to its end: one task a lock. It acquires, hands the guard over, keeps the lock
-//! while the guard lives, and releases it, whoever has stopped listening meanwhile.
+//! From the wish for a lock to its guard.
+//!
+//! The first attempt is made where the caller waits for it, since mostly it is all that is needed. Who has to
+//! wait longer does so in a task of its own: a waiter that was woken acts on it even if nobody polls its
+//! caller just then. Dropping an acquisition, at whatever point, gives back what it may have got.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout};
 
 use crate::backend::{self, Acquire, Acquired, Owner, Waiting};
 use crate::clock::BootTime;
@@ -31,53 +35,65 @@ pub(crate) struct Plan {
 
 type Reply = oneshot::Sender<Result<Guard, Error>>;
 
-/// Starts the task. The guard or the refusal comes by the channel; dropping that cancels.
-pub(crate) fn start(inner: &Arc<Inner>, plan: Plan) -> oneshot::Receiver<Result<Guard, Error>> {
-    let (reply, answer) = oneshot::channel();
-    inner.spawn(live(Arc::clone(inner), plan, reply));
-    answer
-}
+const DOING: &str = "acquire a lock";
 
-async fn live(inner: Arc<Inner>, plan: Plan, reply: Reply) {
-    let mut signals = inner.signals();
-    let mut acquisition = Acquisition::new(&inner, &plan, reply);
-    let granted = acquisition.run(&mut signals).await;
-    let Acquisition { reply, request, doubt, .. } = acquisition;
-    let Some(Granted { fence, valid_until }) = granted else {
-        // Whether it has a place, or perhaps the lock: it is given up before anybody misses it.
-        if doubt {
-            let _ = tenure::release(&inner, &request.keys, request.owner).await;
+/// Takes the lock, or says why not.
+pub(crate) async fn acquire(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
+    if inner.closing() {
+        return Err(Error::ShutDown);
+    }
+    let mut acquisition = Acquisition::new(inner, plan);
+    let limit = inner.settings.response_timeout.min(acquisition.deadline.since(acquisition.started));
+    let sent_at = BootTime::now();
+    acquisition.doubt = true;
+    let answer = timeout(limit, inner.backend.acquire(&acquisition.request)).await;
+    let answer = answer.unwrap_or(Err(backend::Error::NoAnswer { doing: DOING, timeout: limit }));
+    match acquisition.digest(sent_at, answer) {
+        Next::Granted { fence, valid_until } => {
+            let guard = acquisition.grant(fence, valid_until, Wake::Told);
+            // Whoever shuts down either sees the new tenure or is seen here.
+            if inner.closing() { Err(Error::ShutDown) } else { Ok(guard) }
         }
-        return;
-    };
-    let Some(reply) = reply else {
-        let _ = tenure::release(&inner, &request.keys, request.owner).await;
-        return;
-    };
-    let tenure = Arc::new(Tenure::new(&inner, &plan, request.owner, fence, valid_until));
-    inner.counters.granted(&plan.mode);
-    // If nobody wants the guard any more, it comes back and is dropped, which lets the lock go.
-    drop(reply.send(Ok(Guard::new(Arc::clone(&tenure)))));
-    tenure::keep(&tenure, &mut signals).await;
+        Next::Refused(error) => Err(acquisition.refuse(error)),
+        Next::Again(_) if acquisition.line.is_none() || BootTime::now() >= acquisition.deadline => {
+            let error = acquisition.late();
+            Err(acquisition.refuse(error))
+        }
+        Next::Again(pause) => {
+            let (reply, answer) = oneshot::channel();
+            inner.spawn(acquisition.wait(reply, pause));
+            answer.await.unwrap_or(Err(Error::ShutDown))
+        }
+    }
 }
 
-struct Granted {
-    fence: u64,
-    valid_until: BootTime,
-}
-
-struct Acquisition<'a> {
-    inner: &'a Arc<Inner>,
-    plan: &'a Plan,
-    reply: Option<Reply>,
+struct Acquisition {
+    inner: Arc<Inner>,
+    plan: Plan,
     request: Acquire,
+    /// In line before the first look, so that no notice can fall between the two.
+    line: Option<InLine>,
     started: BootTime,
     deadline: BootTime,
     /// The backend may know of us: we have a place in a queue, or an attempt was not answered.
     doubt: bool,
+    waited: bool,
+    /// The caller has its answer.
+    answered: bool,
     /// The key that stood in the way last, by its index.
     key: usize,
     last: Last,
+}
+
+/// What comes after an attempt.
+enum Next {
+    Granted {
+        fence: u64,
+        valid_until: BootTime,
+    },
+    Refused(Error),
+    /// Another attempt: after a pause, or when there is a reason.
+    Again(Option<Duration>),
 }
 
 /// What the last attempt said.
@@ -87,8 +103,8 @@ enum Last {
     Failed(backend::Error),
 }
 
-impl<'a> Acquisition<'a> {
-    fn new(inner: &'a Arc<Inner>, plan: &'a Plan, reply: Reply) -> Self {
+impl Acquisition {
+    fn new(inner: &Arc<Inner>, plan: Plan) -> Self {
         let settings = &inner.settings;
         let waits = !plan.wait.is_zero();
         let queue = plan.keys.len() == 1;
@@ -103,150 +119,167 @@ impl<'a> Acquisition<'a> {
             claim: limits::CLAIM.min(settings.waiter_ttl),
             timeout: settings.response_timeout,
         };
+        let line = waits.then(|| inner.lines.join(&plan.keys, request.owner, &plan.mode));
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
-        let last = Last::Nothing;
-        Self { inner, plan, reply: Some(reply), request, started, deadline, doubt: false, key: 0, last }
-    }
-
-    /// Acquires, or has answered why not.
-    async fn run(&mut self, signals: &mut Signals) -> Option<Granted> {
-        // In line before the first look, so that no notice can fall between the two.
-        let line = self
-            .request
-            .waiting
-            .map(|_| self.inner.lines.join(&self.plan.keys, self.request.owner, &self.plan.mode));
-        let mut wake = Some(Wake::Told);
-        let mut waited = false;
-        loop {
-            if signals.closing() {
-                self.answer(Error::ShutDown);
-            }
-            if self.given_up() {
-                return None;
-            }
-            let sent_at = BootTime::now();
-            let outcome = self.attempt().await;
-            let mut pause = None;
-            match outcome {
-                Ok(Acquired::Granted { fence }) => {
-                    let valid_until = tenure::valid_until(sent_at, self.plan.lease);
-                    if valid_until > BootTime::now() {
-                        if let Some(line) = line {
-                            line.served(self.plan.lease, wake == Some(Wake::Chained));
-                        }
-                        self.inner.counters.waited(self.started, waited);
-                        return Some(Granted { fence, valid_until });
-                    }
-                    // The answer took longer than the lease. The next attempt makes it new.
-                    self.doubt = true;
-                }
-                Ok(Acquired::Conflict(conflict)) => {
-                    let key = &self.plan.keys[conflict.key];
-                    if !waited {
-                        waited = true;
-                        self.inner.counters.contended(key);
-                    }
-                    self.last = Last::Conflict { free_at: BootTime::now() + conflict.holder_remaining };
-                    self.key = conflict.key;
-                    let (Some(waiting), Some(line)) = (&mut self.request.waiting, &line) else {
-                        self.answer(Error::Busy {
-                            key: key.clone(),
-                            holder_remaining: conflict.holder_remaining,
-                        });
-                        return None;
-                    };
-                    waiting.place = conflict.place;
-                    self.doubt |= conflict.place > 0;
-                    line.looked(conflict.key, conflict.retry_after);
-                    if let Some(head) = conflict
-                        .head
-                        .filter(|head| conflict.holder_remaining.is_zero() && *head != self.request.owner)
-                    {
-                        self.inner.lines.turn(key, head);
-                    }
-                }
-                Ok(Acquired::Quarantined { remaining }) => {
-                    self.doubt = true;
-                    // Sooner said than waited for in vain.
-                    if self.request.waiting.is_none() || BootTime::now() + remaining > self.deadline {
-                        self.answer(Error::Quarantined { key: self.plan.keys[0].clone(), remaining });
-                        return None;
-                    }
-                    pause = Some(remaining + jitter(limits::WAKE_JITTER));
-                }
-                Ok(Acquired::Ended) => unreachable!("nothing is acquired after its release"),
-                Err(source @ backend::Error::Refused { .. }) => {
-                    self.answer(Error::Refused { key: self.plan.keys[0].clone(), source });
-                    return None;
-                }
-                Err(source) => {
-                    self.doubt = true;
-                    self.last = Last::Failed(source);
-                    pause = Some(limits::ATTEMPT_PAUSE - jitter(limits::ATTEMPT_PAUSE / 2));
-                }
-            }
-            let Some(line) = &line else {
-                // One attempt was all that was asked for.
-                self.answer_late();
-                return None;
-            };
-            wake = match pause {
-                Some(pause) => self.rest(pause, signals).await,
-                None => self.sleep(line, signals).await,
-            };
+        let inner = Arc::clone(inner);
+        let (doubt, waited, answered) = (false, false, false);
+        Self {
+            inner,
+            plan,
+            request,
+            line,
+            started,
+            deadline,
+            doubt,
+            waited,
+            answered,
+            key: 0,
+            last: Last::Nothing,
         }
     }
 
-    /// One attempt. It is waited for even when the caller has gone: only then is it known what to undo.
-    async fn attempt(&mut self) -> Result<Acquired, backend::Error> {
-        let timeout = self.inner.settings.response_timeout;
-        let limit = BootTime::now() + timeout;
-        let request = self.request.clone();
-        let inner = self.inner;
+    /// Waits and tries until there is an answer, or nobody to hear it.
+    async fn wait(mut self, reply: Reply, mut pause: Option<Duration>) {
+        let mut signals = self.inner.signals();
+        let mut reply = Some(reply);
+        loop {
+            let wake = self.rest(&mut reply, pause.take(), &mut signals).await;
+            let Some(wake) = wake else { return };
+            let sent_at = BootTime::now();
+            let answer = self.attempt(&mut reply).await;
+            let next = self.digest(sent_at, answer);
+            // Gone while the attempt was on its way. What it has brought is given back.
+            let Some(caller) = reply.take() else {
+                self.doubt = true;
+                return;
+            };
+            match next {
+                Next::Granted { fence, valid_until } => {
+                    // If nobody wants the guard any more, it comes back and is dropped.
+                    drop(caller.send(Ok(self.grant(fence, valid_until, wake))));
+                    return;
+                }
+                Next::Refused(error) => {
+                    drop(caller.send(Err(self.refuse(error))));
+                    return;
+                }
+                Next::Again(another_pause) => pause = another_pause,
+            }
+            reply = Some(caller);
+        }
+    }
+
+    /// One attempt. The caller has its answer in time even if that of the backend takes longer.
+    async fn attempt(&mut self, reply: &mut Option<Reply>) -> Result<Acquired, backend::Error> {
+        let limit = self.inner.settings.response_timeout;
+        let limit_at = BootTime::now() + limit;
+        self.doubt = true;
+        let (inner, request) = (Arc::clone(&self.inner), self.request.clone());
         let mut step = inner.backend.acquire(&request);
         loop {
-            let timer = if self.given_up() { limit } else { limit.min(self.deadline) };
-            let asked = self.reply.is_some();
+            let asked = reply.is_some();
+            let timer = if asked { limit_at.min(self.deadline) } else { limit_at };
             tokio::select! {
                 biased;
                 answer = &mut step => return answer,
-                () = closed(&mut self.reply), if asked => self.cancel(),
-                () = tokio::time::sleep_until(timer.timer()) => {
+                () = closed(reply), if asked => *reply = None,
+                () = sleep_until(timer.timer()) => {
                     let now = BootTime::now();
-                    if now >= limit {
-                        return Err(backend::Error::NoAnswer { doing: "acquire a lock", timeout });
+                    if now >= limit_at {
+                        return Err(backend::Error::NoAnswer { doing: DOING, timeout: limit });
                     }
-                    if now >= self.deadline && asked {
-                        if matches!(self.last, Last::Nothing) {
-                            let timeout = now.since(self.started);
-                            let error = backend::Error::NoAnswer { doing: "acquire a lock", timeout };
-                            self.last = Last::Failed(error);
-                        }
-                        self.answer_late();
+                    if now >= self.deadline {
+                        self.answer_late(reply);
                     }
                 }
             }
         }
     }
 
-    /// Waits until it is time for the next attempt, or for giving up.
-    async fn sleep(&mut self, line: &InLine, signals: &mut Signals) -> Option<Wake> {
-        let settings = &self.inner.settings;
-        let refresh = settings.waiter_ttl / limits::WAITER_REFRESH_DIVISOR;
+    /// Takes an answer of the backend into account.
+    fn digest(&mut self, sent_at: BootTime, answer: Result<Acquired, backend::Error>) -> Next {
+        let key = self.plan.keys[0].clone();
+        match answer {
+            Ok(Acquired::Granted { fence }) => {
+                let valid_until = tenure::valid_until(sent_at, self.plan.lease);
+                if valid_until > BootTime::now() {
+                    return Next::Granted { fence, valid_until };
+                }
+                // The answer took longer than the lease. The next attempt makes it new.
+                Next::Again(Some(Duration::ZERO))
+            }
+            Ok(Acquired::Conflict(conflict)) => {
+                let key = &self.plan.keys[conflict.key];
+                if !self.waited {
+                    self.waited = true;
+                    self.inner.counters.contended(key);
+                }
+                self.key = conflict.key;
+                self.doubt = conflict.place > 0;
+                self.last = Last::Conflict { free_at: BootTime::now() + conflict.holder_remaining };
+                let (Some(waiting), Some(line)) = (&mut self.request.waiting, &self.line) else {
+                    let (key, holder_remaining) = (key.clone(), conflict.holder_remaining);
+                    return Next::Refused(Error::Busy { key, holder_remaining });
+                };
+                waiting.place = conflict.place;
+                line.looked(conflict.key, conflict.retry_after);
+                let another = |head: &Owner| *head != self.request.owner;
+                if let Some(head) =
+                    conflict.head.filter(another).filter(|_| conflict.holder_remaining.is_zero())
+                {
+                    self.inner.lines.turn(key, head);
+                }
+                Next::Again(None)
+            }
+            Ok(Acquired::Quarantined { remaining }) => {
+                // Sooner said than waited for in vain.
+                if self.line.is_none() || BootTime::now() + remaining > self.deadline {
+                    return Next::Refused(Error::Quarantined { key, remaining });
+                }
+                Next::Again(Some(remaining + jitter(limits::WAKE_JITTER)))
+            }
+            Ok(Acquired::Ended) => unreachable!("nothing is acquired after its release"),
+            Err(source @ backend::Error::Refused { .. }) => Next::Refused(Error::Refused { key, source }),
+            Err(source) => {
+                self.last = Last::Failed(source);
+                Next::Again(Some(limits::ATTEMPT_PAUSE - jitter(limits::ATTEMPT_PAUSE / 2)))
+            }
+        }
+    }
+
+    /// Waits until it is time for the next attempt: after the pause, or when there is a reason. Nothing if
+    /// there will be none.
+    async fn rest(
+        &mut self,
+        reply: &mut Option<Reply>,
+        pause: Option<Duration>,
+        signals: &mut Signals,
+    ) -> Option<Wake> {
+        let settings = self.inner.settings;
+        let until = pause.map(|pause| BootTime::now() + pause);
         let queued = self.request.waiting.is_some_and(|waiting| waiting.place > 0);
-        let refresh_at = queued.then(|| BootTime::now() + refresh);
-        // Fixed for this sleep, so that the waiters of many processes come back one by one.
+        let refresh_at = BootTime::now() + settings.waiter_ttl / limits::WAITER_REFRESH_DIVISOR;
+        // Fixed for this rest, so that the waiters of many processes come back one by one.
         let late = Duration::from_millis(1) + jitter(limits::WAKE_JITTER);
         loop {
-            if let Some(wake) = line.take_wake() {
-                return Some(wake);
+            if signals.closing() {
+                self.answer(reply, Error::ShutDown);
+                return None;
             }
-            let look_at = line.next_look(self.key, settings.recheck).map(|at| at + late);
-            let attempt_at = [look_at, refresh_at].into_iter().flatten().min();
+            let line = self.line.as_ref()?;
+            let attempt_at = if until.is_some() {
+                until
+            } else {
+                if let Some(wake) = line.take_wake() {
+                    return Some(wake);
+                }
+                let look_at = line.next_look(self.key, settings.recheck).map(|at| at + late);
+                [look_at, queued.then_some(refresh_at)].into_iter().flatten().min()
+            };
             let now = BootTime::now();
             if now >= self.deadline {
-                self.answer_late();
+                self.answer_late(reply);
                 return None;
             }
             if attempt_at.is_some_and(|at| now >= at) {
@@ -255,78 +288,73 @@ impl<'a> Acquisition<'a> {
             let timer = attempt_at.map_or(self.deadline, |at| at.min(self.deadline));
             tokio::select! {
                 biased;
-                () = closed(&mut self.reply) => {
-                    self.cancel();
-                    return None;
-                }
-                () = line.changed() => {}
-                () = signals.changed() => {
-                    if signals.closing() {
-                        return None;
-                    }
-                }
-                () = tokio::time::sleep_until(timer.timer()) => {}
+                () = closed(reply) => return None,
+                () = line.changed(), if until.is_none() => {}
+                () = signals.changed() => {}
+                () = sleep_until(timer.timer()) => {}
             }
         }
     }
 
-    /// Waits a fixed while.
-    async fn rest(&mut self, pause: Duration, signals: &mut Signals) -> Option<Wake> {
-        let until = BootTime::now() + pause;
-        loop {
-            let now = BootTime::now();
-            if now >= self.deadline {
-                self.answer_late();
-                return None;
-            }
-            if now >= until {
-                return Some(Wake::Chained);
-            }
-            tokio::select! {
-                biased;
-                () = closed(&mut self.reply) => {
-                    self.cancel();
-                    return None;
-                }
-                () = signals.changed() => {
-                    if signals.closing() {
-                        return None;
-                    }
-                }
-                () = tokio::time::sleep_until(until.min(self.deadline).timer()) => {}
-            }
+    fn grant(mut self, fence: u64, valid_until: BootTime, wake: Wake) -> Guard {
+        (self.doubt, self.answered) = (false, true);
+        if let Some(line) = self.line.take() {
+            line.served(self.plan.lease, wake == Wake::Chained);
         }
+        self.inner.counters.waited(self.started, self.waited);
+        self.inner.counters.granted(&self.plan.mode);
+        Guard::new(Tenure::start(&self.inner, &self.plan, self.request.owner, fence, valid_until))
     }
 
-    fn given_up(&self) -> bool {
-        self.reply.is_none()
+    fn refuse(&mut self, error: Error) -> Error {
+        self.answered = true;
+        self.inner.counters.refused(&error);
+        error
     }
 
-    fn cancel(&mut self) {
-        self.reply = None;
-        self.inner.counters.cancelled();
-    }
-
-    fn answer(&mut self, error: Error) {
-        if let Some(reply) = self.reply.take() {
-            self.inner.counters.refused(&error);
+    fn answer(&mut self, reply: &mut Option<Reply>, error: Error) {
+        if let Some(reply) = reply.take() {
             // Whether somebody still listens makes no difference now.
-            drop(reply.send(Err(error)));
+            drop(reply.send(Err(self.refuse(error))));
         }
+    }
+
+    fn answer_late(&mut self, reply: &mut Option<Reply>) {
+        let error = self.late();
+        self.answer(reply, error);
     }
 
     /// The time to wait is over.
-    fn answer_late(&mut self) {
+    fn late(&mut self) -> Error {
         let key = self.plan.keys[self.key].clone();
         let waited = BootTime::now().since(self.started);
-        let error = match std::mem::replace(&mut self.last, Last::Nothing) {
+        match std::mem::replace(&mut self.last, Last::Nothing) {
             Last::Failed(source) => Error::Unavailable { key, source },
             Last::Conflict { free_at } => {
                 Error::Timeout { key, waited, holder_remaining: free_at.remaining() }
             }
-            Last::Nothing => Error::Timeout { key, waited, holder_remaining: Duration::ZERO },
-        };
-        self.answer(error);
+            Last::Nothing => {
+                let source = backend::Error::NoAnswer { doing: DOING, timeout: waited };
+                Error::Unavailable { key, source }
+            }
+        }
+    }
+}
+
+impl Drop for Acquisition {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.inner.counters.cancelled();
+        }
+        if self.doubt {
+            // It is given up before anybody misses it. Should an attempt still be on its way, it arrives
+            // after its own end and takes nothing.
+            let (inner, keys, owner) =
+                (Arc::clone(&self.inner), Arc::clone(&self.plan.keys), self.request.owner);
+            self.inner.spawn(async move {
+                let _ = tenure::release(&inner, &keys, owner).await;
+            });
+        }
     }
 }
 

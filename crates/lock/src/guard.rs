@@ -1,10 +1,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
-
 use crate::backend::{self, Renewed};
 use crate::clock::BootTime;
-use crate::tenure::Tenure;
+use crate::tenure::{self, Tenure};
 use crate::{Error, LockKey, Lost, Mode};
 
 /// A lock that is held. Dropping it lets the lock go, in the background; [`release`](Self::release) also
@@ -181,14 +179,8 @@ impl Guard {
     /// Lets the lock go and tells how that went. Dropping the future does not stop the release.
     pub async fn release(mut self) -> Outcome {
         self.counted = false;
-        let (asked, answer) = oneshot::channel();
-        match self.tenure.remove_guard(Some(asked)) {
-            0 => answer.await.unwrap_or_else(|_| {
-                Outcome::Unknown(backend::Error::Unavailable {
-                    doing: "release a lock",
-                    source: "its task was ended before the answer came".into(),
-                })
-            }),
+        match self.tenure.remove_guard() {
+            0 => tenure::end(Arc::clone(&self.tenure)).await,
             left => Outcome::StillHeld(left),
         }
     }
@@ -196,8 +188,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.counted {
-            self.tenure.remove_guard(None);
+        if self.counted && self.tenure.remove_guard() == 0 {
+            let tenure = Arc::clone(&self.tenure);
+            self.tenure.inner.spawn(async move { drop(tenure::end(tenure).await) });
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What the requests and guards of one [`Locks`](crate::Locks) share.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -10,11 +11,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::{Backend, Notice};
+use crate::backend::{Backend, Notice, Owner};
 use crate::clock;
 use crate::counters::Counters;
 use crate::limits;
 use crate::line::Lines;
+use crate::tenure::{self, Tenure};
 use crate::{Error, Settings};
 
 pub(crate) struct Inner {
@@ -24,7 +26,9 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     runtime: Handle,
     signal: watch::Sender<Signal>,
-    /// Running acquisitions and tenures.
+    /// Locks that are held, or were and are not ended yet.
+    tenures: Mutex<HashMap<Owner, Weak<Tenure>>>,
+    /// Running waits, keepers and releases.
     tasks: AtomicUsize,
     idle: tokio::sync::Notify,
 }
@@ -82,6 +86,7 @@ impl Inner {
             counters: Counters::default(),
             runtime: Handle::current(),
             signal: watch::Sender::default(),
+            tenures: Mutex::default(),
             tasks: AtomicUsize::new(0),
             idle: tokio::sync::Notify::new(),
         });
@@ -103,8 +108,33 @@ impl Inner {
         });
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn closing(&self) -> bool {
+        self.signal.borrow().closing
+    }
+
+    /// Ends all waits and tenures, in the background.
+    pub(crate) fn close(self: &Arc<Self>) {
         self.signal.send_modify(|signal| signal.closing = true);
+        for tenure in self.live_tenures() {
+            self.spawn(async move { drop(tenure::end(tenure).await) });
+        }
+    }
+
+    pub(crate) fn add_tenure(&self, tenure: &Arc<Tenure>) {
+        self.tenures().insert(tenure.owner, Arc::downgrade(tenure));
+    }
+
+    /// Whether it was still there.
+    pub(crate) fn remove_tenure(&self, owner: Owner) -> bool {
+        self.tenures().remove(&owner).is_some()
+    }
+
+    fn live_tenures(&self) -> Vec<Arc<Tenure>> {
+        self.tenures().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn tenures(&self) -> MutexGuard<'_, HashMap<Owner, Weak<Tenure>>> {
+        self.tenures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn until_idle(&self) {
@@ -170,6 +200,10 @@ async fn listen(inner: Weak<Inner>, mut notices: broadcast::Receiver<Notice>, mu
                     inner.signal.send_modify(|signal| signal.sleeps += 1);
                 }
                 slept = now_slept;
+                // A loss is noted soon, even if nobody looks at the guard.
+                for tenure in inner.live_tenures() {
+                    tenure.how_lost();
+                }
             }
         }
     }

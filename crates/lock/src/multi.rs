@@ -74,7 +74,7 @@ impl MultiRequest {
             if !plan.wait.is_zero() {
                 plan.wait = deadline.remaining().max(Duration::from_micros(1));
             }
-            guards.push(acquisition::start(&inner, plan).await.unwrap_or(Err(Error::ShutDown))?);
+            guards.push(acquisition::acquire(&inner, plan).await?);
         }
         let guards = MultiGuard { guards };
         if let (true, Some(lease)) = (several, terms.lease) {

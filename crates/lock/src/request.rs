@@ -110,8 +110,7 @@ impl Request {
     pub async fn acquire(self) -> Result<Guard, Error> {
         let Self { inner, key, mode, fair, terms } = self;
         let plan = terms.plan(&inner, Arc::new([key?]), mode?)?;
-        let answer = acquisition::start(&inner, Plan { fair, ..plan });
-        answer.await.unwrap_or(Err(Error::ShutDown))
+        acquisition::acquire(&inner, Plan { fair, ..plan }).await
     }
 
     /// Takes the lock if it is free: [`acquire`](Self::acquire) without a wait.

@@ -1,17 +1,17 @@
-//! The time between grant and release: what guards see of it, the keeper, and the end.
+//! The time between grant and release: what guards see of it, its keeper, and its end.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::acquisition::{Plan, jitter};
 use crate::backend::{self, Ended, Owner, Release, Renew, Renewed};
 use crate::clock::BootTime;
 use crate::guard::{Known, Outcome};
-use crate::inner::{Inner, Signals};
+use crate::inner::Inner;
 use crate::{Error, LockKey, Lost, Mode, limits};
 
 /// What is known of a hold.
@@ -29,7 +29,7 @@ pub(crate) struct Tenure {
     valid_until: AtomicU64,
     guards: AtomicU32,
     state: Mutex<State>,
-    /// For the task: somebody asks for the release.
+    /// For the keeper: it is over.
     wake: Notify,
     /// For those who wait for the loss.
     lost: Notify,
@@ -39,9 +39,9 @@ pub(crate) struct Tenure {
 struct State {
     mode: Mode,
     lost: Option<Lost>,
-    released: Option<Known>,
     let_go: bool,
-    asked: Option<oneshot::Sender<Outcome>>,
+    /// How it ended, for those who ask again.
+    ended: Option<Known>,
 }
 
 /// Until when a lease may be relied on that was asked for at `sent_at`. The backend counts from later on,
@@ -51,16 +51,17 @@ pub(crate) fn valid_until(sent_at: BootTime, lease: Duration) -> BootTime {
 }
 
 impl Tenure {
-    pub(crate) fn new(
+    /// Begins with the first guard, and with a keeper if there is to be one.
+    pub(crate) fn start(
         inner: &Arc<Inner>,
         plan: &Plan,
         owner: Owner,
         fence: u64,
         valid_until: BootTime,
-    ) -> Self {
+    ) -> Arc<Self> {
         let acquired_at = BootTime::now();
         let mode = plan.mode.clone();
-        Self {
+        let tenure = Arc::new(Self {
             inner: Arc::clone(inner),
             keys: Arc::clone(&plan.keys),
             owner,
@@ -71,10 +72,15 @@ impl Tenure {
             kept_until: acquired_at + plan.max_hold,
             valid_until: AtomicU64::new(valid_until.as_micros()),
             guards: AtomicU32::new(1),
-            state: Mutex::new(State { mode, lost: None, released: None, let_go: false, asked: None }),
+            state: Mutex::new(State { mode, lost: None, ended: None, let_go: false }),
             wake: Notify::new(),
             lost: Notify::new(),
+        });
+        inner.add_tenure(&tenure);
+        if plan.keeper {
+            inner.spawn(keep(Arc::clone(&tenure)));
         }
+        tenure
     }
 
     pub(crate) fn key(&self) -> &LockKey {
@@ -180,26 +186,14 @@ impl Tenure {
         Ok(())
     }
 
-    /// One guard less. With the last one the lock goes. Returns how many are left.
-    pub(crate) fn remove_guard(&self, asked: Option<oneshot::Sender<Outcome>>) -> u32 {
-        let left = self.guards.fetch_sub(1, Ordering::AcqRel) - 1;
-        if left > 0 {
-            return left;
-        }
-        let mut state = self.state();
-        state.let_go = true;
-        match (state.released, asked) {
-            // It was released before, because the locks were shut down.
-            (Some(known), Some(asked)) => drop(asked.send(known.into())),
-            (_, asked) => state.asked = asked,
-        }
-        drop(state);
-        self.wake.notify_one();
-        0
+    /// One guard less. Returns how many are left; after the last one it must be [ended](end).
+    pub(crate) fn remove_guard(&self) -> u32 {
+        self.guards.fetch_sub(1, Ordering::AcqRel) - 1
     }
 
-    fn let_go(&self) -> bool {
-        self.state().let_go
+    fn is_over(&self) -> bool {
+        let state = self.state();
+        state.let_go || state.lost.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,65 +201,85 @@ impl Tenure {
     }
 }
 
-/// Keeps the lock until its guards are gone or it is lost, and then releases it.
-pub(crate) async fn keep(tenure: &Arc<Tenure>, signals: &mut Signals) {
+/// Renews until it is over, or has been held for too long.
+async fn keep(tenure: Arc<Tenure>) {
+    let settings = tenure.inner.settings;
+    let limit = (tenure.lease / limits::RENEW_TIMEOUT_DIVISOR).min(settings.response_timeout);
+    let mut signals = tenure.inner.signals();
     let mut renew_at = tenure.acquired_at + renew_pause(tenure.lease);
-    while !tenure.let_go() && !signals.closing() {
+    loop {
         let now = BootTime::now();
-        let lost = tenure.how_lost().is_some();
-        let keeping = !lost && tenure.keeper.load(Ordering::Acquire) && now < tenure.kept_until;
-        if keeping && now >= renew_at {
-            let limit =
-                (tenure.lease / limits::RENEW_TIMEOUT_DIVISOR).min(tenure.inner.settings.response_timeout);
-            let answer = tokio::select! {
+        let wanted = tenure.keeper.load(Ordering::Acquire) && now < tenure.kept_until;
+        if !wanted || tenure.is_over() || tenure.how_lost().is_some() {
+            return;
+        }
+        if now < renew_at {
+            let timer = renew_at.min(tenure.valid_until());
+            tokio::select! {
                 biased;
-                // A release does not wait for a renewal. One that arrives after it finds nothing to renew.
-                () = tenure.wake.notified() => continue,
-                answer = tenure.renew(tenure.lease, None, limit) => answer,
-            };
-            renew_at = BootTime::now()
-                + match answer {
-                    Ok(_) => renew_pause(tenure.lease),
-                    Err(error) => {
-                        tracing::debug!(key = %tenure.key(), %error, "renewal failed, trying again");
-                        tenure.lease / limits::RENEW_RETRY_DIVISOR
-                    }
-                };
+                () = tenure.wake.notified() => {}
+                () = signals.changed() => {}
+                () = sleep_until(timer.timer()) => {}
+            }
             continue;
         }
-        // Once it is lost there is nothing to do but to wait for the guards.
-        let timer = if keeping { renew_at.min(tenure.valid_until()) } else { tenure.valid_until() };
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
-            () = tenure.wake.notified() => {}
-            () = signals.changed() => {}
-            () = sleep_until(timer.timer()), if !lost => {}
-        }
+            // A renewal that arrives after the release finds nothing to renew.
+            () = tenure.wake.notified() => continue,
+            answer = tenure.renew(tenure.lease, None, limit) => answer,
+        };
+        let pause = match answer {
+            Ok(_) => renew_pause(tenure.lease),
+            Err(error) => {
+                tracing::debug!(key = %tenure.key(), %error, "renewal failed, trying again");
+                tenure.lease / limits::RENEW_RETRY_DIVISOR
+            }
+        };
+        renew_at = BootTime::now() + pause;
     }
-    end(tenure).await;
 }
 
-async fn end(tenure: &Tenure) {
+/// Ends a tenure in the background, should whoever ends it be stopped half way.
+struct Unfinished<'a>(&'a Arc<Tenure>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let tenure = Arc::clone(self.0);
+        self.0.inner.spawn(async move { drop(end(tenure).await) });
+    }
+}
+
+/// Lets the lock go. Once more does no harm.
+pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
     let lost = {
         let mut state = tenure.state();
+        if let Some(known) = state.ended {
+            return known.into();
+        }
         let lost = state.lost;
-        // Whoever still looks at it is told, whether or not the answer comes.
+        // Whoever still looks at it is told, and the keeper stops, before the release is sent.
         tenure.lose(&mut state, Lost::Released);
+        state.let_go = true;
         lost
     };
-    let outcome = match lost {
-        Some(Lost::Stolen { fence }) => Outcome::Stolen { fence },
-        _ => match release(&tenure.inner, &tenure.keys, tenure.owner).await {
+    tenure.wake.notify_one();
+    let outcome = if let Some(Lost::Stolen { fence }) = lost {
+        Outcome::Stolen { fence }
+    } else {
+        let unfinished = Unfinished(&tenure);
+        let outcome = release(&tenure.inner, &tenure.keys, tenure.owner).await;
+        std::mem::forget(unfinished);
+        match outcome {
             Outcome::Stolen { .. } if tenure.mode().is_shared() => Outcome::Expired,
             outcome => outcome,
-        },
+        }
     };
-    tenure.inner.counters.ended(tenure.acquired_at);
-    let mut state = tenure.state();
-    match state.asked.take() {
-        Some(asked) => drop(asked.send(outcome)),
-        None => state.released = outcome.known(),
+    tenure.state().ended = outcome.known();
+    if tenure.inner.remove_tenure(tenure.owner) {
+        tenure.inner.counters.ended(tenure.acquired_at);
     }
+    outcome
 }
 
 /// Sends a release until it is answered, a few times.

@@ -1,58 +1,65 @@
 -- Takes locks, all or none, or a place in a queue.
--- KEYS: record of the shard, tombstone of the owner; and for each lock: lock, places, lives, wishes.
--- ARGV: owner, lease, mode, holders at most, fence at least, fair, time to live of a waiter (0: does not
---   wait), may queue, place, not after, run id, quarantine. Times in microseconds.
+-- KEYS: boot record and fence counter of the shard, tombstone of the owner, and the locks.
+-- ARGV: owner, lease, the lease with time to sweep up (ms), mode, fence at least, not after, run id,
+--   quarantine, beginning of all names, and the rest in one: fair, holders at most, time to live of a waiter
+--   (0: does not wait), may queue, place. Times in microseconds.
 -- Answers: 1 granted, now, fence; 2 conflict, now, index, holder's rest, retry after, place, head;
 --   3 quarantined, now, rest; 4 released before, now; 5 too late, now.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local not_after = tonumber(ARGV[10])
-if not_after > 0 and now > not_after then
-  return { 5, now }
-end
-local owner, ending = ARGV[1], now + ARGV[2]
-local found = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3])
-if found[2] then
-  return { 4, now }
-end
-local shard = found[1] and cmsgpack.unpack(found[1])
-local rest = 0
-if not shard or shard[1] ~= ARGV[11] then
-  -- Another server than the one that granted the locks which we know of, and perhaps others.
-  shard = { ARGV[11], now, shard and shard[3] or 0 }
-  redis.call('SET', KEYS[1], cmsgpack.pack(shard))
-end
-if now < shard[2] + ARGV[12] then
-  rest = shard[2] + ARGV[12] - now
-end
+local found = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local owner, ending, in_time = ARGV[1], now + ARGV[2], now <= ARGV[6] + 0
 
-local function number(least)
-  shard[3] = math.max(now, shard[3] + 1, least + 1)
-  redis.call('SET', KEYS[1], cmsgpack.pack(shard))
-  return shard[3]
-end
-
-if #KEYS == 6 and not found[3] then
-  if rest > 0 then
-    return { 3, now, rest }
-  end
-  -- Nobody holds it and nobody waits.
-  local fence = number(tonumber(ARGV[5]))
-  local packed = cmsgpack.pack({ ARGV[3], 0, 0, owner, ending, fence })
-  redis.call('SET', KEYS[3], packed, 'PXAT', string.format('%.0f', math.ceil(ending / 1000) + 1000))
+if found[1] == ARGV[7] and in_time and not found[3] and not found[4] and #KEYS == 4 then
+  -- A calm server, and nobody holds the lock and nobody waits.
+  local fence = math.max(now, (found[2] or 0) + 1, ARGV[5] + 1)
+  redis.call('SET', KEYS[2], string.format('%.0f', fence))
+  redis.call('SET', KEYS[4], cmsgpack.pack({ ARGV[4], 0, 0, owner, ending, fence }), 'PX', ARGV[3])
   return { 1, now, fence }
 end
 
+if not in_time then
+  return { 5, now }
+end
+if found[3] then
+  return { 4, now }
+end
+local base = ARGV[9]
 --COMMON
+-- The boot record is the run id, and behind it, in a quarantine, since when that server is known.
+local rest = 0
+if found[1] ~= ARGV[7] then
+  local since = tonumber(string.match(found[1] or '', '^' .. ARGV[7] .. ':(%d+)$'))
+  if not since then
+    -- Another server than the one that granted the locks which we know of, and perhaps others.
+    since = now
+    redis.call('SET', KEYS[1], ARGV[7] .. ':' .. text(now))
+  end
+  rest = since + ARGV[8] - now
+  if rest <= 0 then
+    rest = 0
+    redis.call('SET', KEYS[1], ARGV[7])
+  end
+end
 
-local mode, max, fair = ARGV[3], tonumber(ARGV[4]), ARGV[6] == '1'
+-- Greater than all numbers before. The clock in it keeps it growing when the counter is lost.
+local function number(least)
+  local number = math.max(now, (found[2] or 0) + 1, least + 1)
+  redis.call('SET', KEYS[2], text(number))
+  return number
+end
+
+local mode = ARGV[4]
+local fairness, max, ttl, may_queue, place = string.match(ARGV[10], '^(%d):(%d+):(%d+):(%d):(%d+)$')
+local fair = fairness == '1'
+max, ttl, place = tonumber(max), tonumber(ttl), tonumber(place)
 local locks, held = {}, 0
-for at = 3, #KEYS, 4 do
-  local packed = found[3]
-  if at > 3 then
+for at = 4, #KEYS do
+  local packed = found[4]
+  if at > 4 then
     packed = redis.call('GET', KEYS[at])
   end
-  local lock = read(now, at, packed)
+  local lock = read(now, KEYS[at], packed)
   locks[#locks + 1] = lock
   if holds(lock, owner) then
     held = held + 1
@@ -90,14 +97,14 @@ local function obstacle(lock)
   end
   local from = 0
   while true do
-    local before = redis.call('ZRANGE', KEYS[lock.at + 1], from, from + 15)
+    local before = redis.call('ZRANGE', lock.places, from, from + 15)
     for _, other in ipairs(before) do
       if other == owner then
         return
       end
       local is_fair, _, wanted_mode = wish(lock, other)
       if fair or is_fair == '1' or wanted_mode ~= mode then
-        local life = tonumber(redis.call('ZSCORE', KEYS[lock.at + 2], other))
+        local life = tonumber(redis.call('ZSCORE', lock.lives, other))
         return last - now, life - now, false
       end
     end
@@ -110,12 +117,11 @@ end
 
 -- Notes that we wait, and returns our place.
 local function wait(lock, full)
-  local ttl, place = tonumber(ARGV[7]), tonumber(ARGV[9])
   if ttl == 0 then
     return 0
   end
-  local old = lock.queued == 1 and redis.call('ZSCORE', KEYS[lock.at + 1], owner)
-  if ARGV[8] ~= '1' or not (old or place > 0 or fair or not full) then
+  local old = lock.queued == 1 and redis.call('ZSCORE', lock.places, owner)
+  if may_queue ~= '1' or not (old or place > 0 or fair or not full) then
     if lock.wanted == 0 then
       lock.wanted = 1
       write(lock)
@@ -127,9 +133,9 @@ local function wait(lock, full)
   elseif place == 0 then
     place = number(0)
   end
-  redis.call('ZADD', KEYS[lock.at + 1], text(place), owner)
-  redis.call('ZADD', KEYS[lock.at + 2], text(now + ttl), owner)
-  redis.call('HSET', KEYS[lock.at + 3], owner, ARGV[6] .. ':' .. ARGV[4] .. ':' .. mode)
+  redis.call('ZADD', lock.places, text(place), owner)
+  redis.call('ZADD', lock.lives, text(now + ttl), owner)
+  redis.call('HSET', lock.wishes, owner, fairness .. ':' .. max .. ':' .. mode)
   lock.queued = 1
   write(lock)
   return place
@@ -139,21 +145,17 @@ for index, lock in ipairs(locks) do
   local remaining, retry, full = obstacle(lock)
   if remaining then
     local place = wait(lock, full)
-    local head = lock.queued == 1 and redis.call('ZRANGE', KEYS[lock.at + 1], 0, 0)[1]
+    local head = lock.queued == 1 and redis.call('ZRANGE', lock.places, 0, 0)[1]
     return { 2, now, index - 1, remaining, retry, place, head or '' }
   end
 end
 
-local fence = number(tonumber(ARGV[5]))
+local fence = number(ARGV[5])
 for _, lock in ipairs(locks) do
   lock.mode = lock.count > 0 and lock.mode or mode
   lock.count = lock.count + 1
   lock.owners[lock.count], lock.ends[lock.count], lock.fences[lock.count] = owner, ending, fence
-  if lock.queued == 1 and redis.call('ZREM', KEYS[lock.at + 1], owner) == 1 then
-    redis.call('ZREM', KEYS[lock.at + 2], owner)
-    redis.call('HDEL', KEYS[lock.at + 3], owner)
-    lock.queued = redis.call('EXISTS', KEYS[lock.at + 1])
-  end
+  leave(lock, owner)
   write(lock)
 end
 return { 1, now, fence }

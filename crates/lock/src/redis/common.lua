@@ -1,12 +1,18 @@
 -- The state of one lock, without what has ended by now. A lock is kept as a packed list: mode, whether
 -- somebody outside the queue waits, whether there is a queue, and then owner, end and fence of each holder.
+-- The names of the other keys of a lock follow from its own; they have the same hash tag.
 local function text(number)
   -- tostring(1.8e15) would be '1.8e+15'
   return string.format('%.0f', number)
 end
 
-local function read(now, at, packed)
-  local lock = { at = at, mode = '', wanted = 0, queued = 0, count = 0, owners = {}, ends = {}, fences = {} }
+local function read(now, key, packed)
+  local name = string.sub(key, #base + 6)
+  local lock = {
+    key = key, name = name,
+    places = base .. 'places:' .. name, lives = base .. 'lives:' .. name, wishes = base .. 'wishes:' .. name,
+    mode = '', wanted = 0, queued = 0, count = 0, owners = {}, ends = {}, fences = {},
+  }
   if not packed then
     return lock
   end
@@ -19,13 +25,12 @@ local function read(now, at, packed)
     end
   end
   if lock.queued == 1 then
-    local places, lives, wishes = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
-    for _, dead in ipairs(redis.call('ZRANGEBYSCORE', lives, '-inf', text(now))) do
-      redis.call('ZREM', places, dead)
-      redis.call('ZREM', lives, dead)
-      redis.call('HDEL', wishes, dead)
+    for _, dead in ipairs(redis.call('ZRANGEBYSCORE', lock.lives, '-inf', text(now))) do
+      redis.call('ZREM', lock.places, dead)
+      redis.call('ZREM', lock.lives, dead)
+      redis.call('HDEL', lock.wishes, dead)
     end
-    if redis.call('ZCARD', places) == 0 then
+    if redis.call('ZCARD', lock.places) == 0 then
       lock.queued = 0
     end
   end
@@ -33,9 +38,8 @@ local function read(now, at, packed)
 end
 
 local function write(lock)
-  local at = lock.at
   if lock.count == 0 and lock.queued == 0 then
-    redis.call('DEL', KEYS[at])
+    redis.call('DEL', lock.key)
     return
   end
   local list, last = { lock.mode, lock.wanted, lock.queued }, 0
@@ -44,15 +48,15 @@ local function write(lock)
     last = math.max(last, lock.ends[i])
   end
   if lock.queued == 1 then
-    last = math.max(last, tonumber(redis.call('ZREVRANGE', KEYS[at + 2], 0, 0, 'WITHSCORES')[2]))
+    last = math.max(last, tonumber(redis.call('ZREVRANGE', lock.lives, 0, 0, 'WITHSCORES')[2]))
   end
   -- Ends are decided by comparing times; the server only sweeps up, a second later.
   local sweep = text(math.ceil(last / 1000) + 1000)
-  redis.call('SET', KEYS[at], cmsgpack.pack(list), 'PXAT', sweep)
+  redis.call('SET', lock.key, cmsgpack.pack(list), 'PXAT', sweep)
   if lock.queued == 1 then
-    for i = 1, 3 do
-      redis.call('PEXPIREAT', KEYS[at + i], sweep)
-    end
+    redis.call('PEXPIREAT', lock.places, sweep)
+    redis.call('PEXPIREAT', lock.lives, sweep)
+    redis.call('PEXPIREAT', lock.wishes, sweep)
   end
 end
 
@@ -66,26 +70,37 @@ end
 
 -- What a waiter wants: whether it is fair, how many may hold in its mode, and the mode.
 local function wish(lock, owner)
-  return string.match(redis.call('HGET', KEYS[lock.at + 3], owner), '^(%d):(%d+):(.*)$')
+  return string.match(redis.call('HGET', lock.wishes, owner), '^(%d):(%d+):(.*)$')
 end
 
 -- After room was made: tells others, and gives the first of the queue, if it is its turn, a while to come.
-local function freed(now, lock, claim, wanted, channel, name)
+local function freed(now, lock, claim, wanted)
   if lock.queued == 1 then
-    local first = redis.call('ZRANGE', KEYS[lock.at + 1], 0, 0)[1]
+    local first = redis.call('ZRANGE', lock.places, 0, 0)[1]
     local _, max, mode = wish(lock, first)
     local room = tonumber(max) - lock.count
     if lock.count > 0 and (mode ~= lock.mode or room <= 0) then
       return
     end
-    if tonumber(redis.call('ZSCORE', KEYS[lock.at + 2], first)) > now + claim then
-      redis.call('ZADD', KEYS[lock.at + 2], text(now + claim), first)
+    if tonumber(redis.call('ZSCORE', lock.lives, first)) > now + claim then
+      redis.call('ZADD', lock.lives, text(now + claim), first)
     end
-    redis.call('PUBLISH', channel, table.concat({ first, room, max, mode, name }, '\n'))
+    redis.call('PUBLISH', base .. 'freed', table.concat({ first, room, max, mode, lock.name }, '\n'))
   elseif lock.wanted == 1 or wanted then
     lock.wanted = 0
-    redis.call('PUBLISH', channel, '\n\n\n\n' .. name)
+    redis.call('PUBLISH', base .. 'freed', '\n\n\n\n' .. lock.name)
   end
+end
+
+-- Leaves the queue, and tells whether it was in it.
+local function leave(lock, owner)
+  if lock.queued == 0 or redis.call('ZREM', lock.places, owner) == 0 then
+    return false
+  end
+  redis.call('ZREM', lock.lives, owner)
+  redis.call('HDEL', lock.wishes, owner)
+  lock.queued = redis.call('EXISTS', lock.places)
+  return true
 end
 
 -- The greatest fence of somebody else.

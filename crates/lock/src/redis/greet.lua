@@ -1,5 +1,5 @@
 -- The first words on a connection: whose server this is, and since when.
--- KEYS: layout, record of each shard. ARGV: layout, run id, whether to begin a new quarantine.
+-- KEYS: layout, boot record of each shard. ARGV: layout, run id, whether to begin a new quarantine.
 -- Answers: now. Fails on a replica, because it has something to write there.
 local layout = redis.call('GET', KEYS[1])
 if layout and layout ~= ARGV[1] then
@@ -11,10 +11,9 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 for i = 2, #KEYS do
-  local packed = redis.call('GET', KEYS[i])
-  local shard = packed and cmsgpack.unpack(packed)
-  if not shard or shard[1] ~= ARGV[2] or ARGV[3] == '1' then
-    redis.call('SET', KEYS[i], cmsgpack.pack({ ARGV[2], now, shard and shard[3] or 0 }))
+  local boot = redis.call('GET', KEYS[i])
+  if ARGV[3] == '1' or not boot or string.sub(boot, 1, #ARGV[2]) ~= ARGV[2] then
+    redis.call('SET', KEYS[i], ARGV[2] .. ':' .. string.format('%.0f', now))
   end
 end
 return now

@@ -23,3 +23,5 @@ pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 2;
 /// An acquire that arrives this many of its timeouts after it was sent is refused: nobody waits for it.
 pub(super) const LATE_TIMEOUTS: u32 = 4;
+/// Keys are swept up by the server this long after what is in them has ended.
+pub(super) const SWEEP_PAUSE: Duration = Duration::from_secs(1);

@@ -328,7 +328,7 @@ impl Link {
         greeting.arg(self.scripts.greeting()).arg(1 + u32::from(self.options.shards));
         greeting.arg(format!("{}:layout", self.options.prefix));
         for shard in 0..self.options.shards {
-            greeting.arg(format!("{}:{{{shard}}}:shard", self.options.prefix));
+            greeting.arg(format!("{}:{{{shard}}}:boot", self.options.prefix));
         }
         greeting.arg(format!("1:{}", self.options.shards)).arg(run_id).arg(u8::from(anew));
         Ok(greeting.query_async(connection).await?)

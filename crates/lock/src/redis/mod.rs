@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! PREFIX:layout               version and number of shards; a client with another layout is refused
-//! PREFIX:{17}:shard           run id of the server, since when it is known, last fence
+//! PREFIX:{17}:boot            run id of the server; in a quarantine, since when it is known
+//! PREFIX:{17}:fence           the last one
 //! PREFIX:{17}:lock:KEY        mode, holders with their ends and fences
 //! PREFIX:{17}:places:KEY      queue: owners by place …
 //! PREFIX:{17}:lives:KEY       … by the end of their time to live …
@@ -73,17 +74,24 @@ impl Redis {
     }
 }
 
-/// The keys of the locks, four for each.
+/// The keys of the locks.
 fn lock_keys(command: &mut Cmd, base: &str, keys: &[LockKey]) {
     for key in keys {
-        for part in ["lock:", "places:", "lives:", "wishes:"] {
-            command.arg([base, part, key.as_str()].concat());
-        }
+        command.arg([base, "lock:", key.as_str()].concat());
     }
 }
 
 fn tombstone(base: &str, owner: &str) -> String {
     [base, "ended:", owner].concat()
+}
+
+/// What only matters when the lock is not simply free, as one word.
+fn rest(request: &Acquire) -> String {
+    let (fair, holders_max) = (u8::from(request.fair), request.mode.holders_max());
+    let (ttl, queue, place) = request
+        .waiting
+        .map_or((0, 0, 0), |waiting| (micros(waiting.ttl), u8::from(waiting.queue), waiting.place));
+    format!("{fair}:{holders_max}:{ttl}:{queue}:{place}")
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -120,21 +128,19 @@ impl Backend for Redis {
             let base = self.base(&request.keys);
             let owner = request.owner.to_string();
             let late_us = micros(request.timeout * limits::LATE_TIMEOUTS);
-            let not_after = self.link.server_us().map_or(0, |now| now.saturating_add(late_us));
-            let waiting = request.waiting;
+            let not_after = self.link.server_us().map_or(u64::MAX, |now| now.saturating_add(late_us));
+            let rest = rest(request);
             let (answer, _) = self
                 .link
                 .run(Script::Acquire, |command, live| {
-                    command.arg(2 + 4 * request.keys.len());
-                    command.arg([base.as_str(), "shard"].concat()).arg(tombstone(&base, &owner));
+                    command.arg(3 + request.keys.len());
+                    command.arg([base.as_str(), "boot"].concat()).arg([base.as_str(), "fence"].concat());
+                    command.arg(tombstone(&base, &owner));
                     lock_keys(command, &base, &request.keys);
                     command.arg(&owner).arg(micros(request.lease + LEASE_EXTRA));
-                    command.arg(request.mode.name()).arg(request.mode.holders_max());
-                    command.arg(request.fence_min).arg(u8::from(request.fair));
-                    command.arg(waiting.map_or(0, |waiting| micros(waiting.ttl)));
-                    command.arg(waiting.map_or(0, |waiting| u8::from(waiting.queue)));
-                    command.arg(waiting.map_or(0, |waiting| waiting.place));
-                    command.arg(not_after).arg(&live.run_id).arg(micros(options.quarantine));
+                    command.arg(millis(request.lease + limits::SWEEP_PAUSE)).arg(request.mode.name());
+                    command.arg(request.fence_min).arg(not_after);
+                    command.arg(&live.run_id).arg(micros(options.quarantine)).arg(&base).arg(&rest);
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;
@@ -157,14 +163,11 @@ impl Backend for Redis {
             let (answer, _) = self
                 .link
                 .run(Script::Renew, |command, _| {
-                    command.arg(4 * request.keys.len());
+                    command.arg(request.keys.len());
                     lock_keys(command, &base, &request.keys);
                     command.arg(&owner).arg(micros(request.lease + LEASE_EXTRA));
                     command.arg(request.mode.as_ref().map_or("", |mode| mode.name()));
-                    command.arg(micros(request.claim)).arg([base.as_str(), "freed"].concat());
-                    for key in &*request.keys {
-                        command.arg(key.as_str());
-                    }
+                    command.arg(micros(request.claim)).arg(&base);
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;
@@ -180,14 +183,10 @@ impl Backend for Redis {
             let (answer, _) = self
                 .link
                 .run(Script::Release, |command, _| {
-                    command.arg(1 + 4 * request.keys.len()).arg(tombstone(&base, &owner));
+                    command.arg(1 + request.keys.len()).arg(tombstone(&base, &owner));
                     lock_keys(command, &base, &request.keys);
                     command.arg(&owner).arg(millis(request.remember));
-                    command.arg(micros(request.claim)).arg(u8::from(request.wanted));
-                    command.arg([base.as_str(), "freed"].concat());
-                    for key in &*request.keys {
-                        command.arg(key.as_str());
-                    }
+                    command.arg(micros(request.claim)).arg(u8::from(request.wanted)).arg(&base);
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;

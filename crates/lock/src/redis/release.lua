@@ -1,13 +1,13 @@
 -- Ends a hold, gives up a place, and remembers the owner.
--- KEYS: tombstone of the owner; and for each lock: lock, places, lives, wishes.
--- ARGV: owner, how long to remember it (ms), time to claim (microseconds), wanted, channel, name of each lock.
+-- KEYS: tombstone of the owner, and the locks.
+-- ARGV: owner, how long to remember it (ms), time to claim (microseconds), wanted, beginning of all names.
 -- Answers: 1 released, now; 0 did not hold, now, fence of another holder or 0.
-local owner = ARGV[1]
-local found = redis.call('MGET', KEYS[1], KEYS[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local found = redis.call('MGET', KEYS[1], KEYS[2])
+local owner = ARGV[1]
 
-if #KEYS == 5 and found[2] and not found[1] and ARGV[4] == '0' then
+if #KEYS == 2 and found[2] and not found[1] and ARGV[4] == '0' then
   local list = cmsgpack.unpack(found[2])
   if #list == 6 and list[2] == 0 and list[3] == 0 and list[4] == owner and list[5] > now then
     -- Nobody else holds it and nobody waits.
@@ -17,14 +17,15 @@ if #KEYS == 5 and found[2] and not found[1] and ARGV[4] == '0' then
   end
 end
 
+local base = ARGV[5]
 --COMMON
 local locks = {}
-for at = 2, #KEYS, 4 do
+for at = 2, #KEYS do
   local packed = found[2]
   if at > 2 then
     packed = redis.call('GET', KEYS[at])
   end
-  locks[#locks + 1] = read(now, at, packed)
+  locks[#locks + 1] = read(now, KEYS[at], packed)
 end
 if found[1] == '1' then
   return { 1, now }
@@ -32,22 +33,17 @@ elseif found[1] then
   return { 0, now, rival(locks, owner) }
 end
 local released = 0
-for index, lock in ipairs(locks) do
-  local i, left = holds(lock, owner), false
+for _, lock in ipairs(locks) do
+  local left, i = leave(lock, owner), holds(lock, owner)
   if i then
     table.remove(lock.owners, i)
     table.remove(lock.ends, i)
     table.remove(lock.fences, i)
     lock.count = lock.count - 1
-    released, left = 1, true
+    released = 1
   end
-  if lock.queued == 1 and redis.call('ZREM', KEYS[lock.at + 1], owner) == 1 then
-    redis.call('ZREM', KEYS[lock.at + 2], owner)
-    redis.call('HDEL', KEYS[lock.at + 3], owner)
-    lock.queued, left = redis.call('EXISTS', KEYS[lock.at + 1]), true
-  end
-  if left then
-    freed(now, lock, tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5], ARGV[5 + index])
+  if i or left then
+    freed(now, lock, ARGV[3], ARGV[4] == '1')
   end
   write(lock)
 end

@@ -1,26 +1,27 @@
 -- Makes a hold last longer, and perhaps gives it another mode.
--- KEYS: for each lock: lock, places, lives, wishes.
--- ARGV: owner, lease, new mode or nothing, time to claim, channel, name of each lock. Times in microseconds.
+-- KEYS: the locks. ARGV: owner, lease, new mode or nothing, time to claim, beginning of all names. Times in
+--   microseconds.
 -- Answers: 1 held, now; 0 not held, now, fence of another holder or 0.
+local base = ARGV[5]
 --COMMON
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local owner, ending, mode = ARGV[1], now + ARGV[2], ARGV[3]
 local locks, all = {}, true
-for at = 1, #KEYS, 4 do
-  local lock = read(now, at, redis.call('GET', KEYS[at]))
+for _, key in ipairs(KEYS) do
+  local lock = read(now, key, redis.call('GET', key))
   locks[#locks + 1] = lock
   all = all and holds(lock, owner)
 end
 if not all then
   return { 0, now, rival(locks, owner) }
 end
-for index, lock in ipairs(locks) do
+for _, lock in ipairs(locks) do
   local i = holds(lock, owner)
   lock.ends[i] = math.max(lock.ends[i], ending)
   if mode ~= '' and lock.count == 1 and lock.mode ~= mode then
     lock.mode = mode
-    freed(now, lock, tonumber(ARGV[4]), true, ARGV[5], ARGV[5 + index])
+    freed(now, lock, ARGV[4], true)
   end
   write(lock)
 end

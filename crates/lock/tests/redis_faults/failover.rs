@@ -39,7 +39,7 @@ async fn until_in_step(replica: &Redis) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_lags_grants_nothing_twice_when_it_is_promoted() {
-    for round in 0..rounds(3) {
+    for round in 0..rounds(2) {
         let mut master = master();
         let mut replica = replica(&master);
         let proxy = FaultProxy::start(master.addr()).unwrap();
@@ -107,9 +107,16 @@ async fn a_master_that_was_cut_off_stops_granting() {
     let here = process(master.addr(), Duration::ZERO);
     drop(here.lock("a").wait(ms(5_000)).acquire().await.expect("with its replica it grants"));
     replica.stop().unwrap();
-    // A second of lag, and Redis looks once a second.
-    sleep(ms(2_500)).await;
-    let error = here.lock("a").wait(ms(300)).acquire().await.unwrap_err();
+    // A second of lag is allowed; Redis counts it in whole seconds and looks once a second.
+    let stopped = Instant::now();
+    let error = loop {
+        match here.lock("a").wait(ms(100)).acquire().await {
+            Ok(guard) => drop(guard),
+            Err(error) => break error,
+        }
+        assert!(stopped.elapsed() < ms(3_000) + PATIENCE, "it goes on granting");
+        sleep(ms(50)).await;
+    };
     assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
     replica.cont().unwrap();
     drop(here.lock("a").wait(ms(5_000)).acquire().await.expect("with its replica it grants again"));
