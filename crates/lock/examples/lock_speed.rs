@@ -1,12 +1,12 @@
-//! Measures the locks on a private Redis, beside two bare scripts on the same kind of connection.
+//! Measures the locks on a private Redis, beside bare scripts on the same kind of connection.
 //!
 //! ```text
 //! cargo run --release -p jaego-lock --example lock_speed [seconds for each measurement]
 //! ```
 //!
-//! Bare: `SET … NX PX` and compare-and-delete as scripts by their hash, without fences, queues, tombstones,
-//! quarantine, timeouts or anybody who waits. What is measured takes turns, three times, and the median is
-//! shown.
+//! *Own scripts*: the two scripts of the locks, sent without the library around them. *Simple scripts*:
+//! `SET … NX PX` and compare-and-delete, without fences, queues, tombstones, quarantine or anybody who waits.
+//! Both without timeouts. What is measured takes turns, three times, and the median is shown.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,9 @@ const ROUNDS: usize = 3;
 const TASKS: [u64; 2] = [1, 64];
 const WAITERS: [u64; 4] = [2, 10, 100, 1_000];
 
+const COMMON: &str = include_str!("../src/redis/common.lua");
+const ACQUIRE: &str = include_str!("../src/redis/acquire.lua");
+const RELEASE: &str = include_str!("../src/redis/release.lua");
 const TAKE: &str = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
 const GIVE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
@@ -38,16 +41,19 @@ async fn main() -> Result<(), Trouble> {
 
     println!("acquire and release, uncontended, pairs a second (median of {ROUNDS}, {seconds} s each):");
     for tasks in TASKS {
-        let (mut with_locks, mut with_bare) = (Vec::new(), Vec::new());
+        let [mut with_locks, mut with_own, mut with_simple] = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
-            with_bare.push(rate(tasks, time, |task| pair_of_scripts(bare.clone(), task)).await?);
+            with_simple.push(rate(tasks, time, |task| pair_of_simple_scripts(bare.clone(), task)).await?);
+            with_own.push(rate(tasks, time, |task| pair_of_own_scripts(bare.clone(), task)).await?);
             with_locks.push(rate(tasks, time, |task| pair_of_locks(locks.clone(), task)).await?);
         }
-        let (locked, scripts) = (median(&mut with_locks), median(&mut with_bare));
+        let [locked, own, simple] =
+            [&mut with_locks, &mut with_own, &mut with_simple].map(|rates| median(rates));
+        println!("  {tasks:>2} tasks: locks          {locked:>7.0}   of {with_locks:.0?}");
+        println!("            own scripts    {own:>7.0}   of {with_own:.0?}, locks at {:.2}", locked / own);
         println!(
-            "  {tasks:>2} tasks: {locked:>7.0} locks, {scripts:>7.0} bare scripts, ratio {:.2}; \
-             locks {with_locks:.0?}, bare {with_bare:.0?}",
-            locked / scripts
+            "            simple scripts {simple:>7.0}   of {with_simple:.0?}, locks at {:.2}",
+            locked / simple
         );
     }
 
@@ -106,18 +112,45 @@ struct Bare {
     connection: MultiplexedConnection,
     take: String,
     give: String,
+    acquire: String,
+    release: String,
 }
 
 impl Bare {
     async fn connect(url: &str) -> Result<Self, RedisError> {
         let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-        let take = cmd("SCRIPT").arg("LOAD").arg(TAKE).query_async(&mut connection).await?;
-        let give = cmd("SCRIPT").arg("LOAD").arg(GIVE).query_async(&mut connection).await?;
-        Ok(Self { connection, take, give })
+        let mut hashes = Vec::new();
+        for text in [TAKE, GIVE, &ACQUIRE.replace("--COMMON", COMMON), &RELEASE.replace("--COMMON", COMMON)] {
+            hashes.push(cmd("SCRIPT").arg("LOAD").arg(text).query_async(&mut connection).await?);
+        }
+        let [take, give, acquire, release] = hashes.try_into().expect("four scripts");
+        Ok(Self { connection, take, give, acquire, release })
     }
 }
 
-async fn pair_of_scripts(mut bare: Bare, task: u64) -> Result<(), Trouble> {
+async fn pair_of_own_scripts(mut bare: Bare, task: u64) -> Result<(), Trouble> {
+    let base = "own:{1}:";
+    let (boot, fence, key) =
+        (format!("{base}boot"), format!("{base}fence"), format!("{base}lock:task:{task}"));
+    while !STOP.load(Ordering::Relaxed) {
+        let owner = format!("{:032x}", fastrand::u128(..));
+        let ended = format!("{base}ended:{owner}");
+        let mut acquire = cmd("EVALSHA");
+        acquire.arg(&bare.acquire).arg(4).arg(&boot).arg(&fence).arg(&ended).arg(&key);
+        acquire.arg(&owner).arg(10_001_000).arg(11_000).arg("exclusive").arg(0).arg(u64::MAX);
+        acquire.arg("run").arg(0).arg(base).arg("0:1:15000000:1:0");
+        let (granted, _, _): (u64, u64, u64) = acquire.query_async(&mut bare.connection).await?;
+        let mut release = cmd("EVALSHA");
+        release.arg(&bare.release).arg(2).arg(&ended).arg(&key);
+        release.arg(&owner).arg(4_000).arg(1_000_000).arg(0).arg(base);
+        let (released, _): (u64, u64) = release.query_async(&mut bare.connection).await?;
+        assert_eq!((granted, released), (1, 1));
+        PAIRS.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+async fn pair_of_simple_scripts(mut bare: Bare, task: u64) -> Result<(), Trouble> {
     let key = format!("bare:{task}");
     while !STOP.load(Ordering::Relaxed) {
         let owner = fastrand::u128(..).to_string();

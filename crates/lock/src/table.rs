@@ -26,7 +26,7 @@ pub type Micros = u64;
 pub type Freed = (LockKey, Option<Next>);
 
 /// Locks, their fence counter, and the owners that were released lately.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Table {
     counter: u64,
     locks: BTreeMap<LockKey, Lock>,
@@ -35,13 +35,13 @@ pub struct Table {
     forgetting: VecDeque<(Micros, Owner)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct End {
     released: bool,
     until: Micros,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Lock {
     mode: Mode,
     holders: Vec<Holder>,
@@ -51,14 +51,14 @@ struct Lock {
     queue: Vec<Waiter>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Holder {
     owner: Owner,
     fence: u64,
     until: Micros,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Waiter {
     place: u64,
     owner: Owner,

@@ -264,16 +264,14 @@ pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
         lost
     };
     tenure.wake.notify_one();
-    let outcome = if let Some(Lost::Stolen { fence }) = lost {
-        Outcome::Stolen { fence }
-    } else {
-        let unfinished = Unfinished(&tenure);
-        let outcome = release(&tenure.inner, &tenure.keys, tenure.owner).await;
-        std::mem::forget(unfinished);
-        match outcome {
-            Outcome::Stolen { .. } if tenure.mode().is_shared() => Outcome::Expired,
-            outcome => outcome,
-        }
+    // Sent even if it is known to be lost: an acquire of ours may still be on its way.
+    let unfinished = Unfinished(&tenure);
+    let outcome = release(&tenure.inner, &tenure.keys, tenure.owner).await;
+    std::mem::forget(unfinished);
+    let outcome = match (lost, outcome) {
+        (Some(Lost::Stolen { fence }), _) => Outcome::Stolen { fence },
+        (_, Outcome::Stolen { .. }) if tenure.mode().is_shared() => Outcome::Expired,
+        (_, outcome) => outcome,
     };
     tenure.state().ended = outcome.known();
     if tenure.inner.remove_tenure(tenure.owner) {

@@ -24,6 +24,7 @@ mod postgres;
 mod process;
 mod proxy;
 mod redis;
+mod sentinel;
 mod server;
 mod wait;
 
@@ -33,5 +34,6 @@ pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::{Direction, Fault, FaultProxy};
 pub use redis::{Durability, Redis, RedisOptions};
+pub use sentinel::RedisSentinel;
 pub use server::{Ready, Server, ServerOptions};
 pub use wait::wait_until;

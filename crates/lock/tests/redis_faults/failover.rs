@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use jaego_lock::{BootTime, Error};
-use jaego_testkit::{FaultProxy, Redis, RedisOptions, wait_until};
+use jaego_testkit::{FaultProxy, Redis, RedisOptions, RedisSentinel, wait_until};
 use tokio::time::{sleep, timeout};
 
 use crate::{Observer, PATIENCE, ms, process, rounds};
@@ -130,4 +130,43 @@ async fn a_replica_is_not_taken_for_a_master() {
     let here = process(replica.addr(), Duration::ZERO);
     let error = here.lock("a").wait(ms(300)).acquire().await.unwrap_err();
     assert!(matches!(&error, Error::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_lead_to_the_new_master() {
+    let mut master = master();
+    let replica = replica(&master);
+    until_in_step(&replica).await;
+    let sentinel = RedisSentinel::start(master.addr(), "stock").unwrap();
+    let settings = jaego_lock::conformance::settings();
+    let locks = || {
+        let nobody = "redis://127.0.0.1:1/";
+        let asked = format!("redis://{}/", sentinel.addr());
+        let options = jaego_lock::RedisOptions::sentinel(&[nobody, &asked], "stock", nobody).unwrap();
+        let options = options.quarantine(QUARANTINE).response_timeout(settings.response_timeout);
+        jaego_lock::Locks::with_settings(jaego_lock::Redis::start(options), settings).unwrap()
+    };
+    let (here, there) = (locks(), locks());
+    let old = here.lock("a").lease(ms(1_400)).wait(QUARANTINE * 3).acquire().await.unwrap();
+    // Sentinel has to have met the replica before it can promote it.
+    let mut observer = Observer::of(&master).await;
+    let info: String = observer.command("INFO replication").await;
+    assert!(info.contains("connected_slaves:1"), "{info}");
+    sleep(ms(1_500)).await;
+    drop(old);
+    let old = here.lock("a").lease(ms(1_400)).acquire().await.unwrap();
+    master.kill_9().unwrap();
+    let killed = Instant::now();
+    let new = loop {
+        match there.lock("a").lease(ms(500)).wait(ms(500)).acquire().await {
+            Ok(guard) => break guard,
+            Err(Error::Unavailable { .. } | Error::Quarantined { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(killed.elapsed() < Duration::from_secs(30), "no new master was found");
+        sleep(ms(20)).await;
+    };
+    assert!(BootTime::now() >= old.valid_until(), "two held it");
+    assert!(new.fence() > old.fence());
+    println!("granted again {:?} after the master was killed", killed.elapsed());
 }
