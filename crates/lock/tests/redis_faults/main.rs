@@ -8,6 +8,7 @@ mod failover;
 mod herd;
 mod lost_answers;
 mod outage;
+mod stopped;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
