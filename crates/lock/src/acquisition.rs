@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
+use tracing::Instrument as _;
 
 use crate::backend::{self, Acquire, Acquired, Owner, Waiting};
 use crate::clock::BootTime;
@@ -39,6 +40,12 @@ const DOING: &str = "acquire a lock";
 
 /// Takes the lock, or says why not.
 pub(crate) async fn acquire(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
+    let span =
+        tracing::debug_span!("acquire", key = %plan.keys[0], keys = plan.keys.len(), mode = %plan.mode);
+    try_and_wait(inner, plan).instrument(span).await
+}
+
+async fn try_and_wait(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
     if inner.closing() {
         return Err(Error::ShutDown);
     }
@@ -61,7 +68,7 @@ pub(crate) async fn acquire(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Err
         }
         Next::Again(pause) => {
             let (reply, answer) = oneshot::channel();
-            inner.spawn(acquisition.wait(reply, pause));
+            inner.spawn(acquisition.wait(reply, pause).in_current_span());
             answer.await.unwrap_or(Err(Error::ShutDown))
         }
     }
@@ -302,12 +309,14 @@ impl Acquisition {
             line.served(self.plan.lease, wake == Wake::Chained);
         }
         self.inner.counters.waited(self.started, self.waited);
+        tracing::debug!(fence, waited = self.waited, "acquired");
         self.inner.counters.granted(&self.plan.mode);
         Guard::new(Tenure::start(&self.inner, &self.plan, self.request.owner, fence, valid_until))
     }
 
     fn refuse(&mut self, error: Error) -> Error {
         self.answered = true;
+        tracing::debug!(%error, "not acquired");
         self.inner.counters.refused(&error);
         error
     }

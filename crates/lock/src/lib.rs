@@ -49,9 +49,31 @@
 //!
 //! # Backends
 //!
-//! [`Memory`] for one process. Others implement [`backend::Backend`]; what they must do is told there and
-//! held by the `conformance` module (feature `conformance`). Limits stand in [`limits`], and what can be
-//! set in [`Settings`].
+//! [`Memory`] is for one process. With the feature `redis` there is `Redis`, for a Redis or Valkey server from
+//! 6.2 on, alone or behind sentinels. Others implement [`backend::Backend`]; what they must do is told there
+//! and held by the `conformance` module (feature `conformance`).
+#![cfg_attr(
+    feature = "redis",
+    doc = r#"
+```no_run
+# use jaego_lock::{Locks, Redis, RedisOptions};
+# fn main() -> Result<(), Box<dyn std::error::Error>> {
+let locks = Locks::new(Redis::start(RedisOptions::new("redis://127.0.0.1/")?));
+# Ok(())
+# }
+```
+
+A Redis server that the locks see for the first time, or for the first time since it was restarted or
+promoted, may have forgotten locks that are still held. It grants nothing new for the length of a
+[quarantine](RedisOptions::quarantine), 41 s unless set otherwise; requests are told so at once
+([`Error::Quarantined`]) if they would not wait for so long."#
+)]
+//!
+//! # To look at
+//!
+//! [`Locks::stats`] counts waits, holds, renewals, losses, and where the contention is. Grants, refusals and
+//! releases are `tracing` events at the level of debugging, inside a span for each acquisition; losses and
+//! jumps of the server's clock are warnings. Limits stand in [`limits`], and what can be set in [`Settings`].
 
 mod acquisition;
 pub mod backend;

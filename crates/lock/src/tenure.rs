@@ -273,6 +273,7 @@ pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
         (_, Outcome::Stolen { .. }) if tenure.mode().is_shared() => Outcome::Expired,
         (_, outcome) => outcome,
     };
+    tracing::debug!(key = %tenure.key(), fence = tenure.fence, ?outcome, "let go");
     tenure.state().ended = outcome.known();
     if tenure.inner.remove_tenure(tenure.owner) {
         tenure.inner.counters.ended(tenure.acquired_at);

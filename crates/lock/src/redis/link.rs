@@ -33,6 +33,8 @@ pub(super) struct Link {
 
 #[derive(Debug, Default)]
 struct Clock {
+    /// Whose clock it is.
+    run_id: String,
     drift: Drift,
     /// Since the server's clock jumped: nothing is granted until then.
     distrusted_until: Option<BootTime>,
@@ -309,13 +311,19 @@ impl Link {
         }
         let sent = BootTime::now();
         let server_us = self.greet(&mut connection, &run_id, false).await?;
-        // Another server's clock may well stand differently: only jumps of the same one count.
-        let same = matches!(&*self.state.borrow(), State::Live(live) if live.run_id == run_id);
-        if !same {
-            self.clock().drift = Drift::default();
+        {
+            // Another server's clock may well stand differently: only jumps of the same one count.
+            let mut clock = self.clock();
+            if clock.run_id != run_id {
+                clock.run_id.clone_from(&run_id);
+                clock.drift = Drift::default();
+            }
         }
-        self.observe(sent, server_us);
-        Ok(Live { connection, server, run_id, hashes, broken: AtomicBool::new(false) })
+        let live = Live { connection, server, run_id, hashes, broken: AtomicBool::new(false) };
+        if let Some(by_ms) = self.observe(sent, server_us) {
+            self.distrust(&live, by_ms).await;
+        }
+        Ok(live)
     }
 
     async fn greet(
