@@ -39,7 +39,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Default of [`Settings::keeper_lease`](crate::Settings::keeper_lease).
 pub const KEEPER_LEASE: Duration = Duration::from_secs(10);
 /// Default of [`Settings::lease_max`](crate::Settings::lease_max).
-pub const LEASE_MAX: Duration = Duration::from_secs(60);
+pub const LEASE_MAX: Duration = Duration::from_secs(30);
 /// The longest that [`Settings::lease_max`](crate::Settings::lease_max) can be: a day.
 pub const LEASE_MAX_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Without [`max_hold`](crate::Request::max_hold), a keeper renews for this many leases.

@@ -12,7 +12,7 @@ pub struct Settings {
     /// shuts the others out at the most. Default 10 s.
     pub keeper_lease: Duration,
     /// The longest lease that can be asked for. After a failover, new grants wait for this long, so shorter
-    /// is better. Default 60 s, at most [`LEASE_MAX_MAX`](limits::LEASE_MAX_MAX).
+    /// is better. Default 30 s, at most [`LEASE_MAX_MAX`](limits::LEASE_MAX_MAX).
     pub lease_max: Duration,
     /// How long the backend may take to answer one step. Default 500 ms.
     pub response_timeout: Duration,
@@ -86,7 +86,7 @@ mod tests {
         let slow = Settings { response_timeout: Duration::from_secs(3), ..ok };
         let error = slow.check().unwrap_err();
         assert_eq!(error.setting, "keeper_lease");
-        assert_eq!(error.to_string(), "keeper_lease is 10s, but it must be between 12s and 60s");
+        assert_eq!(error.to_string(), "keeper_lease is 10s, but it must be between 12s and 30s");
         assert!(Settings { lease_max: Duration::from_secs(9), ..ok }.check().is_err());
         assert!(Settings { waiter_ttl: Duration::from_secs(1), ..ok }.check().is_err());
     }
