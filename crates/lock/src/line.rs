@@ -227,3 +227,73 @@ impl Drop for InLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines() -> (Arc<Lines>, Arc<[LockKey]>) {
+        (Arc::default(), [LockKey::new("a").unwrap()].into())
+    }
+
+    #[test]
+    fn a_notice_wakes_one_and_whoever_leaves_passes_it_on() {
+        let (lines, keys) = lines();
+        let [first, second, third] = [(); 3].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()));
+        lines.freed(&keys[0], None);
+        drop(first);
+        assert_eq!(second.take_wake(), Some(Wake::Told), "it was not used, so it is passed on");
+        assert_eq!(third.take_wake(), None);
+        drop(second);
+        assert_eq!(third.take_wake(), None, "it was used");
+        assert!(lines.wanted(&keys));
+        third.served(Duration::from_secs(1), false);
+        assert!(!lines.wanted(&keys), "nothing is kept of an empty line");
+    }
+
+    #[test]
+    fn the_one_whose_turn_it_is_is_woken_and_its_companions_as_far_as_there_is_room() {
+        let (lines, keys) = lines();
+        let mode = Mode::new("allocate").unwrap();
+        let owners = [(); 4].map(|()| Owner::random());
+        let waiters = owners.map(|owner| lines.join(&keys, owner, &mode));
+        let cancel = lines.join(&keys, Owner::random(), &Mode::exclusive());
+        let woken = |owner, mode: &Mode, room| {
+            lines.freed(&keys[0], Some(&Next { owner, mode: mode.clone(), room }));
+            let woken: Vec<bool> = waiters.iter().map(|waiter| waiter.take_wake().is_some()).collect();
+            (woken, cancel.take_wake().is_some())
+        };
+        assert_eq!(woken(owners[2], &mode, 1), (vec![false, false, true, false], false));
+        assert_eq!(woken(owners[2], &mode, 2), (vec![true, false, true, false], false));
+        assert_eq!(woken(owners[2], &mode, 9), (vec![true; 4], false));
+        // Somebody else's, who needs room for itself.
+        assert_eq!(woken(Owner::random(), &mode, 3), (vec![true, true, false, false], false));
+        assert_eq!(woken(Owner::random(), &Mode::exclusive(), 1), (vec![false; 4], false));
+    }
+
+    #[tokio::test]
+    async fn only_the_front_watches_the_clock_and_the_next_one_is_told_when_it_has_gone() {
+        let (lines, keys) = lines();
+        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()));
+        front.looked(0, Duration::from_millis(300));
+        let recheck = Duration::from_secs(5);
+        let look_at = front.next_look(0, recheck).unwrap();
+        assert!(look_at.remaining() <= Duration::from_millis(300));
+        assert_eq!(next.next_look(0, recheck), None);
+        drop(front);
+        tokio::time::timeout(Duration::from_secs(5), next.changed()).await.expect("it is told");
+        assert_eq!(next.take_wake(), None, "but not to try");
+        assert_eq!(next.next_look(0, recheck), Some(look_at));
+    }
+
+    #[test]
+    fn after_a_gap_the_front_of_each_line_looks() {
+        let (lines, keys) = lines();
+        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::shared()));
+        lines.missed();
+        assert_eq!((front.take_wake(), next.take_wake()), (Some(Wake::Chained), None));
+        // It got in, so perhaps others can.
+        front.served(Duration::from_secs(1), true);
+        assert_eq!(next.take_wake(), Some(Wake::Chained));
+    }
+}

@@ -136,3 +136,23 @@ pub async fn a_waiter_who_gives_up_makes_way(stage: &impl Stage) {
     assert!(got_at.since(gave_up_at) < settings().waiter_ttl / 2, "{:?}", got_at.since(gave_up_at));
     assert!(late.unwrap().is_valid() && reader.is_valid());
 }
+
+/// A lease that runs out tells nobody. When the one who watches the clock for its process gives up, the next
+/// one does.
+pub async fn the_next_in_line_watches_the_clock(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let lease = settings().lease_min();
+    let guard = there.lock("a").lease(lease).acquire().await.unwrap();
+    let valid_until = guard.valid_until();
+    // As a crash: nothing is released.
+    std::mem::forget(guard);
+    let front = here.lock("a").wait(lease / 4);
+    let front = tokio::spawn(async move { front.acquire().await });
+    sleep(lease / 10).await;
+    let next = here.lock("a");
+    let next = tokio::spawn(async move { (next.acquire().await, BootTime::now()) });
+    assert!(front.await.unwrap().is_err());
+    let (got, got_at) = timeout(lease + PATIENCE, next).await.expect("it does not sleep on").unwrap();
+    assert!(got.is_ok());
+    assert!(got_at >= valid_until && got_at.since(valid_until) < PATIENCE / 2);
+}
