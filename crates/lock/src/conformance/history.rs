@@ -1,5 +1,6 @@
 //! Many clients at random, and a look at all that was granted.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -101,6 +102,40 @@ pub async fn exclusion_under_random_leases(stage: &impl Stage) {
     assert_eq!(side_by_side(&history), 0);
     let grants = history.lock().unwrap().len();
     assert!(grants > 100, "only {grants} grants");
+}
+
+/// Who is inside, by key: holders of `exclusive` count a thousand.
+const EXCLUSIVE: usize = 1_000;
+
+/// As many grants as the backend can make, without a pause: exclusive ones alone, shared ones side by side.
+pub async fn exclusion_under_load(stage: &impl Stage) {
+    let processes = [process(stage).await, process(stage).await, process(stage).await];
+    let inside: Arc<[AtomicUsize; 3]> = Arc::default();
+    let mut clients = Vec::new();
+    for turn in 0..12_usize {
+        let (locks, inside) = (processes[turn % 3].clone(), Arc::clone(&inside));
+        clients.push(tokio::spawn(async move {
+            for round in 0..1_500 * soak() {
+                let at = (turn + round) % 3;
+                let key = ["a", "b", "c"][at];
+                let exclusive = fastrand::u8(..4) > 0;
+                let request = if exclusive { locks.lock(key) } else { locks.shared(key) };
+                let request = if fastrand::u8(..4) == 0 { request.fair() } else { request };
+                let guard = request.lease(Duration::from_secs(15)).acquire().await.unwrap();
+                let weight = if exclusive { EXCLUSIVE } else { 1 };
+                let others = inside[at].fetch_add(weight, Ordering::SeqCst);
+                let allowed = if exclusive { others == 0 } else { others < EXCLUSIVE };
+                assert!(allowed, "{guard:?} beside {others}");
+                tokio::task::yield_now().await;
+                inside[at].fetch_sub(weight, Ordering::SeqCst);
+                assert!(guard.release().await.was_held());
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert!(processes.iter().all(|locks| locks.stats().granted_after_wait > 0));
 }
 
 /// Three modes at random: no two modes are valid at the same time, and one mode is shared.

@@ -72,7 +72,7 @@ macro_rules! conformance {
             writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             steps_can_be_sent_again, a_late_acquire_takes_nothing, answers_are_those_of_the_table,
-            exclusion_under_random_leases, modes_never_overlap
+            exclusion_under_random_leases, exclusion_under_load, modes_never_overlap
         }
     };
     ($stage:expr; $($scenario:ident),* $(,)?) => {
