@@ -59,6 +59,44 @@ pub async fn steps_can_be_sent_again(stage: &impl Stage) {
     }
 }
 
+/// When a lock falls free, the first of the queue has a while to take it, however long it may live. Then the
+/// others may; but should it come after all, it has its place again.
+pub async fn a_turn_that_is_not_taken_passes(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    let claim = Duration::from_millis(200);
+    let holder = wish("a", Mode::exclusive(), false);
+    let [mut first, mut second] = [(); 2].map(|()| wish("a", Mode::exclusive(), true));
+    for waiter in [&mut first, &mut second] {
+        if let Some(waiting) = &mut waiter.waiting {
+            waiting.ttl = Duration::from_secs(60);
+        }
+    }
+    assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+    for waiter in [&mut first, &mut second] {
+        let answer = backend.acquire(waiter).await.unwrap();
+        let Acquired::Conflict(conflict) = answer else { panic!("{answer:?}") };
+        waiter.waiting.as_mut().expect("it waits").place = conflict.place;
+    }
+    let release = Release { claim, ..ending(&holder) };
+    assert_eq!(backend.release(&release).await.unwrap(), Ended::Released);
+    let answer = backend.acquire(&second).await.unwrap();
+    let Acquired::Conflict(conflict) = answer else { panic!("{answer:?}") };
+    assert_eq!((conflict.head, conflict.holder_remaining), (Some(first.owner), Duration::ZERO));
+    assert!(conflict.retry_after <= claim, "{conflict:?}");
+    tokio::time::sleep(conflict.retry_after + Duration::from_millis(5)).await;
+    assert!(matches!(backend.acquire(&second).await.unwrap(), Acquired::Granted { .. }));
+
+    // Somebody came later than the first, who is late.
+    let third = wish("a", Mode::exclusive(), true);
+    assert!(matches!(backend.acquire(&third).await.unwrap(), Acquired::Conflict(_)));
+    let answer = backend.acquire(&first).await.unwrap();
+    let Acquired::Conflict(conflict) = answer else { panic!("{answer:?}") };
+    assert_eq!((conflict.head, conflict.place), (Some(first.owner), first.waiting.unwrap().place));
+    assert_eq!(backend.release(&ending(&second)).await.unwrap(), Ended::Released);
+    assert!(matches!(backend.acquire(&third).await.unwrap(), Acquired::Conflict(_)));
+    assert!(matches!(backend.acquire(&first).await.unwrap(), Acquired::Granted { .. }));
+}
+
 /// An acquire that was overtaken by its own release takes nothing, and renewing brings nothing back.
 pub async fn a_late_acquire_takes_nothing(stage: &impl Stage) {
     let backend = stage.backend().await;
