@@ -50,7 +50,8 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
         return Err(Error::ShutDown);
     }
     let mut acquisition = Acquisition::new(inner, plan);
-    let limit = inner.settings.response_timeout.min(acquisition.deadline.since(acquisition.started));
+    let wait = acquisition.deadline.since(acquisition.started);
+    let limit = inner.settings.response_timeout.min(wait.max(limits::ATTEMPT_MIN));
     let sent_at = BootTime::now();
     acquisition.doubt = true;
     let answer = timeout(limit, inner.backend.acquire(&acquisition.request)).await;

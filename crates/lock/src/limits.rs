@@ -59,6 +59,9 @@ pub const CLAIM: Duration = Duration::from_secs(1);
 
 /// After a lease has run out, its waiters come back at a random time of up to this much later.
 pub const WAKE_JITTER: Duration = Duration::from_millis(10);
+/// The first attempt may take this long even if the wait is shorter, so that a short wait is not taken for a
+/// backend that does not answer.
+pub const ATTEMPT_MIN: Duration = Duration::from_millis(20);
 /// The pause after an attempt that the backend did not answer; a random half of it is left out.
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a release is sent before its outcome is given as unknown.

@@ -11,7 +11,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::{PATIENCE, ms, process, server};
+use crate::{Observer, PATIENCE, ms, process, server};
 
 /// Times (and fences, which are times) in microseconds are the only numbers of 16 digits; they keep their
 /// length when they are shifted. `before` is what stands in front of one.
@@ -78,4 +78,35 @@ async fn a_clock_that_jumps_is_told_and_starts_a_quarantine() {
     }
     assert_eq!(here.stats().clock_jumps, 2);
     assert_eq!(there.stats().clock_jumps, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fences_grow_though_the_clock_is_behind_them() {
+    let server = server();
+    let here = process(server.addr(), Duration::ZERO);
+    drop(here.lock("a").acquire().await.unwrap());
+    let mut observer = Observer::of(&server).await;
+    let counters: Vec<String> = observer.command("KEYS jaego:*:fence").await;
+    let mut last = 5_000_000_000_000_000_u64;
+    for counter in counters {
+        let () = observer.command(&format!("SET {counter} {last}")).await;
+    }
+    for round in 0..4 {
+        let guard = here.lock("a").acquire().await.unwrap();
+        assert!(guard.fence() > last, "{} after {last}", guard.fence());
+        last = guard.fence();
+        // Waiters and readers take the longer way through the script.
+        let request = here.lock("a").fair();
+        let waiter = tokio::spawn(async move { request.acquire().await.unwrap().fence() });
+        sleep(ms(20)).await;
+        drop(guard);
+        let fence = waiter.await.unwrap();
+        assert!(fence > last, "{fence} after {last} in round {round}");
+        last = fence;
+        let readers = [here.shared("a").acquire().await.unwrap(), here.shared("a").acquire().await.unwrap()];
+        for reader in &readers {
+            assert!(reader.fence() > last, "{} after {last}", reader.fence());
+            last = reader.fence();
+        }
+    }
 }
