@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jaego_lock::Guard;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, cmd};
+use redis::{AsyncConnectionConfig, Client, cmd};
 use tokio::time::sleep;
 
 use crate::{PATIENCE, ms, process, rounds, server};
@@ -48,7 +48,9 @@ impl Drop for Running {
 async fn careless(addr: std::net::SocketAddr) {
     let locks = process(addr, Duration::ZERO);
     let client = Client::open(format!("redis://{addr}/")).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // However long it is stopped for, it wants the answer.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     loop {
         let guard = locks.lock("a").lease(ms(500)).acquire().await.unwrap();
         while write(&mut connection, &guard).await {
@@ -77,13 +79,14 @@ async fn a_holder_that_was_stopped_writes_nothing() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     for _ in 0..rounds(4) {
         // The child writes.
-        let fence = async |connection: &mut MultiplexedConnection| -> Option<u64> {
-            cmd("GET").arg("fence").query_async(connection).await.unwrap()
+        let accepted = async |connection: &mut MultiplexedConnection| -> u64 {
+            cmd("LLEN").arg("accepted").query_async(connection).await.unwrap()
         };
-        let before = fence(&mut connection).await;
+        let before = accepted(&mut connection).await;
         let started = Instant::now();
-        while fence(&mut connection).await == before {
-            assert!(started.elapsed() < PATIENCE * 10, "the child does not write");
+        while accepted(&mut connection).await == before {
+            let ended = child.0.try_wait().unwrap();
+            assert!(started.elapsed() < PATIENCE * 10, "the child does not write; ended: {ended:?}");
             sleep(ms(2)).await;
         }
         child.signal("-STOP");
