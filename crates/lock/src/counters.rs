@@ -177,3 +177,26 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_counted_by_name_up_to_a_limit() {
+        let counters = Counters::default();
+        let letters =
+            |number: usize| number.to_string().bytes().map(|digit| char::from(digit + 49)).collect();
+        for number in 0..PATTERNS_MAX + 100 {
+            let letters: String = letters(number);
+            counters.contended(&LockKey::new(format!("{letters}:{number}")).unwrap());
+            counters.contended(&LockKey::new("product:17").unwrap());
+        }
+        let patterns = counters.stats().patterns;
+        // The limit, and the one for all others.
+        assert_eq!(patterns.len(), PATTERNS_MAX + 1);
+        assert_eq!(patterns["product:*"].contended, (PATTERNS_MAX + 100) as u64);
+        assert_eq!(patterns["b:*"].contended, 1);
+        assert_eq!(patterns[OTHER].contended, 101);
+    }
+}

@@ -7,7 +7,7 @@ use super::waiting::wish;
 use super::{Stage, settings};
 use crate::backend::{Acquire, Acquired, Backend, Ended, Owner, Release, Renew, Renewed};
 use crate::table::Table;
-use crate::{LockKey, Mode};
+use crate::{BootTime, LockKey, Mode};
 
 const CLAIM: Duration = Duration::from_secs(60);
 
@@ -56,6 +56,39 @@ pub async fn steps_can_be_sent_again(stage: &impl Stage) {
     for _ in 0..2 {
         let ended = backend.release(&ending(&stranger)).await.unwrap();
         assert_eq!(ended, Ended::NotHeld { holder: None });
+    }
+}
+
+/// A hold lasts for its whole lease, counted from when it was asked for: from the last time that it was, if
+/// that was sent again, and from the last renewal.
+pub async fn a_hold_lasts_for_its_lease(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    let lease = Duration::from_millis(300);
+    let modes = [Mode::exclusive(), Mode::shared()];
+    for (mode, later) in
+        modes.iter().flat_map(|mode| [None, Some(false), Some(true)].map(|later| (mode, later)))
+    {
+        let holder = Acquire { lease, ..wish("a", mode.clone(), false) };
+        let mut sent_at = BootTime::now();
+        assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+        if let Some(renew) = later {
+            tokio::time::sleep(lease / 2).await;
+            sent_at = BootTime::now();
+            if renew {
+                assert_eq!(backend.renew(&renewal(&holder)).await.unwrap(), Renewed::Held);
+            } else {
+                assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+            }
+        }
+        let next = Acquire { waiting: None, ..wish("a", Mode::exclusive(), false) };
+        let mut tries = 0;
+        while !matches!(backend.acquire(&next).await.unwrap(), Acquired::Granted { .. }) {
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let lasted = BootTime::now().since(sent_at);
+        assert!(lasted >= lease && tries > 20, "{mode:?} {later:?}: {lasted:?} after {tries} tries");
+        assert_eq!(backend.release(&ending(&next)).await.unwrap(), Ended::Released);
     }
 }
 

@@ -126,6 +126,29 @@ async fn a_server_that_forgot_everything_grants_nothing_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_that_changes_hands_under_an_open_connection_is_noticed() {
+    let server = server();
+    let here = process(server.addr(), QUARANTINE);
+    let mut observer = Observer::of(&server).await;
+    for flush in [false, true] {
+        drop(here.lock("a").lease(ms(500)).wait(QUARANTINE * 2).acquire().await.unwrap());
+        if flush {
+            // Somebody has emptied it.
+            let () = observer.command("FLUSHALL").await;
+        } else {
+            // It was a replica for a while, and nobody has cut our connection.
+            let boots: Vec<String> = observer.command("KEYS jaego:*:boot").await;
+            for boot in boots {
+                let () = observer.command(&format!("SET {boot} {}", "7".repeat(40))).await;
+            }
+        }
+        let error = here.lock("a").lease(ms(500)).try_acquire().await.unwrap_err();
+        let Error::Quarantined { remaining, .. } = error else { panic!("{error}") };
+        assert!(remaining > QUARANTINE - ms(500), "{remaining:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leases_longer_than_the_quarantine_are_refused() {
     let server = server();
     let here = process(server.addr(), QUARANTINE);
