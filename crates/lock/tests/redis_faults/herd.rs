@@ -1,11 +1,17 @@
 use std::time::Duration;
 
-use jaego_lock::Locks;
+use jaego_lock::{Locks, Redis, RedisOptions};
 use tokio::time::sleep;
 
-use crate::{Observer, ms, process, rounds, server};
+use crate::{Observer, ms, rounds, server};
 
 const PROCESSES: u64 = 4;
+
+/// Processes with the times of everyday, so that a busy machine does not make them ask twice.
+fn processes(server: &jaego_testkit::Redis) -> Vec<Locks> {
+    let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
+    (0..PROCESSES).map(|_| Locks::new(Redis::start(options.clone()))).collect()
+}
 
 async fn until_waiting(processes: &[Locks], count: u64) {
     let waiting = || -> u64 {
@@ -21,7 +27,7 @@ async fn until_waiting(processes: &[Locks], count: u64) {
 async fn a_release_wakes_one_of_each_process() {
     let waiters = rounds(200);
     let server = server();
-    let processes: Vec<Locks> = (0..PROCESSES).map(|_| process(server.addr(), Duration::ZERO)).collect();
+    let processes = processes(&server);
     let mut observer = Observer::of(&server).await;
     for (key, fair) in [("plain", false), ("fair", true)] {
         let already: u64 = if fair { waiters } else { 0 };
@@ -35,12 +41,10 @@ async fn a_release_wakes_one_of_each_process() {
         }
         until_waiting(&processes, already + waiters).await;
 
-        // While it is held, nothing is asked, except by the fair, who say that they are alive.
+        // While it is held, nothing is asked. The fair say every five seconds that they are alive.
         let before = observer.scripts().await;
         sleep(ms(250)).await;
-        let idle = observer.scripts().await - before;
-        let signs_of_life = if fair { waiters * 2 } else { 0 };
-        assert!(idle <= signs_of_life, "{idle} scripts while nothing happened, fair: {fair}");
+        assert_eq!(observer.scripts().await, before, "scripts while nothing happened, fair: {fair}");
 
         let before = observer.scripts().await;
         let started = std::time::Instant::now();
@@ -56,16 +60,14 @@ async fn a_release_wakes_one_of_each_process() {
         );
         // The fair are called by name.
         let each = if fair { 1 } else { PROCESSES };
-        let signs_of_life =
-            if fair { waiters * (u64::try_from(took.as_millis()).unwrap() / 300 + 1) } else { 0 };
-        assert!(acquires <= releases * (each + 1) + signs_of_life, "{acquires} acquires, fair: {fair}");
+        assert!(acquires <= releases * (each + 1), "{acquires} acquires, fair: {fair}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_readers_come_in_together() {
     let server = server();
-    let processes: Vec<Locks> = (0..PROCESSES).map(|_| process(server.addr(), Duration::ZERO)).collect();
+    let processes = processes(&server);
     let mut observer = Observer::of(&server).await;
     let writer = processes[0].lock("a").lease(ms(15_000)).acquire().await.unwrap();
     let waiters = 100;

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jaego_lock::Outcome;
+use jaego_lock::backend::{Acquire, Acquired, Backend, Owner};
+use jaego_lock::{LockKey, Mode, Outcome, Redis, RedisOptions};
 use jaego_testkit::{Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 
@@ -123,4 +124,34 @@ async fn a_connection_that_swallows_everything_is_replaced() {
         let guard = here.lock("a").wait(ms(5_000)).acquire().await.expect("a new connection is made");
         assert!(guard.release().await.was_held());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_arrives_late_does_nothing() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let options = RedisOptions::new(&format!("redis://{}/", proxy.addr())).unwrap();
+    let backend = Redis::start(options.quarantine(Duration::ZERO));
+    let request = Acquire {
+        keys: [LockKey::new("a").unwrap()].into(),
+        owner: Owner::random(),
+        mode: Mode::exclusive(),
+        lease: ms(5_000),
+        fence_min: 0,
+        fair: false,
+        waiting: None,
+        claim: ms(100),
+        timeout: ms(100),
+    };
+    let other =
+        Acquire { owner: Owner::random(), keys: [LockKey::new("b").unwrap()].into(), ..request.clone() };
+    assert!(matches!(backend.acquire(&other).await.unwrap(), Acquired::Granted { .. }));
+    proxy.set(Direction::ToServer, Fault::Delay(ms(900)));
+    let error = backend.acquire(&request).await.unwrap_err();
+    assert!(matches!(error, jaego_lock::backend::Error::Unavailable { .. }), "{error}");
+    proxy.heal();
+    let left = Observer::of(&server).await.leftovers().await;
+    assert!(left.iter().all(|key| !key.ends_with(":a")), "{left:?}");
+    // In time, the same request is granted: it was never released.
+    assert!(matches!(backend.acquire(&request).await.unwrap(), Acquired::Granted { .. }));
 }
