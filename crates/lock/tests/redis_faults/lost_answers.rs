@@ -107,6 +107,28 @@ async fn waiters_are_served_though_their_ears_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_while_nobody_listens_is_noticed_at_once() {
+    let server = server();
+    let (here, there) = (process(server.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
+    let mut observer = Observer::of(&server).await;
+    let mut slow = 0;
+    for _ in 0..rounds(10) {
+        let guard = here.lock("a").lease(ms(15_000)).acquire().await.unwrap();
+        let request = there.lock("a");
+        let waiting = tokio::spawn(async move { drop(request.acquire().await.unwrap()) });
+        sleep(ms(20)).await;
+        let _: u64 = observer.command("CLIENT KILL TYPE pubsub").await;
+        sleep(ms(2)).await;
+        let released = Instant::now();
+        assert!(guard.release().await.was_held());
+        timeout(PATIENCE * 5, waiting).await.expect("nobody hangs").unwrap();
+        // Sooner than by the next look at the clock.
+        slow += u64::from(released.elapsed() > here.settings().recheck / 4);
+    }
+    assert!(slow <= rounds(10) / 5, "{slow} of {} releases were only found by chance", rounds(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_swallows_everything_is_replaced() {
     let server = server();
     let proxy = FaultProxy::start(server.addr()).unwrap();
