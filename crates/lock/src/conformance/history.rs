@@ -79,7 +79,7 @@ pub async fn exclusion_under_random_leases(stage: &impl Stage) {
     for turn in 0..12 {
         let (locks, history): (Locks, _) = (processes[turn % 4].clone(), Arc::clone(&history));
         clients.push(tokio::spawn(async move {
-            for _ in 0..40 * soak() {
+            for _ in 0..30 * soak() {
                 let lease = settings().lease_min() + Duration::from_millis(fastrand::u64(..60));
                 let request = locks.lock(["a", "b", "c"][turn % 3]).lease(lease);
                 let request = if fastrand::bool() { request.fair() } else { request };
@@ -146,7 +146,7 @@ pub async fn modes_never_overlap(stage: &impl Stage) {
     for turn in 0..12_usize {
         let (locks, history) = (processes[turn % 3].clone(), Arc::clone(&history));
         clients.push(tokio::spawn(async move {
-            for _ in 0..40 * soak() {
+            for _ in 0..30 * soak() {
                 let lease = settings().lease_min() + Duration::from_millis(fastrand::u64(..60));
                 let request = match fastrand::u8(..10) {
                     0 => locks.lock("a"),

@@ -41,10 +41,12 @@ async fn a_release_wakes_one_of_each_process() {
         }
         until_waiting(&processes, already + waiters).await;
 
-        // While it is held, nothing is asked. The fair say every five seconds that they are alive.
+        // While it is held, nothing is asked, but for one look of each process that has just begun to
+        // listen. The fair say every five seconds that they are alive.
         let before = observer.scripts().await;
         sleep(ms(250)).await;
-        assert_eq!(observer.scripts().await, before, "scripts while nothing happened, fair: {fair}");
+        let idle = observer.scripts().await - before;
+        assert!(idle <= PROCESSES, "{idle} scripts while nothing happened, fair: {fair}");
 
         let before = observer.scripts().await;
         let started = std::time::Instant::now();

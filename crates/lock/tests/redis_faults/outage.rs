@@ -61,7 +61,7 @@ async fn what_was_asked_of_a_stopped_server_and_given_up_is_not_done_later() {
     let here = process(server.addr(), Duration::ZERO);
     drop(here.lock("warm").acquire().await.unwrap());
     let mut observer = Observer::of(&server).await;
-    for round in 0..rounds(4) {
+    for round in 0..rounds(3) {
         server.stop().unwrap();
         for turn in 0..8 {
             let request = here.lock(format!("a{turn}")).wait(ms(10 + 10 * round));
