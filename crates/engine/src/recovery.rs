@@ -365,6 +365,7 @@ pub fn verify<D: Disk>(
 ) -> Result<Verified, Error> {
     let recovered = open(disk, config, &mut progress)?;
     let hash = recovered.state_hash()?;
+    recovered.archive.check()?;
     let proof = check(&recovered.memory).map_err(Error::Books)?;
     let mut verified = Verified {
         sequence: recovered.memory.head().sequence,

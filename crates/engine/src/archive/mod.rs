@@ -173,6 +173,11 @@ impl<D: Disk> Archive<D> {
         merged_documents(&self.runs).map(|document| document.map(|(_, rows)| rows))
     }
 
+    /// Reads all of every run, and proves that its two orders have the same transfers.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.runs.iter().try_for_each(|run| run.check())
+    }
+
     /// At most `limit` transfers that were requested after `after`, oldest first.
     pub(crate) fn transfers(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
         let from = after.map_or(0, |after| after.saturating_add(1));

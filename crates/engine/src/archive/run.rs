@@ -19,7 +19,10 @@ use super::{
     Error,
     key::{Filter, bytes_of, document_of},
 };
-use crate::disk::{Disk, DiskFile, WriteError};
+use crate::{
+    disk::{Disk, DiskFile, WriteError},
+    state::Sum,
+};
 
 const MAGIC: &[u8; 8] = b"jaegoarc";
 const VERSION: u32 = 1;
@@ -155,6 +158,28 @@ impl<F: DiskFile> Run<F> {
             let error = read.err().map(Err);
             transfers.into_iter().map(Ok).chain(error)
         })
+    }
+
+    /// Reads all of it, and proves that both orders have the same transfers.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let mut encoder = row::Encoder::new();
+        let (mut by_key, mut by_request) = (Sum::default(), Sum::default());
+        let mut add = |sum: &mut Sum, row: &Row| {
+            sum.push(&mut encoder, row);
+            encoder.clear();
+        };
+        for document in self.documents() {
+            let transfers = document?.1.into_iter().filter(|row| matches!(row, Row::Transfer(..)));
+            transfers.for_each(|row| add(&mut by_key, &row));
+        }
+        for transfer in self.transfers(0) {
+            let (id, transfer) = transfer?;
+            add(&mut by_request, &Row::Transfer(id, Some(Box::new(transfer))));
+        }
+        if (by_key.rows, by_key.hash) != (by_request.rows, by_request.hash) {
+            return Err(Error::damaged(&name(self.number), "its two orders have different transfers"));
+        }
+        Ok(())
     }
 
     fn each_row(&self, block: &Block, mut visit: impl FnMut(Row)) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The engine with its real threads, on real and simulated disks.
 
+mod archive;
 mod checkpoints;
 mod conformance;
 mod gate;
