@@ -7,6 +7,8 @@
 
 mod key;
 mod run;
+#[cfg(all(test, feature = "sim"))]
+mod tests;
 
 use std::{
     cmp::Reverse,
@@ -212,7 +214,10 @@ impl<D: Disk> Archive<D> {
         rested.iter().for_each(|rested| memory.take_out(&rested.key));
         let mut archive = self.clone();
         archive.runs.insert(0, Arc::new(Run::open(disk, number)?));
-        archive.merge(disk)?;
+        if let Err(error) = archive.merge(disk) {
+            // They serve unmerged: damage to one document must not keep all others from being archived.
+            tracing::warn!(%error, "runs of the archive cannot be merged and stay as they are");
+        }
         Ok((archive, rested))
     }
 
@@ -237,8 +242,13 @@ impl<D: Disk> Archive<D> {
             let runs = &self.runs[..count];
             let documents = runs.iter().map(|run| run.documents).sum::<u64>();
             let count_max = usize::try_from(documents).expect("what was in memory once fits a usize");
-            run::write(disk, number, count_max, merged_documents(runs), merged_transfers(runs, 0))?;
-            self.runs.splice(..count, [Arc::new(Run::open(disk, number)?)]);
+            let written =
+                run::write(disk, number, count_max, merged_documents(runs), merged_transfers(runs, 0));
+            let merged = written.and_then(|()| Run::open(disk, number)).inspect_err(|_| {
+                // The first error is the one to tell; the journal may need the room.
+                let _ = disk.remove(&run::name(number));
+            })?;
+            self.runs.splice(..count, [Arc::new(merged)]);
         }
         Ok(())
     }

@@ -1,0 +1,181 @@
+use jaego_domain::{
+    Code, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
+    row::{Filed, Filing, Line, Totals, Transfer},
+};
+
+use super::{Archive, MERGED, Rested, prune, run};
+use crate::{disk::Disk, sim_disk::SimDisk};
+
+fn code(text: &str) -> Code {
+    Code::new("code", text).unwrap()
+}
+
+fn key(id: &str) -> DocumentKey {
+    DocumentKey::Transfer(code(id))
+}
+
+/// Puts a transfer of which all arrived, and perhaps more than was asked for.
+fn put(memory: &mut Memory, id: &str, requested: u64, received: u64) {
+    let units = |units| Quantity::new("quantity", units).unwrap();
+    let totals =
+        Totals { requested: units(10), shipped: units(10), received: units(received), ..Totals::default() };
+    let transfer = Transfer {
+        from: SiteId(0),
+        to: SiteId(1),
+        priority: 0,
+        body: requested * 31,
+        requested: Sequence(requested),
+        requested_at: Timestamp(requested),
+        allocated: Sequence(requested + 1),
+        end: None,
+        lines: 1,
+        totals,
+    };
+    let line = Line {
+        name: code("L1"),
+        sku: SkuId(0),
+        lot: None,
+        totals,
+        picks: Vec::new(),
+        staged: Vec::new(),
+        transit: Vec::new(),
+    };
+    memory.put(Row::Transfer(code(id), Some(Box::new(transfer))));
+    memory.put(Row::Lines(code(id), Some(vec![line])));
+}
+
+fn file(memory: &mut Memory, id: &str, sequence: u64) {
+    let filed = Filed { body: sequence, sequence: Sequence(sequence) };
+    memory.put(Row::Filed(Filing::Adjustment(code(id)), Some(filed)));
+}
+
+/// All that is in an archive, in both orders.
+fn contents(archive: &Archive<SimDisk>) -> Result<String, super::Error> {
+    let documents = archive.documents().collect::<Result<Vec<_>, _>>()?;
+    let transfers = archive.transfers(None, usize::MAX - 1)?.transfers;
+    Ok(format!("{documents:?} {transfers:?}"))
+}
+
+fn received(archive: &Archive<SimDisk>, id: &str) -> u64 {
+    match archive.get(&key(id)).unwrap().first() {
+        Some(Row::Transfer(_, Some(transfer))) => transfer.totals.received.get(),
+        other => panic!("{id}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_run_notices_every_flipped_bit() {
+    let disk = SimDisk::new(1);
+    let mut memory = Memory::new();
+    for n in 0..4 {
+        put(&mut memory, &format!("T{n}"), 100 - n, 10);
+        file(&mut memory, &format!("A{n}"), n);
+    }
+    let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
+    assert_eq!(rested.len(), 8);
+    let whole = contents(&archive).unwrap();
+    archive.check().unwrap();
+    let numbers = archive.numbers();
+    let name = run::name(numbers[0]);
+    let bits = disk.contents(&name).unwrap().len() * 8;
+    for bit in 0..bits {
+        disk.flip_bit(&name, bit);
+        let opened = Archive::open(&disk, &numbers, &Archive::default());
+        let read = opened.and_then(|archive| archive.check().and_then(|()| contents(&archive)));
+        assert!(read.is_err(), "bit {bit} of {bits}: {read:?}");
+        disk.flip_bit(&name, bit);
+    }
+    let bytes = disk.contents(&name).unwrap();
+    for len in 0..bytes.len() {
+        disk.replace(&name, &bytes[..len]);
+        let opened = Archive::open(&disk, &numbers, &Archive::default());
+        assert!(opened.and_then(|archive| contents(&archive)).is_err(), "cut to {len}");
+    }
+    disk.replace(&name, &bytes);
+    let again = Archive::open(&disk, &numbers, &Archive::default()).unwrap();
+    assert_eq!(contents(&again).unwrap(), whole);
+}
+
+#[test]
+fn the_newest_run_has_a_document_as_it_is_before_and_after_a_merge() {
+    let disk = SimDisk::new(2);
+    let mut archive = Archive::default();
+    for round in 1..=MERGED as u64 {
+        let mut memory = Memory::new();
+        put(&mut memory, "T", 5, 10 + round);
+        put(&mut memory, &format!("T{round}"), 10 - round, 10);
+        file(&mut memory, &format!("A{round}"), round);
+        let (next, rested) = archive.take_in(&disk, &mut memory).unwrap();
+        assert_eq!((rested.len(), memory.at_rest().count()), (3, 0));
+        archive = next;
+        assert_eq!(received(&archive, "T"), 10 + round, "round {round}");
+        assert_eq!(archive.documents().count() as u64, 1 + 2 * round);
+        let requested = archive.transfers(None, 100).unwrap().transfers;
+        assert!(requested.is_sorted_by(|(_, a), (_, b)| a.requested < b.requested), "round {round}");
+        assert_eq!(requested.len() as u64, 1 + round);
+    }
+    assert_eq!(archive.numbers().len(), 1, "{MERGED} small runs are one");
+    prune(&disk, &archive.numbers()).unwrap();
+    assert_eq!(disk.list().unwrap(), [run::name(archive.numbers()[0])]);
+    let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
+    assert_eq!(contents(&opened).unwrap(), contents(&archive).unwrap());
+    opened.check().unwrap();
+}
+
+#[test]
+fn a_run_that_cannot_be_merged_keeps_no_other_document_in_memory() {
+    let disk = SimDisk::new(3);
+    let mut archive = Archive::default();
+    for round in 1..=MERGED as u64 + 1 {
+        let mut memory = Memory::new();
+        put(&mut memory, &format!("T{round}"), round, 10);
+        archive = archive.take_in(&disk, &mut memory).unwrap().0;
+        if round == 1 {
+            disk.flip_bit(&run::name(archive.numbers()[0]), 100);
+        }
+        let listed = archive.numbers().len() as u64;
+        assert_eq!(listed, round, "what is damaged is not merged");
+        assert_eq!(disk.list().unwrap().len() as u64, round, "what was merged in vain is gone");
+        if round > 1 {
+            assert_eq!(received(&archive, &format!("T{round}")), 10);
+        }
+    }
+    assert!(archive.get(&key("T1")).is_err());
+    assert!(archive.check().is_err());
+}
+
+#[test]
+fn a_page_of_transfers_ends_where_there_are_more() {
+    let disk = SimDisk::new(4);
+    let mut archive = Archive::default();
+    for requested in [[30, 10], [20, 40]] {
+        let mut memory = Memory::new();
+        requested.iter().for_each(|at| put(&mut memory, &format!("T{at}"), *at, 10));
+        archive = archive.take_in(&disk, &mut memory).unwrap().0;
+    }
+    for (after, limit, expected, upto) in [
+        (None, 1, &[10][..], Some(10)),
+        (None, 3, &[10, 20, 30], Some(30)),
+        (None, 4, &[10, 20, 30, 40], None),
+        (Some(10), 2, &[20, 30], Some(30)),
+        (Some(25), 2, &[30, 40], None),
+        (Some(40), 2, &[], None),
+        (Some(u64::MAX), 2, &[], None),
+    ] {
+        let page = archive.transfers(after, limit).unwrap();
+        let found: Vec<_> = page.transfers.iter().map(|(_, transfer)| transfer.requested.0).collect();
+        assert_eq!((&found[..], page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
+    }
+}
+
+#[test]
+fn what_changed_since_it_was_archived_stays() {
+    let mut memory = Memory::new();
+    put(&mut memory, "T", 1, 10);
+    let rested = Rested::now(key("T"), &memory);
+    put(&mut memory, "T", 1, 11);
+    rested.leave(&mut memory);
+    assert!(memory.has(&key("T")), "it was archived as it was before");
+    Rested::now(key("T"), &memory).leave(&mut memory);
+    assert!(!memory.has(&key("T")));
+}
