@@ -226,8 +226,11 @@ pub fn write_checkpoint<D: Disk>(
         // The first error is the one to tell; the journal may need the room of what was written so far.
         let _ = prune_runs(disk);
     })?;
-    checkpoint::prune(disk)?;
-    prune_runs(disk)?;
+    // The checkpoint is durable and has to be told about, or what came to rest in it would never leave the writer's
+    // tables. What is left over goes with the next one.
+    if let Err(error) = checkpoint::prune(disk).map_err(Error::from).and_then(|()| prune_runs(disk)) {
+        tracing::warn!(%error, "old checkpoints cannot be removed and stay until the next one");
+    }
     Ok(written)
 }
 
