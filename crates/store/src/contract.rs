@@ -337,9 +337,10 @@ pub enum Failure {
         /// What it was doing.
         detail: String,
     },
-    /// What was cannot be read: the events that the answer wants are damaged, gone or on a disk that fails. The store
-    /// goes on deciding, for what it decides on is in memory. A batch with requests that were sent again was decided:
-    /// those did happen, once. One with a reversal was not.
+    /// What was cannot be read: the events or the finished documents that the answer wants are damaged, gone or on a
+    /// disk that fails. The store goes on deciding whatever needs none of them. A batch with requests that were sent
+    /// again was decided: those did happen, once. One with a reversal was not. Of a batch that names a finished
+    /// document, requests before it may have been decided, unless it is atomic: sent again, they are repeats.
     #[error("the history cannot be read: {detail}")]
     HistoryUnreadable {
         /// What cannot be read, and why.
