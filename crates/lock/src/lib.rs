@@ -76,6 +76,9 @@ promoted, may have forgotten locks that are still held. It grants nothing new fo
 //! jumps of the server's clock are warnings. Limits stand in [`limits`], and what can be set in [`Settings`].
 
 mod acquisition;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod attribute;
 pub mod backend;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -83,6 +86,7 @@ pub mod conformance;
 mod counters;
 mod error;
 mod guard;
+mod held;
 mod inner;
 mod key;
 pub mod limits;
@@ -102,6 +106,73 @@ pub use clock::BootTime;
 pub use counters::{Pattern, Stats};
 pub use error::{Error, Lost};
 pub use guard::{Guard, Outcome};
+pub use held::Held;
+/// Holds a lock while an async function runs, with the feature `macros`.
+///
+/// ```
+/// use jaego_lock::{Locks, distributed_lock};
+///
+/// struct Shop {
+///     locks: Locks,
+/// }
+///
+/// impl Shop {
+///     #[distributed_lock(key = "product:{product_id}", wait = "5s", lease = "3s", guard = lock)]
+///     async fn buy(&self, product_id: u64, quantity: u32) -> Result<u64, jaego_lock::Error> {
+///         // … change the stock of the product, checked with the fence …
+///         Ok(lock.fence())
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), jaego_lock::Error> {
+/// # let shop = Shop { locks: Locks::new(jaego_lock::Memory::new()) };
+/// # assert!(shop.buy(17, 1).await? > 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The function is `async` and returns a `Result<_, E>` with `E: From<jaego_lock::Error>` (not `impl Trait`). A
+/// lock that was not got is that error, and the body has not run.
+///
+/// # Arguments
+///
+/// | | | without it |
+/// |---|---|---|
+/// | `key = "order:{order.id}"` | The name of the lock. Between braces stands an argument, a field of one, or a field of `self`, with `Display`; `{{` is a brace. | `key` or `multi` is needed |
+/// | `key = unordered("card:{a}", "card:{b}")` | [The same name](LockKey::unordered) whichever comes first. | |
+/// | `key = order.key()` | Any expression that [is a key](IntoKey). | |
+/// | `multi = ["a:{x}", "b:{y}"]` | [All of these](Locks::multi), or none. Each is one of the above. | |
+/// | `wait = "5s"` | How long to wait; `"0s"` is not at all. Whole `ms`, `s`, `m`, `h`, or an expression that is a `Duration`. | [`Settings::wait`] |
+/// | `lease = "3s"` | [Hold for this long and no longer](Request::lease). | A keeper renews. |
+/// | `max_hold = "1m"` | How long [the keeper renews at the most](Request::max_hold). | ten leases |
+/// | `fair` | [First come, first served](Request::fair). | |
+/// | `shared` | [Beside others](Locks::shared) that are `shared`. | exclusive |
+/// | `mode = "allocate"` | [Beside others](Locks::mode) in this mode. | exclusive |
+/// | `locks = self.shop.locks()` | Where the [`Locks`] are. | an argument named `locks`, else `self.locks` |
+/// | `guard = lock` | What the body calls its [`&Guard`](Guard) (with `multi`, [`&MultiGuard`](MultiGuard)), for the [fence](Guard::fence) and [`lost`](Guard::lost). | The body cannot see it. |
+///
+/// # What becomes of it
+///
+/// ```ignore
+/// async fn buy(&self, product_id: u64, quantity: u32) -> Result<u64, jaego_lock::Error> {
+///     let guard = self.locks.lock(format!("product:{}", product_id)).wait(…).lease(…).acquire().await?;
+///     let result = { let lock = &guard; …the body… };
+///     let outcome = guard.release().await;
+///     …
+/// }
+/// ```
+///
+/// **When the lease is lost while the body runs,** the body runs on: to stop it anywhere would be worse, and only
+/// the fence protects what it writes from then on. But its `Ok` is not passed on. If the lock was not held until
+/// the body's end, the function returns [`Error::Lost`] instead; whatever the body changed may have been done
+/// beside somebody else, or after. An error of the body is returned as it is. For a body that shall stop at once,
+/// there is [`lock.while_held(…)`](Guard::while_held).
+///
+/// When the release is not answered, but the lock was held by our own clock when the body ended, the result stands.
+///
+/// Dropping the function's future lets the lock go, at whatever point.
+#[cfg(feature = "macros")]
+pub use jaego_lock_macros::distributed_lock;
 pub use key::{IntoKey, KeyError, LockKey};
 pub use locks::Locks;
 pub use memory::Memory;
