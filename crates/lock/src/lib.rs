@@ -95,6 +95,8 @@ mod locks;
 mod memory;
 mod mode;
 mod multi;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
@@ -178,6 +180,8 @@ pub use locks::Locks;
 pub use memory::Memory;
 pub use mode::{Mode, ModeError};
 pub use multi::{MultiGuard, MultiRequest};
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresOptions, PostgresOptionsError};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisOptions, RedisOptionsError};
 pub use request::Request;

@@ -1,0 +1,26 @@
+//! Every limit of the backend, side by side.
+
+use std::time::Duration;
+
+/// Default of the schema.
+pub(super) const SCHEMA: &str = "jaego_lock";
+/// Bytes of its name.
+pub(super) const SCHEMA_BYTES_MAX: usize = 48;
+/// Default of the number of connections for steps.
+pub(super) const CONNECTIONS: usize = 4;
+/// Connections for steps at the most.
+pub(super) const CONNECTIONS_MAX: usize = 64;
+
+/// How often an idle connection is tried, and what has ended is swept up.
+pub(super) const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// The pause before connecting again; it doubles from try to try …
+pub(super) const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// … up to this, and a random half of it is left out.
+pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// A connection that lasted for so many pauses makes the next pause the shortest again.
+pub(super) const CONNECT_PAUSE_FORGIVEN: u32 = 4;
+/// Connecting takes a few answers.
+pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 4;
+/// An acquire that arrives this many of its timeouts after it was sent is refused, and a step that takes
+/// this many is stopped by the server: nobody waits for them.
+pub(super) const LATE_TIMEOUTS: u32 = 4;

@@ -1,0 +1,286 @@
+//! The connections: made, looked after, and made again.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
+
+use super::limits;
+use super::options::PostgresOptions;
+use super::reply::{self, Malformed};
+use crate::acquisition::jitter;
+use crate::backend::{self, Notice};
+
+/// One connection, shared by steps and the task that keeps it.
+#[derive(Debug)]
+pub(super) struct Link {
+    options: Arc<PostgresOptions>,
+    purpose: Purpose,
+    state: watch::Sender<State>,
+    /// Somebody did not get an answer.
+    suspect: Notify,
+}
+
+/// What a connection is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    Steps,
+    Notices(broadcast::Sender<Notice>),
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Connecting,
+    Live(Arc<Live>),
+    Failed(Arc<Failure>),
+    Closed,
+}
+
+/// A session on the server.
+pub(super) struct Live {
+    pub(super) client: Client,
+    pub(super) acquire: Statement,
+    pub(super) renew: Statement,
+    pub(super) release: Statement,
+    sweep: Statement,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no connection, or a step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    #[error("the schema {schema} is not there, or not complete: run PostgresOptions::migrate")]
+    Schema { schema: String, source: tokio_postgres::Error },
+    #[error("the server does not answer")]
+    NoAnswer,
+    #[error("the server's answer is not to be understood: {0}")]
+    Answer(#[from] Malformed),
+    #[error("the request reached the server too late")]
+    Late,
+    #[error("the connection was closed on our side")]
+    Closed,
+}
+
+impl Failure {
+    /// Whether it would be the same next time.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Schema { .. } | Self::Answer(_) | Self::Closed => true,
+            Self::NoAnswer | Self::Late => false,
+            // Without a code the server did not say it. With one of these it says that it, or this session, is
+            // not fit just now: connection, rollback, resources, operator, system, or a standby.
+            Self::Postgres(error) => error.code().is_some_and(|code| {
+                let passing = ["08", "40", "53", "55", "57", "58"];
+                !passing.iter().any(|class| code.code().starts_with(class))
+                    && *code != SqlState::READ_ONLY_SQL_TRANSACTION
+            }),
+        }
+    }
+
+    pub(super) fn into_error(self: Arc<Self>, doing: &'static str) -> backend::Error {
+        if self.is_final() {
+            backend::Error::Refused { doing, source: self.into() }
+        } else {
+            backend::Error::Unavailable { doing, source: self.into() }
+        }
+    }
+}
+
+/// Has the link looked at when a step is given up before its answer came.
+pub(super) struct Unanswered<'a>(&'a Link);
+
+impl Unanswered<'_> {
+    pub(super) fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.suspect.notify_one();
+    }
+}
+
+/// Moves what is sent and received, until it is dropped; the connection ends with it.
+struct Driver(JoinHandle<Result<(), tokio_postgres::Error>>);
+
+impl Driver {
+    async fn end(&mut self) -> Failure {
+        match (&mut self.0).await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(())) | Err(_) => Failure::NoAnswer,
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Link {
+    pub(super) fn new(options: &Arc<PostgresOptions>, purpose: Purpose) -> Arc<Self> {
+        let (state, suspect) = (watch::Sender::new(State::Connecting), Notify::new());
+        Arc::new(Self { options: Arc::clone(options), purpose, state, suspect })
+    }
+
+    /// The session; waits for the first one, and for none after that.
+    pub(super) async fn live(&self) -> Result<Arc<Live>, Arc<Failure>> {
+        if let State::Live(live) = &*self.state.borrow() {
+            return Ok(Arc::clone(live));
+        }
+        let mut states = self.state.subscribe();
+        let state = states.wait_for(|state| !matches!(state, State::Connecting)).await;
+        match state.as_deref() {
+            Ok(State::Live(live)) => Ok(Arc::clone(live)),
+            Ok(State::Failed(failure)) => Err(Arc::clone(failure)),
+            _ => Err(Arc::new(Failure::Closed)),
+        }
+    }
+
+    pub(super) fn unanswered(&self) -> Unanswered<'_> {
+        Unanswered(self)
+    }
+
+    pub(super) fn close(&self) {
+        self.state.send_replace(State::Closed);
+    }
+
+    /// Connects, looks after the connection, and connects again, until closed.
+    pub(super) async fn keep(self: Arc<Self>) {
+        let mut pause = limits::CONNECT_PAUSE_MIN;
+        let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
+        loop {
+            let started = Instant::now();
+            let connected = timeout(limit, self.connect()).await.unwrap_or(Err(Failure::NoAnswer));
+            let (failure, next) = match connected {
+                Ok((live, driver)) => {
+                    let live = Arc::new(live);
+                    if !self.enter(State::Live(Arc::clone(&live))) {
+                        return;
+                    }
+                    // Whatever fell free before is not told again.
+                    self.gap();
+                    let failure = Arc::new(self.look_after(&live, driver).await);
+                    self.gap();
+                    // Steps wait for the next one; only if that fails, they fail.
+                    (failure, State::Connecting)
+                }
+                Err(failure) => {
+                    let failure = Arc::new(failure);
+                    (Arc::clone(&failure), State::Failed(failure))
+                }
+            };
+            tracing::debug!(error = %failure, "no connection to the lock server");
+            if !self.enter(next) {
+                return;
+            }
+            if started.elapsed() > pause * limits::CONNECT_PAUSE_FORGIVEN {
+                pause = limits::CONNECT_PAUSE_MIN;
+            }
+            sleep(pause - jitter(pause / 2)).await;
+            pause = limits::CONNECT_PAUSE_MAX.min(pause * 2);
+        }
+    }
+
+    fn gap(&self) {
+        if let Purpose::Notices(notices) = &self.purpose {
+            let _ = notices.send(Notice::Gap);
+        }
+    }
+
+    /// Says how it stands, unless it was closed.
+    fn enter(&self, state: State) -> bool {
+        self.state.send_if_modified(|current| {
+            let open = !matches!(current, State::Closed);
+            if open {
+                *current = state;
+            }
+            open
+        })
+    }
+
+    /// Looks at the connection now and then, and when somebody did not get an answer. Returns why it is of
+    /// no more use.
+    async fn look_after(&self, live: &Live, mut driver: Driver) -> Failure {
+        let mut states = self.state.subscribe();
+        loop {
+            tokio::select! {
+                failure = driver.end() => return failure,
+                () = self.suspect.notified() => {}
+                () = sleep(limits::LOOK_PAUSE) => {}
+                _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
+            }
+            let look = async {
+                match self.purpose {
+                    Purpose::Steps => live.client.simple_query("").await.map(drop),
+                    Purpose::Notices(_) => live.client.query(&live.sweep, &[]).await.map(drop),
+                }
+            };
+            match timeout(self.options.response_timeout, look).await {
+                Err(_) => return Failure::NoAnswer,
+                // An error in an answer is an answer; one of the connection ends the driver, too.
+                Ok(Err(error)) if error.code().is_none() => return error.into(),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(Live, Driver), Failure> {
+        let (client, mut connection) = self.options.server.connect(NoTls).await?;
+        let notices = match &self.purpose {
+            Purpose::Steps => None,
+            Purpose::Notices(notices) => Some(notices.clone()),
+        };
+        let driver = Driver(tokio::spawn(async move {
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                let AsyncMessage::Notification(notification) = message? else { continue };
+                let Some(notices) = &notices else { continue };
+                match reply::notice(notification.payload()) {
+                    Some(notice) => drop(notices.send(notice)),
+                    None => {
+                        tracing::debug!(channel = notification.channel(), "a notice that is none of ours");
+                    }
+                }
+            }
+            Ok(())
+        }));
+        let schema = &self.options.schema;
+        let limit_ms = (self.options.response_timeout * limits::LATE_TIMEOUTS).as_millis();
+        let session = format!(
+            "SET application_name = '{schema}'; SET default_transaction_isolation = 'read committed';
+             SET default_transaction_read_only = off; SET statement_timeout = {limit_ms}"
+        );
+        client.batch_execute(&session).await?;
+        let incomplete = |source: tokio_postgres::Error| match source.code() {
+            Some(
+                &(SqlState::UNDEFINED_FUNCTION | SqlState::INVALID_SCHEMA_NAME | SqlState::UNDEFINED_TABLE),
+            ) => Failure::Schema { schema: schema.clone(), source },
+            _ => source.into(),
+        };
+        let prepare = async |function: &str| {
+            client.prepare(&format!("SELECT * FROM {schema}.{function}")).await.map_err(incomplete)
+        };
+        let acquire = prepare("acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)").await?;
+        let renew = prepare("renew($1, $2, $3, $4, $5)").await?;
+        let release = prepare("release($1, $2, $3, $4, $5)").await?;
+        let sweep = prepare("sweep()").await?;
+        if matches!(self.purpose, Purpose::Notices(_)) {
+            client.batch_execute(&format!("LISTEN {schema}")).await?;
+        }
+        Ok((Live { client, acquire, renew, release, sweep }, driver))
+    }
+}

@@ -1,0 +1,215 @@
+//! Locks on a PostgreSQL server (14 or later).
+//!
+//! Each step is one call of a function on the server, one round trip and one transaction; the functions and
+//! their tables are in `schema.sql`. Steps are spread by key over a few connections; another one hears what
+//! falls free (`LISTEN`). The server's clock alone decides.
+//!
+//! A grant is on the server's disk before it is told, so a restart forgets nothing. A standby that is promoted
+//! without having received everything may, unless it is synchronous: then only fences protect. They go on
+//! growing there, as the clock is in them, if the clocks of the two agree to less than the failover takes.
+
+mod limits;
+mod link;
+mod options;
+mod reply;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use self::link::{Failure, Link, Live, Purpose};
+pub use self::options::{PostgresOptions, PostgresOptionsError};
+use crate::LockKey;
+use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Release, Renew, Renewed, Step};
+use crate::clock::BootTime;
+use crate::limits::{LEASE_EXTRA, NOTICES_MAX};
+
+/// Locks on a PostgreSQL server. The database must have been [prepared](PostgresOptions::migrate).
+#[derive(Debug)]
+pub struct Postgres {
+    /// For the steps.
+    links: Vec<Arc<Link>>,
+    listener: Arc<Link>,
+    notices: broadcast::Sender<Notice>,
+    /// How far the server's clock was ahead of ours at the most, in microseconds, by its last answer; 0 before.
+    ahead_us: AtomicU64,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Postgres {
+    /// Begins to connect, in the background; the first step waits for it.
+    ///
+    /// # Panics
+    /// When it is not called on a Tokio runtime with its timer and its sockets enabled.
+    #[must_use]
+    pub fn start(options: PostgresOptions) -> Self {
+        let options = Arc::new(options);
+        let notices = broadcast::Sender::new(NOTICES_MAX);
+        let links: Vec<_> = (0..options.connections).map(|_| Link::new(&options, Purpose::Steps)).collect();
+        let listener = Link::new(&options, Purpose::Notices(notices.clone()));
+        let tasks =
+            links.iter().chain([&listener]).map(|link| tokio::spawn(Arc::clone(link).keep())).collect();
+        Self { links, listener, notices, ahead_us: AtomicU64::new(0), tasks }
+    }
+
+    /// One round trip. All steps of the same keys go the same way, one behind the other.
+    async fn ask(
+        &self,
+        keys: &[LockKey],
+        statement: impl Fn(&Live) -> &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Arc<Failure>> {
+        let hash = keys[0]
+            .as_str()
+            .bytes()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        let link = &self.links[hash % self.links.len()];
+        let live = link.live().await?;
+        let unanswered = link.unanswered();
+        let sent = BootTime::now();
+        let answer = live.client.query_one(statement(&live), parameters).await;
+        unanswered.answered();
+        let row = answer.map_err(Failure::from)?;
+        let server_us = reply::time(&row).map_err(Failure::from)?;
+        self.ahead_us.store(server_us.saturating_sub(sent.as_micros()), Ordering::Relaxed);
+        Ok(row)
+    }
+
+    /// When the server should refuse a request, by its own clock.
+    fn not_after(&self, timeout: Duration) -> i64 {
+        match self.ahead_us.load(Ordering::Relaxed) {
+            0 => i64::MAX,
+            ahead => bigint(ahead.saturating_add((BootTime::now() + timeout).as_micros())),
+        }
+    }
+
+    fn close_links(&self) {
+        self.links.iter().chain([&self.listener]).for_each(|link| link.close());
+    }
+}
+
+fn bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Durations that are added to the server's time. Longer ones than a century end with it.
+fn lasting(duration: Duration) -> i64 {
+    const CENTURY_US: i64 = 100 * 366 * 24 * 60 * 60 * 1_000_000;
+    micros(duration).min(CENTURY_US)
+}
+
+fn texts(keys: &[LockKey]) -> Vec<&str> {
+    keys.iter().map(LockKey::as_str).collect()
+}
+
+impl Backend for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn group(&self, _: &LockKey) -> u32 {
+        0
+    }
+
+    fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
+        const DOING: &str = "acquire a lock";
+        Box::pin(async move {
+            let waiting = request.waiting;
+            let row = self
+                .ask(
+                    &request.keys,
+                    |live| &live.acquire,
+                    &[
+                        &texts(&request.keys),
+                        &request.owner.as_bytes().as_slice(),
+                        &request.mode.name(),
+                        &i32::try_from(request.mode.holders_max()).unwrap_or(i32::MAX),
+                        &lasting(request.lease + LEASE_EXTRA),
+                        &bigint(request.fence_min),
+                        &request.fair,
+                        &waiting.map_or(0, |waiting| lasting(waiting.ttl)),
+                        &waiting.is_some_and(|waiting| waiting.queue),
+                        &waiting.map_or(0, |waiting| bigint(waiting.place)),
+                        &self.not_after(request.timeout * limits::LATE_TIMEOUTS),
+                    ],
+                )
+                .await
+                .map_err(|failure| failure.into_error(DOING))?;
+            let acquired = match reply::acquired(&row) {
+                Ok(Some(acquired)) => return Ok(acquired),
+                Ok(None) => Failure::Late,
+                Err(malformed) => malformed.into(),
+            };
+            Err(Arc::new(acquired).into_error(DOING))
+        })
+    }
+
+    fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
+        const DOING: &str = "renew a lock";
+        Box::pin(async move {
+            let row = self
+                .ask(
+                    &request.keys,
+                    |live| &live.renew,
+                    &[
+                        &texts(&request.keys),
+                        &request.owner.as_bytes().as_slice(),
+                        &lasting(request.lease + LEASE_EXTRA),
+                        &request.mode.as_ref().map(|mode| mode.name()),
+                        &lasting(request.claim),
+                    ],
+                )
+                .await
+                .map_err(|failure| failure.into_error(DOING))?;
+            reply::renewed(&row).map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))
+        })
+    }
+
+    fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
+        const DOING: &str = "release a lock";
+        Box::pin(async move {
+            let row = self
+                .ask(
+                    &request.keys,
+                    |live| &live.release,
+                    &[
+                        &texts(&request.keys),
+                        &request.owner.as_bytes().as_slice(),
+                        &lasting(request.remember),
+                        &lasting(request.claim),
+                        &request.wanted,
+                    ],
+                )
+                .await
+                .map_err(|failure| failure.into_error(DOING))?;
+            reply::ended(&row).map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))
+        })
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    fn close(&self) -> Step<'_, ()> {
+        self.close_links();
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.close_links();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

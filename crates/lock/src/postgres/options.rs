@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use tokio_postgres::{Config, NoTls};
+
+use super::limits;
+
+const SCHEMA_SQL: &str = include_str!("schema.sql");
+
+/// Where the locks are, and how they are laid out. All processes that share locks must use the same database
+/// and [`schema`](Self::schema).
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    pub(super) server: Config,
+    pub(super) schema: String,
+    pub(super) connections: usize,
+    pub(super) response_timeout: Duration,
+}
+
+/// Why there cannot be such [`PostgresOptions`], or why the database could not be prepared for them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresOptionsError {
+    /// The text is no address of a PostgreSQL server. It is not repeated here, as there may be a password in it.
+    #[error("cannot use this as the address of a PostgreSQL server")]
+    Url {
+        /// What is wrong with it.
+        source: tokio_postgres::Error,
+    },
+    /// The schema's name needs quotes, or is too long.
+    #[error(
+        "a schema's name has 1 to {} small letters, digits and underscores, and no digit first",
+        limits::SCHEMA_BYTES_MAX
+    )]
+    Schema,
+    /// There are none, or too many.
+    #[error("there can be 1 to {} connections", limits::CONNECTIONS_MAX)]
+    Connections,
+    /// The database could not be prepared.
+    #[error("cannot make the schema {schema} for the locks")]
+    Migrate {
+        /// The schema.
+        schema: String,
+        /// Why not.
+        source: tokio_postgres::Error,
+    },
+}
+
+impl PostgresOptions {
+    /// A database: `postgres://user:password@host:port/database`, or `host=… dbname=…`. Without TLS: for
+    /// servers on the same machine or network, or behind a tunnel.
+    ///
+    /// The connections keep a session: a pooler in between must pool sessions, not transactions, and pass
+    /// notifications on.
+    pub fn new(url: &str) -> Result<Self, PostgresOptionsError> {
+        let server = url.parse().map_err(|source| PostgresOptionsError::Url { source })?;
+        Ok(Self {
+            server,
+            schema: limits::SCHEMA.to_owned(),
+            connections: limits::CONNECTIONS,
+            response_timeout: crate::limits::RESPONSE_TIMEOUT,
+        })
+    }
+
+    /// The schema that the tables and functions are in, which is also the channel of the notices. Default
+    /// `jaego_lock`.
+    pub fn schema(mut self, schema: &str) -> Result<Self, PostgresOptionsError> {
+        let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
+        let digit_first = schema.starts_with(|char: char| char.is_ascii_digit());
+        if schema.is_empty()
+            || schema.len() > limits::SCHEMA_BYTES_MAX
+            || digit_first
+            || !schema.chars().all(plain)
+        {
+            return Err(PostgresOptionsError::Schema);
+        }
+        schema.clone_into(&mut self.schema);
+        Ok(self)
+    }
+
+    /// How many connections the steps are spread over, by key; one more hears the notices. On one connection
+    /// steps are done one after the other, and each grant waits for a write to the server's disk. Default 4.
+    pub fn connections(mut self, connections: usize) -> Result<Self, PostgresOptionsError> {
+        if connections == 0 || connections > limits::CONNECTIONS_MAX {
+            return Err(PostgresOptionsError::Connections);
+        }
+        self.connections = connections;
+        Ok(self)
+    }
+
+    /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the
+    /// same as in [`Settings`](crate::Settings).
+    #[must_use]
+    pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
+        self.response_timeout = response_timeout;
+        self
+    }
+
+    /// The SQL that makes the schema, its tables, its sequence and its functions, for those who have their own
+    /// way of migrating. It may run again, and does not touch locks that are held.
+    #[must_use]
+    pub fn migration(&self) -> String {
+        SCHEMA_SQL.replace("{schema}", &self.schema)
+    }
+
+    /// Makes what the locks need in the database, in one transaction. Needs the right to create a schema, which
+    /// the locks themselves do not: they use it, its tables (`SELECT, INSERT, UPDATE, DELETE`) and its sequence.
+    pub async fn migrate(&self) -> Result<(), PostgresOptionsError> {
+        let failed = |source| PostgresOptionsError::Migrate { schema: self.schema.clone(), source };
+        let (client, connection) = self.server.connect(NoTls).await.map_err(failed)?;
+        let work = async {
+            // One after the other, if several processes start together.
+            let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('{}', 2))", self.schema);
+            let sql = format!(
+                "BEGIN; SET LOCAL client_min_messages = warning; {lock}; {}; COMMIT",
+                self.migration()
+            );
+            client.batch_execute(&sql).await
+        };
+        tokio::pin!(work, connection);
+        tokio::select! {
+            done = &mut work => done.map_err(failed),
+            ended = &mut connection => match ended {
+                Err(source) => Err(failed(source)),
+                // It has told the client, which says the same in its own words.
+                Ok(()) => work.await.map_err(failed),
+            },
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the functions answer, and what they notify of.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use crate::backend::{Acquired, Conflict, Ended, Next, Notice, Owner, Renewed};
+use crate::{LockKey, Mode};
+
+/// An answer that no function of ours gives.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Malformed(String);
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, Malformed> {
+    row.try_get(name).map_err(|error| Malformed(format!("{name}: {error}")))
+}
+
+fn number(row: &Row, name: &str) -> Result<u64, Malformed> {
+    let number: i64 = column(row, name)?;
+    u64::try_from(number).map_err(|_| Malformed(format!("{name} is negative: {number}")))
+}
+
+fn duration(row: &Row, name: &str) -> Result<Duration, Malformed> {
+    number(row, name).map(Duration::from_micros)
+}
+
+/// The server's time, in microseconds.
+pub(super) fn time(row: &Row) -> Result<u64, Malformed> {
+    number(row, "o_now")
+}
+
+/// The answer to an acquire; nothing if it arrived too late.
+pub(super) fn acquired(row: &Row) -> Result<Option<Acquired>, Malformed> {
+    Ok(Some(match column(row, "o_outcome")? {
+        1 => Acquired::Granted { fence: number(row, "o_number")? },
+        2 => {
+            let key: i32 = column(row, "o_key")?;
+            let head: Option<&[u8]> = column(row, "o_head")?;
+            Acquired::Conflict(Conflict {
+                key: usize::try_from(key).map_err(|_| Malformed(format!("no key has the index {key}")))?,
+                holder_remaining: duration(row, "o_holder_remaining")?,
+                retry_after: duration(row, "o_retry_after")?,
+                place: number(row, "o_number")?,
+                head: head.map(owner).transpose()?,
+            })
+        }
+        4 => Acquired::Ended,
+        5 => return Ok(None),
+        other => return Err(Malformed(format!("an unknown outcome: {other}"))),
+    }))
+}
+
+pub(super) fn renewed(row: &Row) -> Result<Renewed, Malformed> {
+    Ok(match column(row, "o_outcome")? {
+        1 => Renewed::Held,
+        _ => Renewed::NotHeld { holder: holder(row)? },
+    })
+}
+
+pub(super) fn ended(row: &Row) -> Result<Ended, Malformed> {
+    Ok(match column(row, "o_outcome")? {
+        1 => Ended::Released,
+        _ => Ended::NotHeld { holder: holder(row)? },
+    })
+}
+
+fn holder(row: &Row) -> Result<Option<u64>, Malformed> {
+    let fence: Option<i64> = column(row, "o_number")?;
+    Ok(fence.and_then(|fence| u64::try_from(fence).ok()))
+}
+
+fn owner(bytes: &[u8]) -> Result<Owner, Malformed> {
+    let bytes = bytes.try_into().map_err(|_| Malformed(format!("an owner of {} bytes", bytes.len())))?;
+    Ok(Owner::from_bytes(bytes))
+}
+
+/// Reads five lines: the first of the queue, room, holders at most, mode (all empty without a queue), and
+/// the key.
+pub(super) fn notice(payload: &str) -> Option<Notice> {
+    let mut lines = payload.splitn(5, '\n');
+    let [owner, room, holders_max, mode, key] = std::array::from_fn(|_| lines.next());
+    let key = LockKey::new(key?).ok()?;
+    let owner = owner?;
+    if owner.is_empty() {
+        return Some(Notice::Freed { key, next: None });
+    }
+    let owner = (owner.len() == 32).then(|| u128::from_str_radix(owner, 16).ok())??;
+    let next = Next {
+        owner: Owner::from_bytes(owner.to_be_bytes()),
+        mode: Mode::new(mode?).ok()?.max_holders(holders_max?.parse().ok()?).ok()?,
+        room: room?.parse().ok()?,
+    };
+    Some(Notice::Freed { key, next: Some(next) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_are_read() {
+        let key = LockKey::new("상품|17").unwrap();
+        assert_eq!(notice("\n\n\n\n상품|17"), Some(Notice::Freed { key: key.clone(), next: None }));
+        let owner = Owner::random();
+        let mode = Mode::new("allocate").unwrap().max_holders(5).unwrap();
+        let next = Some(Next { owner, mode, room: 3 });
+        assert_eq!(notice(&format!("{owner}\n3\n5\nallocate\n상품|17")), Some(Notice::Freed { key, next }));
+        for odd in ["", "a", "\n\n\n\n", "xyz\n1\n1\nm\na", &format!("{owner}\n1\n0\nm\na")] {
+            assert_eq!(notice(odd), None, "{odd:?}");
+        }
+    }
+}

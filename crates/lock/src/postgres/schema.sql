@@ -1,0 +1,287 @@
+-- Everything that the locks keep in a database, made by Postgres::migrate, which may run again at any time.
+-- Times are microseconds since 1970 on the server's clock.
+--
+-- A step is one call of a function, and a transaction of its own. It begins by locking its keys, with
+-- transaction-level advisory locks in ascending order, so that the steps of a key come one after the other
+-- and never wait in a circle. Under "read committed" each statement after that sees what the step before did.
+
+CREATE SCHEMA IF NOT EXISTS {schema};
+
+-- One row for each holder (with a fence) and for each waiter in a queue (with a place).
+CREATE TABLE IF NOT EXISTS {schema}.entries (
+    key text COLLATE "C" NOT NULL,
+    owner bytea NOT NULL,
+    mode text NOT NULL,
+    until_us bigint NOT NULL,
+    fence bigint,
+    place bigint,
+    holders_max integer,
+    fair boolean,
+    -- Somebody who is not in the queue waits for room.
+    wanted boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (key, owner),
+    CHECK ((fence IS NULL) <> (place IS NULL))
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- Owners that were released lately. Not logged: after a crash no step is on its way any more that it is for.
+CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.ends (
+    owner bytea PRIMARY KEY,
+    released boolean NOT NULL,
+    until_us bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+CREATE SEQUENCE IF NOT EXISTS {schema}.fence;
+
+CREATE OR REPLACE FUNCTION {schema}.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+$$;
+
+-- Has the steps of the same keys come one after the other. Returns the time after that.
+CREATE OR REPLACE FUNCTION {schema}.enter(p_keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_hash bigint;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the steps of a lock need the isolation level "read committed"';
+    END IF;
+    FOR v_hash IN
+        SELECT DISTINCT hashtextextended('{schema}.' || k, 0) AS hash FROM unnest(p_keys) AS k ORDER BY hash
+    LOOP
+        PERFORM pg_advisory_xact_lock(v_hash);
+    END LOOP;
+    RETURN {schema}.now_us();
+END $$;
+
+-- A number greater than all before it. The clock in it keeps it growing if the sequence is lost, by a standby
+-- that lagged or a restored backup: the sequence is kept ahead of the clock, so that hardly anybody has to move
+-- it, but only by a tenth of a second, in which nothing fails over.
+CREATE OR REPLACE FUNCTION {schema}.next_number(p_now bigint, p_min bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_number bigint := nextval('{schema}.fence');
+BEGIN
+    IF v_number > p_now AND v_number > p_min THEN
+        RETURN v_number;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('{schema}', 1));
+    SELECT last_value INTO v_number FROM {schema}.fence;
+    IF v_number > p_now AND v_number > p_min THEN
+        RETURN nextval('{schema}.fence');
+    END IF;
+    v_number := greatest(p_now, p_min) + 1;
+    PERFORM setval('{schema}.fence', v_number + 100000);
+    RETURN v_number;
+END $$;
+
+-- The greatest fence of somebody else, or null.
+CREATE OR REPLACE FUNCTION {schema}.rival(p_keys text[], p_owner bytea) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT max(fence) FROM {schema}.entries WHERE key = ANY (p_keys) AND owner <> p_owner
+$$;
+
+-- After room was made: tells others, and gives the first of the queue, if it is its turn, a while to come.
+-- Returns whether those outside the queue were told.
+CREATE OR REPLACE FUNCTION {schema}.freed(p_key text, p_now bigint, p_claim_us bigint, p_wanted boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_first record;
+    v_count integer;
+    v_mode text;
+BEGIN
+    SELECT * INTO v_first FROM {schema}.entries
+        WHERE key = p_key AND place IS NOT NULL ORDER BY place LIMIT 1;
+    IF NOT FOUND THEN
+        IF p_wanted THEN
+            PERFORM pg_notify('{schema}', concat(E'\n\n\n\n', p_key));
+            UPDATE {schema}.entries SET wanted = false WHERE key = p_key AND wanted;
+        END IF;
+        RETURN p_wanted;
+    END IF;
+    SELECT count(*), min(mode) INTO v_count, v_mode FROM {schema}.entries WHERE key = p_key AND fence IS NOT NULL;
+    IF v_count > 0 AND (v_mode <> v_first.mode OR v_count >= v_first.holders_max) THEN
+        RETURN false;
+    END IF;
+    UPDATE {schema}.entries SET until_us = p_now + p_claim_us
+        WHERE key = p_key AND owner = v_first.owner AND until_us > p_now + p_claim_us;
+    PERFORM pg_notify('{schema}', concat_ws(E'\n', encode(v_first.owner, 'hex'),
+        v_first.holders_max - v_count, v_first.holders_max, v_first.mode, p_key));
+    RETURN false;
+END $$;
+
+-- Takes locks, all or none, or a place in a queue. Outcomes: 1 granted, 2 conflict, 4 released before,
+-- 5 too late. A time to live of 0 does not wait.
+CREATE OR REPLACE FUNCTION {schema}.acquire(
+    p_keys text[], p_owner bytea, p_mode text, p_holders_max integer, p_lease_us bigint, p_fence_min bigint,
+    p_fair boolean, p_ttl_us bigint, p_queue boolean, p_place bigint, p_not_after bigint,
+    OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint, OUT o_key integer,
+    OUT o_holder_remaining bigint, OUT o_retry_after bigint, OUT o_head bytea
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_key text;
+    v_count integer;
+    v_first bigint;
+    v_last bigint;
+    v_mode text;
+    v_own bigint;
+    v_until bigint;
+    v_full boolean;
+BEGIN
+    o_now := {schema}.enter(p_keys);
+    IF o_now > p_not_after THEN
+        o_outcome := 5;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM {schema}.ends WHERE owner = p_owner AND until_us > o_now) THEN
+        o_outcome := 4;
+        RETURN;
+    END IF;
+    -- Whoever was told that it holds a lock must be believed after a crash as well.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    v_until := o_now + p_lease_us;
+    DELETE FROM {schema}.entries WHERE key = ANY (p_keys) AND until_us <= o_now;
+
+    SELECT count(*), max(fence) INTO v_count, o_number FROM {schema}.entries
+        WHERE key = ANY (p_keys) AND owner = p_owner AND fence IS NOT NULL;
+    IF v_count = cardinality(p_keys) THEN
+        -- The answer was lost. The same again.
+        UPDATE {schema}.entries SET until_us = v_until
+            WHERE key = ANY (p_keys) AND owner = p_owner AND until_us < v_until;
+        o_outcome := 1;
+        RETURN;
+    END IF;
+
+    FOR v_index IN 1 .. cardinality(p_keys) LOOP
+        v_key := p_keys[v_index];
+        SELECT count(*), min(until_us), max(until_us), min(mode) INTO v_count, v_first, v_last, v_mode
+            FROM {schema}.entries WHERE key = v_key AND fence IS NOT NULL;
+        SELECT place INTO v_own FROM {schema}.entries WHERE key = v_key AND owner = p_owner AND place IS NOT NULL;
+        v_full := false;
+        IF v_count > 0 AND v_mode <> p_mode THEN
+            o_retry_after := v_last - o_now;
+        ELSIF v_count >= p_holders_max THEN
+            o_retry_after := v_first - o_now;
+            v_full := true;
+        ELSE
+            SELECT until_us - o_now INTO o_retry_after FROM {schema}.entries
+                WHERE key = v_key AND place < coalesce(v_own, 9223372036854775807)
+                    AND (p_fair OR fair OR mode <> p_mode)
+                ORDER BY place LIMIT 1;
+            CONTINUE WHEN NOT FOUND;
+        END IF;
+
+        -- It waits, and nothing of that must outlive a crash.
+        PERFORM set_config('synchronous_commit', 'off', true);
+        o_outcome := 2;
+        o_key := v_index - 1;
+        o_holder_remaining := coalesce(v_last - o_now, 0);
+        o_number := 0;
+        IF p_ttl_us > 0 AND p_queue AND (v_own IS NOT NULL OR p_place > 0 OR p_fair OR NOT v_full) THEN
+            -- Dropped from the queue while it was late, it gets its place back.
+            o_number := coalesce(v_own, nullif(p_place, 0), {schema}.next_number(o_now, 0));
+            INSERT INTO {schema}.entries AS e (key, owner, mode, until_us, place, holders_max, fair)
+                VALUES (v_key, p_owner, p_mode, o_now + p_ttl_us, o_number, p_holders_max, p_fair)
+                ON CONFLICT (key, owner) DO UPDATE SET until_us = excluded.until_us WHERE e.place IS NOT NULL;
+        ELSIF p_ttl_us > 0 THEN
+            UPDATE {schema}.entries SET wanted = true WHERE key = v_key AND NOT wanted;
+        END IF;
+        SELECT owner INTO o_head FROM {schema}.entries
+            WHERE key = v_key AND place IS NOT NULL ORDER BY place LIMIT 1;
+        RETURN;
+    END LOOP;
+
+    o_outcome := 1;
+    o_number := {schema}.next_number(o_now, p_fence_min);
+    INSERT INTO {schema}.entries (key, owner, mode, until_us, fence)
+        SELECT k, p_owner, p_mode, v_until, o_number FROM unnest(p_keys) AS k
+        ON CONFLICT (key, owner) DO UPDATE SET mode = excluded.mode, until_us = excluded.until_us,
+            fence = excluded.fence, place = NULL, holders_max = NULL, fair = NULL;
+END $$;
+
+-- Prolongs a hold, and perhaps gives it another mode. Outcomes: 1 held, 0 not held; then the fence of
+-- another holder or null.
+CREATE OR REPLACE FUNCTION {schema}.renew(
+    p_keys text[], p_owner bytea, p_lease_us bigint, p_mode text, p_claim_us bigint,
+    OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_key text;
+    v_count integer;
+BEGIN
+    o_now := {schema}.enter(p_keys);
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    SELECT count(*) INTO v_count FROM {schema}.entries
+        WHERE key = ANY (p_keys) AND owner = p_owner AND fence IS NOT NULL AND until_us > o_now;
+    IF v_count < cardinality(p_keys) THEN
+        DELETE FROM {schema}.entries WHERE key = ANY (p_keys) AND until_us <= o_now;
+        o_outcome := 0;
+        o_number := {schema}.rival(p_keys, p_owner);
+        RETURN;
+    END IF;
+    o_outcome := 1;
+    UPDATE {schema}.entries SET until_us = o_now + p_lease_us
+        WHERE key = ANY (p_keys) AND owner = p_owner AND until_us < o_now + p_lease_us;
+    IF p_mode IS NULL THEN
+        RETURN;
+    END IF;
+    DELETE FROM {schema}.entries WHERE key = ANY (p_keys) AND until_us <= o_now;
+    FOREACH v_key IN ARRAY p_keys LOOP
+        SELECT count(*) INTO v_count FROM {schema}.entries WHERE key = v_key AND fence IS NOT NULL;
+        IF v_count = 1 THEN
+            UPDATE {schema}.entries SET mode = p_mode WHERE key = v_key AND owner = p_owner AND mode <> p_mode;
+            IF FOUND THEN
+                PERFORM {schema}.freed(v_key, o_now, p_claim_us, true);
+            END IF;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Ends a hold, gives up a place, and remembers the owner. Outcomes: 1 released, 0 not held; then the fence
+-- of another holder or null.
+CREATE OR REPLACE FUNCTION {schema}.release(
+    p_keys text[], p_owner bytea, p_remember_us bigint, p_claim_us bigint, p_wanted boolean,
+    OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_key text;
+    v_fence bigint;
+    v_wanted boolean;
+    v_released boolean;
+BEGIN
+    o_now := {schema}.enter(p_keys);
+    -- A release that a crash takes back ends with its lease.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT released INTO v_released FROM {schema}.ends WHERE owner = p_owner AND until_us > o_now;
+    IF NOT FOUND THEN
+        v_released := false;
+        DELETE FROM {schema}.entries WHERE key = ANY (p_keys) AND until_us <= o_now;
+        FOREACH v_key IN ARRAY p_keys LOOP
+            SELECT coalesce(bool_or(wanted), false) INTO v_wanted FROM {schema}.entries WHERE key = v_key;
+            DELETE FROM {schema}.entries WHERE key = v_key AND owner = p_owner RETURNING fence INTO v_fence;
+            CONTINUE WHEN NOT FOUND;
+            v_released := v_released OR v_fence IS NOT NULL;
+            IF NOT {schema}.freed(v_key, o_now, p_claim_us, v_wanted OR p_wanted) AND v_wanted THEN
+                UPDATE {schema}.entries SET wanted = true WHERE key = v_key AND NOT wanted;
+            END IF;
+        END LOOP;
+        INSERT INTO {schema}.ends VALUES (p_owner, v_released, o_now + p_remember_us)
+            ON CONFLICT (owner) DO UPDATE SET released = excluded.released, until_us = excluded.until_us;
+    END IF;
+    o_outcome := v_released::integer;
+    IF NOT v_released THEN
+        o_number := {schema}.rival(p_keys, p_owner);
+    END IF;
+END $$;
+
+-- Removes what has ended and nobody asked for since. Never waits for a step.
+CREATE OR REPLACE FUNCTION {schema}.sweep() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM {schema}.entries WHERE until_us <= {schema}.now_us() - 60000000
+        LIMIT 10000 FOR UPDATE SKIP LOCKED));
+    DELETE FROM {schema}.ends WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM {schema}.ends WHERE until_us <= {schema}.now_us()
+        LIMIT 10000 FOR UPDATE SKIP LOCKED));
+END $$;
