@@ -20,7 +20,7 @@
 //! its scheduler or its hypervisor, between looking at the lock and writing, for longer than the lock lasts;
 //! then two write. Only what is guarded can prevent that: it keeps the greatest [fence](Guard::fence) that
 //! it has seen and refuses smaller ones. So use a lock to keep people out of each other's way, and a fence,
-//! a condition or a unique key to be right.
+//! a condition or a unique key to be right. [`fence`] shows how, for PostgreSQL and MySQL.
 //!
 //! # What this one does promise
 //!
@@ -85,6 +85,7 @@ mod clock;
 pub mod conformance;
 mod counters;
 mod error;
+pub mod fence;
 mod guard;
 mod held;
 mod inner;

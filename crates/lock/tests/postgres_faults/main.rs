@@ -1,5 +1,6 @@
-//! Locks on a PostgreSQL that stops, dies and cuts connections.
+//! Locks on a PostgreSQL that stops, dies and cuts connections, and transactions that check fences.
 
+mod fences;
 mod outage;
 
 use std::time::Duration;

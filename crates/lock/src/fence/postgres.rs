@@ -1,0 +1,156 @@
+use tokio_postgres::{Client, GenericClient, Transaction};
+
+use super::POSTGRES_RAISE;
+use crate::{Held, LockKey};
+
+/// Why something was not done under the protection of a fence. Nothing was changed, except perhaps after
+/// [`Commit`](Self::Commit).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody who got the lock later was there before.
+    #[error("the fence {fence} of {name} is stale: {seen} was seen")]
+    Stale {
+        /// The name of the lock.
+        name: String,
+        /// The fence that was refused.
+        fence: u64,
+        /// The greatest that was accepted. If the lock is held all the same, its server has lost its counter:
+        /// acquire it anew with [`min_fence`](crate::Request::min_fence) of this.
+        seen: u64,
+    },
+    /// The lock was lost before the end.
+    #[error(transparent)]
+    Lock(#[from] crate::Error),
+    /// The database did not do it.
+    #[error("cannot {doing}")]
+    Database {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        source: tokio_postgres::Error,
+    },
+    /// The database did not confirm the commit. If it said why, nothing was changed; if the connection broke,
+    /// nobody knows.
+    #[error("cannot commit the transaction")]
+    Commit {
+        /// Why it failed.
+        source: tokio_postgres::Error,
+    },
+}
+
+impl Error {
+    fn database(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        move |source| Self::Database { doing, source }
+    }
+}
+
+/// Checks and raises the fence of a lock in the table [`fences`](super::POSTGRES_TABLE), with
+/// [`POSTGRES_RAISE`]. Call it first in the transaction that changes what the lock guards; after an error, roll
+/// that back.
+///
+/// ```no_run
+/// # async fn sell(guard: &jaego_lock::Guard, client: &mut tokio_postgres::Client)
+/// #     -> Result<(), Box<dyn std::error::Error>> {
+/// let transaction = client.transaction().await?;
+/// jaego_lock::fence::raise(&transaction, guard.key(), guard.fence()).await?;
+/// transaction.execute("UPDATE products SET stock = stock - 1 WHERE id = 17", &[]).await?;
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> Result<(), Error> {
+    let bigint = i64::try_from(fence).unwrap_or(i64::MAX);
+    let raised = client.execute(POSTGRES_RAISE, &[&name.as_str(), &bigint]).await;
+    if raised.map_err(Error::database("check the fence"))? > 0 {
+        return Ok(());
+    }
+    let seen = client.query_one("SELECT fence FROM fences WHERE name = $1", &[&name.as_str()]).await;
+    let seen: i64 = seen.and_then(|row| row.try_get(0)).map_err(Error::database("read the fence"))?;
+    Err(Error::Stale { name: name.to_string(), fence, seen: u64::try_from(seen).unwrap_or_default() })
+}
+
+/// Runs `work` in a new transaction that begins after the lock is held and ends before it is let go.
+///
+/// The transaction [raises](raise) the fence of each key first, so it needs the table
+/// [`fences`](super::POSTGRES_TABLE). It is committed if `work` is `Ok` and the lock is still held then. If `work`
+/// fails, or has swallowed an error after which PostgreSQL commits nothing, it is rolled back. When the lock is
+/// lost while `work` runs, `work` is dropped where it stands and the transaction rolled back at once.
+///
+/// What was committed was committed alone, even if the lease ran out in the very last moment: whoever has the
+/// lock next waits for the row of the fence until this transaction has ended. So how the release went makes no
+/// difference any more, and a commit is told as what it is.
+///
+/// Dropping the future, at whatever point, rolls back and lets the lock go; whatever the connection is used for
+/// next comes after the rollback. Only a commit that is already on its way takes its course.
+///
+/// ```no_run
+/// # async fn sell(locks: &jaego_lock::Locks, client: &mut tokio_postgres::Client)
+/// #     -> Result<(), Box<dyn std::error::Error>> {
+/// use jaego_lock::fence;
+///
+/// let guard = locks.lock("product:17").acquire().await?;
+/// let stock = fence::with_transaction(guard, client, async |transaction| {
+///     let sell = "UPDATE products SET stock = stock - 1 WHERE id = 17 AND stock > 0 RETURNING stock";
+///     let row = transaction.query_one(sell, &[]).await?;
+///     Ok::<i32, Box<dyn std::error::Error>>(row.get(0))
+/// });
+/// println!("{} left", stock.await?);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn with_transaction<T, E: From<Error>>(
+    guard: impl Held,
+    client: &mut Client,
+    work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let done = commit(&guard, client, work).await;
+    // Released, or lost and counted as such: see above.
+    drop(guard.release().await);
+    done
+}
+
+async fn commit<T, E: From<Error>>(
+    guard: &impl Held,
+    client: &mut Client,
+    work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let fences = guard.fences();
+    let lost = |how| Error::Lock(crate::Error::Lost { key: fences[0].0.clone(), how });
+    guard.check().map_err(lost)?;
+    let transaction = client.transaction().await.map_err(Error::database("begin a transaction"))?;
+    let work = async {
+        for (name, fence) in &fences {
+            raise(&transaction, name, *fence).await?;
+        }
+        let done = work(&transaction).await?;
+        // PostgreSQL answers a COMMIT after an error with a rollback that looks like success. This does not.
+        transaction
+            .batch_execute("SELECT")
+            .await
+            .map_err(Error::database("go on after an error in the transaction"))?;
+        Ok::<T, E>(done)
+    };
+    let result = tokio::select! {
+        biased;
+        how = guard.lost() => Err(lost(how).into()),
+        result = work => result,
+    };
+    let result = match result {
+        Ok(done) => guard.check().map(|()| done).map_err(|how| lost(how).into()),
+        error => error,
+    };
+    match result {
+        Ok(done) => {
+            transaction.commit().await.map_err(|source| Error::Commit { source })?;
+            Ok(done)
+        }
+        Err(error) => {
+            // Should this fail as well, the connection is gone, and the transaction with it.
+            if let Err(error) = transaction.rollback().await {
+                tracing::debug!(%error, "the rollback was not answered");
+            }
+            Err(error)
+        }
+    }
+}
