@@ -156,7 +156,7 @@ pub use held::Held;
 ///
 /// # What becomes of it
 ///
-/// ```ignore
+/// ```text
 /// async fn buy(&self, product_id: u64, quantity: u32) -> Result<u64, jaego_lock::Error> {
 ///     let guard = self.locks.lock(format!("product:{}", product_id)).wait(…).lease(…).acquire().await?;
 ///     let result = { let lock = &guard; …the body… };
