@@ -82,15 +82,13 @@ impl Fact {
         match self {
             Self::Adjusted { lines, .. } => lines.iter().for_each(|line| freed(&line.freed)),
             Self::Moved { lines, .. } => lines.iter().for_each(|line| freed(&line.follow)),
-            Self::TransferAllocated { id, .. }
-            | Self::TransferReleased { id, .. }
-            | Self::TransferCancelled { id, .. }
-            | Self::TransferPicked { id, .. }
-            | Self::TransferUnpicked { id, .. }
-            | Self::TransferShipped { id, .. }
-            | Self::TransferReceived { id, .. }
-            | Self::TransferClosed { id, .. } => visit(id),
-            _ => {}
+            // It makes the rows itself, and showing it takes none.
+            Self::TransferRequested { .. } => {}
+            _ => {
+                if let Some(("transfer", id)) = self.document() {
+                    visit(id);
+                }
+            }
         }
     }
 }

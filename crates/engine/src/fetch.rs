@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Lines of archived documents that one look brings; a batch that names more is fetched for again on its way.
-const LINES_MAX: usize = 65_536;
+const LINES_FETCHED_MAX: usize = 65_536;
 
 /// What the archive had for a job; most jobs want nothing from it.
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Job {
         let mut looked = Ok(());
         let all = self.wants_all();
         self.each_document(|key| {
-            if looked.is_err() || lines > LINES_MAX && !all || !archive.may_have(&key) {
+            if looked.is_err() || lines > LINES_FETCHED_MAX && !all || !archive.may_have(&key) {
                 return;
             }
             match archive.get(&key) {
