@@ -1,20 +1,29 @@
-//! Row E1: a process that acknowledges over a pipe is killed at a random instant, again and again.
+//! Row E1: a process that acknowledges over a pipe is killed at a random instant, again and again, while it
+//! syncs, takes checkpoints and files ended holds in the archive.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Command as Process, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
 
-use jaego_domain::{Query, Tables, View, row::HoldStatus};
-use jaego_engine::{disk::RealDisk, open, sim_disk::Dice, verify};
+use jaego_domain::{
+    DocumentKey, Query, Row, Tables, View,
+    row::{Hold, HoldStatus},
+};
+use jaego_engine::{
+    Config, Engine, Limits, Recovered, SystemClock, disk::RealDisk, journal, open, sim_disk::Dice, verify,
+};
 use jaego_store::Store;
 
-use super::world::{code, config, hold, one, release, request, start, stock};
+use super::world::{self, code, hold, one, release, request, stock};
 use crate::seeds::number;
 
 /// Names the folder to the child.
@@ -25,6 +34,19 @@ const CLIENTS: u64 = 4;
 /// Kills after which a new store is begun, so that the last audit takes no longer than the first.
 const KILLS_PER_STORE: u64 = 25;
 
+/// Segments so short that a life of some milliseconds fills several, each with its checkpoint and archive.
+fn config() -> Config {
+    let config = world::config();
+    let journal = journal::Config { segment_len: 256 << 10, ..config.journal };
+    let limits = Limits { frame_bytes: 16 << 10, atomic_bytes: 32 << 10, ..config.limits };
+    Config { journal, limits, ..config }
+}
+
+fn start(folder: &Path) -> Arc<Engine> {
+    let recovered = open(RealDisk::open(folder).unwrap(), config().journal, |_| {}).unwrap();
+    Engine::start(recovered, config(), SystemClock)
+}
+
 /// The id that a client uses for its n-th hold.
 fn id(life: u64, client: u64, n: u64) -> String {
     format!("L{life}-{client}-{n}")
@@ -34,7 +56,7 @@ fn id(life: u64, client: u64, n: u64) -> String {
 #[ignore = "it is the child of the test below, which kills it"]
 fn acknowledges_until_it_is_killed() {
     let (Some(folder), Some(life)) = (std::env::var_os(FOLDER), number(LIFE)) else { return };
-    let engine = start(RealDisk::open(folder).unwrap());
+    let engine = start(Path::new(&folder));
     if engine.status().sequence.0 == 0 {
         stock(&engine, &["mug"], 1_000_000_000);
     }
@@ -115,17 +137,36 @@ fn live_and_die(folder: &Path, life: u64, dice: &mut Dice) -> Said {
     said
 }
 
+/// A hold of the recovered store, in memory or in the archive.
+fn hold_of(recovered: &Recovered<RealDisk>, id: &str) -> Option<Hold> {
+    let code = code(id);
+    recovered.memory.hold(&code).or_else(|| {
+        let rows = recovered.archive.get(&DocumentKey::Hold(code)).unwrap();
+        rows.into_iter().find_map(|row| match row {
+            Row::Hold(_, hold) => hold,
+            _ => None,
+        })
+    })
+}
+
+/// What an audit found.
+struct Found {
+    /// Holds of this life.
+    holds: u64,
+    /// Documents in the archive, those of the lives before included.
+    archived: u64,
+}
+
 /// Everything that was said is there, and nothing is that nobody asked for.
-fn audit(folder: &Path, life: u64, said: &Said) -> u64 {
+fn audit(folder: &Path, life: u64, said: &Said) -> Found {
     let verified = verify(RealDisk::open(folder).unwrap(), config().journal, |_| {}).unwrap();
     let recovered = open(RealDisk::open(folder).unwrap(), config().journal, |_| {}).unwrap();
-    let memory = &recovered.memory;
-    let mut expected = 0;
+    let mut holds = 0;
     for client in 0..CLIENTS {
         // Of each client one call at the most was on its way.
         let told = said.held.get(&client).map_or(0, |last| last + 1);
         let mut found = 0;
-        while let Some(hold) = memory.hold(&code(&id(life, client, found))) {
+        while let Some(hold) = hold_of(&recovered, &id(life, client, found)) {
             let may_be_released = found % 2 == 1;
             let was_told = said.released.get(&client).is_some_and(|last| found <= *last);
             match hold.status {
@@ -139,11 +180,11 @@ fn audit(folder: &Path, life: u64, said: &Said) -> u64 {
         }
         assert!(found >= told, "client {client} was told of {told} holds, and {found} are there");
         assert!(found <= told + 1, "client {client} asked for {}, and {found} are there", told + 1);
-        expected += found;
+        holds += found;
     }
-    assert_eq!(jaego_engine::state_hash(memory), verified.hash);
-    assert!(verified.events >= expected);
-    expected
+    assert_eq!(recovered.state_hash().unwrap(), verified.hash);
+    assert!(verified.events >= holds);
+    Found { holds, archived: recovered.archive.document_count() }
 }
 
 #[test]
@@ -152,7 +193,7 @@ fn a_killed_process_has_kept_all_that_it_acknowledged() {
     let kills = 300 * number("JAEGO_SOAK").unwrap_or(1);
     println!("again: JAEGO_SEED={seed}");
     let mut dice = Dice::new(seed);
-    let (mut lines, mut holds) = (0, 0);
+    let (mut lines, mut holds, mut archived) = (0, 0, 0);
     let mut folder = tempfile::tempdir().unwrap();
     for life in 0..kills {
         if life % KILLS_PER_STORE == 0 {
@@ -160,12 +201,17 @@ fn a_killed_process_has_kept_all_that_it_acknowledged() {
         }
         let said = live_and_die(folder.path(), life, &mut dice);
         lines += said.lines;
-        holds += audit(folder.path(), life, &said);
+        let found = audit(folder.path(), life, &said);
+        holds += found.holds;
+        archived = archived.max(found.archived);
     }
-    println!("{kills} kills, {lines} acknowledged, {holds} holds found");
+    println!(
+        "{kills} kills, {lines} acknowledged, {holds} holds found, at most {archived} documents archived"
+    );
+    assert!(archived > 0, "no life was long enough for the archive");
     assert!(lines > 20 * kills, "only {lines} were acknowledged in {kills} lives");
     // After all of that it is a store like any other.
-    let engine = start(RealDisk::open(folder.path()).unwrap());
+    let engine = start(folder.path());
     one(&engine, request(hold("last", "mug", 1))).unwrap();
     let view = engine.query(Query::Hold(code("last"))).wait().unwrap().value.unwrap();
     assert!(matches!(view, View::Hold(_)));
