@@ -77,6 +77,7 @@ fn outcome(hold: usize) -> Outcome {
         shortages: Vec::new(),
         expires_at: Some(Timestamp(1_772_377_799_999)),
         holders: Vec::new(),
+        balance: None,
     }
 }
 

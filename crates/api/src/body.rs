@@ -556,6 +556,11 @@ fn subject(command: &Command) -> Word {
         Command::ShipTransfer(transfer) => &transfer.id,
         Command::ReceiveTransfer(transfer) => &transfer.id,
         Command::CloseTransfer(transfer) => &transfer.id,
+        Command::Charge(payment) | Command::Pay(payment) | Command::Refund(payment) => &payment.owner,
+        Command::SetWalletLimit(set) => &set.owner,
+        Command::Authorize(authorize) => &authorize.id,
+        Command::Capture(capture) => &capture.authorization,
+        Command::Void(void) => &void.authorization,
     };
     code.into()
 }

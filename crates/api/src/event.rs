@@ -45,6 +45,24 @@ pub struct Event {
     /// The holds that lapsed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lapsed: Vec<Word>,
+    /// What money went into a wallet or out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<MoneyMovement>,
+}
+
+/// Money that went into a wallet or out of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MoneyMovement {
+    /// Whose wallet.
+    pub owner: Word,
+    /// The currency.
+    pub currency: Word,
+    /// By how much the balance changed, in the currency's minor unit.
+    pub change: i64,
+    /// The balance from then on.
+    pub balance: i64,
+    /// The account on the other side: `payment_provider` or `sales`.
+    pub outside: Word,
 }
 
 /// Stock that crossed its safety level.

@@ -26,6 +26,7 @@ pub mod table;
 pub mod time;
 pub mod transfer;
 pub mod value;
+pub mod wallet;
 
 pub use body::{BatchFormat, BatchRequest, read_batch, read_ndjson, read_request};
 pub use problem::Problem;

@@ -15,6 +15,7 @@ use crate::{
     sku::Sku,
     stock::{Position, SiteStock},
     transfer::{ExplainedLine, Transfer, TransferSummary},
+    wallet::{Authorization, Wallet},
 };
 
 /// Some items, and where to go on if there may be more. A filtered page may have fewer items than asked for,
@@ -89,6 +90,9 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Transfers(listed) => page::<_, TransferSummary>(listed),
         View::Explain(lines) => all::<_, ExplainedLine>(lines),
         View::Trace(view) => json(&Trace::from(view)),
+        View::Wallet(view) => json(&Wallet::from(view)),
+        View::Wallets(listed) => page::<_, Wallet>(listed),
+        View::Authorization(view) => json(&Authorization::from(view)),
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Outcome {
     /// Whose holds were cut or moved by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<Holding>,
+    /// The wallet's balance after it, where it moved money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<i64>,
 }
 
 /// A quantity at a place.
@@ -65,6 +68,7 @@ impl Outcome {
             shortages: outcome.shortages.iter().map(Shortage::from).collect(),
             expires_at: outcome.expires_at.map(Time::from),
             holders: outcome.holders.iter().map(Holding::from).collect(),
+            balance: outcome.balance,
         }
     }
 }

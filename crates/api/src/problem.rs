@@ -72,6 +72,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("location_required", 422, "A line names no location"),
     kind("same_site", 422, "A transfer needs two sites"),
     kind("quantity_too_large", 422, "A sum is past the largest quantity"),
+    kind("amount_too_large", 422, "A balance is past the largest amount"),
     kind("lot_required", 422, "A line names no lot"),
     kind("lot_not_tracked", 422, "A line names a lot of a SKU without lots"),
     // There is no such thing.
@@ -83,6 +84,8 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("transfer_not_found", 404, "There is no such transfer"),
     kind("line_not_found", 404, "There is no such line"),
     kind("movement_not_found", 404, "There is no such movement"),
+    kind("wallet_not_found", 404, "There is no such wallet"),
+    kind("authorization_not_found", 404, "There is no such authorization"),
     kind("history_archived", 410, "The history of that time is archived"),
     // The request was known before.
     kind("id_taken", 409, "The id was used for another request"),
@@ -111,6 +114,13 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("nothing_in_transit", 409, "Nothing is on the way"),
     kind("not_reversible", 409, "The movement belongs to a document"),
     kind("already_reversed", 409, "The movement was reversed before"),
+    // The wallet says no.
+    kind("insufficient_funds", 409, "Too little money is available"),
+    kind("refund_exceeds_paid", 409, "Less was paid than is to be refunded"),
+    kind("limit_above_balance", 409, "The wallet has less than the limit"),
+    kind("too_many_currencies", 409, "The wallet has too many currencies"),
+    kind("authorization_ended", 409, "The authorization has ended"),
+    kind("not_authorized", 409, "The authorization holds less"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -333,6 +343,44 @@ impl From<&Refusal> for Problem {
                 fact("movement", movement.as_str().into());
                 fact("document", (*document).into());
             }
+            Refusal::WalletNotFound { owner } => fact("owner", text(owner)),
+            Refusal::AuthorizationNotFound { authorization } => fact("authorization", text(authorization)),
+            Refusal::InsufficientFunds { owner, currency, requested, available } => {
+                fact("owner", text(owner));
+                fact("currency", currency.as_str().into());
+                fact("requested", requested.get().into());
+                fact("available", (*available).into());
+            }
+            Refusal::AmountTooLarge { currency, amount, max } => {
+                fact("currency", currency.as_str().into());
+                fact("amount", amount.get().into());
+                fact("max", (*max).into());
+            }
+            Refusal::RefundExceedsPaid { owner, currency, requested, paid } => {
+                fact("owner", text(owner));
+                fact("currency", currency.as_str().into());
+                fact("requested", requested.get().into());
+                fact("paid", paid.get().into());
+            }
+            Refusal::LimitAboveBalance { owner, currency, limit, unheld } => {
+                fact("owner", text(owner));
+                fact("currency", currency.as_str().into());
+                fact("limit", (*limit).into());
+                fact("unheld", (*unheld).into());
+            }
+            Refusal::TooManyCurrencies { owner, max } => {
+                fact("owner", text(owner));
+                fact("max", (*max).into());
+            }
+            Refusal::AuthorizationEnded { authorization, status } => {
+                fact("authorization", text(authorization));
+                fact("authorization_status", (*status).into());
+            }
+            Refusal::NotAuthorized { authorization, requested, held } => {
+                fact("authorization", text(authorization));
+                fact("requested", requested.get().into());
+                fact("held", held.get().into());
+            }
         }
         problem
     }
@@ -373,7 +421,7 @@ mod tests {
                 "history_archived" => 410,
                 "too_many_lines" | "too_many_parts" => 413,
                 "invalid_value" | "duplicate_line" | "location_required" | "same_site"
-                | "quantity_too_large" | "lot_required" | "lot_not_tracked" => 422,
+                | "quantity_too_large" | "amount_too_large" | "lot_required" | "lot_not_tracked" => 422,
                 _ => 409,
             };
             assert_eq!(problem.status, expected, "{code}");

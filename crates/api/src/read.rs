@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jaego_domain::{
-    Code, MovementId, Place, Query, Refusal, Sequence, Timestamp, query::Page, row::TransferStatus,
+    Code, Currency, MovementId, Place, Query, Refusal, Sequence, Timestamp, query::Page, row::TransferStatus,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -24,6 +24,7 @@ use crate::{
     time::Time,
     transfer::{ExplainedLine, Transfer, TransferSummary},
     value::{Choice, Text},
+    wallet::{Authorization, StatementLine, Wallet},
 };
 
 /// A read, as callers reach it: always a `GET`.
@@ -77,6 +78,8 @@ pub enum Form {
     Status,
     /// The kinds of events, with commas between them.
     Kinds,
+    /// Three capital letters.
+    Currency,
 }
 
 impl Form {
@@ -89,6 +92,7 @@ impl Form {
             Self::Limit => {
                 json_schema!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT })
             }
+            Self::Currency => json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$" }),
             Self::Status => Choice::<TransferStatus>::json_schema(generator),
         }
     }
@@ -107,6 +111,8 @@ pub enum Read {
     StockAsOf(StockAsOf),
     /// A balance over time.
     Balances(BalanceFilter),
+    /// What money went into a wallet and out of it.
+    Statement(StatementFilter),
     /// How the store is doing.
     Status,
 }
@@ -155,6 +161,18 @@ pub struct StockAsOf {
 pub struct BalanceFilter {
     pub sku: Code,
     pub site: Option<Code>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub after: Option<Sequence>,
+    pub limit: usize,
+}
+
+/// Which part of a wallet's statement to read.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the table of reads")]
+pub struct StatementFilter {
+    pub owner: Code,
+    pub currency: Option<Currency>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub after: Option<Sequence>,
@@ -230,6 +248,15 @@ reads! {
             parameter("document", Form::Code, "Of the document of this id"),
             SINCE, UNTIL, AFTER, LIMIT]
         Values::movements, "List the movements of the ledger, oldest first"
+    "wallets" "/v1/wallets" List<Wallet> [AFTER, LIMIT]
+        |values| Ok(Read::Query(Query::Wallets(values.page()?))), "List the wallets, in the order in which they were opened"
+    "wallet" "/v1/wallets/{owner}" Wallet []
+        |values| Ok(Read::Query(Query::Wallet(values.code("owner")?))), "Show what somebody has"
+    "statement" "/v1/wallets/{owner}/statement" List<StatementLine> [
+            parameter("currency", Form::Currency, "Only in this currency"), SINCE, UNTIL, AFTER, LIMIT]
+        Values::statement, "Show what money went into a wallet and out of it, oldest first, each line with the balance from then on"
+    "authorization" "/v1/authorizations/{authorization}" Authorization []
+        |values| Ok(Read::Query(Query::Authorization(values.code("authorization")?))), "Show an authorization"
     "events" "/v1/events" List<Event> [
             parameter("after", Form::Cursor, "The `next` of the page before, or the sequence of the last event seen"),
             parameter("kind", Form::Kinds, "Only of these kinds, with commas between them"), LIMIT]
@@ -336,6 +363,17 @@ impl Values {
         Ok(Read::Balances(BalanceFilter {
             sku: self.code("sku")?,
             site: self.code_if_any("site")?,
+            since: self.time_if_any("since")?,
+            until: self.time_if_any("until")?,
+            after: self.get("after").map(event_cursor).transpose()?,
+            limit: self.limit()?,
+        }))
+    }
+
+    fn statement(&self) -> Result<Read, Refusal> {
+        Ok(Read::Statement(StatementFilter {
+            owner: self.code("owner")?,
+            currency: self.get("currency").map(|text| Currency::new("currency", text)).transpose()?,
             since: self.time_if_any("since")?,
             until: self.time_if_any("until")?,
             after: self.get("after").map(event_cursor).transpose()?,

@@ -30,6 +30,9 @@ pub struct Status {
     pub archived: u64,
     /// Positions with a row.
     pub positions: u64,
+    /// Wallets.
+    #[serde(default)]
+    pub wallets: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

@@ -19,6 +19,7 @@ use crate::{
         AllocateTransfer, CancelTransfer, CloseTransfer, PickTransfer, ReceiveTransfer, ReleaseTransfer,
         RequestTransfer, ShipTransfer, UnpickTransfer,
     },
+    wallet::{Authorize, Capture, Charge, Pay, Refund, SetWalletLimit, Void},
 };
 
 /// An HTTP method.
@@ -170,6 +171,13 @@ commands! {
     "adjust" Adjust Post "/v1/adjustments" Operator DOCUMENT_BYTES_MAX Creation "Adjust stock"
     "move" Move Post "/v1/moves" Worker DOCUMENT_BYTES_MAX Creation "Move stock between the bins of a site"
     "reverse" Reverse Post "/v1/movements/{movement}/reverse" Operator BODY_BYTES_MAX Action "Take a movement back"
+    "charge" Charge Post "/v1/wallets/{owner}/charge" Operator BODY_BYTES_MAX Action "Charge a wallet"
+    "pay" Pay Post "/v1/wallets/{owner}/pay" Operator BODY_BYTES_MAX Action "Pay from a wallet"
+    "refund" Refund Post "/v1/wallets/{owner}/refund" Operator BODY_BYTES_MAX Action "Refund to a wallet"
+    "authorize" Authorize Post "/v1/wallets/{owner}/authorize" Operator BODY_BYTES_MAX Creation "Hold money of a wallet for a later capture"
+    "capture" Capture Post "/v1/wallets/{owner}/capture" Operator BODY_BYTES_MAX Action "Pay from an authorization"
+    "void" Void Post "/v1/wallets/{owner}/void" Operator BODY_BYTES_MAX Action "Give an authorization's held money back"
+    "set_wallet_limit" SetWalletLimit Put "/v1/wallets/{owner}/limit" Admin BODY_BYTES_MAX Setting "Set a wallet's limit"
     "set_site" SetSite Put "/v1/sites/{site}" Admin BODY_BYTES_MAX Setting "Set a site"
     "set_location" SetLocation Put "/v1/sites/{site}/locations/{location}" Admin BODY_BYTES_MAX Setting "Set a location"
     "set_sku" SetSku Put "/v1/skus/{sku}" Admin BODY_BYTES_MAX Setting "Set a SKU"

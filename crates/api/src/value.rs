@@ -11,7 +11,7 @@ use jaego_domain::{
     Code, Date, Name, Outside, Quantity, Refusal, Strategy,
     command::ShortReason,
     query::Verdict,
-    row::{HoldStatus, HolderKind, LocationKind, Tracking, TransferStatus},
+    row::{AuthorizationStatus, HoldStatus, HolderKind, LocationKind, Tracking, TransferStatus},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -342,7 +342,7 @@ macro_rules! named {
     )*};
 }
 
-named!(Strategy, LocationKind, Tracking, Outside, HoldStatus, TransferStatus);
+named!(Strategy, LocationKind, Tracking, Outside, HoldStatus, TransferStatus, AuthorizationStatus);
 
 impl Named for ShortReason {
     const ALL: &'static [Self] = &[Self::NotFound, Self::Damaged];

@@ -91,6 +91,7 @@ fn a_batch_is_answered_in_order() {
         shortages: vec![],
         expires_at: None,
         holders: vec![],
+        balance: None,
     };
     let refusal = Refusal::TransferNotFound { transfer: code("T3") };
     let said = || [Ok((&outcome, true)), Err(&refusal)];

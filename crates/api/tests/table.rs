@@ -43,6 +43,13 @@ fn samples() -> Vec<Value> {
         json!({"op": "receive_transfer", "transfer": "T1", "location": "R-01", "quarantine": "Q-01", "lines": [
             {"line": "1", "lot": "L1", "quantity": 1, "damaged": 1}]}),
         json!({"op": "close_transfer", "transfer": "T1"}),
+        json!({"op": "charge", "owner": "kim", "currency": "KRW", "amount": 5000, "reason": "카드", "reference": "R-1", "key": "K2"}),
+        json!({"op": "pay", "owner": "kim", "currency": "KRW", "amount": 1}),
+        json!({"op": "refund", "owner": "kim", "currency": "KRW", "amount": 1}),
+        json!({"op": "set_wallet_limit", "owner": "kim", "currency": "KRW", "limit": -5000}),
+        json!({"op": "authorize", "id": "AU1", "owner": "kim", "currency": "KRW", "amount": 3, "reference": "R-1"}),
+        json!({"op": "capture", "owner": "kim", "authorization": "AU1", "amount": 2, "release_rest": true}),
+        json!({"op": "void", "owner": "kim", "authorization": "AU1"}),
     ]
 }
 
@@ -81,6 +88,13 @@ fn number(command: &Command) -> usize {
         Command::ShipTransfer(_) => 18,
         Command::ReceiveTransfer(_) => 19,
         Command::CloseTransfer(_) => 20,
+        Command::Charge(_) => 21,
+        Command::Pay(_) => 22,
+        Command::Refund(_) => 23,
+        Command::SetWalletLimit(_) => 24,
+        Command::Authorize(_) => 25,
+        Command::Capture(_) => 26,
+        Command::Void(_) => 27,
     }
 }
 
@@ -88,7 +102,7 @@ fn number(command: &Command) -> usize {
 fn the_table_has_every_command_under_its_own_name() {
     let commands: Vec<_> = samples().iter().map(in_batch).collect();
     let numbers: Vec<_> = commands.iter().map(number).collect();
-    assert_eq!(numbers, (0..=20).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=27).collect::<Vec<_>>());
     let named: BTreeSet<_> = commands.iter().map(Command::name).collect();
     let rows: BTreeSet<_> = COMMANDS.iter().map(|row| row.op).collect();
     assert_eq!(named, rows);

@@ -18,6 +18,7 @@ use jaego_api::{
     sku::Sku,
     stock::Position,
     transfer::{Transfer, TransferSummary},
+    wallet::Wallet,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -172,6 +173,7 @@ impl<'a> Export<'a> {
             Noun::Lots => self.lots().await,
             Noun::Stock => self.stock().await,
             Noun::Transfers => self.transfers().await,
+            Noun::Wallets => self.wallets().await,
         }
     }
 
@@ -235,6 +237,21 @@ impl<'a> Export<'a> {
                     "site": position.site, "location": position.location, "sku": position.sku,
                     "lot": position.lot, "quantity": position.on_hand,
                 }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be loaded again: balances above zero.
+    async fn wallets(&mut self) -> Result<()> {
+        let mut pages: Pages<Wallet> = Pages::new("wallets", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            for wallet in page {
+                for one in wallet.balances.iter().filter(|one| one.balance > 0) {
+                    let fields =
+                        json!({ "owner": wallet.owner, "currency": one.currency, "balance": one.balance });
+                    self.row(fields)?;
+                }
             }
         }
         Ok(())

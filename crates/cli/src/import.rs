@@ -46,6 +46,7 @@ pub(crate) enum Noun {
     Lots,
     Stock,
     Transfers,
+    Wallets,
 }
 
 impl Noun {
@@ -94,7 +95,10 @@ impl Noun {
             optional("lot", Kind::Text),
             needed("quantity", Kind::Whole),
         ];
+        const WALLETS: &[Column] =
+            &[needed("owner", Kind::Text), needed("currency", Kind::Text), needed("balance", Kind::Whole)];
         match self {
+            Self::Wallets => WALLETS,
             Self::Sites => SITES,
             Self::Locations => LOCATIONS,
             Self::Skus => SKUS,
@@ -112,6 +116,7 @@ impl Noun {
             Self::Lots => "set_lot",
             Self::Stock => "adjust",
             Self::Transfers => "request_transfer",
+            Self::Wallets => "charge",
         }
     }
 
@@ -124,6 +129,7 @@ impl Noun {
             Self::Lots => &["sku", "lot"],
             Self::Stock => &["site", "location", "sku", "lot"],
             Self::Transfers => &["id"],
+            Self::Wallets => &["owner", "currency"],
         }
     }
 
@@ -135,6 +141,7 @@ impl Noun {
             Self::Lots => "lots",
             Self::Stock => "stock",
             Self::Transfers => "transfers",
+            Self::Wallets => "wallets",
         }
     }
 }
@@ -156,7 +163,8 @@ pub(crate) struct Options {
     /// Allocate each transfer after it is requested, and sum up what was short.
     #[arg(long)]
     allocate: bool,
-    /// A name for this load of stock: under another name the same positions are loaded once more.
+    /// A name for this load of stock or wallets: under another name the same positions are loaded once more. What
+    /// was loaded is remembered for ever for stock, and as long as request keys are (7 days) for wallets.
     #[arg(long, value_name = "NAME", default_value = LOAD_DEFAULT)]
     load: String,
 }
@@ -262,8 +270,12 @@ pub(crate) fn prepare(
             errors.add(line, "a row has neither op nor key");
             continue;
         }
-        if noun == Noun::Stock {
-            match opening(fields, &key, load) {
+        if matches!(noun, Noun::Stock | Noun::Wallets) {
+            let opened = match noun {
+                Noun::Stock => opening(fields, &key, load),
+                _ => opening_charge(fields, &key, load),
+            };
+            match opened {
                 Ok(command) => fields = command,
                 Err(what) => {
                     errors.add(line, what);
@@ -301,13 +313,32 @@ fn opening(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<Str
     }
     row.insert("change".to_owned(), quantity);
     row.insert("account".to_owned(), "opening".into());
-    let digest = Sha256::digest(format!("{load}\n{key}"));
-    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let mut command = Map::new();
-    command.insert("id".to_owned(), format!("import-{digest}").into());
+    command.insert("id".to_owned(), load_id(key, load).into());
     command.insert("reason".to_owned(), format!("import {load}").into());
     command.insert("lines".to_owned(), Value::Array(vec![Value::Object(row)]));
     Ok(command)
+}
+
+/// The charge that a row of wallets is, under a request key of its own.
+fn opening_charge(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<String, Value>, String> {
+    let balance = row.remove("balance").ok_or("balance is missing")?;
+    match balance.as_i64() {
+        Some(1..) => {}
+        Some(0) => return Err("balance: 0 is nothing to load".to_owned()),
+        _ => return Err(format!("balance: {balance} is not a whole number above 0")),
+    }
+    row.insert("amount".to_owned(), balance);
+    row.insert("reason".to_owned(), format!("import {load}").into());
+    row.insert("key".to_owned(), load_id(key, load).into());
+    Ok(row)
+}
+
+/// A name that follows from what is loaded.
+fn load_id(key: &str, load: &str) -> String {
+    let digest = Sha256::digest(format!("{load}\n{key}"));
+    let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("import-{digest}")
 }
 
 /// Rows of lines become transfers: rows of the same id one after the other.

@@ -24,6 +24,7 @@ mod table;
 mod token;
 mod transfer;
 mod verify;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -61,13 +62,15 @@ enum Command {
     Hold(hold::Options),
     /// Transfers: goods from one site to another.
     Transfer(transfer::Options),
+    /// Wallets: money, authorizations, statements.
+    Wallet(wallet::Options),
     /// Read what happened, or follow what happens.
     Events(events::Options),
     /// Show how the store is doing.
     Status(events::StatusOptions),
-    /// Load a file of sites, locations, SKUs, lots, stock or transfers.
+    /// Load a file of sites, locations, SKUs, lots, stock, transfers or wallets.
     Import(import::Options),
-    /// Write sites, locations, SKUs, lots, stock or transfers to a file.
+    /// Write sites, locations, SKUs, lots, stock, transfers or wallets to a file.
     Export(export::Options),
     /// Make, list and revoke tokens.
     Token(token::Options),
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Stock(options) => stock::run(&options),
         Command::Hold(options) => hold::run(&options),
         Command::Transfer(options) => transfer::run(&options),
+        Command::Wallet(options) => wallet::run(&options),
         Command::Events(options) => events::run(&options),
         Command::Status(options) => events::status(&options),
         Command::Import(options) => import::run(&options),

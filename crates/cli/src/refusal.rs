@@ -36,6 +36,8 @@ fn advice(code: &str) -> Option<&'static str> {
         "nothing_picked" => "`jaego transfer pick ID` first",
         "nothing_in_transit" => "`jaego transfer ship ID SHIPMENT` first",
         "id_taken" => "choose another id; ids are never used twice",
+        "insufficient_funds" => "`jaego wallet show OWNER` shows what is available and what is held",
+        "authorization_not_found" => "`jaego wallet show OWNER` shows the open authorizations",
         "idempotency_conflict" => "choose another --key",
         "hold_ended" => "place a new hold under a new id",
         "lot_required" => "name the lot: SKU/LOT=QUANTITY",

@@ -310,7 +310,7 @@ pub(crate) fn balance(points: &[BalancePoint]) -> Table {
     table
 }
 
-fn document(document: Option<&Document>) -> String {
+pub(crate) fn document(document: Option<&Document>) -> String {
     document.map_or(String::new(), |document| format!("{} {}", document.kind, document.id))
 }
 

@@ -50,5 +50,6 @@ pub(crate) fn tell(verified: &Verified) {
     println!("positions   {}", verified.proof.positions);
     println!("open holds  {}", verified.proof.open_holds);
     println!("transfers   {}", verified.proof.transfers);
+    println!("wallets     {}", verified.proof.wallets);
     println!("state       {:032x}", verified.hash);
 }

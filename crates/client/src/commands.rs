@@ -18,6 +18,7 @@ use jaego_api::{
         AllocateTransfer, CancelTransfer, CloseTransfer, PickTransfer, ReceiveTransfer, ReleaseTransfer,
         RequestTransfer, ShipTransfer, UnpickTransfer,
     },
+    wallet::{Authorize, Capture, Charge, Pay, Refund, SetWalletLimit, Void},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -124,6 +125,13 @@ methods! {
     ship_transfer ShipTransfer "ship_transfer" "Ships picked goods."
     receive_transfer ReceiveTransfer "receive_transfer" "Receives shipped goods."
     close_transfer CloseTransfer "close_transfer" "Ends a transfer."
+    charge Charge "charge" "Charges a wallet."
+    pay Pay "pay" "Pays from a wallet."
+    refund Refund "refund" "Refunds to a wallet."
+    set_wallet_limit SetWalletLimit "set_wallet_limit" "Sets a wallet's limit."
+    authorize Authorize "authorize" "Holds money of a wallet for a later capture."
+    capture Capture "capture" "Pays from an authorization."
+    void Void "void" "Gives an authorization's held money back."
 }
 
 fn new_key() -> String {

@@ -13,6 +13,7 @@ use jaego_api::{
     status::Status,
     stock::{BalancePoint, PastPosition, Position, SiteStock},
     transfer::{ExplainedLine, Transfer, TransferSummary},
+    wallet::{Authorization, StatementLine, Wallet},
 };
 use serde::de::DeserializeOwned;
 
@@ -77,6 +78,8 @@ methods! {
     trace "trace" (sku, lot) Trace, "Shows where a lot lies and who holds it."
     hold_by_id "hold" (hold) Hold, "Shows a hold."
     transfer "transfer" (transfer) Transfer, "Shows a transfer with its lines."
+    wallet "wallet" (owner) Wallet, "Shows what somebody has."
+    authorization "authorization" (authorization) Authorization, "Shows an authorization."
     status "status" () Status, "Shows how the store is doing."
 }
 
@@ -91,6 +94,8 @@ lists! {
     transfers "transfers" () TransferSummary, "Lists transfers."
     explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
     movements "movements" () Movement, "Lists movements, oldest first."
+    wallets "wallets" () Wallet, "Lists the wallets, in the order in which they were opened."
+    statement "statement" (owner) StatementLine, "Lists what money went into a wallet and out of it, oldest first."
     event_page "events" () Event, "Reads a page of the feed of events."
 }
 

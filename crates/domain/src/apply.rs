@@ -2,6 +2,7 @@
 //! they are not the books that the decision was made on.
 
 mod book;
+mod wallet;
 
 use crate::{
     Account, Changes, Event, Fact, LotId, Place, Quantity, Row, Tables,
@@ -354,6 +355,36 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
         }
         // All that it says is in its key.
         Fact::RequestNoted { .. } => {}
+        Fact::WalletCharged { .. } | Fact::WalletPaid { .. } | Fact::WalletRefunded { .. } => {
+            book.move_money(&event.fact.money().expect("it moves money"));
+        }
+        Fact::WalletLimitSet { owner, currency, limit } => {
+            book.balance(owner, *currency, |balance| balance.limit = *limit);
+        }
+        Fact::PaymentAuthorized { id, body, owner, currency, amount, reason, reference } => {
+            let authorization = row::Authorization {
+                owner: owner.clone(),
+                currency: *currency,
+                amount: *amount,
+                captured: crate::Amount::ZERO,
+                held: *amount,
+                reason: reason.clone(),
+                reference: reference.clone(),
+                body: *body,
+                authorized: event.sequence,
+            };
+            book.authorize(id, authorization);
+        }
+        Fact::PaymentCaptured { id, owner, currency, amount, released, .. } => {
+            book.draw(id, *amount, *released);
+            // First it is no longer held, then it is paid: what is available stays at zero or above.
+            book.balance(owner, *currency, |balance| balance.held -= *amount + *released);
+            book.move_money(&event.fact.money().expect("it moves money"));
+        }
+        Fact::PaymentVoided { id, owner, currency, released } => {
+            book.draw(id, crate::Amount::ZERO, *released);
+            book.balance(owner, *currency, |balance| balance.held -= *released);
+        }
     }
     answer(&mut book, event);
     book.put(Row::Head(head));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    LotId, Memory, Outside, Place, Quantity, Row, SkuId, Tables,
-    row::{HoldStatus, Tracking},
+    Code, Currency, LotId, Memory, MoneyOutside, Outside, Place, Quantity, Row, SkuId, Tables,
+    row::{HoldStatus, Tracking, Wallet},
 };
 
 /// What was proven, in numbers.
@@ -18,6 +18,8 @@ pub struct Proof {
     pub transfers: u64,
     /// SKUs whose accounts were summed.
     pub skus: u64,
+    /// Wallets.
+    pub wallets: u64,
 }
 
 /// Checks every law of the books from the rows alone.
@@ -31,6 +33,7 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
     let mut accounts: BTreeMap<SkuId, i128> = BTreeMap::new();
     let mut lots: BTreeMap<LotId, i128> = BTreeMap::new();
     let mut positions: BTreeMap<Place, (Quantity, Quantity)> = BTreeMap::new();
+    let mut money = Money::default();
     let amount = |quantity: Quantity| i128::from(quantity.get());
 
     for row in memory.rows() {
@@ -128,6 +131,22 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                     }
                 }
             }
+            Row::Wallet(owner, Some(wallet)) => {
+                proof.wallets += 1;
+                money.wallet(&owner, &wallet, &mut wrong);
+            }
+            Row::MoneyOutside(currency, outside, balance) => {
+                *money.sums.entry(currency).or_default() += i128::from(balance);
+                if outside == MoneyOutside::Sales {
+                    *money.paid.entry(currency).or_default() -= i128::from(balance);
+                }
+            }
+            Row::Authorization(id, Some(row)) => {
+                if row.held.get() + row.captured.get() > row.amount.get() {
+                    wrong.push(format!("authorization {id} has more than was authorized: {row:?}"));
+                }
+                *money.held.entry((row.owner, row.currency)).or_default() -= i128::from(row.held.get());
+            }
             _ => {}
         }
         if wrong.len() >= 100 {
@@ -165,6 +184,53 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
             wrong.push(format!("serial number {} is there {sum} times", row.code));
         }
     }
+    money.close(&mut wrong);
     wrong.truncate(100);
     if wrong.is_empty() { Ok(proof) } else { Err(wrong) }
+}
+
+/// The sums of money that have to be zero.
+#[derive(Default)]
+struct Money {
+    /// Over all accounts.
+    sums: BTreeMap<Currency, i128>,
+    /// What the wallets paid, less what the sales took in.
+    paid: BTreeMap<Currency, i128>,
+    /// What the wallets hold, less what their authorizations hold.
+    held: BTreeMap<(Code, Currency), i128>,
+}
+
+impl Money {
+    fn wallet(&mut self, owner: &Code, wallet: &Wallet, wrong: &mut Vec<String>) {
+        for balance in &wallet.balances {
+            *self.sums.entry(balance.currency).or_default() += i128::from(balance.balance);
+            *self.paid.entry(balance.currency).or_default() += i128::from(balance.paid.get());
+            let held = self.held.entry((owner.clone(), balance.currency)).or_default();
+            *held += i128::from(balance.held.get());
+            if balance.available() < 0 {
+                wrong.push(format!("the wallet of {owner} is below its limit: {balance:?}"));
+            }
+        }
+        if !wallet.balances.is_sorted_by(|a, b| a.currency < b.currency) {
+            wrong.push(format!("the wallet of {owner} has a currency twice, or out of order"));
+        }
+    }
+
+    fn close(self, wrong: &mut Vec<String>) {
+        for (currency, sum) in self.sums {
+            if sum != 0 {
+                wrong.push(format!("{currency}: the sum over all accounts is {sum}, not zero"));
+            }
+        }
+        for (currency, sum) in self.paid {
+            if sum != 0 {
+                wrong.push(format!("{currency}: the wallets paid {sum} more than the sales took in"));
+            }
+        }
+        for ((owner, currency), sum) in self.held {
+            if sum != 0 {
+                wrong.push(format!("the wallet of {owner} holds {sum} {currency} for no open authorization"));
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod fulfil;
 mod hold;
 mod master;
 mod transfer;
+mod wallet;
 
 use crate::{
     Event, Fact, Refusal, Request, Sequence, Tables, Timestamp,
@@ -79,6 +80,13 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::ShipTransfer(command) => desk.ship_transfer(command, body),
         Command::ReceiveTransfer(command) => desk.receive_transfer(command),
         Command::CloseTransfer(command) => desk.close_transfer(command),
+        Command::Charge(command) => desk.charge(command),
+        Command::Pay(command) => desk.pay(command),
+        Command::Refund(command) => desk.refund(command),
+        Command::SetWalletLimit(command) => desk.set_wallet_limit(command),
+        Command::Authorize(command) => desk.authorize(command, body),
+        Command::Capture(command) => desk.capture(command),
+        Command::Void(command) => desk.void(command),
     }?;
     if let Verdict::New(fact) = &verdict
         && fact.part_count() > PARTS_MAX

@@ -20,6 +20,8 @@ pub enum DocumentKey {
     Transfer(Code),
     /// A document that keeps no row of its own but the note that it was there.
     Filed(Filing),
+    /// An authorization of money.
+    Authorization(Code),
 }
 
 impl Command {
@@ -50,6 +52,11 @@ impl Command {
             }
             Self::ReceiveTransfer(command) => visit(transfer(&command.id)),
             Self::CloseTransfer(command) => visit(transfer(&command.id)),
+            // Wallets stay in memory.
+            Self::Charge(_) | Self::Pay(_) | Self::Refund(_) | Self::SetWalletLimit(_) => {}
+            Self::Authorize(command) => visit(DocumentKey::Authorization(command.id.clone())),
+            Self::Capture(command) => visit(DocumentKey::Authorization(command.authorization.clone())),
+            Self::Void(command) => visit(DocumentKey::Authorization(command.authorization.clone())),
         }
     }
 }
@@ -66,6 +73,7 @@ impl Query {
             Self::Transfer(id) | Self::Explain { transfer: id, .. } => {
                 Some(DocumentKey::Transfer(id.clone()))
             }
+            Self::Authorization(id) => Some(DocumentKey::Authorization(id.clone())),
             _ => None,
         }
     }

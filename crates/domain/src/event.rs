@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::{
-    Account, Code, Date, LocationId, LotId, Movement, MovementId, Name, Outside, Place, Quantity, Sequence,
-    SiteId, SkuId, Strategy, TimeZone, Timestamp,
+    Account, Amount, Code, Currency, Date, LocationId, LotId, MoneyMovement, MoneyOutside, Movement,
+    MovementId, Name, Outside, Place, Quantity, Sequence, SiteId, SkuId, Strategy, TimeZone, Timestamp,
     row::{Holder, LocationKind, Tracking},
 };
 
@@ -362,6 +362,60 @@ pub enum Fact {
     RequestNoted {
         of: Sequence,
     },
+    /// `balance` here and below is the wallet's in the currency, afterwards.
+    WalletCharged {
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        balance: i64,
+        reason: Name,
+        reference: Option<Code>,
+    },
+    WalletPaid {
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        balance: i64,
+        reason: Name,
+        reference: Option<Code>,
+    },
+    WalletRefunded {
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        balance: i64,
+        reason: Name,
+        reference: Option<Code>,
+    },
+    WalletLimitSet {
+        owner: Code,
+        currency: Currency,
+        limit: i64,
+    },
+    PaymentAuthorized {
+        id: Code,
+        body: u64,
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        reason: Name,
+        reference: Option<Code>,
+    },
+    /// `released` went back to the wallet in the same decision.
+    PaymentCaptured {
+        id: Code,
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        released: Amount,
+        balance: i64,
+    },
+    PaymentVoided {
+        id: Code,
+        owner: Code,
+        currency: Currency,
+        released: Amount,
+    },
 }
 
 impl Fact {
@@ -392,6 +446,13 @@ impl Fact {
             Self::TransferClosed { .. } => "transfer_closed",
             Self::StockWatched { .. } => "stock_watched",
             Self::RequestNoted { .. } => "request_noted",
+            Self::WalletCharged { .. } => "wallet_charged",
+            Self::WalletPaid { .. } => "wallet_paid",
+            Self::WalletRefunded { .. } => "wallet_refunded",
+            Self::WalletLimitSet { .. } => "wallet_limit_set",
+            Self::PaymentAuthorized { .. } => "payment_authorized",
+            Self::PaymentCaptured { .. } => "payment_captured",
+            Self::PaymentVoided { .. } => "payment_voided",
         }
     }
 
@@ -418,6 +479,13 @@ impl Fact {
             | Self::TransferShipped { id, .. }
             | Self::TransferReceived { id, .. }
             | Self::TransferClosed { id, .. } => Some(("transfer", id)),
+            Self::WalletCharged { owner, .. }
+            | Self::WalletPaid { owner, .. }
+            | Self::WalletRefunded { owner, .. }
+            | Self::WalletLimitSet { owner, .. } => Some(("wallet", owner)),
+            Self::PaymentAuthorized { id, .. }
+            | Self::PaymentCaptured { id, .. }
+            | Self::PaymentVoided { id, .. } => Some(("authorization", id)),
             Self::Reversed { .. }
             | Self::HoldsLapsed { .. }
             | Self::StockWatched { .. }
@@ -454,11 +522,37 @@ impl Fact {
             | Self::LotSet { .. }
             | Self::Reversed { .. }
             | Self::HoldExtended { .. }
-            | Self::RequestNoted { .. } => 1,
+            | Self::RequestNoted { .. }
+            | Self::WalletCharged { .. }
+            | Self::WalletPaid { .. }
+            | Self::WalletRefunded { .. }
+            | Self::WalletLimitSet { .. }
+            | Self::PaymentAuthorized { .. }
+            | Self::PaymentCaptured { .. }
+            | Self::PaymentVoided { .. } => 1,
         }
     }
 
-    /// What went where, in the order of the event's lines. The index here is a movement's index.
+    /// The money that it moved, if any.
+    pub fn money(&self) -> Option<MoneyMovement<'_>> {
+        let (owner, currency, amount, balance, outside, incoming) = match self {
+            Self::WalletCharged { owner, currency, amount, balance, .. } => {
+                (owner, currency, amount, balance, MoneyOutside::PaymentProvider, true)
+            }
+            Self::WalletRefunded { owner, currency, amount, balance, .. } => {
+                (owner, currency, amount, balance, MoneyOutside::Sales, true)
+            }
+            Self::WalletPaid { owner, currency, amount, balance, .. }
+            | Self::PaymentCaptured { owner, currency, amount, balance, .. } => {
+                (owner, currency, amount, balance, MoneyOutside::Sales, false)
+            }
+            _ => return None,
+        };
+        let (currency, amount, balance) = (*currency, *amount, *balance);
+        Some(MoneyMovement { owner, currency, amount, outside, incoming, balance })
+    }
+
+    /// What goods went where, in the order of the event's lines. The index here is a movement's index.
     pub fn movements(&self, mut visit: impl FnMut(Movement)) {
         let mut go = |sku, lot, quantity: Quantity, from, to| {
             if !quantity.is_zero() {
@@ -538,7 +632,14 @@ impl Fact {
             | Self::TransferReleased { .. }
             | Self::TransferCancelled { .. }
             | Self::StockWatched { .. }
-            | Self::RequestNoted { .. } => {}
+            | Self::RequestNoted { .. }
+            | Self::WalletCharged { .. }
+            | Self::WalletPaid { .. }
+            | Self::WalletRefunded { .. }
+            | Self::WalletLimitSet { .. }
+            | Self::PaymentAuthorized { .. }
+            | Self::PaymentCaptured { .. }
+            | Self::PaymentVoided { .. } => {}
         }
     }
 }

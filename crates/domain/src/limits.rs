@@ -11,6 +11,12 @@ pub const LINES_MAX: usize = 50_000;
 pub const PARTS_MAX: usize = 150_000;
 /// The largest quantity, in the SKU's smallest unit: the largest whole number that every JSON reader agrees on.
 pub const QUANTITY_MAX: u64 = 9_007_199_254_740_991;
+/// The largest amount of money, in a currency's minor unit; no balance is further from zero.
+pub const AMOUNT_MAX: u64 = QUANTITY_MAX;
+/// Currencies in one wallet.
+pub const WALLET_CURRENCIES_MAX: usize = 64;
+/// Open authorizations that one wallet shows.
+pub const AUTHORIZATIONS_SHOWN_MAX: usize = 100;
 /// Units of one serial number that can exist.
 pub const SERIAL_QUANTITY_MAX: u64 = 1;
 /// Holds that one sweep lapses at the most; the rest wait for the next, and logical time waits with them.

@@ -8,6 +8,7 @@ mod hold_row;
 mod list;
 mod rest;
 mod slab;
+mod wallets;
 mod warm;
 
 use std::{
@@ -19,14 +20,16 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Code, LocationId, LotId, Outside, Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
+    Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence, SiteId, SkuId,
+    Tables, Timestamp,
     row::{
-        Answered, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind, Line, Location,
-        LocationKind, Lot, Position, Site, Sku, Transfer,
+        Answered, Authorization, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind, Line,
+        Location, LocationKind, Lot, Position, Site, Sku, Transfer, Wallet,
     },
 };
 use hold_row::HoldRow;
 use slab::{Index, Slab};
+use wallets::Wallets;
 pub use warm::WARM_MAX;
 
 /// All rows, in memory.
@@ -62,6 +65,7 @@ pub struct Memory {
     filed: HashMap<Filing, Filed>,
     answered: HashMap<Code, Answered>,
     answered_order: BTreeMap<Sequence, Code>,
+    wallets: Wallets,
 }
 
 #[derive(Default)]
@@ -132,6 +136,11 @@ impl Memory {
     /// How many holds are open.
     pub fn open_hold_count(&self) -> u64 {
         self.open_holds
+    }
+
+    /// How many wallets there are.
+    pub fn wallet_count(&self) -> u64 {
+        self.wallets.len() as u64
     }
 
     /// How many positions have a row.
@@ -560,6 +569,7 @@ impl Memory {
             .chain(transfers)
             .chain(filed)
             .chain(answered)
+            .chain(self.wallets.rows())
     }
 }
 
@@ -699,6 +709,18 @@ impl Tables for Memory {
         Some(row.by_name[at])
     }
 
+    fn wallet(&self, owner: &Code) -> Option<Wallet> {
+        self.wallets.wallet(owner).cloned()
+    }
+
+    fn money_outside(&self, currency: Currency, outside: MoneyOutside) -> i64 {
+        self.wallets.outside(currency, outside)
+    }
+
+    fn authorization(&self, id: &Code) -> Option<Authorization> {
+        self.wallets.authorization(id).cloned()
+    }
+
     fn filed(&self, document: &Filing) -> Option<Filed> {
         self.filed.get(document).copied()
     }
@@ -759,6 +781,18 @@ impl Tables for Memory {
             Row::Answered(key, answered) => {
                 let before = self.put_answered(&key, answered);
                 Row::Answered(key, before)
+            }
+            Row::Wallet(owner, wallet) => {
+                let before = self.wallets.put_wallet(&owner, wallet);
+                Row::Wallet(owner, before)
+            }
+            Row::MoneyOutside(currency, outside, balance) => {
+                let before = self.wallets.put_outside(currency, outside, balance);
+                Row::MoneyOutside(currency, outside, before)
+            }
+            Row::Authorization(id, authorization) => {
+                let before = self.wallets.put_authorization(&id, authorization);
+                Row::Authorization(id, before)
             }
         }
     }

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub expires_at: Option<Timestamp>,
     /// Whose holds were cut or moved by it.
     pub holders: Vec<Holding>,
+    /// The wallet's balance after it, in the currency that it was about, where it moved money.
+    pub balance: Option<i64>,
 }
 
 /// A quantity at a place, in the caller's words.
@@ -59,6 +61,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         shortages: Vec::new(),
         expires_at: None,
         holders: Vec::new(),
+        balance: event.fact.money().map(|money| money.balance),
     };
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {

@@ -60,6 +60,10 @@ pub enum Query {
         sku: Code,
         lot: Code,
     },
+    Wallet(Code),
+    /// All wallets, in the order in which they were opened.
+    Wallets(Page),
+    Authorization(Code),
 }
 
 /// A part of a list.
@@ -108,6 +112,9 @@ pub enum View {
     Transfers(Listed<TransferSummary>),
     Explain(Vec<ExplainedLine>),
     Trace(TraceView),
+    Wallet(WalletView),
+    Wallets(Listed<WalletView>),
+    Authorization(AuthorizationView),
 }
 
 /// A site.
@@ -321,6 +328,26 @@ pub struct TraceView {
     pub positions: Vec<Candidate>,
 }
 
+/// A wallet.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct WalletView {
+    pub owner: Code,
+    pub balances: Vec<row::Balance>,
+    /// The ids of its open authorizations, at most
+    /// [`AUTHORIZATIONS_SHOWN_MAX`](crate::limits::AUTHORIZATIONS_SHOWN_MAX); none of them in a list.
+    pub authorizations: Vec<Code>,
+}
+
+/// An authorization.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct AuthorizationView {
+    pub id: Code,
+    pub status: row::AuthorizationStatus,
+    pub row: row::Authorization,
+}
+
 /// A site as it is shown.
 pub fn site(row: &row::Site) -> SiteView {
     SiteView {
@@ -467,6 +494,19 @@ pub fn hold(tables: &impl Tables, id: &Code) -> Result<HoldView, Refusal> {
         expires_at: hold.expires_at,
         lines: lines.collect(),
     })
+}
+
+/// A wallet as it is shown.
+pub fn wallet(owner: &Code, row: &row::Wallet, authorizations: Vec<Code>) -> WalletView {
+    WalletView { owner: owner.clone(), balances: row.balances.to_vec(), authorizations }
+}
+
+/// An authorization as it is shown. Refuses with `authorization_not_found`.
+pub fn authorization(tables: &impl Tables, id: &Code) -> Result<AuthorizationView, Refusal> {
+    let Some(row) = tables.authorization(id) else {
+        return Err(Refusal::AuthorizationNotFound { authorization: id.clone() });
+    };
+    Ok(AuthorizationView { id: id.clone(), status: row.status(), row })
 }
 
 /// A transfer without its lines, as it is shown.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Code, Quantity, Sequence, Timestamp, row::HolderKind};
+use crate::{Amount, Code, Currency, Quantity, Sequence, Timestamp, row::HolderKind};
 
 /// What a line lacked: all of a request's shortages come at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +230,55 @@ pub enum Refusal {
     AlreadyReversed {
         movement: String,
     },
+
+    WalletNotFound {
+        owner: Code,
+    },
+    AuthorizationNotFound {
+        authorization: Code,
+    },
+    /// Less is available in the wallet: its balance down to its limit, less what is held.
+    InsufficientFunds {
+        owner: Code,
+        currency: Currency,
+        requested: Amount,
+        available: i64,
+    },
+    /// A balance would be further from zero than one may be.
+    AmountTooLarge {
+        currency: Currency,
+        amount: Amount,
+        max: u64,
+    },
+    /// More than was paid from the wallet and not refunded yet.
+    RefundExceedsPaid {
+        owner: Code,
+        currency: Currency,
+        requested: Amount,
+        paid: Amount,
+    },
+    /// The wallet has less than the new limit already.
+    LimitAboveBalance {
+        owner: Code,
+        currency: Currency,
+        limit: i64,
+        unheld: i64,
+    },
+    TooManyCurrencies {
+        owner: Code,
+        max: usize,
+    },
+    /// The authorization was captured or voided as a whole.
+    AuthorizationEnded {
+        authorization: Code,
+        status: &'static str,
+    },
+    /// More than is held for the authorization.
+    NotAuthorized {
+        authorization: Code,
+        requested: Amount,
+        held: Amount,
+    },
 }
 
 impl Refusal {
@@ -283,6 +332,15 @@ impl Refusal {
             Self::NothingInTransit { .. } => "nothing_in_transit",
             Self::NotReversible { .. } => "not_reversible",
             Self::AlreadyReversed { .. } => "already_reversed",
+            Self::WalletNotFound { .. } => "wallet_not_found",
+            Self::AuthorizationNotFound { .. } => "authorization_not_found",
+            Self::InsufficientFunds { .. } => "insufficient_funds",
+            Self::AmountTooLarge { .. } => "amount_too_large",
+            Self::RefundExceedsPaid { .. } => "refund_exceeds_paid",
+            Self::LimitAboveBalance { .. } => "limit_above_balance",
+            Self::TooManyCurrencies { .. } => "too_many_currencies",
+            Self::AuthorizationEnded { .. } => "authorization_ended",
+            Self::NotAuthorized { .. } => "not_authorized",
         }
     }
 
@@ -330,6 +388,15 @@ impl Refusal {
         "nothing_in_transit",
         "not_reversible",
         "already_reversed",
+        "wallet_not_found",
+        "authorization_not_found",
+        "insufficient_funds",
+        "amount_too_large",
+        "refund_exceeds_paid",
+        "limit_above_balance",
+        "too_many_currencies",
+        "authorization_ended",
+        "not_authorized",
     ];
 }
 
@@ -431,6 +498,34 @@ impl fmt::Display for Refusal {
                 write!(f, "movement {movement} belongs to a {document}, whose own commands take it back")
             }
             Self::AlreadyReversed { movement } => write!(f, "movement {movement} was reversed before"),
+            Self::WalletNotFound { owner } => write!(f, "{owner} has no wallet"),
+            Self::AuthorizationNotFound { authorization } => {
+                write!(f, "there is no authorization {authorization} of this wallet")
+            }
+            Self::InsufficientFunds { owner, currency, requested, available } => {
+                write!(f, "{owner} has {available} {currency} available, not {requested}")
+            }
+            Self::AmountTooLarge { currency, amount, max } => {
+                write!(f, "{amount} {currency} more would be past the largest balance, {max}")
+            }
+            Self::RefundExceedsPaid { owner, currency, requested, paid } => {
+                write!(f, "{owner} paid {paid} {currency} that were not refunded yet, not {requested}")
+            }
+            Self::LimitAboveBalance { owner, currency, limit, unheld } => {
+                write!(
+                    f,
+                    "{owner} has {unheld} {currency} that nothing holds, less than the limit of {limit}"
+                )
+            }
+            Self::TooManyCurrencies { owner, max } => {
+                write!(f, "the wallet of {owner} has {max} currencies, and no more may be in one")
+            }
+            Self::AuthorizationEnded { authorization, status } => {
+                write!(f, "authorization {authorization} has ended: {status}")
+            }
+            Self::NotAuthorized { authorization, requested, held } => {
+                write!(f, "authorization {authorization} holds {held}, not {requested}")
+            }
         }
     }
 }

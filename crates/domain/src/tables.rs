@@ -1,7 +1,8 @@
 //! The one seam between the decisions and whoever keeps the rows.
 
 use crate::{
-    Code, LocationId, LotId, MovementId, Outside, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
+    Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Outside, Place, Quantity, Sequence, SiteId,
+    SkuId, Timestamp,
 };
 
 /// What a store keeps, as the decisions see it.
@@ -62,6 +63,13 @@ pub trait Tables {
     /// The index of the line of this name.
     fn line_named(&self, transfer: &Code, name: &Code) -> Option<u32>;
 
+    /// The wallet of this owner.
+    fn wallet(&self, owner: &Code) -> Option<row::Wallet>;
+    /// The balance of an outside account for a currency: below zero where money came from.
+    fn money_outside(&self, currency: Currency, outside: MoneyOutside) -> i64;
+    /// The authorization of this id, open or ended.
+    fn authorization(&self, id: &Code) -> Option<row::Authorization>;
+
     /// What was filed under a document's id, for documents that keep no row of their own.
     fn filed(&self, document: &row::Filing) -> Option<row::Filed>;
     /// The answer given to a request key.
@@ -94,6 +102,9 @@ pub enum Row {
     Line(Code, u32, Box<row::Line>),
     Filed(row::Filing, Option<row::Filed>),
     Answered(Code, Option<row::Answered>),
+    Wallet(Code, Option<row::Wallet>),
+    MoneyOutside(Currency, MoneyOutside, i64),
+    Authorization(Code, Option<Box<row::Authorization>>),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.
@@ -117,7 +128,7 @@ pub mod row {
     use smallvec::SmallVec;
 
     use super::*;
-    use crate::{Date, Name, Strategy, TimeZone};
+    use crate::{Amount, Date, Name, Strategy, TimeZone};
 
     /// Where the books stand.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -593,5 +604,108 @@ pub mod row {
         pub noted: Sequence,
         /// When.
         pub at: Timestamp,
+    }
+
+    /// What somebody has, currency by currency (잔액).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Wallet {
+        /// The event that first named it.
+        pub opened: Sequence,
+        /// One for each currency, in the order of their codes.
+        pub balances: SmallVec<[Balance; 1]>,
+    }
+
+    impl Wallet {
+        /// The balance in a currency: an empty one where there is none yet.
+        pub fn balance(&self, currency: Currency) -> Balance {
+            let found = self.balances.iter().find(|balance| balance.currency == currency);
+            found.copied().unwrap_or_else(|| Balance::empty(currency))
+        }
+    }
+
+    /// What a wallet has in one currency.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Balance {
+        /// The currency.
+        pub currency: Currency,
+        /// How much there is.
+        pub balance: i64,
+        /// How much of it is held for open authorizations.
+        pub held: Amount,
+        /// What the balance less what is held never falls below; below zero where credit is given.
+        pub limit: i64,
+        /// What was paid and captured, less what was refunded.
+        pub paid: Amount,
+    }
+
+    impl Balance {
+        /// Nothing, and no credit.
+        pub fn empty(currency: Currency) -> Self {
+            Self { currency, balance: 0, held: Amount::ZERO, limit: 0, paid: Amount::ZERO }
+        }
+
+        /// What can be paid or authorized: down to the limit, less what is held.
+        pub fn available(&self) -> i64 {
+            self.balance - self.held.signed() - self.limit
+        }
+    }
+
+    /// How an authorization stands.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum AuthorizationStatus {
+        /// Something is still held for it.
+        Open,
+        /// Ended, and at least a part was captured.
+        Captured,
+        /// Ended, and nothing was captured.
+        Voided,
+    }
+
+    impl AuthorizationStatus {
+        /// All of them, in the order of their tags.
+        pub const ALL: [Self; 3] = [Self::Open, Self::Captured, Self::Voided];
+
+        /// The name in answers.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::Open => "open",
+                Self::Captured => "captured",
+                Self::Voided => "voided",
+            }
+        }
+    }
+
+    /// Money of a wallet that is held for somebody who may capture it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Authorization {
+        /// Whose wallet.
+        pub owner: Code,
+        /// In which currency.
+        pub currency: Currency,
+        /// How much was authorized.
+        pub amount: Amount,
+        /// How much of it was captured.
+        pub captured: Amount,
+        /// How much of it is still held.
+        pub held: Amount,
+        /// Why, in the caller's words.
+        pub reason: Name,
+        /// The caller's own document.
+        pub reference: Option<Code>,
+        /// The fingerprint of the request.
+        pub body: u64,
+        /// The event that made it.
+        pub authorized: Sequence,
+    }
+
+    impl Authorization {
+        /// How it stands.
+        pub fn status(&self) -> AuthorizationStatus {
+            match (self.held.is_zero(), self.captured.is_zero()) {
+                (false, _) => AuthorizationStatus::Open,
+                (true, false) => AuthorizationStatus::Captured,
+                (true, true) => AuthorizationStatus::Voided,
+            }
+        }
     }
 }

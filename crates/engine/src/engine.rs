@@ -17,7 +17,7 @@ use std::{
 use jaego_domain::{Query, Refusal, Sequence, Tables, Timestamp, View};
 use jaego_store::{
     Answer, Answers, BalanceFilter, BalancePage, Batch, EventPage, Failure, MovementFilter, MovementPage,
-    PastStock, Reply, ReplyTo, Status, StockAsOf, Store, reply,
+    PastStock, Reply, ReplyTo, StatementFilter, StatementPage, Status, StockAsOf, Store, reply,
 };
 use tokio::sync::watch;
 
@@ -106,6 +106,7 @@ struct Cells {
     sequence: AtomicU64,
     open_holds: AtomicU64,
     positions: AtomicU64,
+    wallets: AtomicU64,
     expiry_lag_ms: AtomicU64,
     keys: AtomicU64,
     key_window_ms: AtomicU64,
@@ -370,6 +371,10 @@ impl Store for Engine {
         self.ask(|reply| Ask::Balances { filter, reply })
     }
 
+    fn statement(&self, filter: StatementFilter) -> Reply<Answer<Result<StatementPage, Refusal>>> {
+        self.ask(|reply| Ask::Statement { filter, reply })
+    }
+
     fn status(&self) -> Status {
         let state = self.inbox.lock();
         let cell = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
@@ -384,6 +389,7 @@ impl Store for Engine {
             open_holds: cell(&self.cells.open_holds),
             archived: cell(&self.cells.archived),
             positions: cell(&self.cells.positions),
+            wallets: cell(&self.cells.wallets),
             expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
             keys: cell(&self.cells.keys),
             key_window_ms: cell(&self.cells.key_window_ms),
@@ -408,6 +414,7 @@ impl Cells {
             (&self.sequence, memory.head().sequence.0),
             (&self.open_holds, memory.open_hold_count()),
             (&self.positions, memory.position_count()),
+            (&self.wallets, memory.wallet_count()),
             (&self.expiry_lag_ms, core.expiry_lag_ms()),
             (&self.keys, memory.answered_count() as u64),
             (&self.key_window_ms, now.0.saturating_sub(oldest.0)),

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
-    Account, DocumentKey, Event, Memory, Outside, Place, Row, Sequence, SkuId, Tables, apply,
+    Account, Code, Currency, DocumentKey, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row,
+    Sequence, SkuId, Tables, apply,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -391,6 +392,9 @@ pub fn verify<D: Disk>(
             for event in codec::decode(frame.payload, Sequence(sequence)).map_err(decode)? {
                 let event = event.map_err(decode)?;
                 event.fact.movements(|movement| ledger.post(&movement));
+                if let Some(money) = event.fact.money() {
+                    ledger.post_money(&money);
+                }
                 apply(&mut memory, &event);
                 verified.events += 1;
             }
@@ -413,9 +417,11 @@ pub fn verify<D: Disk>(
     Ok(verified)
 }
 
-/// Stock derived from movements alone.
+/// Stock and money derived from movements alone.
 #[derive(Default)]
 struct Ledger {
+    wallets: BTreeMap<(Code, Currency), i128>,
+    money_outside: BTreeMap<(Currency, MoneyOutside), i128>,
     positions: BTreeMap<Place, i128>,
     outside: BTreeMap<(SkuId, Outside), i128>,
     movements: u64,
@@ -435,6 +441,13 @@ impl Ledger {
                 Account::InTransit { .. } => {}
             }
         }
+    }
+
+    fn post_money(&mut self, money: &MoneyMovement<'_>) {
+        self.movements += 1;
+        let change = i128::from(money.change());
+        *self.wallets.entry((money.owner.clone(), money.currency)).or_default() += change;
+        *self.money_outside.entry((money.currency, money.outside)).or_default() -= change;
     }
 
     fn compare(mut self, memory: &Memory) -> Result<(), Error> {
@@ -459,6 +472,23 @@ impl Ledger {
                         ));
                     }
                 }
+                Row::Wallet(owner, Some(wallet)) => {
+                    for balance in wallet.balances {
+                        let moved = self.wallets.remove(&(owner.clone(), balance.currency));
+                        let moved = moved.unwrap_or_default();
+                        if moved != i128::from(balance.balance) {
+                            let (has, currency) = (balance.balance, balance.currency);
+                            wrong.push(format!("{owner} has {has} {currency}, and {moved} by its movements"));
+                        }
+                    }
+                }
+                Row::MoneyOutside(currency, outside, balance) => {
+                    let moved = self.money_outside.remove(&(currency, outside)).unwrap_or_default();
+                    if moved != i128::from(balance) {
+                        let name = outside.name();
+                        wrong.push(format!("{currency} {name}: {balance}, and {moved} by its movements"));
+                    }
+                }
                 _ => {}
             }
         }
@@ -471,6 +501,16 @@ impl Ledger {
         wrong.extend(self.outside.into_iter().filter(|(_, sum)| *sum != 0).map(|((sku, outside), sum)| {
             format!("{sku:?} {}: no balance, and {sum} by its movements", outside.name())
         }));
+        wrong.extend(self.wallets.into_iter().filter(|(_, sum)| *sum != 0).map(
+            |((owner, currency), sum)| {
+                format!("{owner} has no wallet in {currency}, and {sum} by its movements")
+            },
+        ));
+        wrong.extend(self.money_outside.into_iter().filter(|(_, sum)| *sum != 0).map(
+            |((currency, outside), sum)| {
+                format!("{currency} {}: no balance, and {sum} by its movements", outside.name())
+            },
+        ));
         wrong.truncate(100);
         if wrong.is_empty() { Ok(()) } else { Err(Error::Books(wrong)) }
     }

@@ -145,11 +145,12 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 9] = [
+    let rows: [(&'static str, &'static str, Reading); 10] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
+        ("jaego_wallets", "Wallets.", |status| status.wallets),
         ("jaego_expiry_lag_milliseconds", "How far expiry lags behind the clock.", |status| {
             status.expiry_lag_ms
         }),
@@ -353,6 +354,13 @@ impl Service {
                 Ok(answer) => match answer.value {
                     Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
                     Ok(page) => json(show::balances(&page), Some(answer.sequence)),
+                },
+            },
+            Read::Statement(filter) => match self.store.statement(show::statement_filter(filter)).await {
+                Err(failure) => refuse(&problem_of(&failure)),
+                Ok(answer) => match answer.value {
+                    Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
+                    Ok(page) => json(show::statement(&page), Some(answer.sequence)),
                 },
             },
             Read::Events(filter) if feed::is_wanted(headers) => {

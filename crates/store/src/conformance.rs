@@ -49,6 +49,7 @@ macro_rules! files {
 }
 
 files!(
+    "wallets.rows",
     "sites.rows",
     "skus.rows",
     "adjustments.rows",

@@ -7,8 +7,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Movement, MovementId, Name, Outcome, Place, Quantity, Query, Refusal, Request, Sequence, Timestamp,
-    View,
+    Code, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, Place, Quantity, Query, Refusal,
+    Request, Sequence, Timestamp, View,
 };
 use tokio::sync::oneshot;
 
@@ -39,6 +39,12 @@ pub trait Store: Send + Sync + 'static {
     /// Refuses with `sku_not_found`, `site_not_found`, and with `history_archived` where `since` is before the first
     /// event that is kept.
     fn balances(&self, filter: BalanceFilter) -> Reply<Answer<Result<BalancePage, Refusal>>>;
+
+    /// Reads what money went into a wallet and out of it, oldest first.
+    ///
+    /// Refuses with `wallet_not_found`, and with `history_archived` where `since` is before the first event that is
+    /// kept.
+    fn statement(&self, filter: StatementFilter) -> Reply<Answer<Result<StatementPage, Refusal>>>;
 
     /// How the store is doing; never waits.
     fn status(&self) -> Status;
@@ -125,6 +131,23 @@ pub struct EventView {
     pub watched: Vec<(Code, Code, Quantity, Quantity, bool)>,
     /// The holds that lapsed.
     pub lapsed: Vec<Code>,
+    /// What money went into a wallet or out of it.
+    pub money: Option<MoneyView>,
+}
+
+/// Money that moved, in the caller's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoneyView {
+    /// Whose wallet.
+    pub owner: Code,
+    /// In which currency.
+    pub currency: Currency,
+    /// By how much the wallet's balance changed: never zero.
+    pub change: i64,
+    /// The wallet's balance from then on.
+    pub balance: i64,
+    /// The account on the other side.
+    pub outside: MoneyOutside,
 }
 
 /// Which movements to read. Every condition that is named must hold.
@@ -274,6 +297,59 @@ pub struct BalancePoint {
     pub document: Option<(&'static str, Code)>,
 }
 
+/// Which part of a wallet's statement to read. Every condition that is named must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatementFilter {
+    /// Whose wallet.
+    pub owner: Code,
+    /// Only in this currency.
+    pub currency: Option<Currency>,
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// After this event.
+    pub after: Option<Sequence>,
+    /// How many lines at the most.
+    pub limit: usize,
+}
+
+/// A part of a wallet's statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatementPage {
+    /// The lines, oldest first.
+    pub lines: Vec<StatementLine>,
+    /// Where to go on, if there may be more. The page may be short all the same, or empty.
+    pub next: Option<Sequence>,
+}
+
+/// Money that went into a wallet or out of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatementLine {
+    /// When.
+    pub at: Timestamp,
+    /// The event.
+    pub sequence: Sequence,
+    /// The kind of its fact.
+    pub kind: &'static str,
+    /// In which currency.
+    pub currency: Currency,
+    /// By how much the balance changed: never zero.
+    pub change: i64,
+    /// The balance from then on.
+    pub balance: i64,
+    /// The account on the other side.
+    pub outside: MoneyOutside,
+    /// Who asked for it.
+    pub by: Code,
+    /// Why, in the caller's words.
+    pub reason: Option<Name>,
+    /// For which document of ours, other than the wallet itself: its kind and its id.
+    pub document: Option<(&'static str, Code)>,
+    /// The caller's own document.
+    pub reference: Option<Code>,
+}
+
 /// One side of a movement, in the caller's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the variants are those of Account")]
@@ -306,6 +382,8 @@ pub struct Status {
     pub archived: u64,
     /// Positions with a row.
     pub positions: u64,
+    /// Wallets.
+    pub wallets: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

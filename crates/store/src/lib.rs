@@ -17,7 +17,7 @@ pub mod render;
 
 pub use contract::{
     AccountView, Answer, Answers, BalanceFilter, BalancePage, BalancePoint, Batch, Done, EventPage,
-    EventView, Failure, MovementFilter, MovementPage, MovementView, PastPosition, PastStock, Reply, ReplyTo,
-    Results, Status, StockAsOf, Store, reply,
+    EventView, Failure, MoneyView, MovementFilter, MovementPage, MovementView, PastPosition, PastStock,
+    Reply, ReplyTo, Results, StatementFilter, StatementLine, StatementPage, Status, StockAsOf, Store, reply,
 };
 pub use reference::Reference;

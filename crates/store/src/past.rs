@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use jaego_domain::{
-    Account, Code, Event, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
+    Account, Code, Event, Fact, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
 };
 
-use crate::{BalanceFilter, BalancePage, BalancePoint, PastPosition, PastStock, StockAsOf, render};
+use crate::{
+    BalanceFilter, BalancePage, BalancePoint, PastPosition, PastStock, StatementFilter, StatementLine,
+    StatementPage, StockAsOf, render,
+};
 
 /// The positions that a question is about. Every condition that is named must hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,6 +159,66 @@ pub fn balances(
         }
     }
     Ok(BalancePage { points, next: None })
+}
+
+/// A wallet's statement in the same way.
+///
+/// # Errors
+/// `wallet_not_found`.
+pub fn statement(
+    tables: &impl Tables,
+    events: &[Event],
+    filter: &StatementFilter,
+) -> Result<StatementPage, Refusal> {
+    known_wallet(tables, &filter.owner)?;
+    let mut lines: Vec<StatementLine> = Vec::new();
+    for line in events.iter().filter_map(|event| statement_line(event, filter)) {
+        if lines.len() == filter.limit {
+            let next = lines.last().map(|line| line.sequence);
+            return Ok(StatementPage { lines, next });
+        }
+        lines.push(line);
+    }
+    Ok(StatementPage { lines, next: None })
+}
+
+/// Refuses with `wallet_not_found` where there is none.
+///
+/// # Errors
+/// That refusal.
+pub fn known_wallet(tables: &impl Tables, owner: &Code) -> Result<(), Refusal> {
+    match tables.wallet(owner) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::WalletNotFound { owner: owner.clone() }),
+    }
+}
+
+/// The line that an event is in a statement, if it is one that is wanted there.
+pub fn statement_line(event: &Event, filter: &StatementFilter) -> Option<StatementLine> {
+    let money = event.fact.money().filter(|money| *money.owner == filter.owner)?;
+    let is_wanted = filter.currency.is_none_or(|currency| currency == money.currency)
+        && filter.since.is_none_or(|since| event.at >= since)
+        && filter.until.is_none_or(|until| event.at < until)
+        && filter.after.is_none_or(|after| event.sequence > after);
+    let reference = match &event.fact {
+        Fact::WalletCharged { reference, .. }
+        | Fact::WalletPaid { reference, .. }
+        | Fact::WalletRefunded { reference, .. } => reference.clone(),
+        _ => None,
+    };
+    is_wanted.then(|| StatementLine {
+        at: event.at,
+        sequence: event.sequence,
+        kind: event.fact.kind(),
+        currency: money.currency,
+        change: money.change(),
+        balance: money.balance,
+        outside: money.outside,
+        by: event.by.clone(),
+        reason: render::reason(&event.fact),
+        document: render::document(&event.fact).filter(|(kind, _)| *kind != "wallet"),
+        reference,
+    })
 }
 
 /// A position as it was.

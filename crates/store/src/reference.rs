@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     Answer, Answers, BalanceFilter, BalancePage, Batch, Done, EventPage, MovementFilter, MovementPage,
-    PastStock, Reply, Results, Status, StockAsOf, Store, past, render,
+    PastStock, Reply, Results, StatementFilter, StatementPage, Status, StockAsOf, Store, past, render,
 };
 
 /// A store in memory.
@@ -175,6 +175,14 @@ impl Store for Reference {
         })))
     }
 
+    fn statement(&self, filter: StatementFilter) -> Reply<Answer<Result<StatementPage, Refusal>>> {
+        Reply::ready(Ok(self.turn(|books, now| Answer {
+            sequence: books.tables.head().sequence,
+            at: now,
+            value: past::statement(&books.tables, &books.events, &filter),
+        })))
+    }
+
     fn status(&self) -> Status {
         let books = self.books();
         let head = books.tables.head();
@@ -192,6 +200,7 @@ impl Store for Reference {
             open_holds: books.tables.open_hold_count(),
             archived: 0,
             positions: books.tables.position_count(),
+            wallets: books.tables.wallet_count(),
             expiry_lag_ms: lag,
             keys: books.tables.answered_count() as u64,
             key_window_ms: now.0.saturating_sub(oldest.0),

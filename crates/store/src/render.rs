@@ -6,7 +6,7 @@
 
 use jaego_domain::{Account, Code, Event, Fact, LotId, Movement, MovementId, Name, Place, Tables, outcome};
 
-use crate::{AccountView, EventView, MovementFilter, MovementView};
+use crate::{AccountView, EventView, MoneyView, MovementFilter, MovementView};
 
 /// An event that the tables have seen.
 pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
@@ -29,6 +29,13 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
         movements: movement_views(tables, event, &MovementFilter::default()),
         watched,
         lapsed,
+        money: event.fact.money().map(|money| MoneyView {
+            owner: money.owner.clone(),
+            currency: money.currency,
+            change: money.change(),
+            balance: money.balance,
+            outside: money.outside,
+        }),
     }
 }
 
@@ -133,6 +140,9 @@ pub(crate) fn document(fact: &Fact) -> Option<(&'static str, Code)> {
 pub(crate) fn reason(fact: &Fact) -> Option<Name> {
     match fact {
         Fact::Adjusted { reason, .. } | Fact::Moved { reason, .. } => Some(reason.clone()),
+        Fact::WalletCharged { reason, .. }
+        | Fact::WalletPaid { reason, .. }
+        | Fact::WalletRefunded { reason, .. } => Some(reason.clone()),
         _ => None,
     }
 }

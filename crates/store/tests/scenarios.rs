@@ -10,12 +10,13 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone, Timestamp,
+    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
+    Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, Change, RequestTransfer, SetLocation, SetSite, SetSku,
+        Adjust, AdjustLine, AllocateTransfer, Change, Payment, RequestTransfer, SetLocation, SetSite, SetSku,
         TransferLine,
     },
-    limits::{LINES_MAX, PARTS_MAX},
+    limits::{LINES_MAX, PARTS_MAX, WALLET_CURRENCIES_MAX},
     row::{LocationKind, Tracking},
     turn,
 };
@@ -43,13 +44,14 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 3] = [
+const NOT_IN_ROWS: [(&str, &str); 4] = [
     (
         "history_archived",
         "only a store whose old segments were taken away refuses so; the engine's tests do that",
     ),
     ("too_many_lines", "a row of 50,001 lines is no reading; it is asked below"),
     ("too_many_parts", "150,001 parts are as little; it is asked below"),
+    ("too_many_currencies", "so are 65 currencies"),
 ];
 
 #[test]
@@ -78,7 +80,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// `Command::name` of every command, in the order of the enum.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 28] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -100,7 +102,39 @@ const COMMANDS: [&str; 21] = [
     "ship_transfer",
     "receive_transfer",
     "close_transfer",
+    "charge",
+    "pay",
+    "refund",
+    "set_wallet_limit",
+    "authorize",
+    "capture",
+    "void",
 ];
+
+#[test]
+fn a_wallet_has_at_most_so_many_currencies() {
+    let owner = Code::new("owner", "kim").unwrap();
+    let mut memory = Memory::new();
+    let mut charge = |number: usize| {
+        let letter = |digit: usize| char::from(b'A' + u8::try_from(digit % 26).unwrap());
+        let text: String = [letter(number / 26), letter(number), 'X'].into_iter().collect();
+        let command = Command::Charge(Payment {
+            owner: owner.clone(),
+            currency: Currency::new("currency", &text).unwrap(),
+            amount: Amount::new("amount", 1).unwrap(),
+            reason: Name::default(),
+            reference: None,
+        });
+        let request = Request::new(command, None, owner.clone()).unwrap();
+        turn::submit(&mut memory, &request, START, &mut Vec::new()).map(|_| ())
+    };
+    for number in 0..WALLET_CURRENCIES_MAX {
+        assert_eq!(charge(number), Ok(()));
+    }
+    let refused = Refusal::TooManyCurrencies { owner: owner.clone(), max: WALLET_CURRENCIES_MAX };
+    assert_eq!(charge(WALLET_CURRENCIES_MAX), Err(refused));
+    assert_eq!(charge(0), Ok(()));
+}
 
 #[test]
 fn a_document_has_at_most_so_many_lines() {

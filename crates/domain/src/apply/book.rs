@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) struct Book<'a, T> {
     pub(super) tables: &'a mut T,
-    event: &'a Event,
+    pub(super) event: &'a Event,
     before: Vec<Row>,
 }
 

@@ -3,10 +3,10 @@
 use super::{Memory, NOWHERE};
 use crate::{
     Code, Place, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
-    limits::{PAGE_MAX, SCAN_MAX},
+    limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, Elsewhere, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView,
-        TransferSummary, View,
+        TransferSummary, View, WalletView,
     },
     row::Transfer,
 };
@@ -89,6 +89,15 @@ impl Memory {
                 let positions = places.iter().map(|(place, row)| query::candidate(self, *place, row, now));
                 View::Trace(TraceView { lot, positions: positions.collect() })
             }
+            Query::Wallet(owner) => {
+                let Some(wallet) = self.wallets.wallet(owner) else {
+                    return Err(Refusal::WalletNotFound { owner: owner.clone() });
+                };
+                let open = self.wallets.open_authorizations(owner).take(AUTHORIZATIONS_SHOWN_MAX);
+                View::Wallet(query::wallet(owner, wallet, open.cloned().collect()))
+            }
+            Query::Wallets(page) => View::Wallets(self.wallets_page(page)),
+            Query::Authorization(id) => View::Authorization(query::authorization(self, id)?),
         })
     }
 
@@ -194,6 +203,18 @@ impl Memory {
         }
         // What lies elsewhere goes on beyond what was handed in.
         Listed { items, next: elsewhere.upto.map(|upto| upto.0) }
+    }
+
+    fn wallets_page(&self, page: &Page) -> Listed<WalletView> {
+        let after = Sequence(page.after.unwrap_or_default());
+        let mut rows = self.wallets.opened_after(after).peekable();
+        let (mut items, mut last) = (Vec::new(), None);
+        while let Some((owner, wallet)) = rows.next_if(|_| items.len() < limit(page)) {
+            items.push(query::wallet(owner, wallet, Vec::new()));
+            last = Some(wallet.opened.0);
+        }
+        let next = last.filter(|_| rows.peek().is_some());
+        Listed { items, next }
     }
 
     fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(crate::LotId, LotView), Refusal> {

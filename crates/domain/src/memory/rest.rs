@@ -3,7 +3,7 @@
 use super::Memory;
 use crate::{
     Code, DocumentKey, Row, Tables,
-    row::{HoldStatus, Transfer, TransferStatus},
+    row::{AuthorizationStatus, HoldStatus, Transfer, TransferStatus},
 };
 
 impl Memory {
@@ -13,6 +13,7 @@ impl Memory {
             DocumentKey::Hold(id) => self.hold_slot(id).is_some(),
             DocumentKey::Transfer(id) => self.transfer_slot(id).is_some(),
             DocumentKey::Filed(filing) => self.filed.contains_key(filing),
+            DocumentKey::Authorization(id) => self.wallets.authorization(id).is_some(),
         }
     }
 
@@ -27,6 +28,9 @@ impl Memory {
                 self.transfer_slot(id).is_some_and(|slot| rests(&self.transfers.get(slot).transfer))
             }
             DocumentKey::Filed(filing) => self.filed.contains_key(filing),
+            DocumentKey::Authorization(id) => {
+                self.wallets.authorization(id).is_some_and(|row| row.status() != AuthorizationStatus::Open)
+            }
         }
     }
 
@@ -34,10 +38,13 @@ impl Memory {
     pub fn at_rest(&self) -> impl Iterator<Item = DocumentKey> + '_ {
         let holds = self.holds.iter().filter(|(_, row)| row.status != HoldStatus::Held);
         let transfers = self.transfers.iter().filter(|(_, row)| rests(&row.transfer));
+        let authorizations =
+            self.wallets.authorizations().filter(|(_, row)| row.status() != AuthorizationStatus::Open);
         holds
             .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
             .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
+            .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))
     }
 
     /// The document's rows, in the order in which they are put back; none if it is not here.
@@ -58,6 +65,11 @@ impl Memory {
             DocumentKey::Filed(filing) => {
                 self.filed(filing).map(|filed| Row::Filed(filing.clone(), Some(filed))).into_iter().collect()
             }
+            DocumentKey::Authorization(id) => self
+                .authorization(id)
+                .map(|row| Row::Authorization(id.clone(), Some(Box::new(row))))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -68,6 +80,7 @@ impl Memory {
             DocumentKey::Hold(id) => drop(self.put_hold(id, None)),
             DocumentKey::Transfer(id) => drop(self.put_transfer(id, None)),
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
+            DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
         }
     }
 
@@ -78,7 +91,7 @@ impl Memory {
             DocumentKey::Transfer(id) => {
                 self.transfer_slot(id).map_or(0, |slot| self.transfers.get(slot).lines.len())
             }
-            DocumentKey::Filed(_) => 1,
+            DocumentKey::Filed(_) | DocumentKey::Authorization(_) => 1,
         }
     }
 

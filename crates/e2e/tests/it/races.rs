@@ -196,3 +196,61 @@ fn overlapping_transfers_never_take_more_than_there_is() {
     }
     jaego.end();
 }
+
+/// Two clicks on "pay", with the same key and with two, by many people whose wallets can afford only some.
+#[test]
+fn a_wallet_pays_no_more_than_it_has_however_often_one_clicks() {
+    const OWNERS: usize = 8;
+    const CLICKS: usize = 40;
+    const PRICE: u64 = 7;
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    // The n-th owner can pay n times, and has a little more.
+    let charged = |owner: usize| owner as u64 * PRICE + 3;
+    for owner in 0..OWNERS {
+        let body = json!({"currency": "KRW", "amount": charged(owner)});
+        ok(admin.post(&format!("/v1/wallets/W{owner}/charge"), &body).unwrap());
+    }
+    let start = Barrier::new(OWNERS * 2);
+    let click = |owner: usize, hand: usize| -> Vec<(u16, Value)> {
+        let mut connection = jaego.connect();
+        let path = format!("/v1/wallets/W{owner}/pay");
+        let body = json!({"currency": "KRW", "amount": PRICE});
+        let click = |click: usize| {
+            start.wait();
+            // Every other click is a double click: both hands send the same key.
+            let key = if click.is_multiple_of(2) {
+                format!("{owner}-{click}")
+            } else {
+                format!("{owner}-{click}-{hand}")
+            };
+            connection.send("POST", &path, Some(&key), &body.to_string()).unwrap().json()
+        };
+        (0..CLICKS).map(click).collect()
+    };
+    let answers: Vec<_> = thread::scope(|scope| {
+        let hands: Vec<_> =
+            (0..OWNERS * 2).map(|hand| scope.spawn(move || (hand / 2, click(hand / 2, hand % 2)))).collect();
+        hands.into_iter().map(|hand| hand.join().unwrap()).collect()
+    });
+    let mut paid = BTreeMap::new();
+    for (owner, clicks) in &answers {
+        for (status, answer) in clicks {
+            match status {
+                200 => *paid.entry(*owner).or_insert(0) += usize::from(answer["repeat"] == false),
+                _ => assert_eq!((*status, &answer["code"]), (409, &json!("insufficient_funds")), "{answer}"),
+            }
+        }
+    }
+    for owner in 0..OWNERS {
+        let wallet = ok(admin.get(&format!("/v1/wallets/W{owner}")).unwrap());
+        let left = charged(owner) % PRICE;
+        assert_eq!(wallet["balances"][0]["balance"], left, "{wallet}");
+        assert_eq!(paid.get(&owner).copied().unwrap_or_default(), owner, "each payment is made once");
+        let statement = ok(admin.get(&format!("/v1/wallets/W{owner}/statement?limit=1000")).unwrap());
+        let lines = statement["items"].as_array().unwrap();
+        let sum: i64 = lines.iter().map(|line| line["change"].as_i64().unwrap()).sum();
+        assert_eq!((lines.len(), sum), (owner + 1, i64::try_from(left).unwrap()), "{statement}");
+    }
+    jaego.end();
+}

@@ -19,6 +19,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
         DocumentKey::Filed(Filing::Reversal(movement)) => {
             [&[6], &movement.sequence.0.to_be_bytes()[..], &movement.index.to_be_bytes()[..]].concat()
         }
+        DocumentKey::Authorization(id) => text(7, id.as_str()),
     }
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn document_of(row: &Row) -> Option<DocumentKey> {
         Row::Hold(id, Some(_)) => Some(DocumentKey::Hold(id.clone())),
         Row::Transfer(id, Some(_)) | Row::Lines(id, Some(_)) => Some(DocumentKey::Transfer(id.clone())),
         Row::Filed(filing, Some(_)) => Some(DocumentKey::Filed(filing.clone())),
+        Row::Authorization(id, Some(_)) => Some(DocumentKey::Authorization(id.clone())),
         _ => None,
     }
 }

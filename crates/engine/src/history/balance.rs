@@ -145,7 +145,10 @@ impl<D: Disk> Ledger<D> {
         Ok(Answer { sequence, at, value })
     }
 
-    fn see<T: Send + 'static>(&self, look: impl FnOnce(&Memory) -> T + Send + 'static) -> Result<T, Error> {
+    pub(super) fn see<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Memory) -> T + Send + 'static,
+    ) -> Result<T, Error> {
         self.past.see(look).map_err(Error::Failure)
     }
 }
@@ -213,7 +216,7 @@ fn at_locations(memory: &Memory, locations: Option<&[LocationId]>, from: Place, 
 impl<D: Disk> Chapters<'_, D> {
     /// The event after which the history of a time begins: the last one at `time`, and 0 where nothing had happened yet.
     /// Refuses an `asked` that is before the first event that is kept.
-    fn begin(
+    pub(super) fn begin(
         &self,
         asked: Timestamp,
         time: Option<u64>,

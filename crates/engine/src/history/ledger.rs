@@ -10,7 +10,7 @@ use jaego_domain::{
 };
 use jaego_store::{
     Answer, BalanceFilter, BalancePage, EventPage, MovementFilter, MovementPage, PastStock, ReplyTo,
-    StockAsOf, codec, render,
+    StatementFilter, StatementPage, StockAsOf, codec, render,
 };
 
 use super::{PAGE_MAX, Past};
@@ -51,6 +51,10 @@ pub(crate) enum Ask {
         filter: BalanceFilter,
         reply: ReplyTo<Answer<Result<BalancePage, Refusal>>>,
     },
+    Statement {
+        filter: StatementFilter,
+        reply: ReplyTo<Answer<Result<StatementPage, Refusal>>>,
+    },
     /// Nobody will ask any more.
     Stop,
 }
@@ -86,6 +90,7 @@ impl<D: Disk> Ledger<D> {
                 Ask::Movements { filter, reply } => self.movements(filter, reply),
                 Ask::StockAsOf { filter, reply } => self.stock_as_of(filter, reply),
                 Ask::Balances { filter, reply } => self.balances(filter, reply),
+                Ask::Statement { filter, reply } => self.statement(filter, reply),
                 Ask::Stop => return,
             }
         }

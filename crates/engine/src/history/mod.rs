@@ -14,6 +14,7 @@ mod feed;
 mod ledger;
 mod recent;
 mod repeats;
+mod statement;
 
 use std::{
     collections::BTreeSet,

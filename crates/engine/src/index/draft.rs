@@ -93,6 +93,10 @@ impl Draft {
                 self.changes.push(Change { place: *place, sequence, change });
             }
         });
+        // A wallet's statement is found by its owner.
+        if let Some(money) = event.fact.money() {
+            self.documents.push(Posting::new(document_key(money.owner), sequence));
+        }
         if let Some(LocationId(location)) = unknown {
             return Err(Error::Location { location, sequence: event.sequence });
         }

@@ -85,6 +85,13 @@ impl Scope<'_> {
             Command::CancelTransfer(command) => self.either(&command.id).await,
             Command::CloseTransfer(command) => self.either(&command.id).await,
             Command::ReceiveTransfer(command) => enter(caller, &self.ends(&command.id).await?.1),
+            Command::Charge(_)
+            | Command::Pay(_)
+            | Command::Refund(_)
+            | Command::SetWalletLimit(_)
+            | Command::Authorize(_)
+            | Command::Capture(_)
+            | Command::Void(_) => Err(unbound("wallets")),
         }
     }
 
@@ -145,6 +152,9 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::StockAsOf(filter) => named(caller, filter.site.as_ref()),
         Read::Balances(filter) => named(caller, filter.site.as_ref()),
         Read::Events(_) => Err(unbound("the feed of events")),
+        Read::Query(Query::Wallet(_) | Query::Wallets(_) | Query::Authorization(_)) | Read::Statement(_) => {
+            Err(unbound("wallets"))
+        }
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
         Read::Query(_) | Read::Status => Ok(()),
     }

@@ -1,17 +1,18 @@
 //! What a store reads, as the wire shows it.
 
 use jaego_api::{
-    event::{Event, Watched},
+    event::{Event, MoneyMovement, Watched},
     list::{List, position_cursor},
     movement::{Account, Document, Movement},
     outcome::{Outcome, Pick},
     read,
     status::{Recovery, Status},
     stock::{BalancePoint, Holding, PastPosition, Shortage, StockList},
+    wallet::StatementLine,
 };
 use jaego_store::{
     AccountView, BalanceFilter, BalancePage, EventView, MovementFilter, MovementPage, MovementView,
-    PastStock, StockAsOf,
+    PastStock, StatementFilter, StatementPage, StockAsOf,
 };
 
 pub(super) fn movement_filter(filter: read::MovementFilter) -> MovementFilter {
@@ -53,6 +54,34 @@ pub(super) fn balances(page: &BalancePage) -> Vec<u8> {
         document: point.document.as_ref().map(|(kind, id)| document(kind, id)),
     };
     let items: Vec<BalancePoint> = page.points.iter().map(point).collect();
+    let next = page.next.map(|next| next.to_string());
+    serde_json::to_vec(&List { items, next }).expect("a list has text for keys")
+}
+
+pub(super) fn statement_filter(filter: read::StatementFilter) -> StatementFilter {
+    let read::StatementFilter { owner, currency, since, until, after, limit } = filter;
+    StatementFilter { owner, currency, since, until, after, limit }
+}
+
+pub(super) fn statement(page: &StatementPage) -> Vec<u8> {
+    let line = |line: &jaego_store::StatementLine| StatementLine {
+        at: line.at.into(),
+        sequence: line.sequence.0,
+        kind: line.kind.into(),
+        currency: line.currency.as_str().into(),
+        change: line.change,
+        balance: line.balance,
+        outside: line.outside.name().into(),
+        by: (&line.by).into(),
+        reason: line
+            .reason
+            .as_ref()
+            .filter(|reason| !reason.as_str().is_empty())
+            .map(|reason| reason.as_str().into()),
+        document: line.document.as_ref().map(|(kind, id)| document(kind, id)),
+        reference: line.reference.as_ref().map(Into::into),
+    };
+    let items: Vec<StatementLine> = page.lines.iter().map(line).collect();
     let next = page.next.map(|next| next.to_string());
     serde_json::to_vec(&List { items, next }).expect("a list has text for keys")
 }
@@ -116,6 +145,13 @@ pub(super) fn event(view: &EventView) -> Event {
         movements: view.movements.iter().map(movement).collect(),
         watched: watched.collect(),
         lapsed: view.lapsed.iter().map(Into::into).collect(),
+        money: view.money.as_ref().map(|money| MoneyMovement {
+            owner: (&money.owner).into(),
+            currency: money.currency.as_str().into(),
+            change: money.change,
+            balance: money.balance,
+            outside: money.outside.name().into(),
+        }),
     }
 }
 
@@ -133,6 +169,7 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         open_holds: status.open_holds,
         archived: status.archived,
         positions: status.positions,
+        wallets: status.wallets,
         expiry_lag_ms: status.expiry_lag_ms,
         keys: status.keys,
         key_window_ms: status.key_window_ms,

@@ -1,7 +1,8 @@
 //! How one value is written. `layout` says which values stand where.
 
 use jaego_domain::{
-    Code, Date, LocationId, LotId, Name, Quantity, Sequence, SiteId, SkuId, TimeZone, Timestamp,
+    Amount, Code, Currency, Date, LocationId, LotId, Name, Quantity, Sequence, SiteId, SkuId, TimeZone,
+    Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -121,6 +122,33 @@ impl Field for Quantity {
     fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
         let at = r.at();
         Self::new(what, r.varint(what)?).map_err(|refusal| Error::refused(what, at, refusal))
+    }
+}
+
+impl Field for Amount {
+    fn put(&self, w: &mut Writer) {
+        w.varint(self.get());
+    }
+
+    fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
+        let at = r.at();
+        Self::new(what, r.varint(what)?).map_err(|refusal| Error::refused(what, at, refusal))
+    }
+}
+
+/// Its three letters.
+impl Field for Currency {
+    const LEN_MIN: usize = 3;
+
+    fn put(&self, w: &mut Writer) {
+        w.raw(self.as_str().as_bytes());
+    }
+
+    fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
+        let at = r.at();
+        let letters: [u8; 3] = r.array(what)?;
+        let text = std::str::from_utf8(&letters).map_err(|_| Error::new(what, at, Problem::NotText))?;
+        Self::new(what, text).map_err(|refusal| Error::refused(what, at, refusal))
     }
 }
 

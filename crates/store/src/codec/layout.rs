@@ -4,14 +4,15 @@
 //! The law in [`super`] says how this may grow. Tags begin at 1, so that zeroed bytes are never a thing.
 
 use jaego_domain::{
-    Account, Fact, Keyed, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
+    Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
     event::{
         AdjustedLine, Freed, HeldLine, LostLine, MissedLine, MovedLine, PickedLine, ReceivedLine,
         RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
     },
     row::{
-        Answered, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder, HolderKind, Line,
-        Location, LocationKind, Lot, Pick, Position, Site, Sku, Staged, Totals, Tracking, Transfer,
+        Answered, Authorization, Balance, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder,
+        HolderKind, Line, Location, LocationKind, Lot, Pick, Position, Site, Sku, Staged, Totals, Tracking,
+        Transfer, Wallet,
     },
 };
 
@@ -49,6 +50,7 @@ names! {
     HolderKind { 1 Hold, 2 Transfer }
     HoldStatus { 1 Held, 2 Confirmed, 3 Released, 4 Expired }
     End { 1 Cancelled, 2 Closed }
+    MoneyOutside { 1 PaymentProvider, 2 Sales }
 }
 
 /// Fields one after the other. Where one is `never zero`, neither side lets a zero pass.
@@ -120,6 +122,9 @@ records! {
     Staged { staging, lot, origin, quantity } [quantity: never zero]
     Filed { body, sequence }
     Answered { body, sequence, noted, at }
+    Wallet { opened, balances }
+    Balance { currency, balance, held, limit, paid }
+    Authorization { owner, currency, amount, captured, held, reason, reference, body, authorized }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
@@ -186,6 +191,9 @@ tagged! {
         12 Line { 0: transfer, 1: line, 2: row }
         13 Filed { 0: document, 1: row }
         14 Answered { 0: key, 1: row }
+        20 Wallet { 0: owner, 1: row }
+        21 MoneyOutside { 0: currency, 1: outside, 2: balance }
+        22 Authorization { 0: id, 1: row }
     }
 }
 
@@ -211,9 +219,9 @@ macro_rules! tag_then_fields {
 tag_then_fields! { Account Filing }
 
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
-/// Whether facts of this tag never move anything. One that is not known here may.
+/// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36)
 }
 
 macro_rules! facts {
@@ -274,4 +282,11 @@ facts! {
     22 TransferClosed { id, released, lost }
     23 StockWatched { items }
     24 RequestNoted { of }
+    30 WalletCharged { owner, currency, amount, balance, reason, reference }
+    31 WalletPaid { owner, currency, amount, balance, reason, reference }
+    32 WalletRefunded { owner, currency, amount, balance, reason, reference }
+    33 WalletLimitSet { owner, currency, limit }
+    34 PaymentAuthorized { id, body, owner, currency, amount, reason, reference }
+    35 PaymentCaptured { id, owner, currency, amount, released, balance }
+    36 PaymentVoided { id, owner, currency, released }
 }

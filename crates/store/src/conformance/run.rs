@@ -155,7 +155,8 @@ fn is_keyed(call: &Call) -> bool {
         | Command::RequestTransfer(_)
         | Command::CancelTransfer(_)
         | Command::ShipTransfer(_)
-        | Command::CloseTransfer(_) => true,
+        | Command::CloseTransfer(_)
+        | Command::Authorize(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -166,7 +167,13 @@ fn is_keyed(call: &Call) -> bool {
         | Command::ReleaseTransfer(_)
         | Command::PickTransfer(_)
         | Command::UnpickTransfer(_)
-        | Command::ReceiveTransfer(_) => call.key.is_some(),
+        | Command::ReceiveTransfer(_)
+        | Command::Charge(_)
+        | Command::Pay(_)
+        | Command::Refund(_)
+        | Command::SetWalletLimit(_)
+        | Command::Capture(_)
+        | Command::Void(_) => call.key.is_some(),
     }
 }
 
@@ -241,6 +248,13 @@ fn past(verb: &str) -> Option<&'static str> {
         "ship_transfer" => "shipped",
         "receive_transfer" => "received",
         "close_transfer" => "closed",
+        "charge" => "charged",
+        "pay" => "paid",
+        "refund" => "refunded",
+        "set_wallet_limit" => "set",
+        "authorize" => "authorized",
+        "capture" => "captured",
+        "void" => "voided",
         _ => return None,
     })
 }

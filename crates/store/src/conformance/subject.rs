@@ -8,7 +8,7 @@ use jaego_domain::{
 };
 
 use super::{START, Told};
-use crate::{BalanceFilter, Batch, Done, Reply, Results, StockAsOf, Store, past};
+use crate::{BalanceFilter, Batch, Done, Reply, Results, StatementFilter, StockAsOf, Store, past};
 
 /// A request as a caller would send it.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub enum LookBack {
     Stock(StockAsOf),
     /// How a balance came to be.
     Balance(BalanceFilter),
+    /// What money went into a wallet and out of it.
+    Statement(StatementFilter),
 }
 
 /// Something that answers like a store, empty at first, its clock in the hand of the scenario.
@@ -178,6 +180,9 @@ impl Subject for BareSubject {
                 Told::past_stock(past::stock_as_of(&self.tables, &self.events, filter, now))
             }
             LookBack::Balance(filter) => Told::balance(past::balances(&self.tables, &self.events, filter)),
+            LookBack::Statement(filter) => {
+                Told::statement(past::statement(&self.tables, &self.events, filter))
+            }
         }
     }
 }
@@ -245,6 +250,7 @@ impl Subject for StoreSubject {
         match past {
             LookBack::Stock(filter) => Told::past_stock(wait(self.store.stock_as_of(filter.clone())).value),
             LookBack::Balance(filter) => Told::balance(wait(self.store.balances(filter.clone())).value),
+            LookBack::Statement(filter) => Told::statement(wait(self.store.statement(filter.clone())).value),
         }
     }
 }

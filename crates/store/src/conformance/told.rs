@@ -9,7 +9,7 @@ use jaego_domain::{
 };
 
 use super::START;
-use crate::{BalancePage, Done, PastStock};
+use crate::{BalancePage, Done, PastStock, StatementPage};
 
 /// An answer: what it is, and what it says.
 ///
@@ -51,6 +51,10 @@ impl Told {
             .with_some("holders", list(&outcome.holders, holding));
         let told = match &outcome.id {
             Some(id) => told.with("id", id),
+            None => told,
+        };
+        let told = match outcome.balance {
+            Some(balance) => told.with("balance", balance),
             None => told,
         };
         match outcome.expires_at {
@@ -145,6 +149,33 @@ impl Told {
             Refusal::TransferPicked { transfer, picked } => {
                 told.with("transfer", transfer).with("picked", picked)
             }
+            Refusal::WalletNotFound { owner } => told.with("owner", owner),
+            Refusal::AuthorizationNotFound { authorization } => told.with("authorization", authorization),
+            Refusal::InsufficientFunds { owner, currency, requested, available } => told
+                .with("owner", owner)
+                .with("currency", currency)
+                .with("requested", requested)
+                .with("available", available),
+            Refusal::AmountTooLarge { currency, amount, max } => {
+                told.with("currency", currency).with("amount", amount).with("max", max)
+            }
+            Refusal::RefundExceedsPaid { owner, currency, requested, paid } => told
+                .with("owner", owner)
+                .with("currency", currency)
+                .with("requested", requested)
+                .with("paid", paid),
+            Refusal::LimitAboveBalance { owner, currency, limit, unheld } => told
+                .with("owner", owner)
+                .with("currency", currency)
+                .with("limit", limit)
+                .with("unheld", unheld),
+            Refusal::TooManyCurrencies { owner, max } => told.with("owner", owner).with("max", max),
+            Refusal::AuthorizationEnded { authorization, status } => {
+                told.with("authorization", authorization).with("status", status)
+            }
+            Refusal::NotAuthorized { authorization, requested, held } => {
+                told.with("authorization", authorization).with("requested", requested).with("held", held)
+            }
         }
     }
 
@@ -218,6 +249,20 @@ impl Told {
                         .with(&name("low"), at.low)
                 }),
             },
+            View::Wallet(wallet) => {
+                let balances = list(&wallet.balances, |one| {
+                    format!("{}:{}/{}/{}/{}", one.currency, one.balance, one.held, one.limit, one.available())
+                });
+                let open = list(&wallet.authorizations, Code::to_string);
+                Self::new("").with("balances", or_none(balances)).with("authorizations", or_none(open))
+            }
+            View::Authorization(view) => Self::new(view.status.name())
+                .with("owner", &view.row.owner)
+                .with("currency", view.row.currency)
+                .with("amount", view.row.amount)
+                .with("captured", view.row.captured)
+                .with("held", view.row.held),
+            View::Wallets(_) => panic!("scenarios look at one thing at a time"),
             View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
                 panic!("scenarios look at one thing at a time")
             }
@@ -241,6 +286,17 @@ impl Told {
             Ok(page) => {
                 let points = list(&page.points, |point| format!("{:+}:{}", point.change, point.on_hand));
                 Self::new("").with("points", or_none(points))
+            }
+        }
+    }
+
+    /// A wallet's statement: by how much it changed, and what there was from then on.
+    pub fn statement(answer: Result<StatementPage, Refusal>) -> Self {
+        match answer {
+            Err(refusal) => Self::refusal(&refusal),
+            Ok(page) => {
+                let lines = list(&page.lines, |line| format!("{:+}:{}", line.change, line.balance));
+                Self::new("").with("lines", or_none(lines))
             }
         }
     }

@@ -26,6 +26,12 @@
 //! ship_transfer      ID SHIPMENT [LINE [QUANTITY], …]
 //! receive_transfer   ID [LINE QUANTITY [damaged 2] [lot LOT], …] [location=LOCATION] [quarantine=LOCATION]
 //! close_transfer     ID
+//! charge | pay | refund     OWNER CURRENCY AMOUNT  [reason=…] [ref=DOCUMENT]
+//! set_wallet_limit   OWNER CURRENCY LIMIT
+//! authorize     ID OWNER CURRENCY AMOUNT  [reason=…] [ref=DOCUMENT]
+//! capture       OWNER ID [AMOUNT] [release_rest]           void   OWNER ID
+//! wallet        OWNER [CURRENCY]           authorization ID
+//! statement     OWNER [currency=CURRENCY] [since=60s] [until=5m]   the lines, as +500:500,-300:200
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
@@ -37,21 +43,21 @@
 use std::collections::BTreeMap;
 
 use jaego_domain::{
-    Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence, Strategy, TimeZone,
-    Timestamp,
+    Amount, Code, Command, Currency, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence,
+    Strategy, TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, ChangeHold,
-        CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine, PickLine,
-        PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer,
-        Reverse, SetLocation, SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
-        UnpickTransfer,
+        Adjust, AdjustLine, AllocateLine, AllocateTransfer, Authorize, CancelTransfer, Capture, Change,
+        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine,
+        Payment, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold,
+        ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku, SetWalletLimit,
+        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
     },
     query::Page,
     row::{LocationKind, Tracking},
 };
 
 use super::{Call, LookBack, Row, START};
-use crate::{BalanceFilter, StockAsOf};
+use crate::{BalanceFilter, StatementFilter, StockAsOf};
 
 /// What a row does.
 pub(super) enum Deed {
@@ -117,6 +123,16 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             until: words.option_time("until")?,
             sku: words.code()?,
             site: words.maybe_code()?,
+            after: None,
+            limit: 1_000,
+        })),
+        "wallet" => Deed::Look(Query::Wallet(words.code()?)),
+        "authorization" => Deed::Look(Query::Authorization(words.code()?)),
+        "statement" => Deed::LookBack(LookBack::Statement(StatementFilter {
+            currency: words.option("currency").map(|text| Currency::new("currency", &text)).transpose()?,
+            since: words.option_time("since")?,
+            until: words.option_time("until")?,
+            owner: words.code()?,
             after: None,
             limit: 1_000,
         })),
@@ -267,6 +283,22 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             lines: words.maybe_lines(Words::receive_line)?,
         }),
         "close_transfer" => Command::CloseTransfer(CloseTransfer { id: words.code()? }),
+        "charge" => Command::Charge(words.payment()?),
+        "pay" => Command::Pay(words.payment()?),
+        "refund" => Command::Refund(words.payment()?),
+        "set_wallet_limit" => Command::SetWalletLimit(SetWalletLimit {
+            owner: words.code()?,
+            currency: words.currency()?,
+            limit: words.number()?,
+        }),
+        "authorize" => Command::Authorize(Authorize { id: words.code()?, payment: words.payment()? }),
+        "capture" => Command::Capture(Capture {
+            release_rest: words.flag("release_rest"),
+            owner: words.code()?,
+            authorization: words.code()?,
+            amount: if words.peek().is_some() { Some(words.amount()?) } else { None },
+        }),
+        "void" => Command::Void(Void { owner: words.code()?, authorization: words.code()? }),
         other => return Err(format!("there is no verb {other}").into()),
     })
 }
@@ -463,6 +495,24 @@ impl Words {
 
     fn outside(&mut self) -> Read<Outside> {
         Ok(Outside::parse("outside", &self.word()?)?)
+    }
+
+    fn currency(&mut self) -> Read<Currency> {
+        Ok(Currency::new("currency", &self.word()?)?)
+    }
+
+    fn amount(&mut self) -> Read<Amount> {
+        Ok(Amount::new("amount", self.number()?)?)
+    }
+
+    fn payment(&mut self) -> Read<Payment> {
+        Ok(Payment {
+            reason: self.name("reason")?,
+            reference: self.option_code("ref")?,
+            owner: self.code()?,
+            currency: self.currency()?,
+            amount: self.amount()?,
+        })
     }
 
     fn adjust_line(&mut self) -> Read<AdjustLine> {

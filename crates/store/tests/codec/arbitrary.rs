@@ -22,10 +22,14 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
+use crate::money;
+
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
 
-fn list<T: std::fmt::Debug + 'static>(of: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Vec<T>> {
+pub(crate) fn list<T: std::fmt::Debug + 'static>(
+    of: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<Vec<T>> {
     vec(of, 0..=LIST_MAX).boxed()
 }
 
@@ -45,7 +49,7 @@ fn some_quantity() -> BoxedStrategy<Quantity> {
     quantity().prop_map(|quantity| quantity.max(Quantity::ONE)).boxed()
 }
 
-fn code() -> BoxedStrategy<Code> {
+pub(crate) fn code() -> BoxedStrategy<Code> {
     let text = prop_oneof![
         4 => "[A-Z]-[0-9]{1,8}",
         1 => "[a-zA-Z0-9_.:-]{1,64}",
@@ -55,7 +59,7 @@ fn code() -> BoxedStrategy<Code> {
     text.prop_map(|text| Code::new("code", &text).unwrap()).boxed()
 }
 
-fn name() -> BoxedStrategy<Name> {
+pub(crate) fn name() -> BoxedStrategy<Name> {
     "\\PC{0,60}".prop_map(|text| Name::new("name", &text).unwrap()).boxed()
 }
 
@@ -89,7 +93,7 @@ fn time() -> BoxedStrategy<Timestamp> {
     long_number().prop_map(Timestamp).boxed()
 }
 
-fn sequence() -> BoxedStrategy<Sequence> {
+pub(crate) fn sequence() -> BoxedStrategy<Sequence> {
     long_number().prop_map(Sequence).boxed()
 }
 
@@ -340,7 +344,7 @@ fn watch() -> BoxedStrategy<Fact> {
 
 /// Events that follow each other from any sequence and any time, by few authors or by many.
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
-    let fact = prop_oneof![2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch()];
+    let fact = prop_oneof![2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts()];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];
     let step = prop_oneof![0..300_u64, 0..=u64::from(u32::MAX)];
@@ -523,5 +527,5 @@ fn document_rows() -> BoxedStrategy<Row> {
 
 /// Rows in any order.
 pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
-    vec(prop_oneof![master_rows(), stock_rows(), document_rows()], 0..40).boxed()
+    vec(prop_oneof![master_rows(), stock_rows(), document_rows(), money::some_rows()], 0..40).boxed()
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, samples};
+use crate::{decode, decode_rows, money, samples};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -71,9 +71,16 @@ fn there_is_a_sample_of_every_fact() {
         Fact::TransferClosed { .. } => 21,
         Fact::StockWatched { .. } => 22,
         Fact::RequestNoted { .. } => 23,
+        Fact::WalletCharged { .. } => 24,
+        Fact::WalletPaid { .. } => 25,
+        Fact::WalletRefunded { .. } => 26,
+        Fact::WalletLimitSet { .. } => 27,
+        Fact::PaymentAuthorized { .. } => 28,
+        Fact::PaymentCaptured { .. } => 29,
+        Fact::PaymentVoided { .. } => 30,
     };
-    let there: BTreeSet<_> = samples::facts().iter().map(number).collect();
-    assert_eq!(there, (0..24).collect());
+    let there: BTreeSet<_> = samples::facts().iter().chain(&money::facts()).map(number).collect();
+    assert_eq!(there, (0..31).collect());
 }
 
 /// As above, for rows.
@@ -94,7 +101,10 @@ fn there_is_a_sample_of_every_row() {
         Row::Line(..) => 11,
         Row::Filed(..) => 12,
         Row::Answered(..) => 13,
+        Row::Wallet(..) => 14,
+        Row::MoneyOutside(..) => 15,
+        Row::Authorization(..) => 16,
     };
-    let there: BTreeSet<_> = samples::rows().iter().map(number).collect();
-    assert_eq!(there, (0..14).collect());
+    let there: BTreeSet<_> = samples::rows().iter().chain(&money::rows()).map(number).collect();
+    assert_eq!(there, (0..17).collect());
 }

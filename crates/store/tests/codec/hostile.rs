@@ -1,12 +1,12 @@
 //! Bytes that nobody wrote: an error or other events, never a panic, and never more memory than the bytes
 //! could fill.
 //!
-//! `JAEGO_SEED` picks the bytes, `JAEGO_SOAK` how many payloads are tried.
+//! `JAEGO_SEED` picks the bytes, `JAEGO_SOAK=n` tries n times as many payloads.
 
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{decode, decode_rows, fixtures, samples};
+use crate::{decode, decode_rows, fixtures, money, samples};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -113,11 +113,13 @@ fn from_env(name: &str, default: u64) -> u64 {
 #[test]
 fn random_bytes_are_read_or_refused() {
     let seed = from_env("JAEGO_SEED", 20_260_301);
-    let payloads = from_env("JAEGO_SOAK", 200_000);
-    println!("JAEGO_SEED={seed} JAEGO_SOAK={payloads}");
+    let payloads = 200_000 * from_env("JAEGO_SOAK", 1);
+    println!("JAEGO_SEED={seed}, {payloads} payloads");
     let mut dice = Dice(seed);
     let mut written = Vec::new();
     written.extend(samples::events().iter().map(|event| codec::encode([event])));
+    written.extend(money::events().iter().map(|event| codec::encode([event])));
+    written.extend(money::rows().iter().map(|row| codec::row::encode([row])));
     written.extend(samples::rows().iter().map(|row| codec::row::encode([row])));
     let (mut read, mut bytes) = (0, Vec::new());
     for _ in 0..payloads {

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod fixtures;
 mod hostile;
+mod money;
 mod round_trip;
 mod samples;
 mod sizes;

@@ -163,8 +163,8 @@ fn what_a_later_version_wrote_is_refused_by_name() {
         ),
         (
             HEADER_LEN,
-            25,
-            "cannot read a fact at byte 13: tag 25 is unknown: was it written by a later version?",
+            255,
+            "cannot read a fact at byte 13: tag 255 is unknown: was it written by a later version?",
         ),
         (
             HEADER_LEN,

@@ -29,7 +29,7 @@ fn longest() -> Code {
     code(&"Z9-_.:az".repeat(8))
 }
 
-fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new("name", text).expect("the samples' names are good")
 }
 
@@ -291,11 +291,16 @@ fn watched(available: u64, level: u64, low: bool) -> Watched {
 
 /// The facts as events of several authors, with and without request keys, at steps of several lengths.
 pub(crate) fn events() -> Vec<Event> {
+    events_of(facts())
+}
+
+/// These facts as events in the same way.
+pub(crate) fn events_of(facts: Vec<Fact>) -> Vec<Event> {
     let authors = ["system", "desk", "picker-7", UUID];
     let steps = [0, 1, 127, 128, 86_400_000];
     let mut at = 1_772_000_000_000;
     let mut events = Vec::new();
-    for (index, fact) in facts().into_iter().enumerate() {
+    for (index, fact) in facts.into_iter().enumerate() {
         at += steps[index % steps.len()];
         events.push(Event {
             sequence: Sequence(FIRST.0 + index as u64),

@@ -46,8 +46,8 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 24, "every kind of event happened: {self}");
-        assert!(self.refusals.len() >= 30, "most refusals happened: {self}");
+        assert_eq!(self.events.len(), 31, "every kind of event happened: {self}");
+        assert!(self.refusals.len() >= 36, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }
 }
@@ -344,6 +344,8 @@ impl Case {
                     queries.push(Query::Explain { transfer: id.clone(), line: None });
                     queries.push(Query::Transfer(id));
                 }
+                Row::Wallet(owner, _) => queries.push(Query::Wallet(owner)),
+                Row::Authorization(id, _) => queries.push(Query::Authorization(id)),
                 Row::Sku(_, Some(sku)) => queries.push(Query::SkuStock(sku.code)),
                 Row::Lot(_, Some(lot)) => {
                     let sku = self.memory.sku(lot.sku).code.clone();
@@ -363,6 +365,8 @@ impl Case {
                 _ => {}
             }
         }
+        queries.push(Query::Wallets(Page { after: None, limit: 10 }));
+        queries.push(Query::Wallets(Page { after: Some(30), limit: 1 }));
         queries
     }
 

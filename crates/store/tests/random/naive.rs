@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
-    Account, Code, Date, Event, Fact, LocationId, LotId, Memory, Outside, Place, SiteId, SkuId, Tables,
-    TimeZone, Timestamp,
+    Account, Code, Currency, Date, Event, Fact, LocationId, LotId, Memory, Outside, Place, SiteId, SkuId,
+    Tables, TimeZone, Timestamp,
     command::{AllocateTransfer, HoldLine, PlaceHold},
     row::{Holder, HolderKind, LocationKind},
 };
@@ -23,6 +23,23 @@ pub(crate) struct Naive {
     lines: BTreeMap<(Code, u32), Line>,
     ended: BTreeSet<Code>,
     from: BTreeMap<Code, SiteId>,
+    purses: BTreeMap<(Code, Currency), Purse>,
+    authorized: BTreeMap<Code, Authorized>,
+}
+
+/// What somebody has in a currency: sums of what the events say.
+#[derive(Default)]
+struct Purse {
+    charged: i128,
+    paid: i128,
+    refunded: i128,
+    limit: i128,
+}
+
+struct Authorized {
+    owner: Code,
+    currency: Currency,
+    left: i128,
 }
 
 struct Line {
@@ -186,6 +203,28 @@ impl Naive {
                 }
                 self.ended.insert(id.clone());
             }
+            Fact::WalletCharged { owner, currency, amount, .. } => {
+                self.purse(owner, *currency).charged += i128::from(amount.get());
+            }
+            Fact::WalletPaid { owner, currency, amount, .. } => {
+                self.purse(owner, *currency).paid += i128::from(amount.get());
+            }
+            Fact::WalletRefunded { owner, currency, amount, .. } => {
+                self.purse(owner, *currency).refunded += i128::from(amount.get());
+            }
+            Fact::WalletLimitSet { owner, currency, limit } => {
+                self.purse(owner, *currency).limit = i128::from(*limit);
+            }
+            Fact::PaymentAuthorized { id, owner, currency, amount, .. } => {
+                self.purse(owner, *currency);
+                let (owner, currency, left) = (owner.clone(), *currency, i128::from(amount.get()));
+                self.authorized.insert(id.clone(), Authorized { owner, currency, left });
+            }
+            Fact::PaymentCaptured { id, owner, currency, amount, released, .. } => {
+                self.purse(owner, *currency).paid += i128::from(amount.get());
+                self.draw(id, i128::from(amount.get()) + i128::from(released.get()));
+            }
+            Fact::PaymentVoided { id, released, .. } => self.draw(id, i128::from(released.get())),
             Fact::SkuSet { .. }
             | Fact::Reversed { .. }
             | Fact::HoldExtended { .. }
@@ -210,6 +249,40 @@ impl Naive {
         let quantity = self.held.entry((holder.clone(), place)).or_default();
         *quantity =
             u64::try_from(i128::from(*quantity) + change).expect("nobody gives back what is not held");
+    }
+
+    fn purse(&mut self, owner: &Code, currency: Currency) -> &mut Purse {
+        self.purses.entry((owner.clone(), currency)).or_default()
+    }
+
+    fn draw(&mut self, id: &Code, units: i128) {
+        let left = &mut self.authorized.get_mut(id).expect("it was authorized").left;
+        *left -= units;
+        assert!(*left >= 0, "nobody captures more than was authorized");
+    }
+
+    /// Compares every wallet with the tables.
+    fn agrees_on_money(&self, memory: &Memory) -> Result<(), String> {
+        for ((owner, currency), purse) in &self.purses {
+            let open =
+                self.authorized.values().filter(|one| (&one.owner, one.currency) == (owner, *currency));
+            let held: i128 = open.map(|one| one.left).sum();
+            let balance = purse.charged + purse.refunded - purse.paid;
+            if balance - held < purse.limit || purse.refunded > purse.paid {
+                return Err(format!(
+                    "{owner} has {balance} {currency} and holds {held} above {}",
+                    purse.limit
+                ));
+            }
+            let row =
+                memory.wallet(owner).ok_or_else(|| format!("{owner} has no wallet"))?.balance(*currency);
+            let theirs = (row.balance.into(), row.held.get().into(), row.limit.into(), row.paid.get().into());
+            let ours = (balance, held, purse.limit, purse.paid - purse.refunded);
+            if ours != theirs {
+                return Err(format!("{owner} {currency}: the events say {ours:?}, the tables {theirs:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn drop_hold(&mut self, id: &Code) {
@@ -275,7 +348,7 @@ impl Naive {
         if places != self.on_hand.len() {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
-        Ok(())
+        self.agrees_on_money(memory)
     }
 
     /// What a new hold gets. `None` where a line narrows what another one leaves: there the strategy decides.

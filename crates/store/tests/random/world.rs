@@ -1,16 +1,16 @@
 //! A small world, and plausible things to ask of it: few ids, so that repeats, conflicts and races occur.
 
 use jaego_domain::{
-    Code, Command, Date, LotId, Memory, MovementId, Name, Outside, Quantity, Request, Sequence, Strategy,
-    Tables, TimeZone,
+    Amount, Code, Command, Currency, Date, LotId, Memory, MovementId, Name, Outside, Quantity, Request,
+    Sequence, Strategy, Tables, TimeZone,
     command::{
-        Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, ChangeHold,
-        CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine, PickLine,
-        PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer,
-        Reverse, SetLocation, SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
-        UnpickTransfer,
+        Adjust, AdjustLine, AllocateLine, AllocateTransfer, Authorize, CancelTransfer, Capture, Change,
+        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine,
+        Payment, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold,
+        ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku, SetWalletLimit,
+        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
     },
-    limits::QUANTITY_MAX,
+    limits::{AMOUNT_MAX, QUANTITY_MAX},
     row::{self, HoldStatus, LocationKind, Tracking},
 };
 
@@ -67,6 +67,7 @@ pub(crate) struct World {
     holds: u64,
     transfers: u64,
     papers: u64,
+    authorizations: u64,
     keys: u64,
     /// Commands that were sent, to be sent again.
     sent: Vec<(Command, Option<Code>)>,
@@ -86,7 +87,15 @@ pub(crate) fn request(command: Command, key: Option<Code>) -> Option<Request> {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed), holds: 0, transfers: 0, papers: 0, keys: 0, sent: Vec::new() }
+        Self {
+            dice: Dice::new(seed),
+            holds: 0,
+            transfers: 0,
+            papers: 0,
+            authorizations: 0,
+            keys: 0,
+            sent: Vec::new(),
+        }
     }
 
     /// The facts that every case begins with, and some stock.
@@ -111,6 +120,10 @@ impl World {
         }
         for (sku, tracking) in SKUS {
             facts.push(self.opening(sku, tracking));
+        }
+        for (owner, units) in [("kim", 20), ("lee", 12)] {
+            let (owner, amount) = (code(owner), Amount::new("amount", units).unwrap());
+            facts.push(Command::Charge(Payment { owner, amount, ..self.payment() }));
         }
         facts
     }
@@ -221,11 +234,62 @@ impl World {
                 },
                 original: None,
             }),
-            28..38 => self.place_hold(),
-            38..50 => self.work_on_hold(memory),
-            50..57 => self.request_transfer(),
+            28..36 => self.place_hold(),
+            36..44 => self.work_on_money(memory),
+            44..55 => self.work_on_hold(memory),
+            55..61 => self.request_transfer(),
             _ => self.work_on_transfer(memory),
         }
+    }
+
+    /// Few owners with little money, and one whose sums go to the limit.
+    fn payment(&mut self) -> Payment {
+        let owner = self.dice.word(&["kim", "lee", "rich"]);
+        let units = match self.dice.below(10) {
+            0..5 if owner == "rich" => AMOUNT_MAX - self.dice.below(3),
+            0..8 => 1 + self.dice.below(4),
+            _ => 1 + self.dice.below(20),
+        };
+        // What is rich would leave no room for others in the same currency.
+        let currency = if owner == "rich" { "EUR" } else { self.dice.word(&["KRW", "KRW", "USD"]) };
+        Payment {
+            owner: code(owner),
+            currency: Currency::new("currency", currency).unwrap(),
+            amount: Amount::new("amount", units).unwrap(),
+            reason: Name::default(),
+            reference: self.dice.chance(20).then(|| code("R-1")),
+        }
+    }
+
+    fn work_on_money(&mut self, memory: &Memory) -> Command {
+        let payment = self.payment();
+        let amount = self.dice.chance(60).then_some(payment.amount);
+        match self.dice.below(20) {
+            0..6 => Command::Charge(payment),
+            6..9 => Command::Pay(payment),
+            9..11 => Command::Refund(payment),
+            11 => {
+                let limit = i64::try_from(self.dice.below(12)).unwrap() - 8;
+                let Payment { owner, currency, .. } = payment;
+                Command::SetWalletLimit(SetWalletLimit { owner, currency, limit })
+            }
+            12..15 => Command::Authorize(Authorize { id: self.authorization_id(40), payment }),
+            rest => {
+                let authorization = self.authorization_id(2);
+                // Mostly the owner.
+                let known = memory.authorization(&authorization).filter(|_| self.dice.chance(90));
+                let owner = known.map_or(payment.owner, |row| row.owner);
+                if rest == 19 {
+                    return Command::Void(Void { owner, authorization });
+                }
+                let release_rest = self.dice.chance(20);
+                Command::Capture(Capture { owner, authorization, amount, release_rest })
+            }
+        }
+    }
+
+    fn authorization_id(&mut self, fresh: u64) -> Code {
+        Self::id(&mut self.dice, 'A', &mut self.authorizations, fresh)
     }
 
     fn index(&mut self, len: usize) -> usize {

@@ -156,7 +156,7 @@ fn values(body: &Value) -> Vec<Wrong> {
         }
         match leaf {
             Value::Number(_) => {
-                let signed = name == "change";
+                let signed = matches!(name, "change" | "limit");
                 let level = pointer.starts_with("/safety_stock/");
                 // The reader of levels says which object it is in.
                 let at = if level { "safety_stock" } else { &at };
@@ -330,6 +330,36 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
             409,
             "id_taken",
             ("id", json!("H1")),
+        ),
+        (
+            ("pay", json!({"owner": "kim", "currency": "KRW", "amount": 1000})),
+            409,
+            "insufficient_funds",
+            ("available", json!(7)),
+        ),
+        (
+            ("charge", json!({"owner": "kim", "currency": "KRW", "amount": MOST})),
+            422,
+            "amount_too_large",
+            ("max", json!(MOST)),
+        ),
+        (
+            ("refund", json!({"owner": "kim", "currency": "KRW", "amount": 1})),
+            409,
+            "refund_exceeds_paid",
+            ("paid", json!(0)),
+        ),
+        (
+            ("capture", json!({"owner": "lee", "authorization": "AU1"})),
+            404,
+            "authorization_not_found",
+            ("authorization", json!("AU1")),
+        ),
+        (
+            ("capture", json!({"owner": "kim", "authorization": "AU1", "amount": 4})),
+            409,
+            "not_authorized",
+            ("held", json!(3)),
         ),
         (("release_hold", json!({"hold": "H9"})), 404, "hold_not_found", ("hold", json!("H9"))),
         (

@@ -111,7 +111,7 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS` and a hold
 /// `H1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 21] = [
+const BOUND: [(&str, [bool; 3]); 28] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -133,10 +133,17 @@ const BOUND: [(&str, [bool; 3]); 21] = [
     ("receive_transfer", [false, true, false]),
     ("cancel_transfer", [true, true, false]),
     ("close_transfer", [true, true, false]),
+    ("charge", [false, false, false]),
+    ("pay", [false, false, false]),
+    ("refund", [false, false, false]),
+    ("set_wallet_limit", [false, false, false]),
+    ("authorize", [false, false, false]),
+    ("capture", [false, false, false]),
+    ("void", [false, false, false]),
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 28] = [
+const BOUND_READS: [(&str, [bool; 3]); 32] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -163,6 +170,10 @@ const BOUND_READS: [(&str, [bool; 3]); 28] = [
     ("/v1/transfers/T1/explain?line=1", [true, false, false]),
     ("/v1/movements", [false, false, false]),
     ("/v1/movements?site=ICN", [true, false, false]),
+    ("/v1/wallets", [false, false, false]),
+    ("/v1/wallets/kim", [false, false, false]),
+    ("/v1/wallets/kim/statement", [false, false, false]),
+    ("/v1/authorizations/AU1", [false, false, false]),
     ("/v1/events", [false, false, false]),
     ("/v1/status", [true, true, true]),
 ];

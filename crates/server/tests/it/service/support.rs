@@ -152,7 +152,15 @@ impl Caller<'_> {
         }
         let line = json!({"line": "1", "sku": "milk", "quantity": 4});
         let transfer = json!({"id": "T1", "from": "ICN", "to": "PUS", "lines": [line]});
-        for (path, body) in [("/v1/transfers", transfer), ("/v1/holds", hold("H1", 2))] {
+        let money = |amount: u64| json!({"currency": "KRW", "amount": amount});
+        let mut held = money(3);
+        held["id"] = "AU1".into();
+        for (path, body) in [
+            ("/v1/transfers", transfer),
+            ("/v1/holds", hold("H1", 2)),
+            ("/v1/wallets/kim/charge", money(10)),
+            ("/v1/wallets/kim/authorize", held),
+        ] {
             let (status, answer) = self.post(path, &body).await;
             assert_eq!(status, 200, "{path}: {answer}");
         }
@@ -238,6 +246,16 @@ pub(super) fn sample(op: &str) -> Value {
         "receive_transfer" => json!({"transfer": "T1", "location": "R-01", "quarantine": "Q-01",
             "lines": [{"line": "1", "quantity": 1, "damaged": 1}]}),
         "close_transfer" => json!({"transfer": "T1"}),
+        "charge" | "pay" | "refund" => {
+            json!({"owner": "kim", "currency": "KRW", "amount": 1, "reason": "lunch", "reference": "R-1"})
+        }
+        "set_wallet_limit" => json!({"owner": "kim", "currency": "KRW", "limit": -5}),
+        "authorize" => {
+            json!({"id": "AU2", "owner": "kim", "currency": "KRW", "amount": 1, "reason": "dinner",
+            "reference": "R-2"})
+        }
+        "capture" => json!({"owner": "kim", "authorization": "AU1", "amount": 1, "release_rest": false}),
+        "void" => json!({"owner": "kim", "authorization": "AU1"}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

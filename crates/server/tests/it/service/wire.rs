@@ -4,7 +4,7 @@
 use jaego_api::Time;
 use jaego_domain::{
     Code, Command, Query,
-    command::{Change, HoldLine, HoldPart, ShortReason, TransferPart},
+    command::{Change, HoldLine, HoldPart, Payment, ShortReason, TransferPart},
 };
 use jaego_store::conformance::{LookBack, START, Told};
 use serde_json::{Map, Value, json};
@@ -35,6 +35,10 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
     };
     let partial = |partial: bool| if partial { "allow" } else { "forbid" };
     let said = |code: &Option<Code>| code.as_ref().map(|code| code.as_str().to_owned());
+    let paid = |payment: &Payment| {
+        json!({"owner": payment.owner.as_str(), "currency": payment.currency.as_str(),
+            "amount": payment.amount.get(), "reason": payment.reason.as_str(), "reference": said(&payment.reference)})
+    };
     let fields = match command {
         Command::SetSite(site) => json!({"site": site.site.as_str(), "name": site.name.as_str(),
             "time_zone": site.time_zone.name(), "strategy": site.strategy.name()}),
@@ -151,6 +155,21 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
                 "quarantine": said(&transfer.quarantine)})
         }
         Command::CloseTransfer(transfer) => json!({"transfer": transfer.id.as_str()}),
+        Command::Charge(payment) | Command::Pay(payment) | Command::Refund(payment) => paid(payment),
+        Command::SetWalletLimit(set) => {
+            json!({"owner": set.owner.as_str(), "currency": set.currency.as_str(), "limit": set.limit})
+        }
+        Command::Authorize(authorize) => {
+            let mut fields = paid(&authorize.payment);
+            fields["id"] = authorize.id.as_str().into();
+            fields
+        }
+        Command::Capture(capture) => json!({"owner": capture.owner.as_str(),
+            "authorization": capture.authorization.as_str(), "amount": capture.amount.map(|amount| amount.get()),
+            "release_rest": capture.release_rest}),
+        Command::Void(void) => {
+            json!({"owner": void.owner.as_str(), "authorization": void.authorization.as_str()})
+        }
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -197,6 +216,8 @@ pub(super) fn url(query: &Query) -> String {
         Query::Location { site, location } => format!("/v1/sites/{site}/locations/{location}"),
         Query::Sku(sku) => format!("/v1/skus/{sku}"),
         Query::Lot { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}"),
+        Query::Wallet(owner) => format!("/v1/wallets/{owner}"),
+        Query::Authorization(id) => format!("/v1/authorizations/{id}"),
         other => panic!("no scenario looks at {other:?}"),
     }
 }
@@ -225,6 +246,12 @@ pub(super) fn past_url(past: &LookBack) -> String {
                 [("site", code(&filter.site)), ("since", time(filter.since)), ("until", time(filter.until))];
             format!("/v1/skus/{}/history?{}limit={}", filter.sku, said(&filters), filter.limit)
         }
+        LookBack::Statement(filter) => {
+            let currency = filter.currency.map(|currency| currency.to_string());
+            let filters =
+                [("currency", currency), ("since", time(filter.since)), ("until", time(filter.until))];
+            format!("/v1/wallets/{}/statement?{}limit={}", filter.owner, said(&filters), filter.limit)
+        }
     }
 }
 
@@ -246,6 +273,12 @@ pub(super) fn past_view(past: &LookBack, json: &Value) -> Told {
             });
             Told::new("").with("points", or_none(points))
         }
+        LookBack::Statement(_) => {
+            let lines = list(&json["items"], |line| {
+                format!("{:+}:{}", line["change"].as_i64().unwrap(), line["balance"])
+            });
+            Told::new("").with("lines", or_none(lines))
+        }
     }
 }
 
@@ -259,6 +292,9 @@ pub(super) fn done(outcome: &Value) -> Told {
     }
     if !outcome["expires_at"].is_null() {
         told = told.with("expires", time(&outcome["expires_at"]));
+    }
+    if !outcome["balance"].is_null() {
+        told = told.with("balance", &outcome["balance"]);
     }
     for (name, items, show) in [
         ("picks", &outcome["picks"], pick as fn(&Value) -> String),
@@ -284,7 +320,7 @@ pub(super) fn refusal(problem: &Value) -> Told {
         }
         let fact = fact.as_str().map_or_else(|| fact.to_string(), str::to_owned);
         told = match name.as_str() {
-            "hold_status" => told.with("status", fact),
+            "hold_status" | "authorization_status" => told.with("status", fact),
             "field" => told.with("field", field(&fact)),
             "reason" => told.with("reason", fact.replace(' ', "_")),
             name => told.with(name, fact),
@@ -395,6 +431,20 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
                 list(&json["items"], |line| format!("{}:{}", word(&line["line"]), line["open"])),
             ),
         },
+        Query::Wallet(_) => {
+            let balances = list(&json["balances"], |one| {
+                let sums = ["balance", "held", "limit", "available"].map(|name| one[name].to_string());
+                format!("{}:{}", word(&one["currency"]), sums.join("/"))
+            });
+            let open = list(&json["authorizations"], |id| word(id).to_owned());
+            Told::new("").with("balances", or_none(balances)).with("authorizations", or_none(open))
+        }
+        Query::Authorization(_) => {
+            let told = Told::new(word(&json["status"]))
+                .with("owner", word(&json["owner"]))
+                .with("currency", word(&json["currency"]));
+            facts(told, json, &["amount", "captured", "held"])
+        }
         Query::Trace { .. } => facts(Told::new(""), &json["lot"], &["inside"])
             .with("positions", or_none(list(&json["positions"], candidate))),
         Query::SkuStock(_) => match json["items"].as_array().unwrap().as_slice() {
