@@ -3,7 +3,7 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL), lab (MariaDB too), console (Chromium), sample (curl).
+# Groups: test (Redis, PostgreSQL, strace), lab (MariaDB too), console (Chromium), sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
 # Silent when all is there. Our tests start private servers on free ports, so the services that these
@@ -36,6 +36,7 @@ for group in "${@:-test}"; do
         need redis-server have_command redis-server
         need postgresql have_postgres
         need util-linux have_command setpriv
+        need strace have_command strace
         ;;
     lab) need mariadb-server have_command mariadbd ;;
     console) need chromium have_command chromium ;;

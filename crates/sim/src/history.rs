@@ -70,6 +70,13 @@ pub struct Call {
     pub seen: Seen,
 }
 
+impl Call {
+    /// Whether something new came of it, by the store's word.
+    pub fn is_new(&self) -> bool {
+        matches!(self.seen.told, Told::Done { repeat: false, .. })
+    }
+}
+
 /// Somebody who answers: a store, or one with a bug.
 pub trait Subject: Send + Sync {
     /// Asks, and waits for the answer.
@@ -268,7 +275,6 @@ impl History {
 
     /// Replays all answers in the order of their sequences.
     fn check_order(&self) -> Vec<String> {
-        let is_new = |call: &Call| matches!(call.seen.told, Told::Done { repeat: false, .. });
         let mut calls: Vec<_> = self.calls.iter().collect();
         // What happened at a sequence comes before what was seen there.
         calls.sort_by_key(|call| match call.seen.told {
@@ -279,7 +285,7 @@ impl History {
         let mut last = self.begins_after;
         let mut anomalies = Vec::new();
         for call in calls {
-            if is_new(call) {
+            if call.is_new() {
                 let Told::Done { event, .. } = call.seen.told else { continue };
                 if event != last + 1 {
                     anomalies.push(format!("event {event} comes after {last}: {call:?}"));

@@ -8,12 +8,13 @@
 //!   its own, and holds what was recovered against what was acknowledged.
 //! * [`History`] is what clients of a running store saw: when they asked, when they were answered, and what.
 //!   Its check replays the answers in the order of their sequences on a plain model and holds that order
-//!   against real time.
+//!   against real time; [`linearizable`] looks for an order by itself.
 
 pub mod auditor;
 mod client;
 mod clock;
 pub mod history;
+pub mod linearizable;
 mod model;
 pub mod mutant;
 mod simulation;

@@ -23,6 +23,7 @@ use jaego_engine::{
 use jaego_sim::{
     History, code,
     history::{Ask, Call, Floor, Instants, StoreSubject, Subject, Verdict, receive, sku_code},
+    linearizable::{explain, samples, sku_of},
     mutant::{Bug, Mutant},
 };
 use jaego_store::{Batch, Results, Store};
@@ -95,8 +96,27 @@ fn next(dice: &mut Dice, ids: &AtomicU64) -> Ask {
     }
 }
 
+/// The same, of documents whose number tells the SKU, so that a history can be taken apart.
+fn next_apart(dice: &mut Dice, ids: &AtomicU64) -> Ask {
+    match next(dice, ids) {
+        Ask::Hold { id, units, .. } => Ask::Hold { id, sku: sku_of(id, SKUS), units },
+        Ask::Receive { id, units, .. } => Ask::Receive { id, sku: sku_of(id, SKUS), units },
+        other => other,
+    }
+}
+
 /// Lets clients loose on a subject.
 fn drive(subject: &dyn Subject, begins_after: u64, seed: u64) -> (History, Instants) {
+    drive_by(next, CALLS, subject, begins_after, seed)
+}
+
+fn drive_by(
+    next: fn(&mut Dice, &AtomicU64) -> Ask,
+    calls_each: u64,
+    subject: &dyn Subject,
+    begins_after: u64,
+    seed: u64,
+) -> (History, Instants) {
     let (ids, instants) = (AtomicU64::new(0), Instants::default());
     let calls = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -106,7 +126,7 @@ fn drive(subject: &dyn Subject, begins_after: u64, seed: u64) -> (History, Insta
                     let mut dice = Dice::new(seed * 1_000 + client);
                     let mut repeated = None;
                     let mut calls = Vec::new();
-                    for _ in 0..CALLS {
+                    for _ in 0..calls_each {
                         // The same once more, as after a lost connection.
                         let again = repeated.take().filter(|_| dice.one_in(6));
                         let asked = again.unwrap_or_else(|| next(&mut dice, ids));
@@ -158,6 +178,65 @@ fn one_order_explains_what_all_clients_saw() {
         engine.close().unwrap();
     }
     println!("{checked} calls checked");
+}
+
+/// Calls of each client in a history that is taken apart: 160 for each SKU, and more than 100 of them at once.
+const CALLS_APART: u64 = 60;
+/// Histories that are taken apart: 501 samples.
+const HISTORIES_APART: u64 = 167;
+/// Long ones: 1,600 calls for each SKU.
+const CALLS_APART_LONG: u64 = 600;
+
+#[test]
+fn an_order_is_found_for_every_sample_without_the_store_s_word_for_it() {
+    let runs = HISTORIES_APART * number("JAEGO_SOAK").unwrap_or(1);
+    let (mut sampled, mut calls, mut changed, mut overlaps) = (0, 0, 0, 0);
+    for seed in number("JAEGO_SEED").map_or(0..runs, |seed| seed..seed + 1) {
+        let engine = start(SimDisk::new(seed));
+        let begins_after = set_up(&engine);
+        let each = if seed % 40 == 0 { CALLS_APART_LONG } else { CALLS_APART };
+        let (history, _) = drive_by(next_apart, each, &StoreSubject(engine.clone()), begins_after, seed);
+        for (sku, sample) in samples(&history).iter().enumerate() {
+            assert_eq!(explain(sample, SKUS, ON_HAND), Ok(()), "SKU {sku} of JAEGO_SEED={seed}");
+            sampled += 1;
+            calls += sample.len();
+            changed += sample.iter().filter(|call| call.is_new()).count();
+            overlaps += sample
+                .iter()
+                .filter(|call| {
+                    sample.iter().any(|other| other.invoked < call.invoked && call.invoked < other.responded)
+                })
+                .count();
+        }
+        engine.close().unwrap();
+    }
+    println!(
+        "{sampled} samples of {calls} calls, {changed} of which changed something, {overlaps} overlapped"
+    );
+    if runs >= HISTORIES_APART && number("JAEGO_SEED").is_none() {
+        assert!(sampled >= 500 && changed > calls / 4 && overlaps > calls / 4, "too little happened at once");
+    }
+}
+
+/// Bugs of the numbers that answers carry: without a look at them nobody can tell.
+const ONLY_IN_THE_NUMBERS: [Bug; 2] = [Bug::RepeatOfAnother, Bug::ReadOfAnEarlierHead];
+
+#[test]
+fn every_seeded_bug_that_shows_in_the_answers_leaves_a_sample_without_an_order() {
+    let mut wrong = Vec::new();
+    for (number, bug) in (0..).zip(Bug::ALL) {
+        let engine = start(SimDisk::new(number));
+        let begins_after = set_up(&engine);
+        let mutant = Mutant::new(StoreSubject(engine.clone()), bug, number);
+        let (history, _) = drive_by(next_apart, CALLS_APART_LONG / 2, &mutant, begins_after, number);
+        assert!(mutant.shown() > 0, "{bug:?} never showed");
+        let unexplained = samples(&history).iter().find_map(|sample| explain(sample, SKUS, ON_HAND).err());
+        println!("{bug:?}, shown {} times: {unexplained:?}", mutant.shown());
+        let only_in_the_numbers = ONLY_IN_THE_NUMBERS.contains(&bug);
+        wrong.extend((unexplained.is_none() != only_in_the_numbers).then_some(bug));
+        engine.close().unwrap();
+    }
+    assert_eq!(wrong, [], "caught where it cannot be, or not where it should be");
 }
 
 #[test]
