@@ -95,7 +95,8 @@ impl Service {
                 "the remains of a frame that was being written were cut; nothing of it was ever acknowledged");
         }
         for error in &recovered.passed_over {
-            tracing::warn!(%error, "a checkpoint could not be read and was passed over");
+            let detail = format!("{:#}", anyhow!(error.clone()));
+            tracing::warn!(%detail, "a checkpoint cannot be used and was passed over");
         }
         let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
         Ok(Self { engine: Engine::start(recovered, Config::default(), SystemClock), tokens })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use jaego_engine::{Config, Verified, disk::RealDisk, verify};
 
@@ -39,7 +39,12 @@ pub(crate) fn prove(data: &Path) -> Result<Verified> {
     let mut progress = Progress::new("verified");
     let verified = verify(disk, Config::default().journal, |events| progress.tell(events));
     progress.end();
-    verified.with_context(|| format!("{} is not proven", data.display()))
+    let verified = verified.with_context(|| format!("{} is not proven", data.display()))?;
+    for error in &verified.passed_over {
+        // The books stand without it; a start takes longer, and the disk may be failing.
+        eprintln!("a checkpoint cannot be used and was passed over: {:#}", anyhow!(error.clone()));
+    }
+    Ok(verified)
 }
 
 /// Prints what was proven.

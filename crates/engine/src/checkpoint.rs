@@ -36,7 +36,7 @@ const PARTS_MAX: usize = 1 << 20;
 const RUNS_MAX: usize = 4_096;
 const PART_LEN_MAX: u64 = 256 << 20;
 
-/// How many checkpoints are kept: the newest, and one to fall back to.
+/// How many good checkpoints are kept: the newest, and one to fall back to.
 pub const KEPT: usize = 2;
 
 /// Why there is no checkpoint.
@@ -176,9 +176,16 @@ fn write_files(
     Ok(manifest)
 }
 
-/// Removes all but the newest checkpoints, and what a crash left of unfinished ones.
-pub fn prune(disk: &impl Disk) -> Result<(), Error> {
-    let kept: Vec<_> = list(disk)?.into_iter().take(KEPT).collect();
+/// Removes all that are older than the newest checkpoints, and what a crash left of unfinished ones. Those that are
+/// known to be `useless` do not count among the newest: there must be a good one to fall back to.
+pub fn prune(disk: &impl Disk, useless: &[Sequence]) -> Result<(), Error> {
+    let mut good = 0;
+    let mut kept = list(disk)?;
+    kept.retain(|sequence| {
+        let is_kept = good < KEPT;
+        good += usize::from(!useless.contains(sequence));
+        is_kept
+    });
     clear(disk, |sequence| !kept.contains(&sequence))
 }
 

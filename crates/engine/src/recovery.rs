@@ -13,7 +13,8 @@ use crate::{
     archive::{self, Archive, Rested},
     checkpoint,
     disk::{Disk, DiskFile, WriteError},
-    journal::{self, Journal, Reader, Report, StoreId},
+    engine::error_chain,
+    journal::{self, Journal, Reader, Recovery, Report, StoreId},
     state::{Sum, state_hash},
 };
 
@@ -26,16 +27,29 @@ pub enum Error {
     /// The journal does not open.
     #[error("{0}")]
     Journal(#[from] journal::Error),
-    /// No checkpoint can be read, and the journal does not begin at the beginning.
+    /// No checkpoint can be used, and the journal does not begin early enough to do without.
     #[error(
-        "no checkpoint can be read, and the journal begins with event {first}: try `jaego restore` with the newest backup"
+        "no checkpoint can be used, and the journal has no event {first}: try `jaego restore` with the newest backup"
     )]
     NoCheckpoint {
-        /// The first event that the journal has.
+        /// The first event that would have to be replayed.
         first: u64,
         /// What is wrong with the newest checkpoint.
         #[source]
         source: Option<Box<Error>>,
+    },
+    /// A checkpoint can be read, and a document in its archive that a later event changes cannot.
+    #[error(
+        "the archive of the checkpoint of event {checkpoint} cannot give back a document that event {event} changes"
+    )]
+    Unarchived {
+        /// The checkpoint's last event.
+        checkpoint: Sequence,
+        /// The event that was to be applied.
+        event: Sequence,
+        /// What is wrong with the archive.
+        #[source]
+        source: archive::Error,
     },
     /// A checkpoint cannot be read or written.
     #[error("{0}")]
@@ -93,14 +107,17 @@ pub struct Recovered<D: Disk> {
     pub report: Report,
     /// The checkpoint that was loaded, if any.
     pub checkpoint: Option<Sequence>,
-    /// Checkpoints that could not be read and were passed over.
+    /// Checkpoints that could not be used and were passed over, newest first. They stay on the disk.
     pub passed_over: Vec<Error>,
     /// Whether the store was made just now.
     pub is_new: bool,
 }
 
 /// Opens the store in a folder, and makes one in an empty folder. `progress` is told how many events were
-/// replayed so far.
+/// replayed so far; it begins anew when a checkpoint turns out to be of no use.
+///
+/// A checkpoint that cannot be read, or whose archive lacks a document that replay needs, is passed over for the one
+/// before it, and in the end for the journal alone.
 ///
 /// # Errors
 /// If the folder's files are damaged in a way that a crash cannot explain. Nothing was changed then.
@@ -114,37 +131,18 @@ pub fn open<D: Disk>(
         disk.list().map_err(|source| failed("list", "the folder", source))
     };
     let has_marker = list()?.iter().any(|name| name == MARKER);
-    let (loaded, passed_over) = newest_checkpoint(&*disk, &Archive::default())?;
-    let checkpoint = loaded.as_ref().map(|loaded| loaded.manifest.sequence);
-    let (manifest, mut memory, archive) = match loaded {
-        Some(Loaded { manifest, memory, archive }) => (Some(manifest), memory, archive),
-        None => (None, Memory::new(), Archive::default()),
-    };
-    let from = memory.head().sequence.next();
-    let mut recovery = match Journal::open(disk.clone(), config, from.0) {
-        Ok(recovery) => recovery,
-        Err(journal::Error::NotFound) if !has_marker && checkpoint.is_none() => {
+    let mut passed_over = PassedOver::default();
+    let replayed = from_newest(&*disk, &Archive::default(), &mut passed_over, |start, passed_over| {
+        replay_all(&disk, config, start, passed_over, &mut progress)
+    });
+    let (recovery, Start { manifest, memory, archive }) = match replayed {
+        Ok(replayed) => replayed,
+        Err(Error::Journal(journal::Error::NotFound)) if !has_marker && passed_over.is_empty() => {
             return create(disk, config);
         }
-        Err(journal::Error::NotFound) => return Err(Error::JournalGone),
-        Err(journal::Error::Missing { sequence, .. }) if checkpoint.is_none() && sequence == 1 => {
-            return Err(Error::NoCheckpoint {
-                first: sequence,
-                source: passed_over.into_iter().next().map(Box::new),
-            });
-        }
-        Err(error) => return Err(error.into()),
+        Err(Error::Journal(journal::Error::NotFound)) => return Err(Error::JournalGone),
+        Err(error) => return Err(error),
     };
-    if let Some(manifest) = manifest.filter(|manifest| manifest.store != recovery.store()) {
-        return Err(Error::OtherStore { sequence: manifest.sequence });
-    }
-    let mut replayed = 0;
-    while let Some(frame) = recovery.next()? {
-        let first = frame.first_sequence;
-        replay(&mut memory, &archive, first, frame.payload)?;
-        replayed += u64::from(frame.count);
-        progress(replayed);
-    }
     let (journal, report) = recovery.finish()?;
     assert_eq!(
         memory.head().sequence.next().0,
@@ -155,33 +153,85 @@ pub fn open<D: Disk>(
         write_marker(&disk, journal.store())?;
     }
     let archive = Arc::new(archive);
+    let checkpoint = manifest.map(|manifest| manifest.sequence);
+    let passed_over = passed_over.0.into_iter().map(|(_, error)| error).collect();
     Ok(Recovered { journal, disk, memory, archive, report, checkpoint, passed_over, is_new: false })
 }
 
-/// A checkpoint that was read.
-struct Loaded<D: Disk> {
-    manifest: checkpoint::Manifest,
+/// Applies what the journal has after a checkpoint, or all of it. Nothing on the disk is changed.
+fn replay_all<D: Disk>(
+    disk: &Arc<D>,
+    config: journal::Config,
+    mut start: Start<D>,
+    passed_over: &PassedOver,
+    progress: &mut impl FnMut(u64),
+) -> Result<(Recovery<Arc<D>>, Start<D>), Error> {
+    let from = start.memory.head().sequence.next();
+    let mut recovery = match Journal::open(disk.clone(), config, from.0) {
+        Ok(recovery) => recovery,
+        // The journal of a store with a checkpoint was there once.
+        Err(journal::Error::NotFound) if start.manifest.is_some() => return Err(Error::JournalGone),
+        Err(journal::Error::Missing { sequence, .. })
+            if sequence == from.0 && (start.manifest.is_none() || !passed_over.is_empty()) =>
+        {
+            let source = passed_over.0.first().map(|(_, error)| Box::new(error.clone()));
+            return Err(Error::NoCheckpoint { first: sequence, source });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(manifest) = start.manifest.as_ref().filter(|manifest| manifest.store != recovery.store()) {
+        return Err(Error::OtherStore { sequence: manifest.sequence });
+    }
+    let mut replayed = 0;
+    while let Some(frame) = recovery.next()? {
+        let first = frame.first_sequence;
+        start.replay(first, frame.payload)?;
+        replayed += u64::from(frame.count);
+        progress(replayed);
+    }
+    Ok((recovery, start))
+}
+
+/// Where a recovery begins: a checkpoint that was read, or empty tables.
+struct Start<D: Disk> {
+    manifest: Option<checkpoint::Manifest>,
     memory: Memory,
     archive: Archive<D>,
 }
 
-/// The newest checkpoint that can be read, with its archive, and why newer ones cannot.
-fn newest_checkpoint<D: Disk>(
+/// Checkpoints that could not be used, newest first, each with the reason.
+#[derive(Default)]
+struct PassedOver(Vec<(Sequence, Error)>);
+
+impl PassedOver {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Has `recover` go on from the newest checkpoint that can be used, or from empty tables where none can. `known` is the
+/// archive that is open already.
+fn from_newest<D: Disk, T>(
     disk: &D,
     known: &Archive<D>,
-) -> Result<(Option<Loaded<D>>, Vec<Error>), checkpoint::Error> {
-    let mut passed_over = Vec::new();
+    passed_over: &mut PassedOver,
+    mut recover: impl FnMut(Start<D>, &PassedOver) -> Result<T, Error>,
+) -> Result<T, Error> {
     for sequence in checkpoint::list(disk)? {
         let loaded = checkpoint::load(disk, sequence).map_err(Error::from).and_then(|(manifest, memory)| {
             let archive = Archive::open(disk, &manifest.archive, known)?;
-            Ok(Loaded { manifest, memory, archive })
+            Ok(Start { manifest: Some(manifest), memory, archive })
         });
-        match loaded {
-            Ok(loaded) => return Ok((Some(loaded), passed_over)),
-            Err(error) => passed_over.push(error),
-        }
+        let error = match loaded {
+            Ok(start) => match recover(start, passed_over) {
+                Err(error @ Error::Unarchived { .. }) => error,
+                ended => return ended,
+            },
+            Err(error) => error,
+        };
+        passed_over.0.push((sequence, error));
     }
-    Ok((None, passed_over))
+    recover(Start { manifest: None, memory: Memory::new(), archive: Archive::default() }, passed_over)
 }
 
 /// A checkpoint that was written.
@@ -194,31 +244,32 @@ pub struct Written<D: Disk> {
     pub rested: Vec<Rested>,
 }
 
-/// Recovers from the newest checkpoint that can be read through event `upto`, of a sealed segment, moves the documents
+/// Recovers from the newest checkpoint that can be used through event `upto`, of a sealed segment, moves the documents
 /// that came to rest into the archive, writes down where it got to, and removes old checkpoints. The journal may be
 /// written meanwhile. `known` is the archive that is open already.
 ///
 /// # Errors
-/// If the disk fails or is full, or the journal no longer begins where the newest checkpoint ends.
+/// If the disk fails or is full, or the journal no longer begins where a checkpoint that can be used ends.
 pub fn write_checkpoint<D: Disk>(
     disk: &D,
     reader: &Reader<Arc<D>>,
     known: &Archive<D>,
     upto: Sequence,
 ) -> Result<Written<D>, Error> {
-    let (loaded, passed_over) = newest_checkpoint(disk, known)?;
-    for error in passed_over {
-        tracing::warn!(%error, "a checkpoint cannot be read and is passed over");
+    let mut passed_over = PassedOver::default();
+    let replayed = from_newest(disk, known, &mut passed_over, |mut start, _| {
+        let mut frames = reader.frames_from(start.memory.head().sequence.next().0)?;
+        while start.memory.head().sequence < upto {
+            let Some(frame) = frames.next()? else { break };
+            start.replay(frame.first_sequence, frame.payload)?;
+        }
+        Ok(start)
+    });
+    for (_, error) in &passed_over.0 {
+        let detail = error_chain(error);
+        tracing::warn!(%detail, "a checkpoint cannot be used and is passed over");
     }
-    let (mut memory, archive) = match loaded {
-        Some(Loaded { memory, archive, .. }) => (memory, archive),
-        None => (Memory::new(), Archive::default()),
-    };
-    let mut frames = reader.frames_from(memory.head().sequence.next().0)?;
-    while memory.head().sequence < upto {
-        let Some(frame) = frames.next()? else { break };
-        replay(&mut memory, &archive, frame.first_sequence, frame.payload)?;
-    }
+    let Start { mut memory, archive, .. } = replayed?;
     let written = archive.take_in(disk, &mut memory).map_err(Error::from).and_then(|(archive, rested)| {
         let manifest = checkpoint::write(disk, reader.store(), &memory, &archive.numbers())?;
         Ok(Written { sequence: manifest.sequence, archive: Arc::new(archive), rested })
@@ -229,7 +280,9 @@ pub fn write_checkpoint<D: Disk>(
     })?;
     // The checkpoint is durable and has to be told about, or what came to rest in it would never leave the writer's
     // tables. What is left over goes with the next one.
-    if let Err(error) = checkpoint::prune(disk).map_err(Error::from).and_then(|()| prune_runs(disk)) {
+    let useless: Vec<_> = passed_over.0.iter().map(|(sequence, _)| *sequence).collect();
+    let pruned = checkpoint::prune(disk, &useless).map_err(Error::from).and_then(|()| prune_runs(disk));
+    if let Err(error) = pruned {
         tracing::warn!(%error, "old checkpoints cannot be removed and stay until the next one");
     }
     Ok(written)
@@ -282,38 +335,41 @@ fn failed(doing: &'static str, file: &'static str, source: io::Error) -> Error {
     Error::Io { doing, file, source: Arc::new(source) }
 }
 
-/// Applies the events of a frame that the tables have not seen yet. A document that left memory comes back for an
-/// event that changes it.
-fn replay<D: Disk>(
-    memory: &mut Memory,
-    archive: &Archive<D>,
-    first: u64,
-    payload: &[u8],
-) -> Result<(), Error> {
-    let decode = |source| Error::Decode { sequence: first, source };
-    for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
-        let event = event.map_err(decode)?;
-        if event.sequence > memory.head().sequence {
-            if !archive.is_empty() {
-                bring_back(memory, archive, &event)?;
+impl<D: Disk> Start<D> {
+    /// Applies the events of a frame that the tables have not seen yet. A document that left memory comes back for an
+    /// event that changes it.
+    fn replay(&mut self, first: u64, payload: &[u8]) -> Result<(), Error> {
+        let decode = |source| Error::Decode { sequence: first, source };
+        for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
+            let event = event.map_err(decode)?;
+            if event.sequence > self.memory.head().sequence {
+                if !self.archive.is_empty() {
+                    self.bring_back(&event)?;
+                }
+                apply(&mut self.memory, &event);
             }
-            apply(memory, &event);
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn bring_back<D: Disk>(memory: &mut Memory, archive: &Archive<D>, event: &Event) -> Result<(), Error> {
-    let mut named = Vec::new();
-    event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
-    for key in named {
-        if !memory.has(&key) {
-            for row in archive.get(&key)? {
-                memory.put(row);
+    fn bring_back(&mut self, event: &Event) -> Result<(), Error> {
+        let mut named = Vec::new();
+        event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
+        for key in named {
+            if self.memory.has(&key) {
+                continue;
+            }
+            let rows = self.archive.get(&key).map_err(|source| Error::Unarchived {
+                checkpoint: self.manifest.as_ref().map_or(Sequence(0), |manifest| manifest.sequence),
+                event: event.sequence,
+                source,
+            })?;
+            for row in rows {
+                self.memory.put(row);
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl<D: Disk> Recovered<D> {
@@ -353,6 +409,8 @@ pub struct Verified {
     pub movements: u64,
     /// The checkpoint that was held against the replay, if the journal still begins at the beginning.
     pub checkpoint: Option<Sequence>,
+    /// Checkpoints that could not be used and were passed over, newest first.
+    pub passed_over: Vec<Error>,
     /// A torn tail that was cut, never acknowledged.
     pub cut: Option<journal::Cut>,
 }
@@ -378,6 +436,7 @@ pub fn verify<D: Disk>(
         events: recovered.report.frames,
         movements: 0,
         checkpoint: None,
+        passed_over: recovered.passed_over.clone(),
         cut: recovered.report.cut.clone(),
     };
     let reader = recovered.journal.reader();

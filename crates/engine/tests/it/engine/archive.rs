@@ -151,6 +151,32 @@ fn listed(engine: &Engine, status: Option<TransferStatus>, limit: usize) -> Vec<
     }
 }
 
+/// Damages the first block that has a document of this id, among the documents by their keys, in every run.
+fn damage(disk: &SimDisk, id: &str) {
+    let mut damaged = 0;
+    for name in runs(disk) {
+        let bytes = disk.contents(&name).unwrap();
+        if let Some(at) = bytes.windows(id.len()).position(|window| window == id.as_bytes()) {
+            disk.flip_bit(&name, at * 8);
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "{id} is in no run");
+}
+
+/// A store in which a transfer was archived and then changed, and no checkpoint came since: replay needs it.
+fn changed_after_its_checkpoint(seed: u64) -> (SimDisk, Arc<Engine>) {
+    let disk = SimDisk::new(seed);
+    let engine = start(disk.clone());
+    two_sites(&engine);
+    all(&engine, whole_transfer("EARLIER", 2));
+    turn_over(&engine, "first");
+    all(&engine, whole_transfer("CHANGED", 3));
+    turn_over(&engine, "second");
+    one(&engine, request(receive("CHANGED", Some(1)))).unwrap();
+    (disk, engine)
+}
+
 fn runs(disk: &SimDisk) -> Vec<String> {
     let names = disk.list().unwrap();
     names.into_iter().filter(|name| name.starts_with("archive-")).collect()
@@ -355,4 +381,65 @@ fn closing_answers_all_who_wait_for_the_archive() {
     assert_eq!(engine.status().queue_len, 0);
     drop(engine);
     verify(disk, config().journal, |_| {}).unwrap();
+}
+
+#[test]
+fn damage_to_a_document_that_replay_needs_costs_a_checkpoint_and_nothing_else() {
+    let (disk, engine) = changed_after_its_checkpoint(8);
+    engine.close().unwrap();
+    drop(engine);
+    let opened = open(disk.kill(1), config().journal, |_| {}).unwrap();
+    let (newest, hash) = (opened.checkpoint.unwrap(), opened.state_hash().unwrap());
+    assert!(opened.passed_over.is_empty());
+    drop(opened);
+
+    let damaged = disk.kill(2);
+    damage(&damaged, "CHANGED");
+    let before = damaged.list().unwrap();
+    let opened = open(damaged.clone(), config().journal, |_| {}).unwrap();
+    assert!(opened.checkpoint.is_none_or(|older| older < newest), "{:?}", opened.checkpoint);
+    let told: Vec<_> = opened.passed_over.iter().map(ToString::to_string).collect();
+    assert!(!told.is_empty() && told[0].contains(&newest.to_string()), "{told:?}");
+    assert_eq!(opened.state_hash().unwrap(), hash);
+    drop(opened);
+    let after = damaged.list().unwrap();
+    let lost: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
+    assert!(lost.is_empty(), "{lost:?} were removed");
+    // Proving finds the same: what the store stands on is sound, and something was passed over.
+    let verified = verify(damaged.clone(), config().journal, |_| {}).unwrap();
+    assert_eq!((verified.hash, verified.passed_over.is_empty()), (hash, false));
+
+    // Where no checkpoint is left, the journal alone says it all.
+    let bare = damaged.kill(3);
+    let manifests =
+        before.iter().filter(|name| name.ends_with(".done") && !name.contains(&newest.to_string()));
+    manifests.for_each(|name| bare.flip_bit(name, 77));
+    let opened = open(bare, config().journal, |_| {}).unwrap();
+    assert_eq!((opened.checkpoint, opened.state_hash().unwrap()), (None, hash));
+    drop(opened);
+
+    // The next checkpoint is a good one again.
+    let engine = start(damaged.clone());
+    assert_eq!(shown(&engine, "CHANGED").summary.totals.received, quantity(4));
+    turn_over(&engine, "third");
+    assert_eq!(shown(&engine, "CHANGED").summary.totals.received, quantity(4));
+    engine.close().unwrap();
+    drop(engine);
+    let verified = verify(damaged, config().journal, |_| {}).unwrap();
+    assert!(verified.passed_over.is_empty(), "{:?}", verified.passed_over);
+}
+
+#[test]
+fn checkpoints_go_on_although_one_of_them_cannot_be_built_upon() {
+    let (disk, engine) = changed_after_its_checkpoint(9);
+    damage(&disk, "CHANGED");
+    turn_over(&engine, "third");
+    assert_eq!(shown(&engine, "CHANGED").summary.totals.received, quantity(4));
+    turn_over(&engine, "fourth");
+    assert_eq!(shown(&engine, "EARLIER").summary.totals.received, quantity(2));
+    assert!(one(&engine, request(transfer("CHANGED", 3))).unwrap().repeat);
+    engine.close().unwrap();
+    drop(engine);
+    let verified = verify(disk, config().journal, |_| {}).unwrap();
+    assert!(verified.passed_over.is_empty(), "{:?}", verified.passed_over);
 }
