@@ -216,10 +216,13 @@ fn clear(disk: &impl Disk, is_old: impl Fn(Sequence) -> bool) -> Result<(), Erro
 }
 
 /// Loads the checkpoint of this sequence into empty tables.
+///
+/// # Errors
+/// If a file cannot be read or is damaged, or the rows are not those whose hash the manifest has.
 pub fn load(disk: &impl Disk, sequence: Sequence) -> Result<(Manifest, Memory), Error> {
     let manifest = read_manifest(disk, sequence)?;
     let mut memory = Memory::new();
-    let mut rows = 0;
+    let mut sum = Sum::default();
     for (part, len) in manifest.parts.iter().enumerate() {
         let name = part_name(sequence, part);
         let bytes = read_file(disk, &name, *len)?;
@@ -230,14 +233,18 @@ pub fn load(disk: &impl Disk, sequence: Sequence) -> Result<(Manifest, Memory), 
         if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
             return Err(Error::damaged(&name, "its checksum is another"));
         }
-        let decoded = row::decode(payload).map_err(|source| Error::Rows { file: name.clone(), source })?;
-        for row in decoded {
-            memory.put(row.map_err(|source| Error::Rows { file: name.clone(), source })?);
-            rows += 1;
+        let decode = |source| Error::Rows { file: name.clone(), source };
+        let mut rows = row::decode(payload).map_err(decode)?;
+        let mut start = rows.at();
+        while let Some(row) = rows.next() {
+            memory.put(row.map_err(decode)?);
+            // The bytes as they stand: a newer version may encode the same row in another way.
+            sum.push_encoded(&payload[start..rows.at()]);
+            start = rows.at();
         }
     }
-    if rows != manifest.rows || memory.head().sequence != sequence {
-        let what = format!("{rows} rows up to event {} are not what it says", memory.head().sequence);
+    if (sum.rows, sum.hash) != (manifest.rows, manifest.hash) || memory.head().sequence != sequence {
+        let what = format!("{} rows up to event {} are not those it names", sum.rows, memory.head().sequence);
         return Err(Error::damaged(&done_name(sequence), what));
     }
     Ok((manifest, memory))
@@ -349,6 +356,58 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "sim")]
+    mod on_disk {
+        use jaego_domain::{
+            Code, Row, Timestamp,
+            row::{Answered, Head},
+        };
+
+        use super::*;
+        use crate::sim_disk::SimDisk;
+
+        /// Tables up to an event, with one row that says something.
+        fn tables(sequence: u64, body: u64) -> Memory {
+            let mut memory = Memory::new();
+            memory.put(Row::Head(Head { sequence: Sequence(sequence), ..Head::default() }));
+            let key = Code::new("key", "K1").unwrap();
+            let answered = Answered { body, sequence: Sequence(1), noted: Sequence(1), at: Timestamp(0) };
+            memory.put(Row::Answered(key, Some(answered)));
+            memory
+        }
+
+        #[test]
+        fn rows_that_are_whole_and_not_those_of_the_manifest_are_damage() {
+            let (disk, other) = (SimDisk::new(1), SimDisk::new(2));
+            write(&disk, StoreId(7), &tables(9, 1), &[]).unwrap();
+            write(&other, StoreId(7), &tables(9, 2), &[]).unwrap();
+            assert_eq!(load(&disk, Sequence(9)).unwrap().0.rows, 2);
+            // As many rows, as many bytes, a right checksum: only their hash tells.
+            let part = part_name(Sequence(9), 0);
+            assert_eq!(disk.contents(&part).unwrap().len(), other.contents(&part).unwrap().len());
+            disk.replace(&part, &other.contents(&part).unwrap());
+            let error = load(&disk, Sequence(9)).map(drop).unwrap_err();
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        }
+
+        #[test]
+        fn a_useless_checkpoint_does_not_push_out_a_good_one() {
+            let disk = SimDisk::new(3);
+            let kept = |useless: &[u64]| {
+                let useless: Vec<_> = useless.iter().copied().map(Sequence).collect();
+                prune(&disk, &useless).unwrap();
+                let kept = list(&disk).unwrap().into_iter().map(|sequence| sequence.0);
+                kept.collect::<Vec<_>>()
+            };
+            for sequence in 1..=5 {
+                write(&disk, StoreId(7), &tables(sequence, 1), &[]).unwrap();
+            }
+            assert_eq!(kept(&[4, 3]), [5, 4, 3, 2]);
+            assert_eq!(kept(&[4]), [5, 4, 3]);
+            assert_eq!(kept(&[]), [5, 4]);
+        }
+    }
 
     #[test]
     fn a_manifest_reads_back_and_notices_every_flipped_bit() {

@@ -26,7 +26,12 @@ impl Sum {
     pub(crate) fn push(&mut self, encoder: &mut row::Encoder, row: &Row) {
         let start = encoder.payload().len();
         encoder.push(row);
-        self.hash = self.hash.wrapping_add(xxh3_128(&encoder.payload()[start..]));
+        self.push_encoded(&encoder.payload()[start..]);
+    }
+
+    /// Adds a row that is encoded already.
+    pub(crate) fn push_encoded(&mut self, row: &[u8]) {
+        self.hash = self.hash.wrapping_add(xxh3_128(row));
         self.rows += 1;
     }
 }

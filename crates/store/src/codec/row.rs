@@ -105,6 +105,11 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// Where the next row begins, in bytes from the start of the payload: what was read is before it.
+    pub fn at(&self) -> usize {
+        self.r.at()
+    }
+
     fn read(&mut self) -> Result<Row> {
         let tag_at = self.r.at();
         let tag = self.r.byte("a row")?;
