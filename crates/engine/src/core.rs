@@ -78,6 +78,9 @@ pub enum Job {
         look: Look,
         /// The transfers that it looks at.
         transfers: Vec<Code>,
+        /// How many of them, the first ones, it cannot do without. Of the others it sees those that are there or that
+        /// one look at the archive brings.
+        needed: usize,
         /// What left memory and came back for it.
         fetched: Fetched,
     },
@@ -93,9 +96,10 @@ impl Job {
         Self::Query { query, reply, fetched: Fetched::default() }
     }
 
-    /// Calls something with tables that have these transfers, wherever they are.
-    pub fn look(look: Look, transfers: Vec<Code>) -> Self {
-        Self::Look { look, transfers, fetched: Fetched::default() }
+    /// Calls something with tables that have the first `needed` of these transfers, wherever they are, and as many of
+    /// the others as one look at the archive brings.
+    pub fn look(look: Look, transfers: Vec<Code>, needed: usize) -> Self {
+        Self::Look { look, transfers, needed, fetched: Fetched::default() }
     }
 
     /// The documents that it names.
@@ -117,9 +121,19 @@ impl Job {
         }
     }
 
-    /// Whether it needs all documents that it names at once.
-    pub(crate) fn wants_all(&self) -> bool {
-        !matches!(self, Self::Submit(submission) if !submission.atomic)
+    /// Whether its requests stand or fall together.
+    pub(crate) fn is_atomic(&self) -> bool {
+        matches!(self, Self::Submit(submission) if submission.atomic)
+    }
+
+    /// How many of the documents that it names, the first ones, it cannot do without.
+    pub(crate) fn needed(&self) -> usize {
+        match self {
+            // Its requests go on one by one, as far as there are documents, and it fetches again.
+            Self::Submit(_) => 0,
+            Self::Query { .. } => 1,
+            Self::Look { needed, .. } => *needed,
+        }
     }
 
     pub(crate) fn fetched_mut(&mut self) -> &mut Fetched {
@@ -396,11 +410,13 @@ impl Core {
                     }
                     self.take_back(&lent);
                 }
-                Job::Look { look, transfers, mut fetched } => {
+                Job::Look { look, transfers, needed, mut fetched } => {
                     let lent = self.lend(&mut fetched);
                     let missing = |id: &Code| self.is_missing(&DocumentKey::Transfer(id.clone()), &fetched);
-                    if transfers.iter().any(missing) {
-                        self.away.push(Job::Look { look, transfers, fetched });
+                    // Before it was fetched for, it is worth a look whether all of them can be had.
+                    let wanted = if fetched.is_some() { needed } else { transfers.len() };
+                    if transfers[..wanted].iter().any(missing) {
+                        self.away.push(Job::Look { look, transfers, needed, fetched });
                     } else {
                         let deliver = look(Ok(&self.memory));
                         self.answers.push(deliver);

@@ -437,11 +437,9 @@ fn fetch<D: Disk>(inbox: &Inbox, shelf: &Shelf<D>, fetching: &mpsc::Receiver<Fet
     while let Ok(Fetch::For(mut job)) = fetching.recv() {
         match job.fetch(&shelf.get()) {
             Ok(()) => inbox.end_fetch(job),
-            Err(error) => {
-                let detail = error_chain(&error);
-                tracing::error!(%detail, "the archive cannot be read");
+            Err(failure) => {
                 let requests = job.waiting();
-                job.refuse(Failure::HistoryUnreadable { detail });
+                job.refuse(failure);
                 inbox.end_finish(requests);
             }
         }

@@ -3,15 +3,18 @@
 use std::collections::HashSet;
 
 use jaego_domain::{DocumentKey, Memory, Query, Row, Tables, query::Elsewhere};
+use jaego_store::Failure;
 
 use crate::{
     archive::{self, Archive, LISTED_MAX, Rested},
     core::Job,
     disk::Disk,
+    engine::error_chain,
 };
 
-/// Lines of archived documents that one look brings; a batch that names more is fetched for again on its way.
-const LINES_FETCHED_MAX: usize = 65_536;
+/// Lines of archived documents that one look brings, and those of the document that reaches it. A batch that names more
+/// is fetched for again on its way, a page of the history ends early, and an atomic batch is refused.
+pub const LINES_FETCHED_MAX: usize = 65_536;
 
 /// What the archive had for a job; most jobs want nothing from it.
 #[derive(Default)]
@@ -32,6 +35,11 @@ impl Fetched {
     /// Whether it was fetched from the archive of these runs.
     pub(crate) fn is_of(&self, runs: &[u64]) -> bool {
         self.0.as_ref().is_some_and(|found| found.runs == runs)
+    }
+
+    /// Whether anything was looked for.
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether this document was looked for.
@@ -62,22 +70,25 @@ impl Fetched {
 }
 
 impl Job {
-    /// Reads what the job names and the archive has.
+    /// Reads what the job names and the archive has, as far as it needs it or the bound goes.
     ///
     /// # Errors
-    /// If the archive cannot be read.
-    pub fn fetch<D: Disk>(&mut self, archive: &Archive<D>) -> Result<(), archive::Error> {
+    /// If the archive cannot be read, or an atomic batch names documents of more than [`LINES_FETCHED_MAX`] lines there:
+    /// it would need all of them at once. Counting ends with the document that reaches the limit.
+    pub fn fetch<D: Disk>(&mut self, archive: &Archive<D>) -> Result<(), Failure> {
         let mut fetched = Found {
             runs: archive.numbers(),
             looked_up: HashSet::new(),
             rows: Vec::new(),
             elsewhere: Elsewhere::default(),
         };
-        let mut lines = 0;
+        let (mut named, mut lines) = (0, 0);
         let mut looked = Ok(());
-        let all = self.wants_all();
+        let needed = self.needed();
         self.each_document(|key| {
-            if looked.is_err() || lines > LINES_FETCHED_MAX && !all || !archive.may_have(&key) {
+            named += 1;
+            let is_enough = lines > LINES_FETCHED_MAX && named > needed;
+            if looked.is_err() || is_enough || !archive.may_have(&key) {
                 return;
             }
             match archive.get(&key) {
@@ -86,23 +97,35 @@ impl Job {
                     fetched.rows.extend(rows);
                 }
                 Ok(_) => {}
-                Err(error) => looked = Err(error),
+                Err(error) => looked = Err(unreadable(&error)),
             }
         });
         looked?;
+        if self.is_atomic() && lines > LINES_FETCHED_MAX {
+            let what = "lines of archived documents in an atomic batch";
+            return Err(Failure::TooLarge { what, count: lines, max: LINES_FETCHED_MAX });
+        }
         if let Self::Query { query: Query::Transfers { status, from, to, page }, .. } = self {
             let is_filtered = status.is_some() || from.is_some() || to.is_some();
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
-            fetched.elsewhere = archive.transfers(page.after, limit.max(1))?;
+            fetched.elsewhere =
+                archive.transfers(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
         }
         *self.fetched_mut() = Fetched(Some(Box::new(fetched)));
         Ok(())
     }
 }
 
+fn unreadable(error: &archive::Error) -> Failure {
+    let detail = error_chain(error);
+    tracing::error!(%detail, "the archive cannot be read");
+    Failure::HistoryUnreadable { detail }
+}
+
 fn line_count(row: &Row) -> usize {
     match row {
         Row::Lines(_, Some(lines)) => lines.len(),
+        Row::Hold(_, Some(hold)) => hold.lines.len(),
         _ => 1,
     }
 }

@@ -35,6 +35,7 @@ mod state;
 pub use clock::{Clock, SystemClock};
 pub use core::{Core, Decided, Deliver, Finish, Flight, Job, Limits, Look, Slot, Submission};
 pub use engine::{Config, Engine};
+pub use fetch::LINES_FETCHED_MAX;
 pub use history::Recent;
 pub use recovery::{Error, Recovered, Verified, Written, open, verify, write_checkpoint};
 pub use state::state_hash;

@@ -3,12 +3,13 @@
 use jaego_domain::Sequence;
 use jaego_store::{EventPage, ReplyTo, render};
 
-use super::{Ledger, PAGE_MAX};
+use super::{Ledger, PAGE_MAX, ToShow};
 use crate::disk::Disk;
 
 /// Parts of events (lines, picks, cut holds) after which a page of the feed ends.
 const PAGE_PARTS_MAX: usize = 10_000;
-/// Events of transfers after which it ends: each may have to be fetched from the archive, lines and all.
+/// Events of transfers after which it ends: each may have to be fetched from the archive, lines and all. Where their
+/// lines are too many for one look there, it ends before.
 const PAGE_TRANSFERS_MAX: usize = 256;
 
 impl<D: Disk> Ledger<D> {
@@ -26,8 +27,8 @@ impl<D: Disk> Ledger<D> {
             return reply.send(Err(error.into()));
         }
         let durable = Sequence(self.past.reader.durable_sequence());
-        self.past.look_at(super::transfers_of(&events), move |memory| {
-            let page = memory.map(|memory| {
+        self.past.show(events, move |shown| {
+            let page = shown.map(|ToShow { memory, events, .. }| {
                 let events = events.iter().map(|event| render::event_view(memory, event)).collect();
                 EventPage { events, durable }
             });

@@ -13,7 +13,7 @@ use jaego_store::{
     StatementFilter, StatementPage, StockAsOf, codec, render,
 };
 
-use super::{PAGE_MAX, Past};
+use super::{PAGE_MAX, Past, ToShow};
 use crate::{
     Clock,
     disk::Disk,
@@ -150,22 +150,28 @@ impl<D: Disk> Ledger<D> {
             Err(error) => return reply.send(Err(error.into())),
         };
         let Found { events, next: after_looked, durable } = found;
-        self.past.look_at(super::transfers_of(&events), move |memory| {
-            let page = memory.map(|memory| {
+        self.past.show(events, move |shown| {
+            let page = shown.map(|ToShow { memory, events, rest }| {
                 let filter = &resolved.filter;
                 let mut movements: Vec<_> =
                     events.iter().flat_map(|event| render::movement_views(memory, event, filter)).collect();
                 let cut = movements.len() > limit;
                 movements.truncate(limit);
+                let after_shown = events.last().filter(|_| !rest.is_empty()).map(after_all_of);
                 let next = match movements.last() {
                     Some(last) if cut => Some(last.id),
-                    _ => after_looked,
+                    _ => after_shown.or(after_looked),
                 };
                 MovementPage { movements, next, durable }
             });
             Box::new(move |still| reply.send(still.and(page)))
         });
     }
+}
+
+/// Where to go on after all movements of an event.
+fn after_all_of(event: &Event) -> MovementId {
+    MovementId { sequence: event.sequence, index: u32::MAX }
 }
 
 /// A filter with its codes looked up.
@@ -218,7 +224,7 @@ impl Resolved {
                 return false;
             }
             looked += 1;
-            last_looked = Some(MovementId { sequence: event.sequence, index: u32::MAX });
+            last_looked = Some(after_all_of(&event));
             let before = matches;
             let mut index = 0;
             event.fact.movements(|movement| {

@@ -17,11 +17,11 @@ mod repeats;
 mod statement;
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     sync::{Arc, PoisonError, RwLock, mpsc},
 };
 
-use jaego_domain::{Code, Event, LocationId, Memory, Sequence, SiteId, Tables};
+use jaego_domain::{Code, DocumentKey, Event, LocationId, Memory, Sequence, SiteId, Tables};
 use jaego_store::{Failure, codec};
 
 use crate::{
@@ -126,16 +126,42 @@ impl<D: Disk> Past<D> {
 
     /// Has the writer call `look` between two requests, and delivers what it gives when that is durable.
     fn look(&self, look: impl FnOnce(Result<&Memory, Failure>) -> crate::Deliver + Send + 'static) {
-        self.look_at(Vec::new(), look);
+        self.look_at(Vec::new(), 0, look);
     }
 
-    /// The same with tables that have the transfers that showing these events takes, wherever they are.
+    /// Has the writer call `show` with these events, and tables that have the transfers which showing them takes, wherever
+    /// they are. Where that is more than one look at the archive brings, only the first events are to be shown, at least
+    /// one, and the others are given back.
+    fn show(
+        &self,
+        mut events: Vec<Event>,
+        show: impl FnOnce(Result<ToShow<'_>, Failure>) -> crate::Deliver + Send + 'static,
+    ) {
+        let (transfers, needed) = transfers_of(&events);
+        let look = move |memory: Result<&Memory, Failure>| {
+            show(memory.map(|memory| {
+                let lacks = |event: &Event| {
+                    let mut lacks = false;
+                    event.fact.each_transfer(|id| lacks |= !memory.has(&DocumentKey::Transfer(id.clone())));
+                    lacks
+                };
+                let rest = match events.iter().skip(1).position(lacks) {
+                    Some(after_first) => events.split_off(after_first + 1),
+                    None => Vec::new(),
+                };
+                ToShow { memory, events, rest }
+            }))
+        };
+        self.look_at(transfers, needed, look);
+    }
+
     fn look_at(
         &self,
         transfers: Vec<Code>,
+        needed: usize,
         look: impl FnOnce(Result<&Memory, Failure>) -> crate::Deliver + Send + 'static,
     ) {
-        if let Err(refused) = self.inbox.push(Job::look(Box::new(look), transfers), 0, usize::MAX) {
+        if let Err(refused) = self.inbox.push(Job::look(Box::new(look), transfers, needed), 0, usize::MAX) {
             let (job, failure) = *refused;
             job.refuse(failure);
         }
@@ -154,15 +180,28 @@ impl<D: Disk> Past<D> {
     }
 }
 
-/// The transfers that it takes to show these events.
-fn transfers_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Code> {
-    let mut transfers = BTreeSet::new();
-    for event in events {
+/// Events that can be shown with these tables.
+struct ToShow<'a> {
+    memory: &'a Memory,
+    events: Vec<Event>,
+    /// The events after them, for another time.
+    rest: Vec<Event>,
+}
+
+/// The transfers that it takes to show these events, in the order of the events, and how many the first one takes.
+fn transfers_of(events: &[Event]) -> (Vec<Code>, usize) {
+    let (mut seen, mut transfers, mut needed) = (HashSet::new(), Vec::new(), 0);
+    for (number, event) in events.iter().enumerate() {
         event.fact.each_transfer(|id| {
-            transfers.insert(id);
+            if seen.insert(id) {
+                transfers.push(id.clone());
+            }
         });
+        if number == 0 {
+            needed = transfers.len();
+        }
     }
-    transfers.into_iter().cloned().collect()
+    (transfers, needed)
 }
 
 /// The sites of the next locations from number `from` on.

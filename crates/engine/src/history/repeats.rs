@@ -6,12 +6,12 @@ use std::{
     sync::mpsc,
 };
 
-use jaego_domain::{Event, MovementId, Sequence, outcome};
+use jaego_domain::{Event, MovementId, Outcome, Sequence, outcome};
 use jaego_store::{Answers, Batch, Done, Failure, ReplyTo, Results};
 
-use super::Past;
+use super::{Past, ToShow};
 use crate::{
-    core::{Decided, Slot},
+    core::{Decided, Deliver, Slot},
     disk::Disk,
     inbox::Inbox,
     index::Error,
@@ -76,19 +76,18 @@ impl<D: Disk> Repeats<D> {
             }
             Err(error) => return reply.send(Err(error.into())),
         };
-        self.past.look_at(super::transfers_of(events.values()), move |memory| {
-            let answers = memory.map(|memory| {
+        let answer = move |outcomes: Result<BTreeMap<Sequence, Outcome>, Failure>| -> Deliver {
+            let answers = outcomes.map(|outcomes| {
                 let each = slots.into_iter().map(|slot| match slot {
                     Slot::Done(done) => Ok(done),
                     Slot::Refused(refusal) => Err(refusal),
-                    Slot::Repeat(sequence) => {
-                        Ok(Done { outcome: outcome(memory, &events[&sequence]), repeat: true })
-                    }
+                    Slot::Repeat(sequence) => Ok(Done { outcome: outcomes[&sequence].clone(), repeat: true }),
                 });
                 Answers { sequence, results: Results::Each(each.collect()) }
             });
             Box::new(move |durable| reply.send(durable.and(answers)))
-        });
+        };
+        outcomes_of(&self.past, events.into_values().collect(), BTreeMap::new(), answer);
     }
 
     fn lend(&self, batch: &mut Batch) -> Result<(), Error> {
@@ -145,6 +144,28 @@ impl<D: Disk> Repeats<D> {
         let found = self.events_of(BTreeSet::from([sequence]))?;
         Ok(found.ok().and_then(|mut found| found.remove(&sequence)))
     }
+}
+
+/// Gathers the outcomes of events, as many at a time as one look at the archive goes for.
+fn outcomes_of<D: Disk>(
+    past: &Past<D>,
+    events: Vec<Event>,
+    mut outcomes: BTreeMap<Sequence, Outcome>,
+    answer: impl FnOnce(Result<BTreeMap<Sequence, Outcome>, Failure>) -> Deliver + Send + 'static,
+) {
+    let again = past.clone();
+    past.show(events, move |shown| {
+        let ToShow { memory, events, rest } = match shown {
+            Ok(shown) => shown,
+            Err(failure) => return answer(Err(failure)),
+        };
+        outcomes.extend(events.iter().map(|event| (event.sequence, outcome(memory, event))));
+        if rest.is_empty() {
+            return answer(Ok(outcomes));
+        }
+        outcomes_of(&again, rest, outcomes, Box::new(answer) as Box<dyn FnOnce(_) -> _ + Send>);
+        Box::new(|_| {})
+    });
 }
 
 /// The answers of a decided batch: at once, or by way of the history where repeats want it.

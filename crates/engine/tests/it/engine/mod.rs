@@ -3,6 +3,7 @@
 mod archive;
 mod checkpoints;
 mod conformance;
+mod fetching;
 mod gate;
 mod kill;
 mod lanes;
