@@ -67,6 +67,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     // A value or a rule that needs no stock to be known.
     kind("invalid_value", 422, "A value is not of its form"),
     kind("too_many_lines", 413, "The document has too many lines"),
+    kind("too_many_lines_touched", 413, "The batch would touch too much in all"),
     kind("too_many_parts", 413, "The decision would touch too much at once"),
     kind("duplicate_line", 422, "Two lines have the same name"),
     kind("location_required", 422, "A line names no location"),
@@ -234,7 +235,7 @@ impl From<&Refusal> for Problem {
                 fact("field", field.as_str().into());
                 fact("reason", reason.as_str().into());
             }
-            Refusal::TooManyLines { lines, max } => {
+            Refusal::TooManyLines { lines, max } | Refusal::TooManyLinesTouched { lines, max } => {
                 fact("lines", (*lines).into());
                 fact("max", (*max).into());
             }
@@ -419,7 +420,7 @@ mod tests {
             let expected = match *code {
                 code if code.ends_with("_not_found") => 404,
                 "history_archived" => 410,
-                "too_many_lines" | "too_many_parts" => 413,
+                "too_many_lines" | "too_many_lines_touched" | "too_many_parts" => 413,
                 "invalid_value" | "duplicate_line" | "location_required" | "same_site"
                 | "quantity_too_large" | "amount_too_large" | "lot_required" | "lot_not_tracked" => 422,
                 _ => 409,

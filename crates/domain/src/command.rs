@@ -596,6 +596,26 @@ impl Command {
         }
     }
 
+    /// Whether it works on all lines of a document that is there, however many it names: it names none, or it is about
+    /// a hold, which is read and written as a whole.
+    pub fn works_on_all(&self) -> bool {
+        match self {
+            Self::ConfirmHold(_)
+            | Self::ReleaseHold(_)
+            | Self::ExtendHold(_)
+            | Self::ChangeHold(_)
+            | Self::CancelTransfer(_)
+            | Self::CloseTransfer(_) => true,
+            Self::AllocateTransfer(transfer) => transfer.lines.is_none(),
+            Self::ReleaseTransfer(transfer) => transfer.lines.is_none(),
+            Self::PickTransfer(transfer) => transfer.lines.is_none(),
+            Self::UnpickTransfer(transfer) => transfer.lines.is_none(),
+            Self::ShipTransfer(transfer) => transfer.lines.is_none(),
+            Self::ReceiveTransfer(transfer) => transfer.lines.is_none(),
+            _ => false,
+        }
+    }
+
     fn validate(&self) -> Result<(), Refusal> {
         match self {
             Self::SetSku(sku) => {

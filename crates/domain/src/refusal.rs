@@ -46,6 +46,11 @@ pub enum Refusal {
         lines: usize,
         max: usize,
     },
+    /// A batch whose commands have touched as many lines of documents as one may.
+    TooManyLinesTouched {
+        lines: usize,
+        max: usize,
+    },
     /// A decision that would touch more picks and holds than one may.
     TooManyParts {
         parts: usize,
@@ -292,6 +297,7 @@ impl Refusal {
         match self {
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyLines { .. } => "too_many_lines",
+            Self::TooManyLinesTouched { .. } => "too_many_lines_touched",
             Self::TooManyParts { .. } => "too_many_parts",
             Self::DuplicateLine { .. } => "duplicate_line",
             Self::SiteNotFound { .. } => "site_not_found",
@@ -348,6 +354,7 @@ impl Refusal {
     pub const CODES: &'static [&'static str] = &[
         "invalid_value",
         "too_many_lines",
+        "too_many_lines_touched",
         "too_many_parts",
         "duplicate_line",
         "site_not_found",
@@ -408,6 +415,10 @@ impl fmt::Display for Refusal {
             Self::TooManyLines { lines, max } => {
                 write!(f, "{lines} lines are more than the {max} that one document may have")
             }
+            Self::TooManyLinesTouched { lines, max } => write!(
+                f,
+                "with this command the batch would touch {lines} lines of documents, more than {max}: send the rest in another batch"
+            ),
             Self::TooManyParts { parts, max } => {
                 write!(
                     f,

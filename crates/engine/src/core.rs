@@ -1,6 +1,10 @@
 //! The writer without its thread: decides, applies and encodes, and says what to answer once it is durable.
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::Arc,
+};
 
 use jaego_domain::{
     Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
@@ -18,6 +22,10 @@ use crate::{
 
 /// Documents that leave memory in one turn.
 const LEAVING_MAX: usize = 1_024;
+
+/// Lines of documents that the commands of one batch may touch: those that they name, and all of a document where they
+/// work on all of it. It bounds how long a batch keeps the writer busy, and how much its answers have to tell.
+pub const LINES_TOUCHED_MAX: usize = 1 << 20;
 
 /// How much one turn does.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +181,8 @@ pub struct Submission {
     atomic: bool,
     /// What was decided so far.
     slots: Vec<Slot>,
+    /// Lines of documents that were touched so far.
+    lines_touched: usize,
     reply: Finish,
     /// What left memory and came back for it.
     fetched: Fetched,
@@ -207,7 +217,7 @@ impl Submission {
     pub fn new(batch: Batch, reply: Finish) -> Self {
         let slots = Vec::with_capacity(batch.requests.len());
         let requests = batch.requests.into_iter();
-        Self { requests, atomic: batch.atomic, slots, reply, fetched: Fetched::default() }
+        Self { requests, atomic: batch.atomic, slots, lines_touched: 0, reply, fetched: Fetched::default() }
     }
 }
 
@@ -251,7 +261,12 @@ pub struct Core {
     rested: VecDeque<Rested>,
     /// Jobs that name something that left memory: somebody else has to fetch it.
     away: Vec<Job>,
+    /// Whether somebody waits who is not in line yet.
+    others_wait: OthersWait,
 }
+
+/// Says whether somebody came while a turn was at work.
+type OthersWait = Box<dyn Fn() -> bool + Send>;
 
 /// What became of a batch.
 enum Rest {
@@ -279,7 +294,13 @@ impl Core {
             archive: None,
             rested: VecDeque::new(),
             away: Vec::new(),
+            others_wait: Box::new(|| false),
         }
+    }
+
+    /// Has `others_wait` asked whether a long batch that was alone in line should let others have their turn.
+    pub fn ask_for_others(&mut self, others_wait: impl Fn() -> bool + Send + 'static) {
+        self.others_wait = Box::new(others_wait);
     }
 
     /// The tables.
@@ -476,6 +497,13 @@ impl Core {
             if requests.iter().any(|request| self.misses(request, &submission.fetched)) {
                 return Rest::Away(submission);
             }
+            let lines = self.lines_of_all(requests);
+            if lines > LINES_TOUCHED_MAX {
+                let what = "lines of documents that an atomic batch touches";
+                let failure = Failure::TooLarge { what, count: lines, max: LINES_TOUCHED_MAX };
+                (submission.reply)(Err(failure));
+                return Rest::None;
+            }
             self.submit_atomic(submission, now);
             return Rest::None;
         }
@@ -491,14 +519,30 @@ impl Core {
             }
             let Some(request) = submission.requests.next() else { break };
             decided += 1;
-            lines += self.line_count(request.command());
-            let slot = match turn::submit(&mut self.memory, &request, now, &mut self.events) {
-                Ok((accepted, _)) => self.slot(accepted, 0),
-                Err(refusal) => Slot::Refused(refusal),
+            let mut touched = self.line_count(request.command());
+            let so_far = submission.lines_touched + touched;
+            let slot = if so_far > LINES_TOUCHED_MAX {
+                touched = 0;
+                Slot::Refused(Refusal::TooManyLinesTouched { lines: so_far, max: LINES_TOUCHED_MAX })
+            } else {
+                let submitted = turn::submit(&mut self.memory, &request, now, &mut self.events);
+                if !matches!(submitted, Ok((Accepted::New(_), _))) {
+                    touched = touched.max(self.standing_in_the_way(request.command()));
+                }
+                match submitted {
+                    Ok((accepted, _)) => self.slot(accepted, 0),
+                    Err(refusal) => Slot::Refused(refusal),
+                }
             };
+            submission.lines_touched += touched;
+            lines += touched;
             submission.slots.push(slot);
             self.encode();
-            let yields = lines >= self.limits.lines_before_yield && !alone;
+            let mut yields = lines >= self.limits.lines_before_yield;
+            if yields && alone && !(self.others_wait)() {
+                // Nobody came meanwhile. While there is room it is better to end what was begun.
+                (yields, lines) = (false, 0);
+            }
             if (yields || self.is_full()) && submission.requests.len() > 0 {
                 return Rest::Later(submission);
             }
@@ -508,13 +552,54 @@ impl Core {
         Rest::None
     }
 
-    /// The lines that a command comes to: those that it names, or all of the document where it names none.
+    /// The lines that a command comes to: those that it names, or all of the document where it works on all of it.
     fn line_count(&self, command: &Command) -> usize {
         let mut lines = command.line_count();
-        if lines == 1 && !matches!(command, Command::PlaceHold(_)) {
+        if command.works_on_all() {
             command.each_document(|key| lines = lines.max(self.memory.line_count(&key)));
         }
         lines
+    }
+
+    /// The lines of the hold that a request to place one was held against, because its id is taken.
+    fn standing_in_the_way(&self, command: &Command) -> usize {
+        match command {
+            Command::PlaceHold(place) => self.memory.line_count(&DocumentKey::Hold(place.id.clone())),
+            _ => 0,
+        }
+    }
+
+    /// The lines that requests come to which stand or fall together: each document has those that it has now, or those
+    /// that one of these requests gives it.
+    fn lines_of_all(&self, requests: &[Request]) -> usize {
+        if !requests.iter().any(|request| request.command().works_on_all()) {
+            return requests.iter().map(|request| request.command().line_count()).sum();
+        }
+        let mut made: HashMap<DocumentKey, usize> = HashMap::new();
+        let mut sum = 0;
+        for request in requests {
+            let command = request.command();
+            let mut lines = command.line_count();
+            let makes = matches!(
+                command,
+                Command::PlaceHold(_) | Command::ChangeHold(_) | Command::RequestTransfer(_)
+            );
+            if makes || command.works_on_all() {
+                let named = lines;
+                command.each_document(|key| {
+                    lines = lines.max(self.memory.line_count(&key));
+                    let known = made.get_mut(&key);
+                    lines = lines.max(known.as_deref().copied().unwrap_or_default());
+                    match known {
+                        Some(known) if makes => *known = named.max(*known),
+                        None if makes => drop(made.insert(key, named)),
+                        _ => {}
+                    }
+                });
+            }
+            sum += lines;
+        }
+        sum
     }
 
     fn submit_atomic(&mut self, submission: Submission, now: Timestamp) {

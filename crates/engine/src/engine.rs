@@ -159,6 +159,8 @@ impl Engine {
         let indexes = Arc::new(Indexes::new(disk.clone(), past.clone()));
         let mut core = Core::new(memory, config.limits);
         core.forget(archive.clone(), Vec::new());
+        let line = inbox.clone();
+        core.ask_for_others(move || !line.lock().jobs.is_empty());
         cells.archived.store(archive.document_count(), Ordering::Relaxed);
         let shelf = Arc::new(Shelf::new(archive));
         let (fetches, fetching) = mpsc::channel();

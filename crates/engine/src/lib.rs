@@ -33,7 +33,9 @@ pub mod sim_disk;
 mod state;
 
 pub use clock::{Clock, SystemClock};
-pub use core::{Core, Decided, Deliver, Finish, Flight, Job, Limits, Look, Slot, Submission};
+pub use core::{
+    Core, Decided, Deliver, Finish, Flight, Job, LINES_TOUCHED_MAX, Limits, Look, Slot, Submission,
+};
 pub use engine::{Config, Engine};
 pub use fetch::LINES_FETCHED_MAX;
 pub use history::Recent;

@@ -44,12 +44,13 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 4] = [
+const NOT_IN_ROWS: [(&str, &str); 5] = [
     (
         "history_archived",
         "only a store whose old segments were taken away refuses so; the engine's tests do that",
     ),
     ("too_many_lines", "a row of 50,001 lines is no reading; it is asked below"),
+    ("too_many_lines_touched", "only a store that others wait for refuses so; the engine's tests do that"),
     ("too_many_parts", "150,001 parts are as little; it is asked below"),
     ("too_many_currencies", "so are 65 currencies"),
 ];

@@ -70,7 +70,9 @@ impl Told {
             Refusal::InvalidValue { field, reason } => {
                 told.with("field", field).with("reason", reason.replace(' ', "_"))
             }
-            Refusal::TooManyLines { lines, max } => told.with("lines", lines).with("max", max),
+            Refusal::TooManyLines { lines, max } | Refusal::TooManyLinesTouched { lines, max } => {
+                told.with("lines", lines).with("max", max)
+            }
             Refusal::TooManyParts { parts, max } => told.with("parts", parts).with("max", max),
             Refusal::DuplicateLine { line } | Refusal::LocationRequired { line } => told.with("line", line),
             Refusal::SiteNotFound { site } | Refusal::SameSite { site } => told.with("site", site),

@@ -14,27 +14,15 @@ use jaego_domain::{
     },
     row::LocationKind,
 };
-use jaego_engine::{
-    Config, Engine, LINES_FETCHED_MAX, Limits, SystemClock,
-    journal::{self, Preparation},
-    open,
-    sim_disk::SimDisk,
-};
+use jaego_engine::{Engine, LINES_FETCHED_MAX, SystemClock, open, sim_disk::SimDisk};
 use jaego_store::{Batch, EventView, Failure, MovementFilter, MovementView, Results, Store};
 
-use super::world::{code, found, one, quantity, request, stock, submit};
+use super::world::{code, found, one, quantity, request, roomy_config, stock, submit};
 
 /// Two of these fit into one look at the archive, with what is left over of the second; a third does not.
 const LINES: usize = 40_000;
 const TRANSFERS: [&str; 5] = ["T1", "T2", "T3", "T4", "T5"];
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Segments that have room for the events of large documents.
-fn config() -> Config {
-    let journal = journal::Config { segment_len: 8 << 20, preparation: Preparation::Inline };
-    let limits = Limits { frame_bytes: 512 << 10, atomic_bytes: 3 << 20, ..Limits::default() };
-    Config { journal, limits, checkpoint_segments: 1, ..Config::default() }
-}
 
 fn large_transfer(id: &str) -> Command {
     let line = |number: usize| TransferLine {
@@ -81,8 +69,8 @@ fn life_of(id: &str) -> Vec<Command> {
 
 /// A store whose large transfers have ended and left memory.
 fn store_of_large_transfers(seed: u64) -> Arc<Engine> {
-    let recovered = open(SimDisk::new(seed), config().journal, |_| {}).unwrap();
-    let engine = Engine::start(recovered, config(), SystemClock);
+    let recovered = open(SimDisk::new(seed), roomy_config().journal, |_| {}).unwrap();
+    let engine = Engine::start(recovered, roomy_config(), SystemClock);
     stock(&engine, &["mug"], 1_000_000);
     let location = |site: &str, location: &str, kind| {
         Command::SetLocation(SetLocation {

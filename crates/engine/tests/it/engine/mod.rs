@@ -7,6 +7,7 @@ mod fetching;
 mod gate;
 mod kill;
 mod lanes;
+mod large;
 mod life;
 mod past;
 mod promises;

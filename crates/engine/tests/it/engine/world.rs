@@ -39,6 +39,17 @@ pub(crate) fn config() -> Config {
     Config { journal, limits, checkpoint_segments: 1, ..Config::default() }
 }
 
+/// Segments that have room for the events of large documents.
+pub(crate) fn roomy_config() -> Config {
+    let journal = journal::Config { segment_len: 8 << 20, preparation: Preparation::Inline };
+    let limits = jaego_engine::Limits {
+        frame_bytes: 512 << 10,
+        atomic_bytes: 3 << 20,
+        ..jaego_engine::Limits::default()
+    };
+    Config { journal, limits, checkpoint_segments: 1, ..Config::default() }
+}
+
 pub(crate) fn start<D: Disk>(disk: D) -> Arc<Engine> {
     let recovered = open(disk, config().journal, |_| {}).unwrap();
     Engine::start(recovered, config(), SystemClock)
