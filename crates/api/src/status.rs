@@ -39,15 +39,4 @@ pub struct Status {
     pub keys: u64,
     /// The age of the oldest of them, in milliseconds.
     pub key_window_ms: u64,
-    /// A recovery under way.
-    pub recovery: Option<Recovery>,
-}
-
-/// How far a recovery is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Recovery {
-    /// Events replayed so far.
-    pub replayed: u64,
-    /// How many there are to replay.
-    pub total: u64,
 }

@@ -395,7 +395,6 @@ impl Store for Engine {
             expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
             keys: cell(&self.cells.keys),
             key_window_ms: cell(&self.cells.key_window_ms),
-            recovery: (0, 0),
         }
     }
 

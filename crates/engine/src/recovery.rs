@@ -107,6 +107,8 @@ pub struct Recovered<D: Disk> {
     pub report: Report,
     /// The checkpoint that was loaded, if any.
     pub checkpoint: Option<Sequence>,
+    /// Events that were replayed from the journal.
+    pub replayed: u64,
     /// Checkpoints that could not be used and were passed over, newest first. They stay on the disk.
     pub passed_over: Vec<Error>,
     /// Whether the store was made just now.
@@ -155,7 +157,8 @@ pub fn open<D: Disk>(
     let archive = Arc::new(archive);
     let checkpoint = manifest.map(|manifest| manifest.sequence);
     let passed_over = passed_over.0.into_iter().map(|(_, error)| error).collect();
-    Ok(Recovered { journal, disk, memory, archive, report, checkpoint, passed_over, is_new: false })
+    let replayed = memory.head().sequence.0 - checkpoint.map_or(0, |checkpoint| checkpoint.0);
+    Ok(Recovered { journal, disk, memory, archive, report, checkpoint, replayed, passed_over, is_new: false })
 }
 
 /// Applies what the journal has after a checkpoint, or all of it. Nothing on the disk is changed.
@@ -309,6 +312,7 @@ fn create<D: Disk>(disk: Arc<D>, config: journal::Config) -> Result<Recovered<D>
         archive: Arc::default(),
         report,
         checkpoint: None,
+        replayed: 0,
         passed_over: Vec::new(),
         is_new: true,
     })
@@ -403,7 +407,8 @@ pub struct Verified {
     pub hash: u128,
     /// The laws' numbers.
     pub proof: Proof,
-    /// Events that were replayed from the journal.
+    /// Events that were replayed from the journal: all that it has where it goes back to the first one, and otherwise
+    /// those after the checkpoint.
     pub events: u64,
     /// Movements that were summed.
     pub movements: u64,
@@ -433,7 +438,7 @@ pub fn verify<D: Disk>(
         sequence: recovered.memory.head().sequence,
         hash,
         proof,
-        events: recovered.report.frames,
+        events: recovered.replayed,
         movements: 0,
         checkpoint: None,
         passed_over: recovered.passed_over.clone(),

@@ -128,8 +128,10 @@ pub fn mount(
         match (status.ready, status.failed) {
             (true, _) => Readiness::Ready,
             (false, Some(detail)) => Readiness::NotReady(format!("the store has failed: {detail}")),
-            (false, None) if status.full => Readiness::NotReady("the store is full".to_owned()),
-            (false, None) => Readiness::NotReady("the store takes no requests".to_owned()),
+            (false, None) if status.full => {
+                Readiness::NotReady("the store is full, and waits for room for more events".to_owned())
+            }
+            (false, None) => Readiness::NotReady("the store is being closed".to_owned()),
         }
     })
 }

@@ -390,8 +390,6 @@ pub struct Status {
     pub keys: u64,
     /// The age of the oldest of them, in milliseconds.
     pub key_window_ms: u64,
-    /// Events replayed so far by a recovery, and how many there are.
-    pub recovery: (u64, u64),
 }
 
 /// Why there is no answer.

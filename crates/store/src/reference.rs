@@ -204,7 +204,6 @@ impl Store for Reference {
             expiry_lag_ms: lag,
             keys: books.tables.answered_count() as u64,
             key_window_ms: now.0.saturating_sub(oldest.0),
-            recovery: (0, 0),
         }
     }
 

@@ -6,7 +6,7 @@ use jaego_api::{
     movement::{Account, Document, Movement},
     outcome::{Outcome, Pick},
     read,
-    status::{Recovery, Status},
+    status::Status,
     stock::{BalancePoint, Holding, PastPosition, Shortage, StockList},
     wallet::StatementLine,
 };
@@ -156,7 +156,6 @@ pub(super) fn event(view: &EventView) -> Event {
 }
 
 pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
-    let (replayed, total) = status.recovery;
     let status = Status {
         version: env!("CARGO_PKG_VERSION").into(),
         ready: status.ready,
@@ -173,7 +172,6 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         expiry_lag_ms: status.expiry_lag_ms,
         keys: status.keys,
         key_window_ms: status.key_window_ms,
-        recovery: (replayed < total).then_some(Recovery { replayed, total }),
     };
     serde_json::to_vec(&status).expect("a status has text for keys")
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jaego_domain::{
-    Command, Name, Outside, Query, Refusal, Request, Sequence, Strategy, TimeZone, View,
+    Command, Name, Outside, Query, Refusal, Request, Sequence, Strategy, Tables, TimeZone, View,
     command::{
         Adjust, AdjustLine, AllocateTransfer, CancelTransfer, Change, PickTransfer, ReceiveLine,
         ReceiveTransfer, RequestTransfer, SetLocation, SetSite, ShipTransfer, TransferLine,
@@ -442,4 +442,26 @@ fn checkpoints_go_on_although_one_of_them_cannot_be_built_upon() {
     drop(engine);
     let verified = verify(disk, config().journal, |_| {}).unwrap();
     assert!(verified.passed_over.is_empty(), "{:?}", verified.passed_over);
+}
+
+#[test]
+fn verify_tells_how_many_events_it_replayed_where_the_journal_begins_later() {
+    let disk = SimDisk::new(10);
+    let engine = start(disk.clone());
+    two_sites(&engine);
+    turn_over(&engine, "first");
+    turn_over(&engine, "second");
+    // Several events in one frame: frames are not what is counted.
+    all(&engine, (0..20).map(|n| hold(&format!("H{n}"), "mug", 1)));
+    engine.close().unwrap();
+    drop(engine);
+    let mut opened = open(disk.clone(), config().journal, |_| {}).unwrap();
+    let (checkpoint, last) = (opened.checkpoint.unwrap(), opened.memory.head().sequence);
+    assert_eq!(opened.replayed, last.0 - checkpoint.0);
+    opened.journal.raise_floor(checkpoint.0).unwrap();
+    assert!(opened.journal.reader().first_sequence() > 1);
+    opened.journal.close().unwrap();
+    let verified = verify(disk, config().journal, |_| {}).unwrap();
+    assert_eq!((verified.sequence, verified.events), (last, last.0 - checkpoint.0));
+    assert!(verified.events >= 20);
 }
