@@ -110,6 +110,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("transfer_allocated", 409, "The transfer has stock allocated"),
     kind("transfer_shipped", 409, "The transfer was shipped"),
     kind("transfer_picked", 409, "The transfer has goods picked"),
+    kind("nothing_lacking", 409, "The line lacks nothing"),
     kind("nothing_allocated", 409, "Nothing is allocated"),
     kind("nothing_picked", 409, "Nothing is picked"),
     kind("nothing_in_transit", 409, "Nothing is on the way"),
@@ -264,6 +265,10 @@ impl From<&Refusal> for Problem {
             | Refusal::NothingAllocated { transfer }
             | Refusal::NothingPicked { transfer }
             | Refusal::NothingInTransit { transfer } => fact("transfer", text(transfer)),
+            Refusal::NothingLacking { transfer, line } => {
+                fact("transfer", text(transfer));
+                fact("line", text(line));
+            }
             Refusal::LineNotFound { document, line } => {
                 fact("document", text(document));
                 fact("line", text(line));

@@ -29,7 +29,9 @@ fn advice(code: &str) -> Option<&'static str> {
         "lot_not_found" => "`jaego lot list SKU` shows the lots, `jaego lot set` makes one",
         "transfer_not_found" => "`jaego transfer list` shows the transfers",
         "transfer_allocated" => "say --release to give up what it holds",
-        "transfer_picked" | "transfer_shipped" => "`jaego transfer show ID` shows how far it is",
+        "transfer_picked" | "transfer_shipped" | "nothing_lacking" => {
+            "`jaego transfer show ID` shows how far it is"
+        }
         "nothing_allocated" => {
             "`jaego transfer allocate ID` first; `jaego transfer explain ID` shows what is in the way"
         }

@@ -217,6 +217,11 @@ pub enum Refusal {
         transfer: Code,
         picked: Quantity,
     },
+    /// The line that was named to be allocated is allocated, picked, shipped or closed to its end.
+    NothingLacking {
+        transfer: Code,
+        line: Code,
+    },
     NothingAllocated {
         transfer: Code,
     },
@@ -333,6 +338,7 @@ impl Refusal {
             Self::TransferAllocated { .. } => "transfer_allocated",
             Self::TransferShipped { .. } => "transfer_shipped",
             Self::TransferPicked { .. } => "transfer_picked",
+            Self::NothingLacking { .. } => "nothing_lacking",
             Self::NothingAllocated { .. } => "nothing_allocated",
             Self::NothingPicked { .. } => "nothing_picked",
             Self::NothingInTransit { .. } => "nothing_in_transit",
@@ -390,6 +396,7 @@ impl Refusal {
         "transfer_allocated",
         "transfer_shipped",
         "transfer_picked",
+        "nothing_lacking",
         "nothing_allocated",
         "nothing_picked",
         "nothing_in_transit",
@@ -499,6 +506,9 @@ impl fmt::Display for Refusal {
             }
             Self::TransferPicked { transfer, picked } => {
                 write!(f, "transfer {transfer} has {picked} picked: ship or unpick them first")
+            }
+            Self::NothingLacking { transfer, line } => {
+                write!(f, "line {line} of transfer {transfer} lacks nothing that could be allocated")
             }
             Self::NothingAllocated { transfer } => {
                 write!(f, "transfer {transfer} has nothing allocated there")

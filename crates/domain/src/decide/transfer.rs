@@ -100,8 +100,14 @@ impl<T: Tables> Desk<'_, T> {
         }
         wants.retain(|want| !want.quantity.is_zero());
         if wants.is_empty() {
-            // Allocating what is allocated changes nothing: the answer is that of the last allocation.
-            return Ok(Verdict::Repeat(transfer.allocated));
+            // Allocating what is allocated changes nothing: the answer is that of the last allocation. It may be about
+            // other lines than the ones that are named, and nobody knows whose was: that is no answer.
+            return match command.lines.iter().flatten().next() {
+                None => Ok(Verdict::Repeat(transfer.allocated)),
+                Some(first) => {
+                    Err(Refusal::NothingLacking { transfer: id.clone(), line: first.line.clone() })
+                }
+            };
         }
         let tables = self.tables;
         let name = |line| tables.line(id, line).name;

@@ -88,6 +88,7 @@ impl Told {
             }
             Refusal::SerialTaken { sku, serial } => told.with("sku", sku).with("serial", serial),
             Refusal::HoldNotFound { hold } => told.with("hold", hold),
+            Refusal::NothingLacking { transfer, line } => told.with("transfer", transfer).with("line", line),
             Refusal::LineNotFound { document, line } => told.with("document", document).with("line", line),
             Refusal::MovementNotFound { movement } | Refusal::AlreadyReversed { movement } => {
                 told.with("movement", movement)
