@@ -117,6 +117,14 @@ struct LineRow {
     nodes: Vec<u32>,
 }
 
+impl LineRow {
+    /// Whether a node is the first of those that the line has at a place.
+    fn is_first_at(&self, place: Place, node: u32) -> bool {
+        let mut places = held_places(&self.line).into_iter().zip(&self.nodes);
+        places.find(|(at, _)| *at == place).is_some_and(|(_, first)| *first == node)
+    }
+}
+
 /// A holder in the list of a place.
 #[derive(Clone, Copy)]
 struct Node {
@@ -246,6 +254,21 @@ impl Memory {
             self.change_entry(place, |entry| entry.holder = next);
         } else {
             self.nodes.get_mut(previous).next = next;
+        }
+    }
+
+    /// How much the line of a node holds at a place.
+    fn quantity_at(&self, node: &Node, place: Place) -> Quantity {
+        match node.kind {
+            HolderKind::Hold => self.holds.get(node.slot).held_at(node.line, place.location, place.lot),
+            HolderKind::Transfer => {
+                let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
+                let line = &self.transfers.get(node.slot).lines[node.line as usize].line;
+                let picks = line.picks.iter().filter(|pick| here(pick.location, pick.lot));
+                let staged = line.staged.iter().filter(|staged| here(staged.staging, staged.lot));
+                let quantities = picks.map(|pick| pick.quantity);
+                quantities.chain(staged.map(|staged| staged.quantity)).sum()
+            }
         }
     }
 
@@ -658,25 +681,19 @@ impl Tables for Memory {
         while next != NOWHERE {
             let node = self.nodes.get(next);
             next = node.next;
-            let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
-            let (id, quantity) = match node.kind {
-                HolderKind::Hold => {
-                    let row = self.holds.get(node.slot);
-                    (&row.id, row.held_at(node.line, place.location, place.lot))
-                }
-                HolderKind::Transfer => {
-                    let row = self.transfers.get(node.slot);
-                    let line = &row.lines[node.line as usize].line;
-                    let picks = line.picks.iter().filter(|pick| here(pick.location, pick.lot));
-                    let staged = line.staged.iter().filter(|staged| here(staged.staging, staged.lot));
-                    let quantities = picks.map(|pick| pick.quantity);
-                    (&row.id, quantities.chain(staged.map(|staged| staged.quantity)).sum())
-                }
+            let id = match node.kind {
+                HolderKind::Hold => &self.holds.get(node.slot).id,
+                HolderKind::Transfer => &self.transfers.get(node.slot).id,
             };
             // A line with two entries at a place has two nodes, and is one holder.
-            found.insert(Holder { kind: node.kind, id: id.clone(), line: node.line }, quantity);
+            let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
+            found.insert(holder, self.quantity_at(node, place));
         }
         found.into_iter().collect()
+    }
+
+    fn first_holders(&self, place: Place, limit: usize) -> (Vec<(Holder, Quantity)>, usize) {
+        self.holders_shown(place, limit)
     }
 
     fn outside(&self, sku: SkuId, outside: Outside) -> i64 {

@@ -614,16 +614,12 @@ pub fn explain(
 
 /// A position with its holders, and why a strategy would pass it over at `now`.
 pub fn candidate(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> Candidate {
-    let holders = tables.holders(place);
+    let (holders, holder_count) = tables.first_holders(place, HOLDERS_SHOWN_MAX);
     Candidate {
         position: position(tables, place, row, now),
         verdict: verdict(tables, place, row, now),
-        holder_count: holders.len(),
-        holders: holders
-            .iter()
-            .take(HOLDERS_SHOWN_MAX)
-            .map(|(holder, quantity)| holding(tables, holder, *quantity))
-            .collect(),
+        holder_count,
+        holders: holders.iter().map(|(holder, quantity)| holding(tables, holder, *quantity)).collect(),
     }
 }
 

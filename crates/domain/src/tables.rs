@@ -46,6 +46,13 @@ pub trait Tables {
     fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, row::Position)>;
     /// Who holds how much at a place, in order of the holder's text.
     fn holders(&self, place: Place) -> Vec<(row::Holder, Quantity)>;
+    /// The first of them, at most `limit`, and how many there are.
+    fn first_holders(&self, place: Place, limit: usize) -> (Vec<(row::Holder, Quantity)>, usize) {
+        let mut holders = self.holders(place);
+        let count = holders.len();
+        holders.truncate(limit);
+        (holders, count)
+    }
     /// The balance of an outside account for a SKU: below zero where goods came from.
     fn outside(&self, sku: SkuId, outside: Outside) -> i64;
 

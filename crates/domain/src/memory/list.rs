@@ -1,14 +1,16 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use super::{Memory, NOWHERE};
+use std::collections::BTreeMap;
+
+use super::{Memory, NOWHERE, Node};
 use crate::{
-    Code, Place, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
+    Code, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, Elsewhere, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView,
         TransferSummary, View, WalletView,
     },
-    row::Transfer,
+    row::{Holder, HolderKind, Transfer},
 };
 
 impl Memory {
@@ -158,6 +160,42 @@ impl Memory {
         let rows = slots[start..].iter().map(|slot| (*slot, self.positions.get(*slot)));
         let show = |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
         Ok(scanned(rows, page, |(place, _)| fits(*place), show))
+    }
+
+    /// The first holders of a place by their text, and how many there are. It looks at all of them and keeps those that
+    /// it shows.
+    pub(super) fn holders_shown(&self, place: Place, limit: usize) -> (Vec<(Holder, Quantity)>, usize) {
+        let mut first: BTreeMap<(HolderKind, &Code, u32), &Node> = BTreeMap::new();
+        let mut count = 0;
+        let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
+        while next != NOWHERE {
+            let (number, node) = (next, self.nodes.get(next));
+            next = node.next;
+            let id = match node.kind {
+                HolderKind::Hold => &self.holds.get(node.slot).id,
+                HolderKind::Transfer => {
+                    let row = self.transfers.get(node.slot);
+                    // A line with two entries at a place has two nodes, and is one holder.
+                    if !row.lines[node.line as usize].is_first_at(place, number) {
+                        continue;
+                    }
+                    &row.id
+                }
+            };
+            count += 1;
+            let holder = (node.kind, id, node.line);
+            if first.len() == limit {
+                match first.last_key_value() {
+                    Some((last, _)) if *last > holder => drop(first.pop_last()),
+                    _ => continue,
+                }
+            }
+            first.insert(holder, node);
+        }
+        let shown = first.into_iter().map(|((kind, id, line), node)| {
+            (Holder { kind, id: id.clone(), line }, self.quantity_at(node, place))
+        });
+        (shown.collect(), count)
     }
 
     /// A page of the transfers that fit, oldest request first, of which it looks at a bounded number.

@@ -337,6 +337,15 @@ impl Naive {
                     let ours: Vec<_> =
                         at.map(|((holder, _), quantity)| (holder.clone(), *quantity)).collect();
                     let theirs = memory.holders(place);
+                    for limit in [0, 1, 2, 20] {
+                        let first: Vec<_> = theirs.iter().take(limit).cloned().collect();
+                        let (shown, count) = memory.first_holders(place, limit);
+                        if (&shown, count) != (&first, theirs.len()) {
+                            return Err(format!(
+                                "{place:?}: {count} holders, the first {shown:?}, and not {theirs:?}"
+                            ));
+                        }
+                    }
                     let theirs: Vec<_> =
                         theirs.into_iter().map(|(holder, held)| (holder, held.get())).collect();
                     if ours != theirs {
