@@ -41,7 +41,7 @@ pub fn place(text: &str) -> Result<u64, Refusal> {
     place.ok_or_else(|| Refusal::invalid("after", "is not a cursor that an answer gave"))
 }
 
-/// Writes the position where a page of the past ended as a cursor. It outlives a restart.
+/// Writes the position where a page of positions ended as a cursor. It outlives a restart.
 pub fn position_cursor(place: Place) -> String {
     let Place { location, sku, lot } = place;
     format!("{:x}-{:x}-{:x}", location.0, sku.0, lot.0)
@@ -83,7 +83,10 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Skus(listed) => page::<_, Sku>(listed),
         View::Lot(view) => json(&Lot::from(view)),
         View::Lots(listed) => page::<_, Lot>(listed),
-        View::Stock(listed) => page::<_, Position>(listed),
+        View::Stock(listed) => {
+            let items: Vec<_> = listed.items.iter().map(Position::from).collect();
+            json(&List { items, next: listed.next.map(position_cursor) })
+        }
         View::SkuStock(items) => all::<_, SiteStock>(items),
         View::Hold(view) => json(&Hold::from(view)),
         View::Transfer(view) => json(&Transfer::from(&**view)),

@@ -345,7 +345,7 @@ impl Values {
             site: self.code_if_any("site")?,
             location: self.code_if_any("location")?,
             lot: self.code_if_any("lot")?,
-            page: self.page()?,
+            page: Page { after: self.get("after").map(list::position).transpose()?, limit: self.limit()? },
         }))
     }
 

@@ -322,7 +322,9 @@ fn queries() {
     };
     for (name, query, expected) in [
         ("stock", "", "ok"),
-        ("stock", "sku=mug&site=ICN&limit=1000&after=p0", "ok"),
+        ("stock", "sku=mug&site=ICN&limit=1000&after=1-2-3", "ok"),
+        ("stock", "after=p0", "invalid_value after"),
+        ("transfers", "after=p0", "ok"),
         ("stock", "sku=m%20g", "invalid_value sku"),
         ("stock", "sku=", "invalid_value sku"),
         ("stock", "sku=a&sku=b", "malformed sku"),

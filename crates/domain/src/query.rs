@@ -38,7 +38,8 @@ pub enum Query {
         site: Option<Code>,
         location: Option<Code>,
         lot: Option<Code>,
-        page: Page,
+        /// In the order of the numbers of location, SKU and lot, which are the same after every restart.
+        page: Page<Place>,
     },
     /// What every site has of a SKU.
     SkuStock(Code),
@@ -68,9 +69,9 @@ pub enum Query {
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct Page<C = u64> {
     /// Where the last page ended.
-    pub after: Option<u64>,
+    pub after: Option<C>,
     /// How many items at the most.
     pub limit: usize,
 }
@@ -79,9 +80,9 @@ pub struct Page {
 /// none even, while there is more: each page looks at a bounded number of rows.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "said above")]
-pub struct Listed<T> {
+pub struct Listed<T, C = u64> {
     pub items: Vec<T>,
-    pub next: Option<u64>,
+    pub next: Option<C>,
 }
 
 /// Transfers that left memory, for a list to show among those that did not.
@@ -105,7 +106,7 @@ pub enum View {
     Skus(Listed<SkuView>),
     Lot(LotView),
     Lots(Listed<LotView>),
-    Stock(Listed<PositionView>),
+    Stock(Listed<PositionView, Place>),
     SkuStock(Vec<SiteStockView>),
     Hold(HoldView),
     Transfer(Box<TransferView>),

@@ -155,7 +155,13 @@ impl Client {
             8 => Query::Explain { transfer: self.transfer(dice), line: None },
             9 => Query::Trace { sku: code("tea"), lot: code(["L1", "L2", "L3"][dice.below(3)]) },
             10 => Query::Lots { sku: code("cam"), page },
-            _ => Query::Stock { sku: None, site: Some(self.site(dice)), location: None, lot: None, page },
+            _ => Query::Stock {
+                sku: None,
+                site: Some(self.site(dice)),
+                location: None,
+                lot: None,
+                page: Page { after: None, limit: 1_000 },
+            },
         }
     }
 

@@ -1,10 +1,10 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::{Memory, NOWHERE, Node};
 use crate::{
-    Code, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
+    Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, Elsewhere, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView,
@@ -109,9 +109,9 @@ impl Memory {
         site: Option<&Code>,
         location: Option<&Code>,
         lot: Option<&Code>,
-        page: &Page,
+        page: &Page<Place>,
         now: Timestamp,
-    ) -> Result<Listed<PositionView>, Refusal> {
+    ) -> Result<Listed<PositionView, Place>, Refusal> {
         let site = site.map(|site| self.known_site(site)).transpose()?;
         let sku = sku.map(|sku| self.known_sku(sku)).transpose()?;
         let location = match (location, site) {
@@ -133,33 +133,50 @@ impl Memory {
                 && location.is_none_or(|location| location == place.location)
                 && site.is_none_or(|site| site == self.location(place.location).site)
         };
-        // The narrowest way in; slots give all of them one order, so that a page can go on where another ended.
-        let mut slots: Vec<u32> = match (sku, location) {
-            (Some(sku), _) => {
+        let show = |place: Place| {
+            let row = self.position(place).expect("each place in the index has a row");
+            query::position(self, place, &row, now)
+        };
+        let after = page.after;
+        let first_at = |location| Place { location, sku: SkuId(0), lot: LotId::NONE };
+        let here = |location: LocationId| {
+            let first = first_at(location);
+            let begin = match after {
+                Some(after) if after >= first => Bound::Excluded(after),
+                _ => Bound::Included(first),
+            };
+            let places = self.by_location.range((begin, Bound::Unbounded)).copied();
+            places.take_while(move |place| place.location == location)
+        };
+        // The narrowest way in. All of them have the one order in which a page can go on where another ended, also
+        // after a restart.
+        Ok(match (sku, location, site) {
+            (Some(sku), ..) => {
                 let sites =
                     (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
                 let gates = sites.filter_map(|site| self.gate_slot(site, sku));
                 let entries = gates.flat_map(|gate| &self.gates.get(gate).places);
-                entries.map(|entry| entry.position).filter(|slot| *slot != NOWHERE).collect()
+                let places = entries.filter(|entry| entry.position != NOWHERE).map(|entry| Place {
+                    location: entry.location,
+                    sku,
+                    lot: entry.lot,
+                });
+                let mut places: Vec<_> =
+                    places.filter(|place| after.is_none_or(|after| *place > after)).collect();
+                places.sort_unstable();
+                scanned(places.into_iter(), page, fits, show)
             }
-            (None, Some(location)) => {
-                let from = Place { location, sku: SkuId(0), lot: crate::LotId::NONE };
-                let here = self.by_location.range(from..).take_while(|place| place.location == location);
-                here.map(|place| self.position_slot(*place).expect("each place in the index has a row"))
-                    .collect()
+            (None, Some(location), _) => scanned(here(location), page, fits, show),
+            (None, None, Some(site)) => {
+                let locations = &self.site_locations[site.index()];
+                let start = after.map_or(0, |after| locations.partition_point(|id| *id < after.location));
+                scanned(locations[start..].iter().flat_map(|id| here(*id)), page, fits, show)
             }
-            (None, None) => {
-                let rows = self.positions.iter_from(first(page));
-                let show =
-                    |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
-                return Ok(scanned(rows, page, |(place, _)| fits(*place), show));
+            (None, None, None) => {
+                let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+                scanned(self.by_location.range((begin, Bound::Unbounded)).copied(), page, fits, show)
             }
-        };
-        slots.sort_unstable();
-        let start = slots.partition_point(|slot| *slot < first(page));
-        let rows = slots[start..].iter().map(|slot| (*slot, self.positions.get(*slot)));
-        let show = |(place, row): &(Place, crate::row::Position)| query::position(self, *place, row, now);
-        Ok(scanned(rows, page, |(place, _)| fits(*place), show))
+        })
     }
 
     /// The first holders of a place by their text, and how many there are. It looks at all of them and keeps those that
@@ -255,7 +272,7 @@ impl Memory {
         Listed { items, next }
     }
 
-    fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(crate::LotId, LotView), Refusal> {
+    fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(LotId, LotView), Refusal> {
         let id = self.known_sku(sku)?;
         let Some(found) = self.lot_id(id, lot) else {
             return Err(Refusal::LotNotFound { sku: sku.clone(), lot: lot.clone() });
@@ -276,7 +293,7 @@ impl Memory {
         self.sku_id(sku).ok_or_else(|| Refusal::SkuNotFound { sku: sku.clone() })
     }
 
-    fn known_location(&self, site: SiteId, location: &Code) -> Result<crate::LocationId, Refusal> {
+    fn known_location(&self, site: SiteId, location: &Code) -> Result<LocationId, Refusal> {
         self.location_id(site, location).ok_or_else(|| Refusal::LocationNotFound {
             site: self.site(site).code.clone(),
             location: location.clone(),
@@ -289,7 +306,7 @@ fn first(page: &Page) -> u32 {
     page.after.map_or(0, |after| u32::try_from(after.saturating_add(1)).unwrap_or(u32::MAX))
 }
 
-fn limit(page: &Page) -> usize {
+fn limit<C>(page: &Page<C>) -> usize {
     page.limit.clamp(1, PAGE_MAX)
 }
 
@@ -301,24 +318,24 @@ fn numbered<T, V>(rows: &[T], page: &Page, show: impl Fn(&T) -> V) -> Listed<V> 
     Listed { items: rows[start..end].iter().map(show).collect(), next }
 }
 
-/// A page of the rows that fit, of which it looks at a bounded number.
-fn scanned<'a, T: 'a, V>(
-    rows: impl Iterator<Item = (u32, &'a T)>,
-    page: &Page,
-    fits: impl Fn(&T) -> bool,
-    show: impl Fn(&T) -> V,
-) -> Listed<V> {
+/// A page of the places that fit, of which it looks at a bounded number.
+fn scanned<V>(
+    places: impl Iterator<Item = Place>,
+    page: &Page<Place>,
+    fits: impl Fn(Place) -> bool,
+    show: impl Fn(Place) -> V,
+) -> Listed<V, Place> {
     let limit = limit(page);
     let mut items = Vec::new();
     let mut last = None;
-    for ((slot, row), looked) in rows.zip(0..) {
+    for (place, looked) in places.zip(0..) {
         if items.len() == limit || looked == SCAN_MAX {
             return Listed { items, next: last };
         }
-        if fits(row) {
-            items.push(show(row));
+        if fits(place) {
+            items.push(show(place));
         }
-        last = Some(u64::from(slot));
+        last = Some(place);
     }
     Listed { items, next: None }
 }

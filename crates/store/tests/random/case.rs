@@ -332,7 +332,50 @@ impl Case {
                 == (rebuilt.open_hold_count(), rebuilt.position_count(), rebuilt.next_due()),
             "rebuilt tables count alike",
         )?;
+        self.pages_go_on_in(&rebuilt)?;
         Ok(rebuilt)
+    }
+
+    /// A list of positions goes on where its last page ended, whether or not the tables were rebuilt in between.
+    fn pages_go_on_in(&self, rebuilt: &Memory) -> Result<(), String> {
+        let first = self.memory.rows().find_map(|row| match row {
+            Row::Position(place, _) => Some(place),
+            _ => None,
+        });
+        let Some(place) = first else { return Ok(()) };
+        let row = self.memory.location(place.location);
+        let (site, location) = (self.memory.site(row.site).code.clone(), row.code.clone());
+        let sku = self.memory.sku(place.sku).code.clone();
+        for (site, location, sku) in [
+            (None, None, None),
+            (Some(site.clone()), None, None),
+            (Some(site), Some(location), None),
+            (None, None, Some(sku)),
+        ] {
+            let page_of = |memory: &Memory, after, limit| {
+                let page = Page { after, limit };
+                let (sku, site, location) = (sku.clone(), site.clone(), location.clone());
+                match memory.query(&Query::Stock { sku, site, location, lot: None, page }, self.now) {
+                    Ok(View::Stock(list)) => Ok(list),
+                    other => Err(format!("a list of positions: {other:?}")),
+                }
+            };
+            let all = page_of(&self.memory, None, 1_000)?.items;
+            let (mut found, mut after) = (Vec::new(), None);
+            for memory in [&self.memory, rebuilt].into_iter().cycle() {
+                let page = page_of(memory, after, 2)?;
+                found.extend(page.items);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            ensure(
+                found == all,
+                &format!("pages across a restart give {found:?}, and at once it is {all:?}"),
+            )?;
+        }
+        Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
