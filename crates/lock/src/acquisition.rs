@@ -118,7 +118,7 @@ impl Acquisition {
         let queue = plan.keys.len() == 1;
         let request = Acquire {
             keys: Arc::clone(&plan.keys),
-            owner: Owner::random(),
+            owner: inner.backend.new_owner(),
             mode: plan.mode.clone(),
             lease: plan.lease,
             fence_min: plan.fence_min,

@@ -21,6 +21,7 @@ fn how_lost(check: Result<(), Lost>, outcome: &Outcome) -> Option<Lost> {
         // The backend knows better than our clock, which is careful.
         (_, Outcome::Released | Outcome::StillHeld(_)) => None,
         (_, Outcome::Stolen { fence }) => Some(Lost::Stolen { fence: *fence }),
+        (_, Outcome::Broken) => Some(Lost::Broken),
         (Err(how), Outcome::Expired | Outcome::Unknown(_)) => Some(how),
         (Ok(()), Outcome::Expired) => Some(Lost::Expired),
         // It was ours by our own clock; only its end was not confirmed, and comes with the lease.

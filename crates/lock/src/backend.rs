@@ -15,6 +15,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 
+use crate::look::{Broken, LockList, LockState};
 use crate::{LockKey, Mode};
 
 /// One step of a backend, on its way. The caller drops it when it takes longer than the response timeout.
@@ -39,6 +40,23 @@ pub trait Backend: Send + Sync + 'static {
     /// for [`remember`](Release::remember): an acquire of the same owner that comes later takes nothing.
     fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended>;
 
+    /// Who holds a lock, and who waits for it.
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState>;
+
+    /// The locks that are held or waited for, whose keys begin with `prefix`: `max` at the most. Any of them if
+    /// there are more.
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList>;
+
+    /// Ends holds that are not the caller's, tells their processes ([`Notice::Broken`]), and takes a fence for
+    /// nobody. Those that have ended before are passed over. The owners are not remembered: an acquire that is
+    /// sent again is a new grant, with a new fence.
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken>;
+
+    /// A new owner for an acquisition of this process.
+    fn new_owner(&self) -> Owner {
+        Owner::random()
+    }
+
     /// From now on, what this process should know.
     fn notices(&self) -> broadcast::Receiver<Notice>;
 
@@ -62,6 +80,26 @@ impl Owner {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
         Self(bytes)
+    }
+
+    /// A new one that shows which process it belongs to: 64 bits that are the same for all owners of a process,
+    /// and 64 new ones.
+    ///
+    /// # Panics
+    /// As [`random`](Self::random).
+    #[must_use]
+    pub fn of_process(process: [u8; 8]) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&process);
+        getrandom::fill(&mut bytes[8..]).expect("the operating system gives random numbers");
+        Self(bytes)
+    }
+
+    /// The process that it belongs to, if its backend makes owners [so](Self::of_process).
+    #[must_use]
+    pub fn process(&self) -> [u8; 8] {
+        let [process @ .., _, _, _, _, _, _, _, _] = self.0;
+        process
     }
 
     /// As bytes.
@@ -213,6 +251,17 @@ pub enum Ended {
     },
 }
 
+/// An end that somebody else puts to holds.
+#[derive(Clone, Debug)]
+pub struct Break {
+    /// Of this lock.
+    pub key: LockKey,
+    /// The owners whose holds are ended. Those who wait are not touched.
+    pub owners: Vec<Owner>,
+    /// As in [`Acquire::claim`].
+    pub claim: Duration,
+}
+
 /// What a process should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -222,6 +271,13 @@ pub enum Notice {
         key: LockKey,
         /// The first of its queue, whose turn it is. Without one, anybody may try.
         next: Option<Next>,
+    },
+    /// Somebody else has ended a hold of this owner.
+    Broken {
+        /// Whose.
+        owner: Owner,
+        /// Of which lock.
+        key: LockKey,
     },
     /// Notices may have been missed: the connection was made anew.
     Gap,

@@ -108,12 +108,23 @@ pub enum Lost {
         /// The other one's fence.
         fence: u64,
     },
+    /// Somebody has [broken](crate::Locks::break_holds) the hold.
+    #[error("it was broken by somebody else")]
+    Broken,
     /// It was released: by a guard of the same hold, or because the locks were shut down.
     #[error("it was released")]
     Released,
 }
 
 impl Error {
+    /// What a single step said.
+    pub(crate) fn of_step(key: LockKey, source: backend::Error) -> Self {
+        match source {
+            backend::Error::Refused { .. } => Self::Refused { key, source },
+            _ => Self::Unavailable { key, source },
+        }
+    }
+
     pub(crate) fn out_of_range<T: std::fmt::Debug>(what: &'static str, value: T, min: T, max: T) -> Self {
         let [value, min, max] = [value, min, max].map(|value| format!("{value:?}"));
         Self::OutOfRange { what, value, min, max }

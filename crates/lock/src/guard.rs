@@ -31,6 +31,8 @@ pub enum Outcome {
         /// The other one's fence.
         fence: u64,
     },
+    /// It was not ours any more: somebody had [broken](crate::Locks::break_holds) the hold.
+    Broken,
     /// No answer came. The lock ends with its lease at the latest.
     Unknown(backend::Error),
 }
@@ -41,6 +43,7 @@ impl Outcome {
         match *self {
             Self::Released => Some(Known::Released),
             Self::Expired => Some(Known::Expired),
+            Self::Broken => Some(Known::Broken),
             Self::Stolen { fence } => Some(Known::Stolen { fence }),
             Self::StillHeld(_) | Self::Unknown(_) => None,
         }
@@ -58,6 +61,7 @@ impl Outcome {
 pub(crate) enum Known {
     Released,
     Expired,
+    Broken,
     Stolen { fence: u64 },
 }
 
@@ -66,6 +70,7 @@ impl From<Known> for Outcome {
         match known {
             Known::Released => Self::Released,
             Known::Expired => Self::Expired,
+            Known::Broken => Self::Broken,
             Known::Stolen { fence } => Self::Stolen { fence },
         }
     }

@@ -160,6 +160,12 @@ impl Inner {
     fn hear(&self, notice: &Notice) {
         match notice {
             Notice::Freed { key, next } => self.lines.freed(key, next.as_ref()),
+            Notice::Broken { owner, key } => {
+                let tenure = self.tenures().get(owner).and_then(Weak::upgrade);
+                if let Some(tenure) = tenure.filter(|tenure| tenure.keys.contains(key)) {
+                    tenure.broken();
+                }
+            }
             Notice::Gap => {
                 self.counters.gap();
                 self.lines.missed();

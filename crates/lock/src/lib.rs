@@ -71,6 +71,9 @@ promoted, may have forgotten locks that are still held. It grants nothing new fo
 //!
 //! # To look at
 //!
+//! [`Locks::look`] and [`Locks::list`] tell who holds what and who waits; [`Locks::break_holds`] ends a hold whose
+//! holder does not. The command `jaego lock` does the same from a terminal.
+//!
 //! [`Locks::stats`] counts waits, holds, renewals, losses, and where the contention is. Grants, refusals and
 //! releases are `tracing` events at the level of debugging, inside a span for each acquisition; losses and
 //! jumps of the server's clock are warnings. Limits stand in [`limits`], and what can be set in [`Settings`].
@@ -93,11 +96,14 @@ mod key;
 pub mod limits;
 mod line;
 mod locks;
+mod look;
 mod memory;
 mod mode;
 mod multi;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod process;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
@@ -178,6 +184,7 @@ pub use held::Held;
 pub use jaego_lock_macros::distributed_lock;
 pub use key::{IntoKey, KeyError, LockKey};
 pub use locks::Locks;
+pub use look::{Broken, HolderState, LockList, LockState, WaiterState};
 pub use memory::Memory;
 pub use mode::{Mode, ModeError};
 pub use multi::{MultiGuard, MultiRequest};

@@ -82,3 +82,12 @@ pub const SLEEP_LOOK_PAUSE: Duration = Duration::from_secs(1);
 pub const SLEEP_MIN: Duration = Duration::from_millis(50);
 /// Key patterns that are counted by name; all further ones are counted as one.
 pub const PATTERNS_MAX: usize = 256;
+
+/// Locks that one [`list`](crate::Locks::list) tells at the most.
+pub const LIST_MAX: usize = 10_000;
+/// How long a list may take.
+pub const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Waiters of a queue that a [`look`](crate::Locks::look) tells at the most.
+pub const LOOK_WAITERS_MAX: usize = 100;
+/// Bytes of a process' name; what is longer is cut.
+pub const PROCESS_NAME_BYTES_MAX: usize = 128;

@@ -2,9 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::backend::Backend;
+use crate::backend::{self, Backend, Break, Owner, Step};
 use crate::counters::Stats;
 use crate::inner::Inner;
+use crate::look::{Broken, LockList, LockState};
 use crate::{Error, IntoKey, Mode, MultiRequest, Request, Settings, SettingsError, limits};
 
 /// The entry: locks on one backend. Clones share everything. One for a process is enough, and best.
@@ -66,6 +67,43 @@ impl Locks {
         Request::new(&self.inner, key.into_key().map_err(Error::from), mode)
     }
 
+    /// Who holds a lock at this moment, and who waits for it.
+    pub async fn look(&self, key: impl IntoKey) -> Result<LockState, Error> {
+        let key = key.into_key()?;
+        let limit = self.inner.settings.response_timeout;
+        let answer = within(limit, "look at a lock", self.inner.backend.look(&key)).await;
+        answer.map_err(|source| Error::of_step(key, source))
+    }
+
+    /// The locks that are held or waited for, and whose keys begin with `prefix`: `max` at the most, and never
+    /// more than [`LIST_MAX`](limits::LIST_MAX).
+    ///
+    /// On Redis it walks through all keys of the database, in steps that hold nobody up, for
+    /// [`LIST_TIMEOUT`](limits::LIST_TIMEOUT) at the most. It is for people, not for programs to decide by.
+    pub async fn list(&self, prefix: &str, max: usize) -> Result<LockList, backend::Error> {
+        let list = self.inner.backend.list(prefix, max.min(limits::LIST_MAX));
+        within(limits::LIST_TIMEOUT, "list the locks", list).await
+    }
+
+    /// Ends holds whose holders do not: of those that a [look](Self::look) has shown, and no others. Their
+    /// processes are told at once ([`Lost::Broken`](crate::Lost::Broken)), or when they renew the next time if they
+    /// do not hear it; the first who waits is served.
+    ///
+    /// It does not stop what the holders are doing. The fence does: every later grant has a greater one, and so has
+    /// [`Broken::fence`], to which whatever is guarded can be raised at once.
+    pub async fn break_holds(&self, key: impl IntoKey, owners: &[Owner]) -> Result<Broken, Error> {
+        let settings = &self.inner.settings;
+        let claim = limits::CLAIM.min(settings.waiter_ttl);
+        let request = Break { key: key.into_key()?, owners: owners.to_vec(), claim };
+        let step = self.inner.backend.break_holds(&request);
+        let answer = within(settings.response_timeout, "break a lock", step).await;
+        let broken = answer.map_err(|source| Error::of_step(request.key.clone(), source))?;
+        for (owner, fence) in &broken.ended {
+            tracing::warn!(key = %request.key, %owner, fence, "broke a lock");
+        }
+        Ok(broken)
+    }
+
     /// What it does unless a request says otherwise.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -92,4 +130,8 @@ impl Locks {
             tracing::debug!(%error, "closing the lock server's connections failed");
         }
     }
+}
+
+async fn within<T>(limit: Duration, doing: &'static str, step: Step<'_, T>) -> Result<T, backend::Error> {
+    timeout(limit, step).await.unwrap_or(Err(backend::Error::NoAnswer { doing, timeout: limit }))
 }

@@ -4,9 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
 
 use crate::LockKey;
-use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Release, Renew, Renewed, Step};
+use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Release, Renew, Renewed, Step};
 use crate::clock::BootTime;
 use crate::limits::NOTICES_MAX;
+use crate::look::{Broken, LockList, LockState};
 use crate::table::{Freed, Micros, Table};
 
 /// Locks within one process: for programs that run alone, and for tests. Clones share the locks.
@@ -92,6 +93,25 @@ impl Backend for Memory {
             let (ended, freed) = self.table().release(self.now(), request);
             self.tell(freed);
             Ok(ended)
+        })
+    }
+
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+        Box::pin(async move { Ok(self.table().look(self.now(), key)) })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+        Box::pin(async move { Ok(self.table().list(self.now(), prefix, max)) })
+    }
+
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+        Box::pin(async move {
+            let (broken, freed) = self.table().break_holds(self.now(), request);
+            for (owner, _) in &broken.ended {
+                let _ = self.shared.notices.send(Notice::Broken { owner: *owner, key: request.key.clone() });
+            }
+            self.tell(freed.into_iter().collect());
+            Ok(broken)
         })
     }
 

@@ -15,8 +15,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::backend::{Acquire, Acquired, Conflict, Ended, Next, Owner, Release, Renew, Renewed};
-use crate::limits::LEASE_EXTRA;
+use crate::backend::{Acquire, Acquired, Break, Conflict, Ended, Next, Owner, Release, Renew, Renewed};
+use crate::limits::{LEASE_EXTRA, LOOK_WAITERS_MAX};
+use crate::look::{Broken, HolderState, LockList, LockState, WaiterState};
 use crate::{LockKey, Mode};
 
 /// A point in time, in microseconds of the backend's clock.
@@ -173,6 +174,77 @@ impl Table {
             return (Ended::Released, freed);
         }
         (Ended::NotHeld { holder: self.rival(&request.keys, request.owner) }, freed)
+    }
+
+    /// Who holds a lock, and who waits for it. What has ended by now is not told, and stays until the next step.
+    #[must_use]
+    pub fn look(&self, now: Micros, key: &LockKey) -> LockState {
+        let (holders, queue) =
+            self.locks.get(key).map_or((&[][..], &[][..]), |lock| (&lock.holders, &lock.queue));
+        let mut holders: Vec<_> = holders.iter().filter(|holder| holder.until > now).collect();
+        holders.sort_unstable_by_key(|holder| holder.fence);
+        let holders = holders.into_iter().map(|holder| HolderState {
+            owner: holder.owner,
+            process: None,
+            fence: holder.fence,
+            until_us: holder.until,
+            remaining: left(now, holder.until),
+        });
+        let holders: Vec<_> = holders.collect();
+        let queue: Vec<_> = queue.iter().filter(|waiter| waiter.until > now).collect();
+        let waiters = queue.iter().take(LOOK_WAITERS_MAX).map(|waiter| WaiterState {
+            owner: waiter.owner,
+            process: None,
+            mode: waiter.mode.name().to_owned(),
+            fair: waiter.fair,
+            place: waiter.place,
+            remaining: left(now, waiter.until),
+        });
+        let alive = !holders.is_empty() || !queue.is_empty();
+        LockState {
+            key: key.clone(),
+            mode: self.locks.get(key).filter(|_| !holders.is_empty()).map(|lock| lock.mode.name().to_owned()),
+            holders,
+            waiters: waiters.collect(),
+            waiters_count: queue.len() as u64,
+            wanted: alive && self.locks.get(key).is_some_and(|lock| lock.wanted),
+        }
+    }
+
+    /// The locks that are held or waited for, whose keys begin with `prefix`.
+    #[must_use]
+    pub fn list(&self, now: Micros, prefix: &str, max: usize) -> LockList {
+        let named = self.locks.keys().filter(|key| key.as_str().starts_with(prefix));
+        let states = named.map(|key| self.look(now, key));
+        let mut locks: Vec<_> = states
+            .filter(|state| !state.holders.is_empty() || state.waiters_count > 0)
+            .take(max.saturating_add(1))
+            .collect();
+        let complete = locks.len() <= max;
+        locks.truncate(max);
+        LockList { locks, complete }
+    }
+
+    /// Ends holds for others. The second answer names the lock if others should be told of it.
+    pub fn break_holds(&mut self, now: Micros, request: &Break) -> (Broken, Option<Freed>) {
+        self.prune(now, &request.key);
+        let Some(lock) = self.locks.get_mut(&request.key) else {
+            return (Broken { ended: Vec::new(), fence: self.next_number(now, 0) }, None);
+        };
+        let broken = |holder: &Holder| request.owners.contains(&holder.owner);
+        let mut ended: Vec<_> = lock.holders.iter().filter(|holder| broken(holder)).copied().collect();
+        ended.sort_unstable_by_key(|holder| holder.fence);
+        lock.holders.retain(|holder| !broken(holder));
+        let mut freed = None;
+        if !ended.is_empty() {
+            // Whoever breaks it knows of nobody in the other processes.
+            freed = lock.freed(now, request.claim, true).map(|next| (request.key.clone(), next));
+        }
+        if lock.holders.is_empty() && lock.queue.is_empty() {
+            self.locks.remove(&request.key);
+        }
+        let ended = ended.into_iter().map(|holder| (holder.owner, holder.fence)).collect();
+        (Broken { ended, fence: self.next_number(now, 0) }, freed)
     }
 
     /// Whether nothing is kept but the counter.

@@ -119,6 +119,16 @@ impl Tenure {
         }
     }
 
+    /// Somebody has ended the hold for us.
+    pub(crate) fn broken(&self) {
+        let mut state = self.state();
+        if !state.let_go {
+            self.lose(&mut state, Lost::Broken);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// Comes back when the lock is lost, at the end of its validity at the latest.
     pub(crate) async fn until_lost(&self) -> Lost {
         let mut signals = self.inner.signals();
@@ -270,6 +280,7 @@ pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
     std::mem::forget(unfinished);
     let outcome = match (lost, outcome) {
         (Some(Lost::Stolen { fence }), _) => Outcome::Stolen { fence },
+        (Some(Lost::Broken), _) => Outcome::Broken,
         (_, Outcome::Stolen { .. }) if tenure.mode().is_shared() => Outcome::Expired,
         (_, outcome) => outcome,
     };

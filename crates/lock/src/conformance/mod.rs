@@ -5,6 +5,7 @@
 
 mod history;
 mod holding;
+mod looking;
 mod modes;
 mod multi;
 mod steps;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use history::*;
 pub use holding::*;
+pub use looking::*;
 pub use modes::*;
 pub use multi::*;
 pub use steps::*;
@@ -72,6 +74,7 @@ macro_rules! conformance {
             writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             steps_can_be_sent_again, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes, answers_are_those_of_the_table,
+            holders_and_waiters_are_told, locks_are_listed, a_hold_is_broken, one_of_many_is_broken,
             exclusion_under_random_leases, exclusion_under_load, modes_never_overlap
         }
     };

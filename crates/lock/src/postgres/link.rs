@@ -15,6 +15,7 @@ use super::options::PostgresOptions;
 use super::reply::{self, Malformed};
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
+use crate::process::Process;
 
 /// One connection, shared by steps and the task that keeps it.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) enum Purpose {
     Steps,
-    Notices(broadcast::Sender<Notice>),
+    Notices(broadcast::Sender<Notice>, Process),
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +54,12 @@ pub(super) struct Live {
 impl fmt::Debug for Live {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    async fn sweep(&self, process: &Process) -> Result<(), tokio_postgres::Error> {
+        self.client.query(&self.sweep, &[&process.id.as_slice(), &process.name]).await.map(drop)
     }
 }
 
@@ -197,7 +204,7 @@ impl Link {
     }
 
     fn gap(&self) {
-        if let Purpose::Notices(notices) = &self.purpose {
+        if let Purpose::Notices(notices, _) = &self.purpose {
             let _ = notices.send(Notice::Gap);
         }
     }
@@ -225,9 +232,9 @@ impl Link {
                 _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
             }
             let look = async {
-                match self.purpose {
+                match &self.purpose {
                     Purpose::Steps => live.client.simple_query("").await.map(drop),
-                    Purpose::Notices(_) => live.client.query(&live.sweep, &[]).await.map(drop),
+                    Purpose::Notices(_, process) => live.sweep(process).await,
                 }
             };
             match timeout(self.options.response_timeout, look).await {
@@ -243,7 +250,7 @@ impl Link {
         let (client, mut connection) = self.options.server.connect(NoTls).await?;
         let notices = match &self.purpose {
             Purpose::Steps => None,
-            Purpose::Notices(notices) => Some(notices.clone()),
+            Purpose::Notices(notices, _) => Some(notices.clone()),
         };
         let driver = Driver(tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
@@ -277,10 +284,12 @@ impl Link {
         let acquire = prepare("acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)").await?;
         let renew = prepare("renew($1, $2, $3, $4, $5)").await?;
         let release = prepare("release($1, $2, $3, $4, $5)").await?;
-        let sweep = prepare("sweep()").await?;
-        if matches!(self.purpose, Purpose::Notices(_)) {
-            client.batch_execute(&format!("LISTEN {schema}")).await?;
+        let sweep = prepare("sweep($1, $2)").await?;
+        let live = Live { client, acquire, renew, release, sweep };
+        if let Purpose::Notices(_, process) = &self.purpose {
+            live.client.batch_execute(&format!("LISTEN {schema}")).await?;
+            live.sweep(process).await?;
         }
-        Ok((Live { client, acquire, renew, release, sweep }, driver))
+        Ok((live, driver))
     }
 }

@@ -25,9 +25,13 @@ use tokio_postgres::{Row, Statement};
 use self::link::{Failure, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use crate::LockKey;
-use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Release, Renew, Renewed, Step};
+use crate::backend::{
+    Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
+};
 use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, NOTICES_MAX};
+use crate::look::{Broken, LockList, LockState};
+use crate::process::Process;
 
 /// Locks on a PostgreSQL server. The database must have been [prepared](PostgresOptions::migrate).
 #[derive(Debug)]
@@ -39,6 +43,9 @@ pub struct Postgres {
     /// How far the server's clock was ahead of ours at the most, in microseconds, by its last answer; 0 before.
     ahead_us: AtomicU64,
     tasks: Vec<JoinHandle<()>>,
+    schema: String,
+    /// Stands in the owners of this process.
+    process: [u8; 8],
 }
 
 impl Postgres {
@@ -51,10 +58,13 @@ impl Postgres {
         let options = Arc::new(options);
         let notices = broadcast::Sender::new(NOTICES_MAX);
         let links: Vec<_> = (0..options.connections).map(|_| Link::new(&options, Purpose::Steps)).collect();
-        let listener = Link::new(&options, Purpose::Notices(notices.clone()));
+        let process = Process::new(&options.process_name);
+        let id = process.id;
+        let listener = Link::new(&options, Purpose::Notices(notices.clone(), process));
         let tasks =
             links.iter().chain([&listener]).map(|link| tokio::spawn(Arc::clone(link).keep())).collect();
-        Self { links, listener, notices, ahead_us: AtomicU64::new(0), tasks }
+        let schema = options.schema.clone();
+        Self { links, listener, notices, ahead_us: AtomicU64::new(0), tasks, schema, process: id }
     }
 
     /// One round trip. All steps of the same keys go the same way, one behind the other.
@@ -64,11 +74,7 @@ impl Postgres {
         statement: impl Fn(&Live) -> &Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Arc<Failure>> {
-        let hash = keys[0]
-            .as_str()
-            .bytes()
-            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        let link = &self.links[hash % self.links.len()];
+        let link = self.link(&keys[0]);
         let live = link.live().await?;
         let unanswered = link.unanswered();
         let sent = BootTime::now();
@@ -78,6 +84,24 @@ impl Postgres {
         let server_us = reply::time(&row).map_err(Failure::from)?;
         self.ahead_us.store(server_us.saturating_sub(sent.as_micros()), Ordering::Relaxed);
         Ok(row)
+    }
+
+    fn link(&self, key: &LockKey) -> &Arc<Link> {
+        let bytes = key.as_str().bytes();
+        let hash = bytes.fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        &self.links[hash % self.links.len()]
+    }
+
+    /// Calls a function that few call, and that need not be quick.
+    async fn call(
+        &self,
+        link: &Link,
+        function: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Arc<Failure>> {
+        let live = link.live().await?;
+        let call = format!("SELECT * FROM {}.{function}", self.schema);
+        live.client.query(&call, parameters).await.map_err(|error| Arc::new(error.into()))
     }
 
     /// When the server should refuse a request, by its own clock.
@@ -193,6 +217,49 @@ impl Backend for Postgres {
                 .map_err(|failure| failure.into_error(DOING))?;
             reply::ended(&row).map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))
         })
+    }
+
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+        const DOING: &str = "look at a lock";
+        Box::pin(async move {
+            let rows = self.call(self.link(key), "look($1)", &[&[key.as_str()].as_slice()]).await;
+            let rows = rows.map_err(|failure| failure.into_error(DOING))?;
+            let states = reply::states(&rows);
+            let mut states =
+                states.map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))?;
+            Ok(states.pop().unwrap_or_else(|| LockState::free(key.clone())))
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+        const DOING: &str = "list the locks";
+        Box::pin(async move {
+            let max_and_one = i64::try_from(max).unwrap_or(i64::MAX).saturating_add(1);
+            let rows = self.call(&self.links[0], "list($1, $2)", &[&prefix, &max_and_one]).await;
+            let rows = rows.map_err(|failure| failure.into_error(DOING))?;
+            let locks = reply::states(&rows);
+            let mut locks =
+                locks.map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))?;
+            let complete = locks.len() <= max;
+            locks.truncate(max);
+            Ok(LockList { locks, complete })
+        })
+    }
+
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+        const DOING: &str = "break a lock";
+        Box::pin(async move {
+            let owners: Vec<&[u8]> = request.owners.iter().map(|owner| owner.as_bytes().as_slice()).collect();
+            let (key, claim) = (request.key.as_str(), lasting(request.claim));
+            let link = self.link(&request.key);
+            let rows = self.call(link, "break_holds($1, $2, $3)", &[&key, &owners, &claim]).await;
+            let rows = rows.map_err(|failure| failure.into_error(DOING))?;
+            reply::broken(&rows).map_err(|malformed| Arc::new(Failure::from(malformed)).into_error(DOING))
+        })
+    }
+
+    fn new_owner(&self) -> Owner {
+        Owner::of_process(self.process)
     }
 
     fn notices(&self) -> broadcast::Receiver<Notice> {

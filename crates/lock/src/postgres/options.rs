@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio_postgres::{Config, NoTls};
 
 use super::limits;
+use crate::process;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 
@@ -14,6 +15,7 @@ pub struct PostgresOptions {
     pub(super) schema: String,
     pub(super) connections: usize,
     pub(super) response_timeout: Duration,
+    pub(super) process_name: String,
 }
 
 /// Why there cannot be such [`PostgresOptions`], or why the database could not be prepared for them.
@@ -58,6 +60,7 @@ impl PostgresOptions {
             schema: limits::SCHEMA.to_owned(),
             connections: limits::CONNECTIONS,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
+            process_name: process::default_name(),
         })
     }
 
@@ -85,6 +88,15 @@ impl PostgresOptions {
         }
         self.connections = connections;
         Ok(self)
+    }
+
+    /// What this process is called where people look at its locks. Default `HOST:PID`. Control characters are left
+    /// out, what is longer than [`PROCESS_NAME_BYTES_MAX`](crate::limits::PROCESS_NAME_BYTES_MAX) is cut, and
+    /// nothing is written down of a process without a name.
+    #[must_use]
+    pub fn process_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.process_name);
+        self
     }
 
     /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the

@@ -30,6 +30,13 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.ends (
     until_us bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
+-- What processes are called. The owners of a process begin with its id.
+CREATE TABLE IF NOT EXISTS {schema}.processes (
+    id bytea PRIMARY KEY,
+    name text NOT NULL,
+    seen_us bigint NOT NULL
+);
+
 CREATE SEQUENCE IF NOT EXISTS {schema}.fence;
 
 CREATE OR REPLACE FUNCTION {schema}.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
@@ -274,10 +281,67 @@ BEGIN
     END IF;
 END $$;
 
--- Removes what has ended and nobody asked for since. Never waits for a step.
-CREATE OR REPLACE FUNCTION {schema}.sweep() RETURNS void LANGUAGE plpgsql AS $$
+-- The holders (by fence) and the waiters (by place) of these locks.
+CREATE OR REPLACE FUNCTION {schema}.look(p_keys text[]) RETURNS TABLE (
+    o_now bigint, o_key text, o_owner bytea, o_process text, o_mode text, o_until bigint, o_fence bigint,
+    o_place bigint, o_fair boolean, o_wanted boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+    o_now := {schema}.now_us();
+    RETURN QUERY SELECT o_now, e.key, e.owner, p.name, e.mode, e.until_us, e.fence, e.place, e.fair, e.wanted
+        FROM {schema}.entries AS e LEFT JOIN {schema}.processes AS p ON p.id = substr(e.owner, 1, 8)
+        WHERE e.key = ANY (p_keys) AND e.until_us > o_now
+        ORDER BY e.key, e.place NULLS FIRST, e.fence;
+END $$;
+
+-- The same of so many locks whose keys begin so.
+CREATE OR REPLACE FUNCTION {schema}.list(p_prefix text, p_max bigint) RETURNS TABLE (
+    o_now bigint, o_key text, o_owner bytea, o_process text, o_mode text, o_until bigint, o_fence bigint,
+    o_place bigint, o_fair boolean, o_wanted boolean
+) LANGUAGE sql AS $$
+    SELECT * FROM {schema}.look(ARRAY(
+        SELECT DISTINCT key FROM {schema}.entries
+            WHERE starts_with(key, p_prefix) AND until_us > (SELECT {schema}.now_us()) ORDER BY key LIMIT p_max))
+$$;
+
+-- Ends holds of others, tells them, and takes a fence for nobody, which comes last, without an owner.
+CREATE OR REPLACE FUNCTION {schema}.break_holds(p_key text, p_owners bytea[], p_claim_us bigint)
+RETURNS TABLE (o_owner bytea, o_fence bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint := {schema}.enter(ARRAY[p_key]);
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    DELETE FROM {schema}.entries WHERE key = p_key AND until_us <= v_now;
+    FOR o_owner, o_fence IN
+        DELETE FROM {schema}.entries WHERE key = p_key AND owner = ANY (p_owners) AND fence IS NOT NULL
+            RETURNING owner, fence
+    LOOP
+        PERFORM pg_notify('{schema}', concat('!', encode(o_owner, 'hex'), E'\n\n\n\n', p_key));
+        RETURN NEXT;
+    END LOOP;
+    IF o_owner IS NOT NULL THEN
+        PERFORM {schema}.freed(p_key, v_now, p_claim_us, true);
+    END IF;
+    o_owner := NULL;
+    o_fence := {schema}.next_number(v_now, 0);
+    RETURN NEXT;
+END $$;
+
+-- Removes what has ended and nobody asked for since, and notes what the caller is called. Never waits for a step.
+CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint := {schema}.now_us();
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    IF p_name <> '' AND NOT EXISTS (
+        SELECT FROM {schema}.processes WHERE id = p_process AND seen_us > v_now - 3600000000
+    ) THEN
+        INSERT INTO {schema}.processes VALUES (p_process, p_name, v_now)
+            ON CONFLICT (id) DO UPDATE SET seen_us = excluded.seen_us;
+        DELETE FROM {schema}.processes WHERE seen_us < v_now - 86400000000;
+    END IF;
     DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.entries WHERE until_us <= {schema}.now_us() - 60000000
         LIMIT 10000 FOR UPDATE SKIP LOCKED));

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(super) const PREFIX: &str = "jaego";
 /// Bytes of that prefix.
 pub(super) const PREFIX_BYTES_MAX: usize = 64;
+/// Version of the layout; the number of shards stands behind it.
+pub(super) const LAYOUT: &str = "1:";
 /// Default of the number of shards.
 pub(super) const SHARDS: u16 = 64;
 /// Shards at the most.
@@ -23,5 +25,13 @@ pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 2;
 /// An acquire that arrives this many of its timeouts after it was sent is refused: nobody waits for it.
 pub(super) const LATE_TIMEOUTS: u32 = 4;
+/// How long the name of a process is remembered after it was written last …
+pub(super) const NAME_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// … and how often it is written.
+pub(super) const NAME_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Keys that one step of a list looks at.
+pub(super) const SCAN_COUNT: usize = 1_000;
+/// A list ends after this part of its time, complete or not.
+pub(super) const SCAN_TIMEOUT_DIVISOR: u32 = 2;
 /// Keys are swept up by the server this long after what is in them has ended.
 pub(super) const SWEEP_PAUSE: Duration = Duration::from_secs(1);

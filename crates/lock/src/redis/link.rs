@@ -1,5 +1,6 @@
 //! The connection for scripts: made, looked after, and made again.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use super::script::{Script, Scripts};
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
+use crate::process::{self, Process};
 
 /// The link to the server, shared by the steps, the task that keeps it, and the subscriber.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(super) struct Link {
     /// Somebody did not get an answer.
     suspect: Notify,
     clock: Mutex<Clock>,
+    pub(super) process: Process,
 }
 
 #[derive(Debug, Default)]
@@ -120,16 +123,17 @@ impl Link {
         let scripts = Scripts::new();
         let notices = broadcast::Sender::new(crate::limits::NOTICES_MAX);
         let state = watch::Sender::new(State::Connecting);
-        Self { options, scripts, notices, state, suspect: Notify::new(), clock: Mutex::default() }
+        let process = Process::new(&options.process_name);
+        Self { process, options, scripts, notices, state, suspect: Notify::new(), clock: Mutex::default() }
     }
 
     /// Runs a script by its hash, and by its text if the server has forgotten it. `command` is the rest of
-    /// the command after the script. Returns the answer without the server's time in it.
+    /// the command after the script. Returns the answer, the server's time that was in it, and who gave it.
     pub(super) async fn run(
         &self,
         script: Script,
         arguments: impl Fn(&mut Cmd, &Live),
-    ) -> Result<(Vec<Value>, Arc<Live>), Arc<Failure>> {
+    ) -> Result<(Vec<Value>, u64, Arc<Live>), Arc<Failure>> {
         let live = self.live().await?;
         let unanswered = Unanswered(self);
         let sent = BootTime::now();
@@ -156,7 +160,7 @@ impl Link {
         if let Some(by_ms) = self.observe(sent, server_us) {
             self.distrust(&live, by_ms).await;
         }
-        Ok((list, live))
+        Ok((list, server_us, live))
     }
 
     /// Until when nothing can be granted because the server's clock has jumped.
@@ -269,6 +273,7 @@ impl Link {
     /// no more use.
     async fn look_after(&self, live: &Live) -> Failure {
         let mut states = self.states();
+        let mut named_at = BootTime::now();
         loop {
             tokio::select! {
                 () = self.suspect.notified() => {}
@@ -289,6 +294,13 @@ impl Link {
                     if let Some(by_ms) = self.observe(sent, seconds * 1_000_000 + microseconds) {
                         self.distrust(live, by_ms).await;
                     }
+                }
+            }
+            if BootTime::now().since(named_at) >= limits::NAME_PAUSE {
+                named_at = BootTime::now();
+                let name = self.tell_name(&mut connection);
+                if timeout(self.options.response_timeout, name).await.is_err() {
+                    return Failure::NoAnswer;
                 }
             }
         }
@@ -319,6 +331,7 @@ impl Link {
                 clock.drift = Drift::default();
             }
         }
+        self.tell_name(&mut connection).await?;
         let live = Live { connection, server, run_id, hashes, broken: AtomicBool::new(false) };
         if let Some(by_ms) = self.observe(sent, server_us) {
             self.distrust(&live, by_ms).await;
@@ -334,12 +347,61 @@ impl Link {
     ) -> Result<u64, Failure> {
         let mut greeting = cmd("EVAL");
         greeting.arg(self.scripts.greeting()).arg(1 + u32::from(self.options.shards));
-        greeting.arg(format!("{}:layout", self.options.prefix));
+        greeting.arg(self.layout_key());
         for shard in 0..self.options.shards {
             greeting.arg(format!("{}:{{{shard}}}:boot", self.options.prefix));
         }
-        greeting.arg(format!("1:{}", self.options.shards)).arg(run_id).arg(u8::from(anew));
+        greeting.arg(format!("{}{}", limits::LAYOUT, self.options.shards)).arg(run_id).arg(u8::from(anew));
         Ok(greeting.query_async(connection).await?)
+    }
+
+    fn layout_key(&self) -> String {
+        format!("{}:layout", self.options.prefix)
+    }
+
+    /// How the locks on the server are laid out, if there ever were any.
+    pub(super) async fn layout(&self) -> Result<Option<String>, Failure> {
+        let client = Client::open(self.find_master().await?)?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        Ok(cmd("GET").arg(self.layout_key()).query_async(&mut connection).await?)
+    }
+
+    fn name_key(&self, process: &str) -> String {
+        format!("{}:process:{process}", self.options.prefix)
+    }
+
+    /// Writes down what this process is called.
+    async fn tell_name(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        if self.process.name.is_empty() {
+            return Ok(());
+        }
+        let key = self.name_key(&self.process.id_text());
+        let mut set = cmd("SET");
+        set.arg(key).arg(&self.process.name).arg("EX").arg(limits::NAME_TTL.as_secs());
+        set.query_async(connection).await
+    }
+
+    /// What the processes of these owners are called, as far as it is known.
+    pub(super) async fn names(
+        &self,
+        processes: &BTreeSet<[u8; 8]>,
+    ) -> Result<Vec<Option<String>>, Arc<Failure>> {
+        if processes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = processes.iter().map(|id| self.name_key(&process::id_text(*id))).collect();
+        let live = self.live().await?;
+        let names = cmd("MGET").arg(keys).query_async(&mut live.connection.clone()).await;
+        names.map_err(|error| Arc::new(error.into()))
+    }
+
+    /// One step through all keys. Returns where the next one begins, 0 after the last.
+    pub(super) async fn scan(&self, cursor: u64, pattern: &str) -> Result<(u64, Vec<String>), Arc<Failure>> {
+        let live = self.live().await?;
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(limits::SCAN_COUNT);
+        let keys = scan.query_async(&mut live.connection.clone()).await;
+        keys.map_err(|error| Arc::new(error.into()))
     }
 
     async fn find_master(&self) -> Result<ConnectionInfo, Failure> {

@@ -13,6 +13,7 @@
 //! PREFIX:{17}:wishes:KEY      … and what they want
 //! PREFIX:{17}:ended:OWNER     a release, remembered for a while
 //! PREFIX:{17}:freed           channel
+//! PREFIX:process:ID           what a process is called; its owners begin with ID
 //! ```
 //!
 //! A server that is not the one that wrote the shard's record, because it was restarted or promoted, may have
@@ -26,19 +27,24 @@ mod reply;
 mod script;
 mod subscriber;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Cmd;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::link::{Failure, Link};
 pub use self::options::{RedisOptions, RedisOptionsError};
 use self::script::Script;
 use crate::LockKey;
-use crate::backend::{Acquire, Acquired, Backend, Ended, Error, Notice, Release, Renew, Renewed, Step};
-use crate::limits::LEASE_EXTRA;
+use crate::backend::{
+    Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
+};
+use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX};
+use crate::look::{Broken, LockList, LockState};
 
 /// Locks on a Redis or Valkey server.
 #[derive(Debug)]
@@ -68,10 +74,94 @@ impl Redis {
         u32::try_from(hash % u64::from(self.link.options.shards)).expect("less than the number of shards")
     }
 
+    /// The lock that a key of the server belongs to.
+    fn key_of(&self, name: &str) -> Option<LockKey> {
+        let (shard, key) =
+            name.strip_prefix(&self.link.options.prefix)?.strip_prefix(":{")?.split_once("}:lock:")?;
+        let key = LockKey::new(key).ok()?;
+        (shard.parse() == Ok(self.shard(&key))).then_some(key)
+    }
+
     /// What the keys of a step have in common: `PREFIX:{17}:`.
     fn base(&self, keys: &[LockKey]) -> String {
         format!("{}:{{{}}}:", self.link.options.prefix, self.shard(&keys[0]))
     }
+}
+
+/// How one lock stands, without the names of processes.
+async fn look(redis: &Redis, key: &LockKey) -> Result<LockState, Arc<Failure>> {
+    let base = redis.base(std::slice::from_ref(key));
+    let run = redis.link.run(Script::Look, |command, _| {
+        command.arg(1);
+        lock_keys(command, &base, std::slice::from_ref(key));
+        command.arg(&base).arg(LOOK_WAITERS_MAX);
+    });
+    let (answer, now, _) = run.await?;
+    reply::state(key, now, &answer).map_err(|error| Arc::new(error.into()))
+}
+
+/// Puts in what the processes of the owners are called.
+async fn name_processes(redis: &Redis, locks: &mut [LockState]) -> Result<(), Arc<Failure>> {
+    let mut shown: Vec<(&Owner, &mut Option<String>)> = Vec::new();
+    for lock in locks {
+        shown.extend(lock.holders.iter_mut().map(|holder| (&holder.owner, &mut holder.process)));
+        shown.extend(lock.waiters.iter_mut().map(|waiter| (&waiter.owner, &mut waiter.process)));
+    }
+    let processes: BTreeSet<[u8; 8]> = shown.iter().map(|(owner, _)| owner.process()).collect();
+    let names = redis.link.names(&processes).await?;
+    let names: BTreeMap<_, _> = processes.into_iter().zip(names).collect();
+    for (owner, process) in shown {
+        process.clone_from(names.get(&owner.process()).unwrap_or(&None));
+    }
+    Ok(())
+}
+
+/// A text that stands for itself in a pattern of the server.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len());
+    for char in text.chars() {
+        if matches!(char, '*' | '?' | '[' | ']' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(char);
+    }
+    literal
+}
+
+/// Walks through the locks whose keys begin with `prefix`.
+async fn list(redis: &Redis, prefix: &str, max: usize) -> Result<LockList, Arc<Failure>> {
+    let started = Instant::now();
+    let pattern = format!("{}:{{*}}:lock:{}*", literal(&redis.link.options.prefix), literal(prefix));
+    let mut list = LockList { locks: Vec::new(), complete: true };
+    let mut seen = BTreeSet::new();
+    let mut cursor = 0;
+    'walk: loop {
+        let (next, names) = redis.link.scan(cursor, &pattern).await?;
+        for name in names {
+            let Some(key) = redis.key_of(&name).filter(|key| !seen.contains(key)) else { continue };
+            seen.insert(key.clone());
+            let state = look(redis, &key).await?;
+            if state.holders.is_empty() && state.waiters_count == 0 {
+                continue;
+            }
+            if list.locks.len() == max {
+                list.complete = false;
+                break 'walk;
+            }
+            list.locks.push(state);
+        }
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+        if started.elapsed() > LIST_TIMEOUT / limits::SCAN_TIMEOUT_DIVISOR {
+            list.complete = false;
+            break;
+        }
+    }
+    list.locks.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    name_processes(redis, &mut list.locks).await?;
+    Ok(list)
 }
 
 /// The keys of the locks.
@@ -130,7 +220,7 @@ impl Backend for Redis {
             let late_us = micros(request.timeout * limits::LATE_TIMEOUTS);
             let not_after = self.link.server_us().map_or(u64::MAX, |now| now.saturating_add(late_us));
             let rest = rest(request);
-            let (answer, _) = self
+            let (answer, ..) = self
                 .link
                 .run(Script::Acquire, |command, live| {
                     command.arg(3 + request.keys.len());
@@ -160,7 +250,7 @@ impl Backend for Redis {
         Box::pin(async move {
             let base = self.base(&request.keys);
             let owner = request.owner.to_string();
-            let (answer, _) = self
+            let (answer, ..) = self
                 .link
                 .run(Script::Renew, |command, _| {
                     command.arg(request.keys.len());
@@ -180,7 +270,7 @@ impl Backend for Redis {
         Box::pin(async move {
             let base = self.base(&request.keys);
             let owner = request.owner.to_string();
-            let (answer, _) = self
+            let (answer, ..) = self
                 .link
                 .run(Script::Release, |command, _| {
                     command.arg(1 + request.keys.len()).arg(tombstone(&base, &owner));
@@ -192,6 +282,46 @@ impl Backend for Redis {
                 .map_err(|failure| failure.into_error(DOING))?;
             reply::ended(&answer).map_err(|error| Arc::new(Failure::from(error)).into_error(DOING))
         })
+    }
+
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+        Box::pin(async move {
+            let named = async {
+                let mut state = [look(self, key).await?];
+                name_processes(self, &mut state).await?;
+                let [state] = state;
+                Ok(state)
+            };
+            named.await.map_err(|failure: Arc<Failure>| failure.into_error("look at a lock"))
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+        Box::pin(async move {
+            list(self, prefix, max).await.map_err(|failure| failure.into_error("list the locks"))
+        })
+    }
+
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+        const DOING: &str = "break a lock";
+        Box::pin(async move {
+            let keys = std::slice::from_ref(&request.key);
+            let base = self.base(keys);
+            let run = self.link.run(Script::Break, |command, _| {
+                command.arg(2).arg([base.as_str(), "fence"].concat());
+                lock_keys(command, &base, keys);
+                command.arg(&base).arg(micros(request.claim));
+                for owner in &request.owners {
+                    command.arg(owner.to_string());
+                }
+            });
+            let (answer, ..) = run.await.map_err(|failure| failure.into_error(DOING))?;
+            reply::broken(&answer).map_err(|error| Arc::new(Failure::from(error)).into_error(DOING))
+        })
+    }
+
+    fn new_owner(&self) -> Owner {
+        Owner::of_process(self.link.process.id)
     }
 
     fn notices(&self) -> broadcast::Receiver<Notice> {

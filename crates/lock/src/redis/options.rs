@@ -1,8 +1,11 @@
 use std::time::Duration;
 
 use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use tokio::time::timeout;
 
 use super::limits;
+use super::link::{Failure, Link};
+use crate::process;
 
 /// Where the locks are, and how they are laid out. All processes that share locks must use the same
 /// [`prefix`](Self::prefix), [`shards`](Self::shards) and [`quarantine`](Self::quarantine).
@@ -14,6 +17,7 @@ pub struct RedisOptions {
     pub(super) shards: u16,
     pub(super) quarantine: Duration,
     pub(super) response_timeout: Duration,
+    pub(super) process_name: String,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +44,18 @@ pub enum RedisOptionsError {
     /// The prefix is empty, too long, or has braces or control characters in it.
     #[error("a prefix has 1 to {} bytes, without braces and control characters", limits::PREFIX_BYTES_MAX)]
     Prefix,
+    /// The server did not say how the locks on it are laid out.
+    #[error("cannot look for locks on the Redis server")]
+    Layout {
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The locks on the server are those of another version.
+    #[error("the locks on the Redis server are laid out as {layout}, by another version")]
+    Version {
+        /// How.
+        layout: String,
+    },
     /// There are none, or too many.
     #[error("there can be 1 to {} shards", limits::SHARDS_MAX)]
     Shards,
@@ -55,6 +71,7 @@ impl RedisOptions {
             shards: limits::SHARDS,
             quarantine: limits::QUARANTINE,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
+            process_name: process::default_name(),
         })
     }
 
@@ -99,6 +116,33 @@ impl RedisOptions {
     pub fn quarantine(mut self, quarantine: Duration) -> Self {
         self.quarantine = quarantine;
         self
+    }
+
+    /// What this process is called where people look at its locks. Default `HOST:PID`. Control characters are left
+    /// out, what is longer than [`PROCESS_NAME_BYTES_MAX`](crate::limits::PROCESS_NAME_BYTES_MAX) is cut, and
+    /// nothing is written down of a process without a name.
+    #[must_use]
+    pub fn process_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.process_name);
+        self
+    }
+
+    /// Sets the number of [shards](Self::shards) to what the programs use that keep their locks there: for tools
+    /// that look at locks which are not their own. Nothing if there never were any.
+    pub async fn found(self) -> Result<Option<Self>, RedisOptionsError> {
+        let link = Link::new(self.clone());
+        let limit = self.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS * 2;
+        let layout = match timeout(limit, link.layout()).await {
+            Ok(Ok(layout)) => layout,
+            Ok(Err(failure)) => return Err(RedisOptionsError::Layout { source: failure.into() }),
+            Err(_) => return Err(RedisOptionsError::Layout { source: Failure::NoAnswer.into() }),
+        };
+        let Some(layout) = layout else { return Ok(None) };
+        let shards = layout.strip_prefix(limits::LAYOUT).and_then(|shards| shards.parse().ok());
+        let Some(shards) = shards else {
+            return Err(RedisOptionsError::Version { layout });
+        };
+        self.shards(shards).map(Some)
     }
 
     /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the

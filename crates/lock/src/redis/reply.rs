@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::redis::Value;
 
 use crate::backend::{Acquired, Conflict, Ended, Next, Notice, Owner, Renewed};
+use crate::look::{Broken, HolderState, LockState, WaiterState};
 use crate::{LockKey, Mode};
 
 /// An answer that no script of ours gives.
@@ -84,6 +85,67 @@ pub(super) fn ended(list: &[Value]) -> Result<Ended, Malformed> {
     })
 }
 
+/// The answer to a look, given at `now`.
+pub(super) fn state(key: &LockKey, now: u64, list: &[Value]) -> Result<LockState, Malformed> {
+    let [_, mode, wanted, queued, Value::Array(holders), Value::Array(waiters)] = list else {
+        return Err(malformed("no state of a lock", &list));
+    };
+    let left = |until: u64| Duration::from_micros(until.saturating_sub(now));
+    let holders: Result<Vec<_>, Malformed> = holders
+        .chunks(3)
+        .map(|holder| {
+            let until_us = at(holder, 1)?;
+            let (owner, fence, remaining) = (owner_at(holder)?, at(holder, 2)?, left(until_us));
+            Ok(HolderState { owner, process: None, fence, until_us, remaining })
+        })
+        .collect();
+    let waiters = waiters.chunks(4).map(|waiter| {
+        let wish = waiter.get(3).map(bytes).transpose()?.unwrap_or_default();
+        let mut wish = std::str::from_utf8(wish).unwrap_or_default().splitn(3, ':');
+        let (Some(fair), Some(_), Some(mode)) = (wish.next(), wish.next(), wish.next()) else {
+            return Err(malformed("no wish", &waiter));
+        };
+        let (fair, mode) = (fair == "1", mode.to_owned());
+        let (owner, place, remaining) = (owner_at(waiter)?, at(waiter, 1)?, left(at(waiter, 2)?));
+        Ok(WaiterState { owner, process: None, mode, fair, place, remaining })
+    });
+    let (mut holders, waiters) = (holders?, waiters.collect::<Result<Vec<_>, _>>()?);
+    holders.sort_unstable_by_key(|holder| holder.fence);
+    let mode = (!holders.is_empty()).then(|| bytes(mode)).transpose()?;
+    let (waiters_count, wanted) = (number(queued)?, number(wanted)? == 1);
+    Ok(LockState {
+        key: key.clone(),
+        mode: mode.map(|mode| String::from_utf8_lossy(mode).into_owned()),
+        wanted: wanted && (!holders.is_empty() || waiters_count > 0),
+        holders,
+        waiters,
+        waiters_count,
+    })
+}
+
+/// The answer to a break.
+pub(super) fn broken(list: &[Value]) -> Result<Broken, Malformed> {
+    let [_, fence, Value::Array(ended)] = list else { return Err(malformed("nothing broken", &list)) };
+    let ended: Result<Vec<_>, Malformed> =
+        ended.chunks(2).map(|ended| Ok((owner_at(ended)?, at(ended, 1)?))).collect();
+    let mut ended = ended?;
+    ended.sort_unstable_by_key(|(_, fence)| *fence);
+    Ok(Broken { ended, fence: number(fence)? })
+}
+
+fn bytes(value: &Value) -> Result<&[u8], Malformed> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        other => Err(malformed("not a text", other)),
+    }
+}
+
+/// The owner that a list begins with.
+fn owner_at(list: &[Value]) -> Result<Owner, Malformed> {
+    let text = list.first().map(bytes).transpose()?.unwrap_or_default();
+    owner(&String::from_utf8_lossy(text)).ok_or_else(|| malformed("no owner", &list))
+}
+
 fn holder(list: &[Value]) -> Result<Option<u64>, Malformed> {
     Ok(Some(at(list, 1)?).filter(|fence| *fence > 0))
 }
@@ -94,7 +156,7 @@ fn owner(text: &str) -> Option<Owner> {
 }
 
 /// A message on a channel of ours: owner, room, holders at most and mode of the first of the queue, or four
-/// times nothing, and the key.
+/// times nothing, and the key. Or `!`, the owner of a hold that was broken, three times nothing, and the key.
 pub(super) fn notice(message: &[u8]) -> Option<Notice> {
     let message = std::str::from_utf8(message).ok()?;
     let parts: Vec<&str> = message.splitn(5, '\n').collect();
@@ -102,6 +164,9 @@ pub(super) fn notice(message: &[u8]) -> Option<Notice> {
     let key = LockKey::new(key).ok()?;
     if first.is_empty() {
         return Some(Notice::Freed { key, next: None });
+    }
+    if let Some(broken) = first.strip_prefix('!') {
+        return Some(Notice::Broken { owner: owner(broken)?, key });
     }
     let mode = Mode::new(mode).ok()?.max_holders(holders_max.parse().ok()?).ok()?;
     let next = Next { owner: owner(first)?, mode, room: room.parse().ok()? };
@@ -121,7 +186,9 @@ mod tests {
         let next = Some(Next { owner: first, mode, room: 3 });
         let message = format!("{first}\n3\n7\nallocate\na:1");
         assert_eq!(notice(message.as_bytes()), Some(Notice::Freed { key, next }));
-        for nonsense in ["", "\n\n\n\n", "x\n3\n7\nallocate\na:1", "a:1", "\n\n\na:1"] {
+        let broken = Notice::Broken { owner: first, key: LockKey::new("a:1").unwrap() };
+        assert_eq!(notice(format!("!{first}\n\n\n\na:1").as_bytes()), Some(broken));
+        for nonsense in ["!x\n\n\n\na:1", "", "\n\n\n\n", "x\n3\n7\nallocate\na:1", "a:1", "\n\n\na:1"] {
             assert_eq!(notice(nonsense.as_bytes()), None, "{nonsense:?}");
         }
     }

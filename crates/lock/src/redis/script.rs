@@ -9,19 +9,28 @@ pub(super) enum Script {
     Acquire,
     Renew,
     Release,
+    Look,
+    Break,
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 3] = [Self::Acquire, Self::Renew, Self::Release];
+    pub(super) const ALL: [Self; 5] = [Self::Acquire, Self::Renew, Self::Release, Self::Look, Self::Break];
 }
 
 #[derive(Debug)]
-pub(super) struct Scripts([String; 3]);
+pub(super) struct Scripts([String; 5]);
 
 impl Scripts {
     pub(super) fn new() -> Self {
         let whole = |text: &str| text.replace("--COMMON", COMMON);
-        Self([include_str!("acquire.lua"), include_str!("renew.lua"), include_str!("release.lua")].map(whole))
+        let texts = [
+            include_str!("acquire.lua"),
+            include_str!("renew.lua"),
+            include_str!("release.lua"),
+            include_str!("look.lua"),
+            include_str!("break.lua"),
+        ];
+        Self(texts.map(whole))
     }
 
     pub(super) fn text(&self, script: Script) -> &str {
