@@ -11,6 +11,7 @@ mod export;
 mod hold;
 mod import;
 mod lines;
+mod lock;
 mod master;
 mod outcome;
 mod page;
@@ -72,6 +73,8 @@ enum Command {
     Import(import::Options),
     /// Write sites, locations, SKUs, lots, stock, transfers or wallets to a file.
     Export(export::Options),
+    /// Locks that programs keep with jaego-lock: who holds them, and the end of one.
+    Lock(lock::Options),
     /// Make, list and revoke tokens.
     Token(token::Options),
     /// Prove the books of a data folder that no service has open.
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Status(options) => events::status(&options),
         Command::Import(options) => import::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Lock(options) => lock::run(&options),
         Command::Token(options) => token::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Demo(options) => demo::run(&options),

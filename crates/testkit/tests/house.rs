@@ -16,7 +16,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),
     ("e2e", &[]),
-    ("cli", &["api", "bench", "client", "domain", "engine", "server", "store"]),
+    ("cli", &["api", "bench", "client", "domain", "engine", "lock", "server", "store"]),
 ];
 
 /// Our crates among the `[dependencies]` of a manifest.
