@@ -267,9 +267,14 @@ impl Link {
         }));
         let schema = &self.options.schema;
         let limit_ms = (self.options.response_timeout * limits::LATE_TIMEOUTS).as_millis();
+        // Each hold leaves a dead row behind until the next vacuum, and all of a hot key lie side by side in the
+        // index. A plain index scan marks the dead entries that it meets, and the next one passes over them; a
+        // bitmap scan, which the planner prefers for a few rows, visits every one of them each time. What cannot be
+        // scanned by an index then looks so dear that the server would compile it, for longer than a step may take.
         let session = format!(
             "SET application_name = '{schema}'; SET default_transaction_isolation = 'read committed';
-             SET default_transaction_read_only = off; SET statement_timeout = {limit_ms}"
+             SET default_transaction_read_only = off; SET statement_timeout = {limit_ms};
+             SET enable_bitmapscan = off; SET enable_seqscan = off; SET jit = off"
         );
         client.batch_execute(&session).await?;
         let incomplete = |source: tokio_postgres::Error| match source.code() {
