@@ -2,6 +2,7 @@
 //!
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
+mod acl;
 mod cancel;
 mod clock;
 mod failover;
