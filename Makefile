@@ -35,9 +35,10 @@ else
 	$(CARGO) test --workspace --locked --lib --bins --tests --examples --no-fail-fast
 endif
 
-bench: build ## Measure a server on this machine, beside Redis and PostgreSQL
-	@scripts/needs.sh test
+bench: build ## Measure a server and the locks on this machine, beside Redis, PostgreSQL and redis-py
+	@scripts/needs.sh test bench
 	$(TARGET)/release/jaego bench --docs docs
+	$(CARGO) run --release --locked -p jaego-lock --example lock_speed -- --docs docs/LOCKS.md
 
 # Random tests run SOAK times their everyday size: with 33, a process is killed 10,000 times and 13,000 simulated
 # histories are played. Those marked #[ignore] are too long for every day. A smaller SOAK is sooner done.

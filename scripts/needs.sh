@@ -3,7 +3,8 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, strace), lab (MariaDB too), console (Chromium), sample (curl).
+# Groups: test (Redis, PostgreSQL, strace), bench (redis-py, to compare with), lab (MariaDB too), console (Chromium),
+# sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
 # Silent when all is there. Our tests start private servers on free ports, so the services that these
@@ -16,6 +17,9 @@ die() { say "$*"; exit 1; }
 have_command() { command -v "$1" >/dev/null 2>&1; }
 # Debian keeps PostgreSQL's server programs out of PATH, one folder for each major version.
 have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have_command postgres; }
+
+# Debian's Python, whatever else is first in PATH.
+have_redis_py() { /usr/bin/python3 -c 'import redis.asyncio' 2>/dev/null; }
 
 missing=()
 need() { # need PACKAGE CHECK...
@@ -38,10 +42,11 @@ for group in "${@:-test}"; do
         need util-linux have_command setpriv
         need strace have_command strace
         ;;
+    bench) need python3-redis have_redis_py ;;
     lab) need mariadb-server have_command mariadbd ;;
     console) need chromium have_command chromium ;;
     sample) need curl have_command curl ;;
-    *) die "there is no group \"$group\" (test, lab, console, sample)" ;;
+    *) die "there is no group \"$group\" (test, bench, lab, console, sample)" ;;
     esac
 done
 

@@ -111,6 +111,9 @@ pub enum Lost {
     /// Somebody has [broken](crate::Locks::break_holds) the hold.
     #[error("it was broken by somebody else")]
     Broken,
+    /// The session that held it has ended, or does not answer.
+    #[error("its session with the lock server has ended")]
+    SessionEnded,
     /// It was released: by a guard of the same hold, or because the locks were shut down.
     #[error("it was released")]
     Released,

@@ -189,7 +189,7 @@ pub use memory::Memory;
 pub use mode::{Mode, ModeError};
 pub use multi::{MultiGuard, MultiRequest};
 #[cfg(feature = "postgres")]
-pub use postgres::{Postgres, PostgresOptions, PostgresOptionsError};
+pub use postgres::{Postgres, PostgresOptions, PostgresOptionsError, SessionLock};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisOptions, RedisOptionsError};
 pub use request::Request;

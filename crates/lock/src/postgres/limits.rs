@@ -24,3 +24,12 @@ pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 4;
 /// An acquire that arrives this many of its timeouts after it was sent is refused, and a step that takes
 /// this many is stopped by the server: nobody waits for them.
 pub(super) const LATE_TIMEOUTS: u32 = 4;
+
+/// The server looks this often whether the client of a session lock that waits is still there.
+pub(super) const SESSION_CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// A session that nothing is heard of for this long is asked for a sign of life by the kernels of both sides …
+pub(super) const SESSION_IDLE: Duration = Duration::from_secs(5);
+/// … this often …
+pub(super) const SESSION_PROBE_PAUSE: Duration = Duration::from_secs(2);
+/// … and this many times before it is given up.
+pub(super) const SESSION_PROBES: u32 = 3;

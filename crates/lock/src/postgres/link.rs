@@ -121,10 +121,11 @@ impl Drop for Unanswered<'_> {
 }
 
 /// Moves what is sent and received, until it is dropped; the connection ends with it.
-struct Driver(JoinHandle<Result<(), tokio_postgres::Error>>);
+#[derive(Debug)]
+pub(super) struct Driver(pub(super) JoinHandle<Result<(), tokio_postgres::Error>>);
 
 impl Driver {
-    async fn end(&mut self) -> Failure {
+    pub(super) async fn end(&mut self) -> Failure {
         match (&mut self.0).await {
             Ok(Err(error)) => error.into(),
             Ok(Ok(())) | Err(_) => Failure::NoAnswer,

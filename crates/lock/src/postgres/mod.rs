@@ -12,6 +12,7 @@ mod limits;
 mod link;
 mod options;
 mod reply;
+mod session;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use tokio_postgres::{Row, Statement};
 
 use self::link::{Failure, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
+pub use self::session::SessionLock;
 use crate::LockKey;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,

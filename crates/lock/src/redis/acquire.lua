@@ -13,7 +13,8 @@ local owner, ending, in_time = ARGV[1], now + ARGV[2], now <= ARGV[6] + 0
 if found[1] == ARGV[7] and in_time and not found[3] and not found[4] and #KEYS == 4 then
   -- A calm server, and nobody holds the lock and nobody waits.
   local fence = math.max(now, (found[2] or 0) + 1, ARGV[5] + 1)
-  redis.call('SET', KEYS[2], string.format('%.0f', fence))
+  -- The server writes a number as it is, up to 10^17.
+  redis.call('SET', KEYS[2], fence)
   redis.call('SET', KEYS[4], cmsgpack.pack({ ARGV[4], 0, 0, owner, ending, fence }), 'PX', ARGV[3])
   return { 1, now, fence }
 end

@@ -2,6 +2,7 @@
 
 mod fences;
 mod outage;
+mod session;
 
 use std::time::Duration;
 

@@ -1,0 +1,201 @@
+//! Measures the locks on a private Redis and PostgreSQL, beside bare scripts and other libraries, in one run.
+//!
+//! ```text
+//! cargo run --release -p jaego-lock --example lock_speed [-- [--seconds N] [--docs docs/LOCKS.md]]
+//! ```
+//!
+//! What is measured takes turns, three times, and the median is shown. `--docs` writes it between the marks in that
+//! file. redis-py is Debian's package python3-redis; without it, it is left out, and said so.
+
+mod hand_over;
+mod modes;
+mod rates;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions};
+use tokio::process::Command;
+
+use self::hand_over::Kind;
+use self::rates::{Bare, Rate};
+
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+const ROUNDS: usize = 3;
+const TASKS: [u64; 2] = [1, 64];
+const WAITERS: [usize; 4] = [2, 10, 100, 1_000];
+const MARKS: [&str; 2] = ["<!-- lock_speed: begin -->", "<!-- lock_speed: end -->"];
+
+#[tokio::main]
+async fn main() -> Result<(), Trouble> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (mut seconds, mut docs) = (2.0, None);
+    match words[..] {
+        ["wait", kind, url, waiters] => return hand_over::wait(kind, url, waiters.parse()?).await,
+        _ => {
+            for pair in words.chunks(2) {
+                match *pair {
+                    ["--seconds", value] => seconds = value.parse()?,
+                    ["--docs", file] => docs = Some(PathBuf::from(file)),
+                    _ => return Err("say [--seconds N] [--docs FILE]".into()),
+                }
+            }
+        }
+    }
+    let page = measure(Duration::from_secs_f64(seconds)).await?;
+    print!("{page}");
+    docs.map_or(Ok(()), |file| write_into(&file, &page))
+}
+
+async fn measure(time: Duration) -> Result<String, Trouble> {
+    let server = jaego_testkit::Redis::start(&jaego_testkit::RedisOptions::default())?;
+    let options = RedisOptions::new(&server.url())?.quarantine(Duration::ZERO);
+    let mut page = String::new();
+    let cores = std::thread::available_parallelism()?;
+    writeln!(
+        page,
+        "{} on {cores} cores, loopback, everything on the one machine; {ROUNDS} rounds of {time:?} in turn, the \
+         median of them; other work on the machine at the start (load average): {}.\n",
+        version("redis-server")?,
+        std::fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default(),
+    )?;
+    rates_on(&server, &options, time, &mut page).await?;
+    hand_overs(&server, &mut page).await?;
+    let modes = modes::measure(&options, time * 2).await?;
+    writeln!(
+        page,
+        "{} allocators in mode `allocate` and one canceller with `lock`, who hold for 1 ms: {:.0} allocations a \
+         second, up to {} side by side; {} cancellations waited {} at p50, {} at p99 and {} at the most.",
+        modes::ALLOCATORS,
+        modes.allocations_per_s,
+        modes.side_by_side_max,
+        modes.cancels,
+        ms(modes.wait_p50),
+        ms(modes.wait_p99),
+        ms(modes.wait_max)
+    )?;
+    Ok(page)
+}
+
+async fn rates_on(
+    server: &jaego_testkit::Redis,
+    options: &RedisOptions,
+    time: Duration,
+    page: &mut String,
+) -> Result<(), Trouble> {
+    let database = jaego_testkit::Postgres::start(&jaego_testkit::PostgresOptions::default())?;
+    let postgres = PostgresOptions::new(&database.url("postgres"))?;
+    postgres.migrate().await?;
+    let (locks, durable) = (Locks::new(Redis::start(options.clone())), Locks::new(Postgres::start(postgres)));
+    let bare = Bare::connect(&server.url()).await?;
+    let names = [
+        "`SET NX PX` and compare-and-delete, bare: no fence, queue or quarantine",
+        "the two scripts of jaego-lock, bare",
+        "**jaego-lock on Redis**",
+        "redis-py (one thread; 64 tasks of asyncio)",
+        "**jaego-lock on PostgreSQL**, each grant synced to disk",
+    ];
+    let mut table: Vec<[Option<Rate>; 2]> = vec![[None; 2]; names.len()];
+    for (column, tasks) in TASKS.into_iter().enumerate() {
+        let mut rounds: Vec<Vec<Rate>> = vec![Vec::new(); names.len()];
+        for _ in 0..ROUNDS {
+            let work = |task, clock| bare.clone().with_simple_scripts(task, clock);
+            rounds[0].push(rates::rate(tasks, time, work).await?);
+            let work = |task, clock| bare.clone().with_own_scripts(task, clock);
+            rounds[1].push(rates::rate(tasks, time, work).await?);
+            let work = |task, clock| rates::with_locks(locks.clone(), task, clock);
+            rounds[2].push(rates::rate(tasks, time, work).await?);
+            rounds[3].extend(rates::with_redis_py(server.addr().port(), tasks, time).await?);
+            let work = |task, clock| rates::with_locks(durable.clone(), task, clock);
+            rounds[4].push(rates::rate(tasks, time, work).await?);
+        }
+        for (row, rates) in rounds.into_iter().enumerate() {
+            table[row][column] = (!rates.is_empty()).then(|| Rate::median(rates));
+        }
+    }
+    writeln!(page, "Acquire and release of locks that nobody else wants:\n")?;
+    writeln!(page, "| | 1 task, pairs/s | p50 | p99 | 64 tasks, pairs/s | p50 | p99 |")?;
+    writeln!(page, "|---|---|---|---|---|---|---|")?;
+    for (name, rates) in names.into_iter().zip(table) {
+        write!(page, "| {name} |")?;
+        for rate in rates {
+            match rate {
+                Some(rate) => {
+                    write!(page, " {:.0} | {} | {} |", rate.pairs_per_s, ms(rate.p50), ms(rate.p99))?;
+                }
+                None => page.push_str(" not installed | | |"),
+            }
+        }
+        writeln!(page)?;
+    }
+    writeln!(page)?;
+    Ok(())
+}
+
+async fn hand_overs(server: &jaego_testkit::Redis, page: &mut String) -> Result<(), Trouble> {
+    writeln!(
+        page,
+        "From a release to the next grant, with the waiters in up to four processes, who hold for 1 ms each; and \
+         the commands that all of them sent for each grant, its release included:\n"
+    )?;
+    writeln!(page, "| waiters | | p50 | p99 | max | commands per grant |")?;
+    writeln!(page, "|---|---|---|---|---|---|")?;
+    for waiters in WAITERS {
+        for kind in Kind::ALL {
+            let Some(measured) = hand_over::measure(server, kind, waiters).await? else { continue };
+            writeln!(
+                page,
+                "| {waiters} | {} | {} | {} | {} | {:.1} |",
+                kind.name(),
+                ms(measured.p50),
+                ms(measured.p99),
+                ms(measured.max),
+                measured.commands_per_grant
+            )?;
+        }
+    }
+    writeln!(page)?;
+    Ok(())
+}
+
+/// Our script, run by a Python that has redis-py.
+fn python() -> Option<Command> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lock_speed/redis_py.py");
+    let program = ["/usr/bin/python3", "python3"].into_iter().find(|program| {
+        let mut test = std::process::Command::new(program);
+        test.args(["-c", "import redis.asyncio"]).output().is_ok_and(|output| output.status.success())
+    })?;
+    let mut command = Command::new(program);
+    command.arg(script);
+    Some(command)
+}
+
+/// The time below which so many percent of the sorted ones lie.
+fn at(times: &[Duration], percent: usize) -> Duration {
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1_000.0;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
+/// `Redis server v=7.0.15`, without what comes after.
+fn version(program: &str) -> Result<String, Trouble> {
+    let output = std::process::Command::new(program).arg("--version").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" ").replace(" v=", " "))
+}
+
+fn write_into(file: &Path, page: &str) -> Result<(), Trouble> {
+    let text = std::fs::read_to_string(file)?;
+    let [begin, end] =
+        MARKS.map(|mark| text.find(mark).ok_or(format!("{mark} is not in {}", file.display())));
+    let (begin, end) = (begin? + MARKS[0].len(), end?);
+    std::fs::write(file, format!("{}\n\n{page}\n{}", &text[..begin], &text[end..]))?;
+    Ok(())
+}
