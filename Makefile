@@ -26,7 +26,7 @@ run: build ## Start a server on ./data with the sample loaded; prints its addres
 	@DATA="$(DATA)" LISTEN="$(LISTEN)" JAEGO="$(TARGET)/release/jaego" exec scripts/run-sample.sh
 
 # The examples in the documentation go first, so that the last summary is that of the tests.
-test: ## Run every test (installs Redis and PostgreSQL if they are missing)
+test: ## Run every test (installs Redis, PostgreSQL and MariaDB if they are missing)
 	@scripts/needs.sh test
 	$(CARGO) test --workspace --locked --doc
 ifdef NEXTEST

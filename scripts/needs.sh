@@ -3,7 +3,7 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, strace), bench (redis-py, to compare with), lab (MariaDB too), console (Chromium),
+# Groups: test (Redis, PostgreSQL, MariaDB, strace), bench (redis-py, to compare with), lab (MariaDB), console (Chromium),
 # sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
@@ -18,6 +18,8 @@ have_command() { command -v "$1" >/dev/null 2>&1; }
 # Debian keeps PostgreSQL's server programs out of PATH, one folder for each major version.
 have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have_command postgres; }
 
+# The server is in a folder that is not in a plain user's PATH.
+have_mariadb() { [[ -x /usr/sbin/mariadbd ]] || have_command mariadbd; }
 # Debian's Python, whatever else is first in PATH.
 have_redis_py() { /usr/bin/python3 -c 'import redis.asyncio' 2>/dev/null; }
 
@@ -39,11 +41,12 @@ for group in "${@:-test}"; do
     test)
         need redis-server have_command redis-server
         need postgresql have_postgres
+        need mariadb-server have_mariadb
         need util-linux have_command setpriv
         need strace have_command strace
         ;;
     bench) need python3-redis have_redis_py ;;
-    lab) need mariadb-server have_command mariadbd ;;
+    lab) need mariadb-server have_mariadb ;;
     console) need chromium have_command chromium ;;
     sample) need curl have_command curl ;;
     *) die "there is no group \"$group\" (test, bench, lab, console, sample)" ;;

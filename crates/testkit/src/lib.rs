@@ -1,4 +1,4 @@
-//! What the tests of Jaego stand on: private Redis and PostgreSQL servers, the real `jaego` binary
+//! What the tests of Jaego stand on: private Redis, PostgreSQL and MariaDB servers, the real `jaego` binary
 //! under test, and a TCP proxy that misbehaves on request.
 //!
 //! Everything listens on 127.0.0.1, on a port of its own, in a temporary folder of its own. It ends
@@ -18,6 +18,7 @@
 
 mod error;
 pub mod limits;
+mod mariadb;
 mod open_files;
 mod port;
 mod postgres;
@@ -29,6 +30,7 @@ mod server;
 mod wait;
 
 pub use error::Error;
+pub use mariadb::MariaDb;
 pub use open_files::raise_open_files;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};

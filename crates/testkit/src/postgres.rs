@@ -246,7 +246,7 @@ fn server_user() -> Result<User, Error> {
         .ok_or(Error::ProgramMissing { program: "postgresql" })
 }
 
-fn user_in(passwd: &str, name: &str) -> Option<User> {
+pub(crate) fn user_in(passwd: &str, name: &str) -> Option<User> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         if fields.next() != Some(name) {
