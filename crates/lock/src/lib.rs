@@ -50,8 +50,9 @@
 //! # Backends
 //!
 //! [`Memory`] is for one process. With the feature `redis` there is `Redis`, for a Redis or Valkey server from
-//! 6.2 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`. Others implement [`backend::Backend`]; what they must do is told there
-//! and held by the `conformance` module (feature `conformance`).
+//! 6.2 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`, and `SessionLock` for what
+//! lasts as long as a session. Others implement [`backend::Backend`]; what they must do is told there and held by the
+//! `conformance` module (feature `conformance`).
 #![cfg_attr(
     feature = "redis",
     doc = r#"
