@@ -78,6 +78,7 @@ fn outcome(hold: usize) -> Outcome {
         expires_at: Some(Timestamp(1_772_377_799_999)),
         holders: Vec::new(),
         balance: None,
+        claims: Vec::new(),
     }
 }
 

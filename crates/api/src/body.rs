@@ -561,6 +561,15 @@ fn subject(command: &Command) -> Word {
         Command::Authorize(authorize) => &authorize.id,
         Command::Capture(capture) => &capture.authorization,
         Command::Void(void) => &void.authorization,
+        Command::SetOrderAllocation(setting) => &setting.site,
+        Command::PlaceOrder(order) => &order.id,
+        Command::AllocateOrder(order) => &order.id,
+        Command::CancelOrder(order) => &order.id,
+        Command::ClaimOrder(order) => &order.id,
+        Command::ClaimOrders(orders) => &orders.site,
+        Command::ExtendClaim(order) => &order.id,
+        Command::UnclaimOrder(order) => &order.id,
+        Command::CompleteOrder(order) => &order.id,
     };
     code.into()
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     movement::{Document, Movement},
+    order::ClaimedOrder,
     outcome::Pick,
     stock::{Holding, Shortage},
     time::Time,
@@ -42,12 +43,18 @@ pub struct Event {
     /// What crossed its safety level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<Watched>,
-    /// The holds that lapsed.
+    /// The holds that lapsed, or the orders whose claims did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lapsed: Vec<Word>,
     /// What money went into a wallet or out of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<MoneyMovement>,
+    /// The claims that a worker got or extended by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimedOrder>,
+    /// The orders that got stock that they had waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Word>,
 }
 
 /// Money that went into a wallet or out of it.

@@ -15,6 +15,7 @@ pub mod location;
 pub mod lot;
 pub mod movement;
 pub mod openapi;
+pub mod order;
 pub mod outcome;
 pub mod problem;
 pub mod read;

@@ -11,6 +11,7 @@ use crate::{
     hold::Hold,
     location::Location,
     lot::{Lot, Trace},
+    order::{Order, OrderSummary},
     site::Site,
     sku::Sku,
     stock::{Position, SiteStock},
@@ -96,6 +97,8 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Wallet(view) => json(&Wallet::from(view)),
         View::Wallets(listed) => page::<_, Wallet>(listed),
         View::Authorization(view) => json(&Authorization::from(view)),
+        View::Order(view) => json(&Order::from(&**view)),
+        View::Orders(listed) => page::<_, OrderSummary>(listed),
     }
 }
 

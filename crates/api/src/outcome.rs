@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::{
+    order::ClaimedOrder,
     stock::{Holding, Shortage},
     time::Time,
     value::Word,
@@ -37,12 +38,15 @@ pub struct Outcome {
     /// The wallet's balance after it, where it moved money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<i64>,
+    /// The claims that a worker got or extended by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimedOrder>,
 }
 
 /// A quantity at a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pick {
-    /// The line: its name in a transfer, its number from 1 in a hold.
+    /// The line: its name in a transfer, its number from 1 in a hold or an order.
     pub line: Word,
     /// The site.
     pub site: Word,
@@ -69,6 +73,7 @@ impl Outcome {
             expires_at: outcome.expires_at.map(Time::from),
             holders: outcome.holders.iter().map(Holding::from).collect(),
             balance: outcome.balance,
+            claims: outcome.claims.iter().map(ClaimedOrder::from).collect(),
         }
     }
 }

@@ -83,6 +83,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("lot_not_found", 404, "There is no such lot"),
     kind("hold_not_found", 404, "There is no such hold"),
     kind("transfer_not_found", 404, "There is no such transfer"),
+    kind("order_not_found", 404, "There is no such order"),
     kind("line_not_found", 404, "There is no such line"),
     kind("movement_not_found", 404, "There is no such movement"),
     kind("wallet_not_found", 404, "There is no such wallet"),
@@ -123,6 +124,12 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("too_many_currencies", 409, "The wallet has too many currencies"),
     kind("authorization_ended", 409, "The authorization has ended"),
     kind("not_authorized", 409, "The authorization holds less"),
+    kind("order_completed", 409, "The order is completed"),
+    kind("order_cancelled", 409, "The order is cancelled"),
+    kind("order_short", 409, "The order is not wholly allocated"),
+    kind("order_claimed", 409, "The order is claimed"),
+    kind("claim_lost", 409, "The claim is lost"),
+    kind("nothing_to_claim", 409, "No order waits to be claimed"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -387,6 +394,25 @@ impl From<&Refusal> for Problem {
                 fact("requested", requested.get().into());
                 fact("held", held.get().into());
             }
+            Refusal::OrderNotFound { order }
+            | Refusal::OrderCompleted { order }
+            | Refusal::OrderCancelled { order } => fact("order", text(order)),
+            Refusal::OrderShort { order, shortages } => {
+                fact("order", text(order));
+                problem.shortages = shortages.iter().map(Shortage::from).collect();
+            }
+            Refusal::OrderClaimed { order, worker, expires_at } => {
+                fact("order", text(order));
+                fact("worker", text(worker));
+                fact("expires_at", Time::from(*expires_at).to_string().into());
+            }
+            Refusal::ClaimLost { order, worker, fence, current_fence } => {
+                fact("order", text(order));
+                fact("worker", text(worker));
+                fact("fence", fence.0.into());
+                fact("current_fence", current_fence.map_or(Value::Null, |fence| fence.0.into()));
+            }
+            Refusal::NothingToClaim { site } => fact("site", text(site)),
         }
         problem
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jaego_domain::{
-    Code, Currency, MovementId, Place, Query, Refusal, Sequence, Timestamp, query::Page, row::TransferStatus,
+    Code, Currency, MovementId, Place, Query, Refusal, Sequence, Timestamp,
+    query::Page,
+    row::{OrderStatus, TransferStatus},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -15,6 +17,7 @@ use crate::{
     location::Location,
     lot::{Lot, Trace},
     movement::Movement,
+    order::{Order, OrderSummary},
     problem::Problem,
     site::Site,
     sku::Sku,
@@ -76,6 +79,8 @@ pub enum Form {
     Limit,
     /// A transfer's status.
     Status,
+    /// An order's status.
+    OrderStatus,
     /// The kinds of events, with commas between them.
     Kinds,
     /// Three capital letters.
@@ -94,6 +99,7 @@ impl Form {
             }
             Self::Currency => json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$" }),
             Self::Status => Choice::<TransferStatus>::json_schema(generator),
+            Self::OrderStatus => Choice::<OrderStatus>::json_schema(generator),
         }
     }
 }
@@ -261,6 +267,13 @@ reads! {
             parameter("after", Form::Cursor, "The `next` of the page before, or the sequence of the last event seen"),
             parameter("kind", Form::Kinds, "Only of these kinds, with commas between them"), LIMIT]
         Values::events, "Read the feed of events: a page, or with `Accept: text/event-stream` for as long as you like"
+    "orders" "/v1/orders" List<OrderSummary> [SITE,
+            parameter("status", Form::OrderStatus, "In this status"),
+            parameter("customer", Form::Code, "Of this customer"),
+            parameter("worker", Form::Code, "Claimed or completed by this worker"), AFTER, LIMIT]
+        Values::orders, "List orders as they were placed, oldest first"
+    "order" "/v1/orders/{order}" Order []
+        |values| Ok(Read::Query(Query::Order(values.code("order")?))), "Show an order with its lines"
     "status" "/v1/status" Status []
         |_| Ok(Read::Status), "Show how the store is doing"
 }
@@ -355,6 +368,17 @@ impl Values {
             status: status.transpose()?,
             from: self.code_if_any("from")?,
             to: self.code_if_any("to")?,
+            page: self.page()?,
+        }))
+    }
+
+    fn orders(&self) -> Result<Read, Refusal> {
+        let status = self.get("status").map(|name| Choice::<OrderStatus>::parse(name).get("status"));
+        Ok(Read::Query(Query::Orders {
+            site: self.code_if_any("site")?,
+            status: status.transpose()?,
+            customer: self.code_if_any("customer")?,
+            worker: self.code_if_any("worker")?,
             page: self.page()?,
         }))
     }

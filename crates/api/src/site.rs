@@ -1,6 +1,6 @@
 //! Sites.
 
-use jaego_domain::{Command, Refusal, Strategy, TimeZone, command, query};
+use jaego_domain::{Command, Refusal, Strategy, TimeZone, command, query, row::OrderAllocation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,8 @@ pub struct Site {
     pub time_zone: Word,
     /// How positions are chosen when a request does not say.
     pub strategy: Choice<Strategy>,
+    /// When its orders are allocated.
+    pub order_allocation: Choice<OrderAllocation>,
 }
 
 impl From<&query::SiteView> for Site {
@@ -57,6 +59,7 @@ impl From<&query::SiteView> for Site {
             name: (&view.name).into(),
             time_zone: view.time_zone.as_str().into(),
             strategy: view.strategy.into(),
+            order_allocation: view.order_allocation.into(),
         }
     }
 }

@@ -26,6 +26,12 @@ pub struct Status {
     pub queue_len_max: usize,
     /// Open holds.
     pub open_holds: u64,
+    /// Orders that wait for a worker.
+    #[serde(default)]
+    pub waiting_orders: u64,
+    /// Orders that a worker has claimed.
+    #[serde(default)]
+    pub claimed_orders: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

@@ -13,6 +13,10 @@ use crate::{
     location::SetLocation,
     lot::SetLot,
     movement::Reverse,
+    order::{
+        AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, CompleteOrder, ExtendClaim, PlaceOrder,
+        SetOrderAllocation, UnclaimOrder,
+    },
     site::SetSite,
     sku::SetSku,
     transfer::{
@@ -47,7 +51,7 @@ impl Method {
 pub enum Role {
     /// Reads.
     Reader,
-    /// Picks, ships, receives and moves goods.
+    /// Picks, ships, receives and moves goods, and works on orders.
     Worker,
     /// Changes stock and documents.
     Operator,
@@ -182,4 +186,13 @@ commands! {
     "set_location" SetLocation Put "/v1/sites/{site}/locations/{location}" Admin BODY_BYTES_MAX Setting "Set a location"
     "set_sku" SetSku Put "/v1/skus/{sku}" Admin BODY_BYTES_MAX Setting "Set a SKU"
     "set_lot" SetLot Put "/v1/skus/{sku}/lots/{lot}" Admin BODY_BYTES_MAX Setting "Set a lot or serial number"
+    "set_order_allocation" SetOrderAllocation Put "/v1/sites/{site}/orders" Admin BODY_BYTES_MAX Setting "Say when the orders of a site are allocated"
+    "place_order" PlaceOrder Post "/v1/orders" Operator DOCUMENT_BYTES_MAX Creation "Place an order"
+    "allocate_order" AllocateOrder Post "/v1/orders/{order}/allocate" Operator BODY_BYTES_MAX Action "Allocate what an order lacks"
+    "cancel_order" CancelOrder Post "/v1/orders/{order}/cancel" Operator BODY_BYTES_MAX Action "Cancel an order"
+    "claim_order" ClaimOrder Post "/v1/orders/{order}/claim" Worker BODY_BYTES_MAX Action "Claim an order for a worker"
+    "claim_orders" ClaimOrders Post "/v1/sites/{site}/claims" Worker BODY_BYTES_MAX Action "Claim the next orders of a site for a worker"
+    "extend_claim" ExtendClaim Post "/v1/orders/{order}/extend" Worker BODY_BYTES_MAX Action "Give a claim a new life"
+    "unclaim_order" UnclaimOrder Post "/v1/orders/{order}/unclaim" Worker BODY_BYTES_MAX Action "Give a claim up"
+    "complete_order" CompleteOrder Post "/v1/orders/{order}/complete" Worker BODY_BYTES_MAX Action "Complete an order: its goods go to the customer"
 }

@@ -9,9 +9,12 @@ use std::{borrow::Cow, fmt, iter, marker::PhantomData, ops::Deref};
 use compact_str::CompactString;
 use jaego_domain::{
     Code, Date, Name, Outside, Quantity, Refusal, Strategy,
-    command::ShortReason,
+    command::{ClaimPolicy, ShortReason},
     query::Verdict,
-    row::{AuthorizationStatus, HoldStatus, HolderKind, LocationKind, Tracking, TransferStatus},
+    row::{
+        AuthorizationStatus, HoldStatus, HolderKind, LocationKind, OrderAllocation, OrderStatus, Tracking,
+        TransferStatus,
+    },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -342,7 +345,18 @@ macro_rules! named {
     )*};
 }
 
-named!(Strategy, LocationKind, Tracking, Outside, HoldStatus, TransferStatus, AuthorizationStatus);
+named!(
+    Strategy,
+    LocationKind,
+    Tracking,
+    Outside,
+    HoldStatus,
+    TransferStatus,
+    OrderStatus,
+    OrderAllocation,
+    ClaimPolicy,
+    AuthorizationStatus,
+);
 
 impl Named for ShortReason {
     const ALL: &'static [Self] = &[Self::NotFound, Self::Damaged];
@@ -356,12 +370,13 @@ impl Named for ShortReason {
 }
 
 impl Named for HolderKind {
-    const ALL: &'static [Self] = &[Self::Hold, Self::Transfer];
+    const ALL: &'static [Self] = &[Self::Hold, Self::Transfer, Self::Order];
 
     fn name(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Transfer => "transfer",
+            Self::Order => "order",
         }
     }
 }

@@ -92,6 +92,7 @@ fn a_batch_is_answered_in_order() {
         expires_at: None,
         holders: vec![],
         balance: None,
+        claims: vec![],
     };
     let refusal = Refusal::TransferNotFound { transfer: code("T3") };
     let said = || [Ok((&outcome, true)), Err(&refusal)];

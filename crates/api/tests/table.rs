@@ -50,6 +50,16 @@ fn samples() -> Vec<Value> {
         json!({"op": "authorize", "id": "AU1", "owner": "kim", "currency": "KRW", "amount": 3, "reference": "R-1"}),
         json!({"op": "capture", "owner": "kim", "authorization": "AU1", "amount": 2, "release_rest": true}),
         json!({"op": "void", "owner": "kim", "authorization": "AU1"}),
+        json!({"op": "set_order_allocation", "site": "ICN", "allocation": "at_completion"}),
+        json!({"op": "place_order", "id": "O1", "site": "ICN", "customer": "kim", "priority": 3, "backorder": true, "lines": [
+            {"sku": "milk", "quantity": 6, "lot": "L1"}, {"sku": "mug", "quantity": 1}]}),
+        json!({"op": "allocate_order", "order": "O1", "key": "K2"}),
+        json!({"op": "cancel_order", "order": "O1"}),
+        json!({"op": "claim_order", "order": "O1", "worker": "ann", "lease_s": 60}),
+        json!({"op": "claim_orders", "site": "ICN", "worker": "ann", "policy": "random", "count": 9, "lease_s": 60}),
+        json!({"op": "extend_claim", "order": "O1", "worker": "ann", "fence": 1042, "lease_s": 60}),
+        json!({"op": "unclaim_order", "order": "O1", "worker": "ann", "fence": 1042}),
+        json!({"op": "complete_order", "order": "O1", "worker": "ann", "fence": 1042}),
     ]
 }
 
@@ -95,6 +105,15 @@ fn number(command: &Command) -> usize {
         Command::Authorize(_) => 25,
         Command::Capture(_) => 26,
         Command::Void(_) => 27,
+        Command::SetOrderAllocation(_) => 28,
+        Command::PlaceOrder(_) => 29,
+        Command::AllocateOrder(_) => 30,
+        Command::CancelOrder(_) => 31,
+        Command::ClaimOrder(_) => 32,
+        Command::ClaimOrders(_) => 33,
+        Command::ExtendClaim(_) => 34,
+        Command::UnclaimOrder(_) => 35,
+        Command::CompleteOrder(_) => 36,
     }
 }
 
@@ -102,7 +121,7 @@ fn number(command: &Command) -> usize {
 fn the_table_has_every_command_under_its_own_name() {
     let commands: Vec<_> = samples().iter().map(in_batch).collect();
     let numbers: Vec<_> = commands.iter().map(number).collect();
-    assert_eq!(numbers, (0..=27).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=36).collect::<Vec<_>>());
     let named: BTreeSet<_> = commands.iter().map(Command::name).collect();
     let rows: BTreeSet<_> = COMMANDS.iter().map(|row| row.op).collect();
     assert_eq!(named, rows);

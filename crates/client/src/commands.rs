@@ -10,6 +10,10 @@ use jaego_api::{
     location::SetLocation,
     lot::SetLot,
     movement::Reverse,
+    order::{
+        AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, CompleteOrder, ExtendClaim, PlaceOrder,
+        SetOrderAllocation, UnclaimOrder,
+    },
     outcome::Outcome,
     site::SetSite,
     sku::SetSku,
@@ -132,6 +136,15 @@ methods! {
     authorize Authorize "authorize" "Holds money of a wallet for a later capture."
     capture Capture "capture" "Pays from an authorization."
     void Void "void" "Gives an authorization's held money back."
+    set_order_allocation SetOrderAllocation "set_order_allocation" "Says when the orders of a site are allocated."
+    place_order PlaceOrder "place_order" "Places an order."
+    allocate_order AllocateOrder "allocate_order" "Allocates what an order lacks."
+    cancel_order CancelOrder "cancel_order" "Cancels an order."
+    claim_order ClaimOrder "claim_order" "Claims an order for a worker."
+    claim_orders ClaimOrders "claim_orders" "Claims the next orders of a site for a worker: see [`Outcome::claims`]."
+    extend_claim ExtendClaim "extend_claim" "Gives a claim a new life."
+    unclaim_order UnclaimOrder "unclaim_order" "Gives a claim up."
+    complete_order CompleteOrder "complete_order" "Completes an order: its goods go to the customer."
 }
 
 fn new_key() -> String {

@@ -8,6 +8,7 @@ use jaego_api::{
     location::Location,
     lot::{Lot, Trace},
     movement::Movement,
+    order::{Order, OrderSummary},
     site::Site,
     sku::Sku,
     status::Status,
@@ -80,6 +81,7 @@ methods! {
     transfer "transfer" (transfer) Transfer, "Shows a transfer with its lines."
     wallet "wallet" (owner) Wallet, "Shows what somebody has."
     authorization "authorization" (authorization) Authorization, "Shows an authorization."
+    order "order" (order) Order, "Shows an order with its lines."
     status "status" () Status, "Shows how the store is doing."
 }
 
@@ -92,6 +94,7 @@ lists! {
     stock_as_of "stock" (as_of) PastPosition, "Lists positions as they were at a time, in RFC 3339."
     sku_history "sku_history" (sku) BalancePoint, "Lists how the balance of a SKU came to be what it is, oldest first."
     transfers "transfers" () TransferSummary, "Lists transfers."
+    orders "orders" () OrderSummary, "Lists orders as they were placed, oldest first."
     explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
     movements "movements" () Movement, "Lists movements, oldest first."
     wallets "wallets" () Wallet, "Lists the wallets, in the order in which they were opened."

@@ -2,6 +2,7 @@
 //! they are not the books that the decision was made on.
 
 mod book;
+mod order;
 mod wallet;
 
 use crate::{
@@ -385,6 +386,17 @@ pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
             book.draw(id, crate::Amount::ZERO, *released);
             book.balance(owner, *currency, |balance| balance.held -= *released);
         }
+        Fact::OrderAllocationSet { .. }
+        | Fact::OrderPlaced { .. }
+        | Fact::OrderAllocated { .. }
+        | Fact::OrdersFilled { .. }
+        | Fact::OrderCompleted { .. }
+        | Fact::OrderCancelled { .. }
+        | Fact::OrderClaimed { .. }
+        | Fact::OrdersClaimed { .. }
+        | Fact::ClaimExtended { .. }
+        | Fact::OrderUnclaimed { .. }
+        | Fact::ClaimsLapsed { .. } => book.apply_order(&event.fact, event.sequence, event.at),
     }
     answer(&mut book, event);
     book.put(Row::Head(head));

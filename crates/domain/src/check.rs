@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Code, Currency, LotId, Memory, MoneyOutside, Outside, Place, Quantity, Row, SkuId, Tables,
-    row::{HoldStatus, Tracking, Wallet},
+    row::{HoldStatus, OrderStatus, Tracking, Wallet},
 };
 
 /// What was proven, in numbers.
@@ -16,6 +16,8 @@ pub struct Proof {
     pub open_holds: u64,
     /// Transfers.
     pub transfers: u64,
+    /// Orders.
+    pub orders: u64,
     /// SKUs whose accounts were summed.
     pub skus: u64,
     /// Wallets.
@@ -146,6 +148,35 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                     wrong.push(format!("authorization {id} has more than was authorized: {row:?}"));
                 }
                 *money.held.entry((row.owner, row.currency)).or_default() -= i128::from(row.held.get());
+            }
+            Row::Order(id, Some(order)) => {
+                proof.orders += 1;
+                let ended = order.status.may_rest();
+                for (line, number) in order.lines.iter().zip(1..) {
+                    let mut sum = 0;
+                    for pick in &line.picks {
+                        let place = Place { location: pick.location, sku: line.sku, lot: pick.lot };
+                        *held.entry(place).or_default() += amount(pick.quantity);
+                        sum += amount(pick.quantity);
+                        if memory.location(pick.location).site != order.site {
+                            wrong.push(format!("line {number} of order {id} holds at another site"));
+                        }
+                    }
+                    if sum > amount(line.quantity) {
+                        wrong.push(format!("line {number} of order {id} holds more than it asked for"));
+                    }
+                    if ended && sum != 0 {
+                        wrong.push(format!("order {id} is {} and holds stock", order.status.name()));
+                    }
+                }
+                let claimed = order.claim.is_some() && order.status != OrderStatus::Completed;
+                if claimed != (order.status == OrderStatus::Processing) {
+                    wrong.push(format!(
+                        "order {id} is {}, with the claim {:?}",
+                        order.status.name(),
+                        order.claim
+                    ));
+                }
             }
             _ => {}
         }

@@ -3,6 +3,8 @@
 //! A command carries codes; the decisions find the rows. [`Request::new`] checks all that can be checked
 //! without a row, so that whoever holds a [`Request`] need not check it again.
 
+mod order;
+
 use hashbrown::HashSet;
 
 use crate::{
@@ -11,6 +13,11 @@ use crate::{
     limits::{AMOUNT_MAX, EXPIRY_MS_MAX, LINES_MAX},
     refusal::Refusal,
     row::{LocationKind, Tracking},
+};
+
+pub use order::{
+    AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
+    OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
 };
 
 /// A command, checked, with its author, and its key if it has one.
@@ -104,6 +111,15 @@ pub enum Command {
     Authorize(Authorize),
     Capture(Capture),
     Void(Void),
+    SetOrderAllocation(SetOrderAllocation),
+    PlaceOrder(PlaceOrder),
+    AllocateOrder(AllocateOrder),
+    CancelOrder(CancelOrder),
+    ClaimOrder(ClaimOrder),
+    ClaimOrders(ClaimOrders),
+    ExtendClaim(ExtendClaim),
+    UnclaimOrder(UnclaimOrder),
+    CompleteOrder(CompleteOrder),
 }
 
 /// Sets a site: makes it, or changes its name, time zone or strategy.
@@ -556,6 +572,15 @@ impl Command {
             Self::Authorize(_) => "authorize",
             Self::Capture(_) => "capture",
             Self::Void(_) => "void",
+            Self::SetOrderAllocation(_) => "set_order_allocation",
+            Self::PlaceOrder(_) => "place_order",
+            Self::AllocateOrder(_) => "allocate_order",
+            Self::CancelOrder(_) => "cancel_order",
+            Self::ClaimOrder(_) => "claim_order",
+            Self::ClaimOrders(_) => "claim_orders",
+            Self::ExtendClaim(_) => "extend_claim",
+            Self::UnclaimOrder(_) => "unclaim_order",
+            Self::CompleteOrder(_) => "complete_order",
         }
     }
 
@@ -593,11 +618,20 @@ impl Command {
             | Self::Authorize(_)
             | Self::Capture(_)
             | Self::Void(_) => 1,
+            Self::PlaceOrder(order) => order.lines.len(),
+            Self::ClaimOrders(claim) => claim.count,
+            Self::SetOrderAllocation(_)
+            | Self::AllocateOrder(_)
+            | Self::CancelOrder(_)
+            | Self::ClaimOrder(_)
+            | Self::ExtendClaim(_)
+            | Self::UnclaimOrder(_)
+            | Self::CompleteOrder(_) => 1,
         }
     }
 
     /// Whether it works on all lines of a document that is there, however many it names: it names none, or it is about
-    /// a hold, which is read and written as a whole.
+    /// a hold or an order, which is read and written as a whole.
     pub fn works_on_all(&self) -> bool {
         match self {
             Self::ConfirmHold(_)
@@ -605,7 +639,13 @@ impl Command {
             | Self::ExtendHold(_)
             | Self::ChangeHold(_)
             | Self::CancelTransfer(_)
-            | Self::CloseTransfer(_) => true,
+            | Self::CloseTransfer(_)
+            | Self::AllocateOrder(_)
+            | Self::CancelOrder(_)
+            | Self::ClaimOrder(_)
+            | Self::ExtendClaim(_)
+            | Self::UnclaimOrder(_)
+            | Self::CompleteOrder(_) => true,
             Self::AllocateTransfer(transfer) => transfer.lines.is_none(),
             Self::ReleaseTransfer(transfer) => transfer.lines.is_none(),
             Self::PickTransfer(transfer) => transfer.lines.is_none(),
@@ -711,6 +751,15 @@ impl Command {
             | Self::CloseTransfer(_)
             | Self::SetWalletLimit(_)
             | Self::Void(_) => Ok(()),
+            Self::PlaceOrder(order) => order.validate(),
+            Self::ClaimOrder(claim) => claim.validate(),
+            Self::ClaimOrders(claim) => claim.validate(),
+            Self::ExtendClaim(claim) => claim.validate(),
+            Self::SetOrderAllocation(_)
+            | Self::AllocateOrder(_)
+            | Self::CancelOrder(_)
+            | Self::UnclaimOrder(_)
+            | Self::CompleteOrder(_) => Ok(()),
         }
     }
 }
@@ -947,6 +996,21 @@ impl Command {
             Self::Void(void) => {
                 d.number(36).text(void.owner.as_str()).text(void.authorization.as_str());
             }
+            Self::SetOrderAllocation(command) => {
+                d.number(40).text(command.site.as_str()).text(command.allocation.name());
+            }
+            Self::PlaceOrder(order) => order.digest(d),
+            Self::AllocateOrder(order) => {
+                d.number(42).text(order.id.as_str());
+            }
+            Self::CancelOrder(order) => {
+                d.number(43).text(order.id.as_str());
+            }
+            Self::ClaimOrder(claim) => claim.digest(d),
+            Self::ClaimOrders(claim) => claim.digest(d),
+            Self::ExtendClaim(claim) => claim.digest(d),
+            Self::UnclaimOrder(claim) => claim.digest(d),
+            Self::CompleteOrder(order) => order.digest(d),
         }
         digest.finish()
     }
@@ -955,6 +1019,10 @@ impl Command {
 fn digest_payment(digest: &mut Digest, payment: &Payment) {
     digest.text(payment.owner.as_str()).text(payment.currency.as_str()).number(payment.amount.get());
     digest.text(payment.reason.as_str()).maybe_text(payment.reference.as_ref().map(Code::as_str));
+}
+
+fn digest_maybe(digest: &mut Digest, code: Option<&Code>) {
+    digest.maybe_text(code.map(Code::as_str));
 }
 
 fn digest_hold_lines(digest: &mut Digest, lines: &[HoldLine]) {

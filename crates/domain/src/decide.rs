@@ -4,11 +4,14 @@
 
 mod adjust;
 mod allocate;
+mod claim;
 mod desk;
 mod draft;
+mod fill;
 mod fulfil;
 mod hold;
 mod master;
+mod order;
 mod transfer;
 mod wallet;
 
@@ -19,6 +22,7 @@ use crate::{
     limits::{KEY_WINDOW_MS, KEYS_MAX, PARTS_MAX},
 };
 use desk::Desk;
+pub(crate) use fill::fill;
 
 /// An accepted request.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +91,15 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::Authorize(command) => desk.authorize(command, body),
         Command::Capture(command) => desk.capture(command),
         Command::Void(command) => desk.void(command),
+        Command::SetOrderAllocation(command) => desk.set_order_allocation(command),
+        Command::PlaceOrder(command) => desk.place_order(command, body),
+        Command::AllocateOrder(command) => desk.allocate_order(command),
+        Command::CancelOrder(command) => desk.cancel_order(command),
+        Command::ClaimOrder(command) => desk.claim_order(command),
+        Command::ClaimOrders(command) => desk.claim_orders(command, body),
+        Command::ExtendClaim(command) => desk.extend_claim(command),
+        Command::UnclaimOrder(command) => desk.unclaim_order(command),
+        Command::CompleteOrder(command) => desk.complete_order(command),
     }?;
     if let Verdict::New(fact) = &verdict
         && fact.part_count() > PARTS_MAX

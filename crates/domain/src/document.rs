@@ -22,6 +22,8 @@ pub enum DocumentKey {
     Filed(Filing),
     /// An authorization of money.
     Authorization(Code),
+    /// An order with its lines.
+    Order(Code),
 }
 
 impl Command {
@@ -29,6 +31,7 @@ impl Command {
     pub fn each_document(&self, mut visit: impl FnMut(DocumentKey)) {
         let hold = |id: &Code| DocumentKey::Hold(id.clone());
         let transfer = |id: &Code| DocumentKey::Transfer(id.clone());
+        let order = |id: &Code| DocumentKey::Order(id.clone());
         match self {
             Self::SetSite(_) | Self::SetLocation(_) | Self::SetSku(_) | Self::SetLot(_) => {}
             Self::Adjust(adjust) => visit(DocumentKey::Filed(Filing::Adjustment(adjust.id.clone()))),
@@ -57,6 +60,15 @@ impl Command {
             Self::Authorize(command) => visit(DocumentKey::Authorization(command.id.clone())),
             Self::Capture(command) => visit(DocumentKey::Authorization(command.authorization.clone())),
             Self::Void(command) => visit(DocumentKey::Authorization(command.authorization.clone())),
+            Self::PlaceOrder(command) => visit(order(&command.id)),
+            Self::AllocateOrder(command) => visit(order(&command.id)),
+            Self::CancelOrder(command) => visit(order(&command.id)),
+            Self::ClaimOrder(command) => visit(order(&command.id)),
+            Self::ExtendClaim(command) => visit(order(&command.id)),
+            Self::UnclaimOrder(command) => visit(order(&command.id)),
+            Self::CompleteOrder(command) => visit(order(&command.id)),
+            // An order that can be claimed is not at rest.
+            Self::SetOrderAllocation(_) | Self::ClaimOrders(_) => {}
         }
     }
 }
@@ -74,6 +86,7 @@ impl Query {
                 Some(DocumentKey::Transfer(id.clone()))
             }
             Self::Authorization(id) => Some(DocumentKey::Authorization(id.clone())),
+            Self::Order(id) => Some(DocumentKey::Order(id.clone())),
             _ => None,
         }
     }

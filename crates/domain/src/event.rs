@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::{
     Account, Amount, Code, Currency, Date, LocationId, LotId, MoneyMovement, MoneyOutside, Movement,
     MovementId, Name, Outside, Place, Quantity, Sequence, SiteId, SkuId, Strategy, TimeZone, Timestamp,
-    row::{Holder, LocationKind, Tracking},
+    row::{Holder, LocationKind, OrderAllocation, Tracking},
 };
 
 /// A fact with its number, its time and its author.
@@ -220,6 +220,39 @@ pub struct Watched {
     pub low: bool,
 }
 
+/// A line of a placed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderedLine {
+    /// What.
+    pub sku: SkuId,
+    /// Of this lot only.
+    pub lot: Option<LotId>,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// What a line of an order lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderShort {
+    /// The line's index.
+    pub line: u32,
+    /// Its SKU.
+    pub sku: SkuId,
+    /// How much it asked for.
+    pub requested: Quantity,
+    /// How much there was.
+    pub available: Quantity,
+}
+
+/// An order that got stock it had waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilledOrder {
+    /// The order.
+    pub order: Code,
+    /// What it got.
+    pub takes: Takes,
+}
+
 /// Everything that can happen. The names are past tense; the tags that they are stored under live with the codec.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of the commands and rows of the same names")]
@@ -416,6 +449,71 @@ pub enum Fact {
         currency: Currency,
         released: Amount,
     },
+    OrderAllocationSet {
+        site: SiteId,
+        code: Code,
+        allocation: OrderAllocation,
+    },
+    /// `awaits_stock` where what is short is given to it as soon as there is some.
+    OrderPlaced {
+        id: Code,
+        body: u64,
+        site: SiteId,
+        customer: Option<Code>,
+        priority: u32,
+        backorder: bool,
+        awaits_stock: bool,
+        lines: Vec<OrderedLine>,
+        takes: Takes,
+        short: Vec<OrderShort>,
+    },
+    OrderAllocated {
+        id: Code,
+        site: SiteId,
+        takes: Takes,
+        short: Vec<OrderShort>,
+    },
+    /// Stock went to lines that had waited for it. `left` are the SKUs of which there is more to give than one
+    /// event does, `done` those of which there is no longer.
+    OrdersFilled {
+        orders: Vec<FilledOrder>,
+        left: Vec<(SiteId, SkuId)>,
+        done: Vec<(SiteId, SkuId)>,
+    },
+    /// `takes` had been held for it, `allocated` was taken as it was completed.
+    OrderCompleted {
+        id: Code,
+        worker: Option<Code>,
+        takes: Takes,
+        allocated: Takes,
+    },
+    OrderCancelled {
+        id: Code,
+        released: Takes,
+    },
+    OrderClaimed {
+        id: Code,
+        worker: Code,
+        expires_at: Timestamp,
+    },
+    OrdersClaimed {
+        worker: Code,
+        expires_at: Timestamp,
+        ids: Vec<Code>,
+    },
+    ClaimExtended {
+        id: Code,
+        fence: Sequence,
+        expires_at: Timestamp,
+    },
+    OrderUnclaimed {
+        id: Code,
+        worker: Code,
+    },
+    /// The claims on these orders: they wait again.
+    ClaimsLapsed {
+        ids: Vec<Code>,
+    },
 }
 
 impl Fact {
@@ -453,6 +551,17 @@ impl Fact {
             Self::PaymentAuthorized { .. } => "payment_authorized",
             Self::PaymentCaptured { .. } => "payment_captured",
             Self::PaymentVoided { .. } => "payment_voided",
+            Self::OrderAllocationSet { .. } => "order_allocation_set",
+            Self::OrderPlaced { .. } => "order_placed",
+            Self::OrderAllocated { .. } => "order_allocated",
+            Self::OrdersFilled { .. } => "orders_filled",
+            Self::OrderCompleted { .. } => "order_completed",
+            Self::OrderCancelled { .. } => "order_cancelled",
+            Self::OrderClaimed { .. } => "order_claimed",
+            Self::OrdersClaimed { .. } => "orders_claimed",
+            Self::ClaimExtended { .. } => "claim_extended",
+            Self::OrderUnclaimed { .. } => "order_unclaimed",
+            Self::ClaimsLapsed { .. } => "claims_lapsed",
         }
     }
 
@@ -490,6 +599,15 @@ impl Fact {
             | Self::HoldsLapsed { .. }
             | Self::StockWatched { .. }
             | Self::RequestNoted { .. } => None,
+            Self::OrderAllocationSet { code, .. } => Some(("site", code)),
+            Self::OrderPlaced { id, .. }
+            | Self::OrderAllocated { id, .. }
+            | Self::OrderCompleted { id, .. }
+            | Self::OrderCancelled { id, .. }
+            | Self::OrderClaimed { id, .. }
+            | Self::ClaimExtended { id, .. }
+            | Self::OrderUnclaimed { id, .. } => Some(("order", id)),
+            Self::OrdersFilled { .. } | Self::OrdersClaimed { .. } | Self::ClaimsLapsed { .. } => None,
         }
     }
 
@@ -530,6 +648,19 @@ impl Fact {
             | Self::PaymentAuthorized { .. }
             | Self::PaymentCaptured { .. }
             | Self::PaymentVoided { .. } => 1,
+            Self::OrderPlaced { lines, takes, short, .. } => lines.len() + takes.len() + short.len(),
+            Self::OrderAllocated { takes, short, .. } => takes.len() + short.len(),
+            Self::OrdersFilled { orders, left, done } => {
+                let takes: usize = orders.iter().map(|order| order.takes.len()).sum();
+                takes + left.len() + done.len()
+            }
+            Self::OrderCompleted { takes, allocated, .. } => takes.len() + allocated.len(),
+            Self::OrderCancelled { released, .. } => released.len(),
+            Self::OrdersClaimed { ids, .. } | Self::ClaimsLapsed { ids } => ids.len(),
+            Self::OrderAllocationSet { .. }
+            | Self::OrderClaimed { .. }
+            | Self::ClaimExtended { .. }
+            | Self::OrderUnclaimed { .. } => 1,
         }
     }
 
@@ -640,6 +771,22 @@ impl Fact {
             | Self::PaymentAuthorized { .. }
             | Self::PaymentCaptured { .. }
             | Self::PaymentVoided { .. } => {}
+            Self::OrderCompleted { takes, allocated, .. } => {
+                for take in takes.iter().chain(allocated) {
+                    let to = Account::Outside(Outside::Customer);
+                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                }
+            }
+            Self::OrderAllocationSet { .. }
+            | Self::OrderPlaced { .. }
+            | Self::OrderAllocated { .. }
+            | Self::OrdersFilled { .. }
+            | Self::OrderCancelled { .. }
+            | Self::OrderClaimed { .. }
+            | Self::OrdersClaimed { .. }
+            | Self::ClaimExtended { .. }
+            | Self::OrderUnclaimed { .. }
+            | Self::ClaimsLapsed { .. } => {}
         }
     }
 }

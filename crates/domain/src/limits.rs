@@ -23,6 +23,16 @@ pub const SERIAL_QUANTITY_MAX: u64 = 1;
 pub const SWEEP_MAX: usize = 4_096;
 /// Picks of the holds that one sweep lapses: after the hold that reaches it, the rest wait.
 pub const SWEEP_PICKS_MAX: usize = 65_536;
+/// Orders that one request may claim.
+pub const CLAIMS_MAX: usize = 1_000;
+/// How long a claim stands if the request does not say, in milliseconds: 15 minutes.
+pub const LEASE_MS: u64 = 15 * 60 * 1_000;
+/// The longest time that a claim may be given at once, in milliseconds: a day.
+pub const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Lines of waiting orders that one event fills at the most; the rest is filled by the next turn.
+pub const FILL_LINES_MAX: usize = 1_024;
+/// Picks for them: after the line that reaches it, the rest wait.
+pub const FILL_PICKS_MAX: usize = 16_384;
 /// The longest time that a hold may be given at once, in milliseconds: a year.
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.

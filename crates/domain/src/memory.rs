@@ -6,6 +6,8 @@
 
 mod hold_row;
 mod list;
+mod order_row;
+mod orders;
 mod rest;
 mod slab;
 mod wallets;
@@ -20,14 +22,15 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence, SiteId, SkuId,
-    Tables, Timestamp,
+    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence,
+    SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
         Answered, Authorization, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind, Line,
-        Location, LocationKind, Lot, Position, Site, Sku, Transfer, Wallet,
+        Location, LocationKind, Lot, Order, OrderSetting, Position, Site, Sku, Transfer, Wallet,
     },
 };
 use hold_row::HoldRow;
+use orders::Orders;
 use slab::{Index, Slab};
 use wallets::Wallets;
 pub use warm::WARM_MAX;
@@ -66,6 +69,7 @@ pub struct Memory {
     answered: HashMap<Code, Answered>,
     answered_order: BTreeMap<Sequence, Code>,
     wallets: Wallets,
+    orders: Orders,
 }
 
 #[derive(Default)]
@@ -163,9 +167,10 @@ impl Memory {
             .map(|place| (*place, self.position(*place).expect("each place in the index has a row")))
     }
 
-    /// When the first open hold lapses.
+    /// When the first open hold or claim lapses.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+        let hold = self.due.first().map(|(at, _)| *at);
+        hold.into_iter().chain(self.orders.next_due()).min()
     }
 
     fn hash(&self, key: &impl Hash) -> u64 {
@@ -261,6 +266,9 @@ impl Memory {
     fn quantity_at(&self, node: &Node, place: Place) -> Quantity {
         match node.kind {
             HolderKind::Hold => self.holds.get(node.slot).held_at(node.line, place.location, place.lot),
+            HolderKind::Order => {
+                self.orders.rows.get(node.slot).held_at(node.line, place.location, place.lot)
+            }
             HolderKind::Transfer => {
                 let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
                 let line = &self.transfers.get(node.slot).lines[node.line as usize].line;
@@ -593,6 +601,7 @@ impl Memory {
             .chain(filed)
             .chain(answered)
             .chain(self.wallets.rows())
+            .chain(self.order_rows())
     }
 }
 
@@ -684,6 +693,7 @@ impl Tables for Memory {
             let id = match node.kind {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
                 HolderKind::Transfer => &self.transfers.get(node.slot).id,
+                HolderKind::Order => &self.orders.rows.get(node.slot).id,
             };
             // A line with two entries at a place has two nodes, and is one holder.
             let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
@@ -736,6 +746,38 @@ impl Tables for Memory {
 
     fn authorization(&self, id: &Code) -> Option<Authorization> {
         self.wallets.authorization(id).cloned()
+    }
+
+    fn order_setting(&self, site: SiteId) -> Option<OrderSetting> {
+        self.orders.settings.get(&site).copied()
+    }
+
+    fn order(&self, id: &Code) -> Option<Order> {
+        self.order_slot(id).map(|slot| self.orders.rows.get(slot).unpack())
+    }
+
+    fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.orders.due(now, limit)
+    }
+
+    fn waiting(&self, site: SiteId, allocated: bool, by: WaitingBy) -> impl Iterator<Item = Waiting> {
+        self.orders.waiting(site, allocated, by)
+    }
+
+    fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool {
+        self.orders.is_awaited(site, sku)
+    }
+
+    fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting> {
+        self.orders.awaiting(site, sku, lot)
+    }
+
+    fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool {
+        self.orders.is_unfilled(site, sku)
+    }
+
+    fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)> {
+        self.orders.unfilled(limit)
     }
 
     fn filed(&self, document: &Filing) -> Option<Filed> {
@@ -810,6 +852,16 @@ impl Tables for Memory {
             Row::Authorization(id, authorization) => {
                 let before = self.wallets.put_authorization(&id, authorization);
                 Row::Authorization(id, before)
+            }
+            Row::Order(id, order) => {
+                let before = self.put_order(&id, order);
+                Row::Order(id, before)
+            }
+            Row::OrderSetting(site, setting) => {
+                Row::OrderSetting(site, self.orders.put_setting(site, setting))
+            }
+            Row::Unfilled(site, sku, unfilled) => {
+                Row::Unfilled(site, sku, self.orders.put_unfilled(site, sku, unfilled))
             }
         }
     }

@@ -32,6 +32,19 @@ pub struct Outcome {
     pub holders: Vec<Holding>,
     /// The wallet's balance after it, in the currency that it was about, where it moved money.
     pub balance: Option<i64>,
+    /// The claims that a worker got or extended by it.
+    pub claims: Vec<ClaimView>,
+}
+
+/// A worker's claim on an order, in the caller's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimView {
+    /// The order.
+    pub order: Code,
+    /// What the worker names to complete, extend or give it up.
+    pub fence: Sequence,
+    /// From when on it no longer counts.
+    pub expires_at: Timestamp,
 }
 
 /// A quantity at a place, in the caller's words.
@@ -62,6 +75,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         expires_at: None,
         holders: Vec::new(),
         balance: event.fact.money().map(|money| money.balance),
+        claims: Vec::new(),
     };
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {
@@ -110,15 +124,47 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
                 outcome.holders.push(holding(tables, &freed.holder, freed.quantity));
             }
         }
+        Fact::OrderPlaced { site, takes, short, .. } | Fact::OrderAllocated { site, takes, short, .. } => {
+            outcome.picks = picks(tables, takes);
+            let shortages = short.iter().map(|short| Shortage {
+                line: numbered(short.line as usize),
+                site: tables.site(*site).code.clone(),
+                sku: tables.sku(short.sku).code.clone(),
+                requested: short.requested,
+                available: short.available,
+            });
+            outcome.shortages = shortages.collect();
+        }
+        Fact::OrderCompleted { takes, allocated, .. } => {
+            outcome.picks = picks(tables, takes);
+            outcome.picks.extend(picks(tables, allocated));
+        }
+        Fact::OrderClaimed { id, expires_at, .. } => {
+            let (order, fence) = (id.clone(), event.sequence);
+            outcome.claims.push(ClaimView { order, fence, expires_at: *expires_at });
+        }
+        Fact::OrdersClaimed { ids, expires_at, .. } => {
+            let (fence, expires_at) = (event.sequence, *expires_at);
+            outcome.claims =
+                ids.iter().map(|id| ClaimView { order: id.clone(), fence, expires_at }).collect();
+        }
+        Fact::ClaimExtended { id, fence, expires_at } => {
+            outcome.claims.push(ClaimView { order: id.clone(), fence: *fence, expires_at: *expires_at });
+        }
         _ => {}
     }
     outcome
 }
 
+/// Picks of a document whose lines have only numbers.
+fn picks(tables: &impl Tables, takes: &[Take]) -> SmallVec<[PickView; 1]> {
+    takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect()
+}
+
 /// A holder and its share, in the caller's words.
 pub(crate) fn holding(tables: &impl Tables, holder: &Holder, quantity: Quantity) -> Holding {
     let line = match holder.kind {
-        HolderKind::Hold => numbered(holder.line as usize),
+        HolderKind::Hold | HolderKind::Order => numbered(holder.line as usize),
         HolderKind::Transfer => tables.line(&holder.id, holder.line).name,
     };
     Holding { kind: holder.kind, id: holder.id.clone(), line, quantity }

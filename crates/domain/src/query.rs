@@ -1,12 +1,16 @@
 //! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
 
+mod order;
+
 use crate::{
     Code, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
-    row::{self, HoldStatus, LocationKind, TransferStatus},
+    row::{self, HoldStatus, LocationKind, OrderStatus, TransferStatus},
 };
+
+pub use order::{OrderLineView, OrderSummary, OrderView, order, order_summary};
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +69,15 @@ pub enum Query {
     /// All wallets, in the order in which they were opened.
     Wallets(Page),
     Authorization(Code),
+    Order(Code),
+    /// Orders, by any of these, in the order in which they were placed.
+    Orders {
+        site: Option<Code>,
+        status: Option<OrderStatus>,
+        customer: Option<Code>,
+        worker: Option<Code>,
+        page: Page,
+    },
 }
 
 /// A part of a list.
@@ -85,11 +98,13 @@ pub struct Listed<T, C = u64> {
     pub next: Option<C>,
 }
 
-/// Transfers that left memory, for a list to show among those that did not.
+/// Documents that left memory, for a list to show among those that did not.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Elsewhere {
-    /// From where the page begins, oldest request first and without a gap.
+    /// Transfers from where the page begins, oldest request first and without a gap; none for a list of orders.
     pub transfers: Vec<(Code, row::Transfer)>,
+    /// Orders, in the same way; none for a list of transfers.
+    pub orders: Vec<(Code, row::Order)>,
     /// The request up to which all of them are here, where there are more; `None` where there are not.
     pub upto: Option<Sequence>,
 }
@@ -116,6 +131,8 @@ pub enum View {
     Wallet(WalletView),
     Wallets(Listed<WalletView>),
     Authorization(AuthorizationView),
+    Order(Box<OrderView>),
+    Orders(Listed<OrderSummary>),
 }
 
 /// A site.
@@ -126,6 +143,7 @@ pub struct SiteView {
     pub name: Name,
     pub time_zone: String,
     pub strategy: crate::Strategy,
+    pub order_allocation: row::OrderAllocation,
 }
 
 /// A location.
@@ -350,8 +368,10 @@ pub struct AuthorizationView {
 }
 
 /// A site as it is shown.
-pub fn site(row: &row::Site) -> SiteView {
+pub fn site(tables: &impl Tables, row: &row::Site) -> SiteView {
+    let id = tables.site_id(&row.code).expect("a site is found by its code");
     SiteView {
+        order_allocation: tables.order_setting(id).map_or_else(Default::default, |set| set.allocation),
         site: row.code.clone(),
         name: row.name.clone(),
         time_zone: row.time_zone.name().to_owned(),

@@ -289,6 +289,38 @@ pub enum Refusal {
         requested: Amount,
         held: Amount,
     },
+
+    OrderNotFound {
+        order: Code,
+    },
+    OrderCompleted {
+        order: Code,
+    },
+    OrderCancelled {
+        order: Code,
+    },
+    /// Only an order that is wholly allocated can be claimed or completed: `available` is what a line holds.
+    OrderShort {
+        order: Code,
+        shortages: Vec<Shortage>,
+    },
+    /// Somebody works on the order.
+    OrderClaimed {
+        order: Code,
+        worker: Code,
+        expires_at: Timestamp,
+    },
+    /// The claim of this worker and fence does not stand, any more; `current_fence` is that of the one that does.
+    ClaimLost {
+        order: Code,
+        worker: Code,
+        fence: Sequence,
+        current_fence: Option<Sequence>,
+    },
+    /// No order waits at the site that could be claimed.
+    NothingToClaim {
+        site: Code,
+    },
 }
 
 impl Refusal {
@@ -353,6 +385,13 @@ impl Refusal {
             Self::TooManyCurrencies { .. } => "too_many_currencies",
             Self::AuthorizationEnded { .. } => "authorization_ended",
             Self::NotAuthorized { .. } => "not_authorized",
+            Self::OrderNotFound { .. } => "order_not_found",
+            Self::OrderCompleted { .. } => "order_completed",
+            Self::OrderCancelled { .. } => "order_cancelled",
+            Self::OrderShort { .. } => "order_short",
+            Self::OrderClaimed { .. } => "order_claimed",
+            Self::ClaimLost { .. } => "claim_lost",
+            Self::NothingToClaim { .. } => "nothing_to_claim",
         }
     }
 
@@ -411,6 +450,13 @@ impl Refusal {
         "too_many_currencies",
         "authorization_ended",
         "not_authorized",
+        "order_not_found",
+        "order_completed",
+        "order_cancelled",
+        "order_short",
+        "order_claimed",
+        "claim_lost",
+        "nothing_to_claim",
     ];
 }
 
@@ -546,6 +592,30 @@ impl fmt::Display for Refusal {
             }
             Self::NotAuthorized { authorization, requested, held } => {
                 write!(f, "authorization {authorization} holds {held}, not {requested}")
+            }
+            Self::OrderNotFound { order } => write!(f, "there is no order {order}"),
+            Self::OrderCompleted { order } => write!(f, "order {order} is completed"),
+            Self::OrderCancelled { order } => write!(f, "order {order} is cancelled"),
+            Self::OrderShort { order, shortages } => match shortages.as_slice() {
+                [one] => write!(
+                    f,
+                    "line {} of order {order} asks for {} of {}, and {} are allocated",
+                    one.line, one.requested, one.sku, one.available
+                ),
+                many => write!(f, "{} lines of order {order} are not wholly allocated", many.len()),
+            },
+            Self::OrderClaimed { order, worker, expires_at } => {
+                write!(f, "order {order} is claimed by {worker} until {expires_at}")
+            }
+            Self::ClaimLost { order, worker, fence, current_fence } => {
+                write!(f, "claim {fence} of {worker} on order {order} is lost: ")?;
+                match current_fence {
+                    Some(current) => write!(f, "claim {current} stands"),
+                    None => write!(f, "nobody has claimed it now"),
+                }
+            }
+            Self::NothingToClaim { site } => {
+                write!(f, "no order waits at {site} that could be claimed")
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The one seam between the decisions and whoever keeps the rows.
 
 use crate::{
-    Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Outside, Place, Quantity, Sequence, SiteId,
-    SkuId, Timestamp,
+    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Outside, Place, Quantity,
+    Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
 };
 
 /// What a store keeps, as the decisions see it.
@@ -77,6 +77,23 @@ pub trait Tables {
     /// The authorization of this id, open or ended.
     fn authorization(&self, id: &Code) -> Option<row::Authorization>;
 
+    /// How a site treats its orders, if it was ever said.
+    fn order_setting(&self, site: SiteId) -> Option<row::OrderSetting>;
+    /// The order of this id.
+    fn order(&self, id: &Code) -> Option<row::Order>;
+    /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.
+    fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
+    /// Waiting orders of a site, those that are wholly allocated or those that are not.
+    fn waiting(&self, site: SiteId, allocated: bool, by: WaitingBy) -> impl Iterator<Item = Waiting>;
+    /// Whether a line of some order waits for this SKU at this site.
+    fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool;
+    /// The lines that wait for a SKU at a site, of this lot only or of any: by priority and then by age.
+    fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting>;
+    /// Whether stock of a SKU is there that waiting lines have yet to get.
+    fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool;
+    /// The first pairs of which [`Tables::is_unfilled`] is true, at most `limit`.
+    fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)>;
+
     /// What was filed under a document's id, for documents that keep no row of their own.
     fn filed(&self, document: &row::Filing) -> Option<row::Filed>;
     /// The answer given to a request key.
@@ -112,6 +129,10 @@ pub enum Row {
     Wallet(Code, Option<row::Wallet>),
     MoneyOutside(Currency, MoneyOutside, i64),
     Authorization(Code, Option<Box<row::Authorization>>),
+    Order(Code, Option<Box<row::Order>>),
+    OrderSetting(SiteId, Option<row::OrderSetting>),
+    /// Whether stock is there that waiting lines have yet to get.
+    Unfilled(SiteId, SkuId, bool),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.
@@ -135,6 +156,7 @@ pub mod row {
     use smallvec::SmallVec;
 
     use super::*;
+    pub use crate::order::{Claim, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus};
     use crate::{Amount, Date, Name, Strategy, TimeZone};
 
     /// Where the books stand.
@@ -329,6 +351,8 @@ pub mod row {
         Hold,
         /// An allocation of a transfer.
         Transfer,
+        /// An allocation of an order.
+        Order,
     }
 
     /// A quantity held at a place; the SKU is the line's.

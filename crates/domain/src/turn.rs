@@ -1,4 +1,4 @@
-//! One turn of a store: what has lapsed first, then each request, then what the stock watch has to say.
+//! One turn of a store: what has lapsed first, then each request, and after each what follows from it by itself.
 //!
 //! Every store strings [`decide`] and [`apply`] together through these functions, so that all of them come to
 //! the same events.
@@ -8,52 +8,145 @@ use std::collections::BTreeSet;
 use crate::{
     Changes, Code, Decision, Event, Fact, Quantity, Refusal, Request, Row, Sequence, SiteId, SkuId, Tables,
     Timestamp, apply, decide,
+    decide::fill,
     event::Watched,
-    limits::{SWEEP_MAX, SWEEP_PICKS_MAX},
+    limits::{FILL_LINES_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
     query::site_stock,
 };
 
-/// The author of what nobody asked for: lapses and the stock watch.
+/// The author of what nobody asked for: lapses, what waiting orders get, and the stock watch.
 pub fn system() -> Code {
     Code::new("by", "system").expect("a word is a code")
 }
 
-/// Lapses what is due, at most [`SWEEP_MAX`] holds of about [`SWEEP_PICKS_MAX`] picks, and says what time it logically is afterwards.
+/// Lapses what is due, at most [`SWEEP_MAX`] holds and claims of about [`SWEEP_PICKS_MAX`] picks, goes on with what
+/// waiting orders have yet to get, and says what time it logically is afterwards. New events are pushed to `events`.
 ///
-/// While more is due than one sweep takes, logical time stays before the first hold that was not swept: a hold
-/// whose time has passed is never counted. What lapsed is available again: the store asks [`watch`] about these
-/// changes, as [`submit`] does about those of a request.
-pub fn sweep(tables: &mut impl Tables, clock: Timestamp) -> (Option<(Event, Changes)>, Timestamp) {
+/// While more is due than one sweep takes, logical time stays before the first hold or claim that was not swept: one
+/// whose time has passed is never counted.
+pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>) -> (Changes, Timestamp) {
     let head = tables.head();
     let clock = clock.max(head.at);
-    let mut due = tables.due(clock, SWEEP_MAX + 1);
-    if due.is_empty() {
-        return (None, clock);
-    }
+    let Due { holds, claims, first_left } = due(tables, clock);
     let mut now = clock;
-    let mut picks = 0;
-    let swept = due.iter().take(SWEEP_MAX).take_while(|(_, hold)| {
-        let goes_on = picks < SWEEP_PICKS_MAX;
-        picks += tables.pick_count(hold);
-        goes_on
-    });
-    let swept = swept.count();
-    if swept < due.len() {
-        let (first_unswept, _) = due[swept];
-        due.truncate(swept);
+    if let Some(first_left) = first_left {
         // Nothing that is due was due at the last event's time, so this does not go back behind it.
-        now = Timestamp(first_unswept.0 - 1);
-        assert!(now >= head.at, "logical time stayed before the first hold that was not swept");
+        now = Timestamp(first_left.0 - 1);
+        assert!(now >= head.at, "logical time stayed before the first that was not swept");
     }
-    let event = Event {
-        sequence: head.sequence.next(),
-        at: now,
-        by: system(),
-        keyed: None,
-        fact: Fact::HoldsLapsed { ids: due.into_iter().map(|(_, id)| id).collect() },
-    };
-    let changes = apply(tables, &event);
-    (Some((event, changes)), now)
+    let mut undo = Changes::default();
+    for (ids, is_of_holds) in [(holds, true), (claims, false)] {
+        if !ids.is_empty() {
+            let fact = if is_of_holds { Fact::HoldsLapsed { ids } } else { Fact::ClaimsLapsed { ids } };
+            undo.before.extend(happen(tables, of_itself(tables, now, fact), events).before);
+        }
+    }
+    if let Some(event) = fill_on(tables, now) {
+        undo.before.extend(happen(tables, event, events).before);
+    }
+    (undo, now)
+}
+
+/// Goes on at `now` with what one event did not fill.
+pub fn fill_on(tables: &impl Tables, now: Timestamp) -> Option<Event> {
+    let unfilled = tables.unfilled(FILL_LINES_MAX);
+    if unfilled.is_empty() {
+        return None;
+    }
+    fill(tables, now, &unfilled.into_iter().collect()).map(|fact| of_itself(tables, now, fact))
+}
+
+/// What lapses in one sweep, and when the first lapses that has to wait for another.
+struct Due {
+    holds: Vec<Code>,
+    claims: Vec<Code>,
+    first_left: Option<Timestamp>,
+}
+
+/// Takes what is due, whichever was due first, until it is enough for one sweep.
+fn due(tables: &impl Tables, clock: Timestamp) -> Due {
+    let mut holds = tables.due(clock, SWEEP_MAX + 1).into_iter().peekable();
+    let mut claims = tables.due_claims(clock, SWEEP_MAX + 1).into_iter().peekable();
+    let mut due = Due { holds: Vec::new(), claims: Vec::new(), first_left: None };
+    let mut picks = 0;
+    loop {
+        let is_hold = match (holds.peek(), claims.peek()) {
+            (Some((hold, _)), Some((claim, _))) => hold <= claim,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return due,
+        };
+        let next = if is_hold { &mut holds } else { &mut claims };
+        let (at, id) = next.next().expect("it was just looked at");
+        if due.holds.len() + due.claims.len() == SWEEP_MAX || picks >= SWEEP_PICKS_MAX {
+            due.first_left = Some(at);
+            return due;
+        }
+        if is_hold {
+            picks += tables.pick_count(&id);
+            due.holds.push(id);
+        } else {
+            due.claims.push(id);
+        }
+    }
+}
+
+/// The next event, which nobody asked for.
+fn of_itself(tables: &impl Tables, at: Timestamp, fact: Fact) -> Event {
+    Event { sequence: tables.head().sequence.next(), at, by: system(), keyed: None, fact }
+}
+
+/// Applies an event and all that follows from it by itself.
+fn happen(tables: &mut impl Tables, event: Event, events: &mut Vec<Event>) -> Changes {
+    let mut changes = apply(tables, &event);
+    let mut next = follow_up(tables, &event.fact, &changes);
+    events.push(event);
+    while let Some(event) = next {
+        changes.before.extend(apply(tables, &event).before);
+        next = follow_up(tables, &event.fact, &changes);
+        events.push(event);
+    }
+    changes
+}
+
+/// What follows by itself from a fact that made these changes: orders get the stock that they waited for, and then
+/// the stock watch has its say. For what followed itself, the changes are those of all the facts before it as well.
+pub fn follow_up(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option<Event> {
+    match fact {
+        Fact::StockWatched { .. } => None,
+        Fact::OrdersFilled { .. } => watch(tables, changes),
+        _ => fill_after(tables, changes).or_else(|| watch(tables, changes)),
+    }
+}
+
+/// Fills orders that waited for what these changes may have made available.
+fn fill_after(tables: &impl Tables, changes: &Changes) -> Option<Event> {
+    let mut touched: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
+    for row in &changes.before {
+        match row {
+            Row::Position(place, _) => {
+                // Mostly nobody waits for anything: then this is one look at an empty table.
+                let site = tables.location(place.location).site;
+                if tables.is_awaited(site, place.sku) {
+                    touched.insert((site, place.sku));
+                }
+            }
+            Row::Lot(lot, Some(before)) => {
+                let row = tables.lot(*lot);
+                if (before.blocked, before.expires_on) != (row.blocked, row.expires_on) {
+                    let sites = (0..tables.head().sites).map(SiteId);
+                    let waiting = sites.filter(|site| tables.is_awaited(*site, row.sku));
+                    touched.extend(waiting.map(|site| (site, row.sku)));
+                }
+            }
+            _ => {}
+        }
+    }
+    if touched.is_empty() {
+        return None;
+    }
+    let at = tables.head().at;
+    fill(tables, at, &touched).map(|fact| of_itself(tables, at, fact))
 }
 
 /// An accepted request.
@@ -84,16 +177,11 @@ pub fn submit(
         }
         Decision::Event(event) => *event,
     };
-    let mut changes = apply(tables, &event);
     let accepted = match event.fact {
         Fact::RequestNoted { of } => Accepted::Repeat(of),
         _ => Accepted::New(event.sequence),
     };
-    events.push(event);
-    if let Some(watched) = watch(tables, &changes) {
-        changes.before.extend(apply(tables, &watched).before);
-        events.push(watched);
-    }
+    let changes = happen(tables, event, events);
     Ok((accepted, changes))
 }
 
@@ -127,7 +215,7 @@ pub fn submit_atomic(
 }
 
 /// Tells which watched stock crossed its safety level by the event that made these changes.
-pub fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
+fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
     let mut touched: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
     for row in &changes.before {
         match row {
@@ -172,5 +260,5 @@ pub fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
         text(a).cmp(&text(b))
     });
     let fact = Fact::StockWatched { items };
-    Some(Event { sequence: head.sequence.next(), at: head.at, by: system(), keyed: None, fact })
+    Some(of_itself(tables, head.at, fact))
 }

@@ -9,7 +9,7 @@ use std::{
 use jaego_domain::{
     Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
     WARM_MAX, outcome,
-    row::TransferStatus,
+    row::{OrderStatus, TransferStatus},
     turn::{self, Accepted},
 };
 use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
@@ -461,6 +461,7 @@ impl Core {
             Query::Transfers { status, .. } => {
                 status.is_none_or(TransferStatus::may_rest) && !fetched.is_of(runs)
             }
+            Query::Orders { status, .. } => status.is_none_or(OrderStatus::may_rest) && !fetched.is_of(runs),
             _ => query.document().is_some_and(|key| self.is_missing(&key, fetched)),
         }
     }
@@ -475,15 +476,8 @@ impl Core {
             self.expiry_lag_ms = clock.0 - self.now.0;
             return self.now;
         }
-        let (lapsed, now) = turn::sweep(&mut self.memory, clock);
-        if let Some((event, changes)) = lapsed {
-            let watched = turn::watch(&self.memory, &changes);
-            self.encoder.push(&event);
-            if let Some(event) = watched {
-                jaego_domain::apply(&mut self.memory, &event);
-                self.encoder.push(&event);
-            }
-        }
+        let (_, now) = turn::sweep(&mut self.memory, clock, &mut self.events);
+        self.encode();
         assert!(now >= self.now, "logical time never runs backwards");
         self.now = now;
         self.expiry_lag_ms = clock.0 - now.0;

@@ -105,6 +105,8 @@ pub struct Engine {
 struct Cells {
     sequence: AtomicU64,
     open_holds: AtomicU64,
+    waiting_orders: AtomicU64,
+    claimed_orders: AtomicU64,
     positions: AtomicU64,
     wallets: AtomicU64,
     expiry_lag_ms: AtomicU64,
@@ -389,6 +391,8 @@ impl Store for Engine {
             queue_len: state.waiting,
             queue_len_max: self.config.waiting_max,
             open_holds: cell(&self.cells.open_holds),
+            waiting_orders: cell(&self.cells.waiting_orders),
+            claimed_orders: cell(&self.cells.claimed_orders),
             archived: cell(&self.cells.archived),
             positions: cell(&self.cells.positions),
             wallets: cell(&self.cells.wallets),
@@ -414,6 +418,8 @@ impl Cells {
         for (cell, value) in [
             (&self.sequence, memory.head().sequence.0),
             (&self.open_holds, memory.open_hold_count()),
+            (&self.waiting_orders, memory.waiting_order_count()),
+            (&self.claimed_orders, memory.claimed_order_count()),
             (&self.positions, memory.position_count()),
             (&self.wallets, memory.wallet_count()),
             (&self.expiry_lag_ms, core.expiry_lag_ms()),
@@ -501,7 +507,8 @@ fn write(
                 break state.admitted;
             }
             let due = core.memory().next_due().is_some_and(|due| due <= clock.now());
-            if due && state.admitted && !core.is_full() && !state.journal_busy {
+            let unfilled = core.memory().has_unfilled();
+            if (due || unfilled) && state.admitted && !core.is_full() && !state.journal_busy {
                 break true;
             }
             state = inbox.wait_as_writer(state, config.sweep_every);

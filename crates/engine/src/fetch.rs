@@ -29,7 +29,7 @@ struct Found {
     elsewhere: Elsewhere,
 }
 
-static NOTHING: Elsewhere = Elsewhere { transfers: Vec::new(), upto: None };
+static NOTHING: Elsewhere = Elsewhere { transfers: Vec::new(), orders: Vec::new(), upto: None };
 
 impl Fetched {
     /// Whether it was fetched from the archive of these runs.
@@ -47,7 +47,7 @@ impl Fetched {
         self.0.as_ref().is_some_and(|found| found.looked_up.contains(key))
     }
 
-    /// The transfers of a list that left memory.
+    /// The documents of a list that left memory.
     pub(crate) fn elsewhere(&self) -> &Elsewhere {
         self.0.as_ref().map_or(&NOTHING, |found| &found.elsewhere)
     }
@@ -111,6 +111,12 @@ impl Job {
             fetched.elsewhere =
                 archive.transfers(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
         }
+        if let Self::Query { query: Query::Orders { site, status, customer, worker, page }, .. } = self {
+            let is_filtered = site.is_some() || status.is_some() || customer.is_some() || worker.is_some();
+            let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
+            fetched.elsewhere =
+                archive.orders(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
+        }
         *self.fetched_mut() = Fetched(Some(Box::new(fetched)));
         Ok(())
     }
@@ -126,6 +132,7 @@ fn line_count(row: &Row) -> usize {
     match row {
         Row::Lines(_, Some(lines)) => lines.len(),
         Row::Hold(_, Some(hold)) => hold.lines.len(),
+        Row::Order(_, Some(order)) => order.lines.len(),
         _ => 1,
     }
 }

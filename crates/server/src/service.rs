@@ -147,9 +147,11 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 10] = [
+    let rows: [(&'static str, &'static str, Reading); 12] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
+        ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.waiting_orders),
+        ("jaego_claimed_orders", "Orders that a worker has claimed.", |status| status.claimed_orders),
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
         ("jaego_wallets", "Wallets.", |status| status.wallets),

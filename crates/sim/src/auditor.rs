@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
-    Code, Decision, Event, Fact, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View, apply,
+    Changes, Code, Decision, Event, Fact, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
+    apply,
     check::check,
     decide,
     limits::{KEY_WINDOW_MS, SWEEP_MAX},
@@ -66,7 +67,7 @@ enum Statement {
 pub struct Counts {
     /// Events whose request was found and decided again.
     pub events: u64,
-    /// Lapses and tellings of the stock watch among them.
+    /// Those that nobody asked for among them: lapses, orders that were filled, tellings of the stock watch.
     pub system: u64,
     /// Refusals that were decided again.
     pub refused: u64,
@@ -238,18 +239,31 @@ impl Auditor {
         done: &mut BTreeMap<Sequence, Done>,
         claims: &mut [Claim],
     ) {
-        let mut watched = None;
+        // What follows from an event by itself, and the changes that it follows from.
+        let mut owed: Option<Event> = None;
+        let mut led = Changes::default();
         for event in events {
             let head = self.shadow.head();
             assert_eq!(event.sequence, head.sequence.next(), "events are numbered without gaps");
             assert!(event.at >= head.at, "logical time went back: {} after {}", event.at, head.at);
             assert!(event.at <= latest, "logical time {} is ahead of every clock {latest}", event.at);
-            match (&event.fact, watched.take()) {
-                (Fact::StockWatched { .. }, expected) => {
-                    assert_eq!(expected.as_ref(), Some(event), "the stock watch told something else");
+            let follows = owed.is_some();
+            match (&event.fact, owed.take()) {
+                (_, Some(expected)) => {
+                    assert_eq!(expected, *event, "something else followed by itself");
                     self.counts.system += 1;
                 }
-                (_, Some(expected)) => panic!("the stock watch did not tell {expected:?}"),
+                (Fact::OrdersFilled { .. }, None) => {
+                    let expected = turn::fill_on(&self.shadow, event.at);
+                    assert_eq!(expected.as_ref(), Some(event), "orders were filled otherwise");
+                    self.counts.system += 1;
+                }
+                (Fact::ClaimsLapsed { ids }, None) => {
+                    let due = self.shadow.due_claims(event.at, SWEEP_MAX);
+                    let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
+                    assert_eq!(*ids, due, "exactly the claims that are due at {} lapse", event.at);
+                    self.counts.system += 1;
+                }
                 (Fact::HoldsLapsed { ids }, None) => {
                     let due = self.shadow.due(event.at, SWEEP_MAX);
                     let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
@@ -259,10 +273,12 @@ impl Auditor {
                 (_, None) => self.explain(event),
             }
             let changes = apply(&mut self.shadow, event);
-            // What crossed a level may show when stock moves and when holds lapse, never by its own telling.
-            if !matches!(event.fact, Fact::StockWatched { .. }) {
-                watched = turn::watch(&self.shadow, &changes);
+            if follows {
+                led.before.extend(changes.before);
+            } else {
+                led = changes;
             }
+            owed = turn::follow_up(&self.shadow, &event.fact, &led);
             self.counts.events += 1;
             self.events.push(event.clone());
             if let Some(done) = done.remove(&event.sequence) {
@@ -270,7 +286,7 @@ impl Auditor {
             }
             self.show(claims);
         }
-        assert!(watched.is_none(), "the stock watch did not tell {watched:?}");
+        assert!(owed.is_none(), "this did not follow by itself: {owed:?}");
     }
 
     /// Finds the request that an event came of.
@@ -317,6 +333,7 @@ impl Auditor {
             Fact::Moved { id, .. } => Some(("move", id, None)),
             Fact::Held { id, .. } => Some(("hold", id, None)),
             Fact::TransferRequested { id, .. } => Some(("transfer", id, None)),
+            Fact::OrderPlaced { id, .. } => Some(("order", id, None)),
             Fact::TransferShipped { id, shipment, .. } => Some(("shipment", id, Some(shipment))),
             _ => None,
         };

@@ -1,5 +1,7 @@
 //! Clients that ask for plausible things in a small world, so that they meet each other.
 
+mod orders;
+
 use jaego_domain::{
     Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Request, Sequence, Strategy, TimeZone,
     command::{
@@ -116,6 +118,7 @@ pub fn setup() -> Vec<Request> {
 pub struct Client {
     holds: u64,
     transfers: u64,
+    orders: u64,
     others: u64,
     keys: u64,
     events: u64,
@@ -147,7 +150,9 @@ impl Client {
     /// Something to read.
     pub fn query(&mut self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
-        match dice.below(12) {
+        match dice.below(14) {
+            12 => Query::Order(self.order(dice)),
+            13 => self.orders_query(dice),
             0..=3 => Query::SkuStock(code(SKUS[dice.below(SKUS.len())].0)),
             4 | 5 => Query::Hold(self.hold(dice)),
             6 => Query::Transfer(self.transfer(dice)),
@@ -166,7 +171,8 @@ impl Client {
     }
 
     fn command(&mut self, dice: &mut Dice) -> Command {
-        match dice.below(40) {
+        match dice.below(46) {
+            40..=45 => self.order_command(dice),
             0..=8 => self.place_hold(dice),
             9..=11 => Command::ReleaseHold(ReleaseHold { id: self.hold(dice), lines: self.parts(dice) }),
             12..=14 => Command::ConfirmHold(ConfirmHold {

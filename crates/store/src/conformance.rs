@@ -66,6 +66,8 @@ files!(
     "batches.rows",
     "safety_stock.rows",
     "limits.rows",
+    "orders.rows",
+    "claims.rows",
 );
 
 /// How much was played.

@@ -129,10 +129,12 @@ pub struct EventView {
     pub movements: Vec<MovementView>,
     /// What crossed its safety level: site, SKU, available, level, and whether it is low.
     pub watched: Vec<(Code, Code, Quantity, Quantity, bool)>,
-    /// The holds that lapsed.
+    /// The holds that lapsed, or the orders whose claims did.
     pub lapsed: Vec<Code>,
     /// What money went into a wallet or out of it.
     pub money: Option<MoneyView>,
+    /// The orders that got stock that they had waited for.
+    pub filled: Vec<Code>,
 }
 
 /// Money that moved, in the caller's words.
@@ -378,6 +380,10 @@ pub struct Status {
     pub queue_len_max: usize,
     /// Open holds.
     pub open_holds: u64,
+    /// Orders that wait for a worker.
+    pub waiting_orders: u64,
+    /// Orders that a worker has claimed.
+    pub claimed_orders: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jaego_domain::{
-    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, apply, outcome,
+    Event, Memory, MovementId, Query, Refusal, Request, Sequence, Tables, Timestamp, View, outcome,
     turn::{self, Accepted},
 };
 use tokio::sync::watch;
@@ -62,17 +62,9 @@ impl Reference {
 }
 
 impl Books {
-    /// Lapses what is due, tells what that did to the stock that is watched, and says what time it is.
+    /// Lapses what is due with all that follows from it, and says what time it is.
     fn sweep(&mut self, clock: Timestamp) -> Timestamp {
-        let (lapsed, now) = turn::sweep(&mut self.tables, clock);
-        if let Some((event, changes)) = lapsed {
-            self.events.push(event);
-            if let Some(watched) = turn::watch(&self.tables, &changes) {
-                apply(&mut self.tables, &watched);
-                self.events.push(watched);
-            }
-        }
-        now
+        turn::sweep(&mut self.tables, clock, &mut self.events).1
     }
 
     /// The movement of this name, and the kind of its document.
@@ -198,6 +190,8 @@ impl Store for Reference {
             queue_len: 0,
             queue_len_max: 1,
             open_holds: books.tables.open_hold_count(),
+            waiting_orders: books.tables.waiting_order_count(),
+            claimed_orders: books.tables.claimed_order_count(),
             archived: 0,
             positions: books.tables.position_count(),
             wallets: books.tables.wallet_count(),

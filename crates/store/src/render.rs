@@ -10,7 +10,7 @@ use crate::{AccountView, EventView, MoneyView, MovementFilter, MovementView};
 
 /// An event that the tables have seen.
 pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
-    let (mut watched, mut lapsed) = (Vec::new(), Vec::new());
+    let (mut watched, mut lapsed, mut filled) = (Vec::new(), Vec::new(), Vec::new());
     match &event.fact {
         Fact::StockWatched { items } => {
             for item in items {
@@ -18,7 +18,10 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
                 watched.push((site.code.clone(), sku.code.clone(), item.available, item.level, item.low));
             }
         }
-        Fact::HoldsLapsed { ids } => lapsed.clone_from(ids),
+        Fact::HoldsLapsed { ids } | Fact::ClaimsLapsed { ids } => lapsed.clone_from(ids),
+        Fact::OrdersFilled { orders, .. } => {
+            filled = orders.iter().map(|filled| filled.order.clone()).collect();
+        }
         _ => {}
     }
     EventView {
@@ -36,6 +39,7 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
             balance: money.balance,
             outside: money.outside,
         }),
+        filled,
     }
 }
 

@@ -81,7 +81,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// `Command::name` of every command, in the order of the enum.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 37] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -110,6 +110,15 @@ const COMMANDS: [&str; 28] = [
     "authorize",
     "capture",
     "void",
+    "set_order_allocation",
+    "place_order",
+    "allocate_order",
+    "cancel_order",
+    "claim_order",
+    "claim_orders",
+    "extend_claim",
+    "unclaim_order",
+    "complete_order",
 ];
 
 #[test]

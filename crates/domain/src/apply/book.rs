@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Filed, Filing, HoldStatus, LotId, settle};
+use super::{Filed, Filing, HoldStatus, LotId, order, settle};
 use crate::{
     Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables,
     event::{Freed, Take},
@@ -187,6 +187,12 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
+                HolderKind::Order => self.change_order(id, |order| {
+                    for Freed { holder, quantity } in parts {
+                        let line = &mut order.lines[holder.line as usize];
+                        order::shrink_line(line, place.location, place.lot, *quantity);
+                    }
+                }),
             }
         }
     }
@@ -216,6 +222,13 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
+                HolderKind::Order => self.change_order(id, |order| {
+                    for Freed { holder, quantity } in parts {
+                        let line = &mut order.lines[holder.line as usize];
+                        order::shrink_line(line, from.location, from.lot, *quantity);
+                        order::grow_line(line, to.location, to.lot, *quantity);
+                    }
+                }),
             }
         }
     }

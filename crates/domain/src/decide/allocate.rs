@@ -28,6 +28,8 @@ pub(super) struct Want {
 pub(super) enum Partial {
     Allow,
     Forbid,
+    /// Nothing at all is acceptable as well: the rest is waited for.
+    Await,
 }
 
 impl Partial {
@@ -60,7 +62,7 @@ impl<T: Tables> Desk<'_, T> {
                 short_wants.push(want);
             }
         }
-        if obtained && (short.is_empty() || partial == Partial::Allow) {
+        if partial == Partial::Await || obtained && (short.is_empty() || partial == Partial::Allow) {
             return Ok(short);
         }
         // A SKU that was never here is another matter than one that ran out, unless both stand in the way.

@@ -1,16 +1,16 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{borrow::Cow, collections::BTreeMap, ops::Bound};
 
 use super::{Memory, NOWHERE, Node};
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
-        self, Elsewhere, Listed, LocationView, LotView, Page, PositionView, Query, SkuView, TraceView,
-        TransferSummary, View, WalletView,
+        self, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page, PositionView, Query, SiteView,
+        SkuView, TraceView, TransferSummary, View, WalletView,
     },
-    row::{Holder, HolderKind, Transfer},
+    row::{Holder, HolderKind, Order, Transfer},
 };
 
 impl Memory {
@@ -29,8 +29,10 @@ impl Memory {
     pub fn query_with(&self, query: &Query, now: Timestamp, elsewhere: &Elsewhere) -> Result<View, Refusal> {
         let now = now.max(self.head.at);
         Ok(match query {
-            Query::Site(site) => View::Site(query::site(self.site(self.known_site(site)?))),
-            Query::Sites(page) => View::Sites(numbered(&self.sites, page, query::site)),
+            Query::Site(site) => View::Site(query::site(self, self.site(self.known_site(site)?))),
+            Query::Sites(page) => {
+                View::Sites(numbered(&self.sites, page, |site| -> SiteView { query::site(self, site) }))
+            }
             Query::Location { site, location } => {
                 let site = self.known_site(site)?;
                 let location = self.known_location(site, location)?;
@@ -100,6 +102,18 @@ impl Memory {
             }
             Query::Wallets(page) => View::Wallets(self.wallets_page(page)),
             Query::Authorization(id) => View::Authorization(query::authorization(self, id)?),
+            Query::Order(id) => View::Order(Box::new(query::order(self, id)?)),
+            Query::Orders { site, status, customer, worker, page } => {
+                let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
+                let fits = |order: &Order| {
+                    let claimed_by = || order.claim.as_ref().map(|claim| &claim.worker);
+                    site.is_none_or(|site| site == order.site)
+                        && status.is_none_or(|status| status == order.status)
+                        && (customer.is_none() || *customer == order.customer)
+                        && (worker.is_none() || worker.as_ref() == claimed_by())
+                };
+                View::Orders(self.orders_page(page, elsewhere, fits))
+            }
         })
     }
 
@@ -190,6 +204,7 @@ impl Memory {
             next = node.next;
             let id = match node.kind {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
+                HolderKind::Order => &self.orders.rows.get(node.slot).id,
                 HolderKind::Transfer => {
                     let row = self.transfers.get(node.slot);
                     // A line with two entries at a place has two nodes, and is one holder.
@@ -222,42 +237,32 @@ impl Memory {
         elsewhere: &Elsewhere,
         fits: impl Fn(&Transfer) -> bool,
     ) -> Listed<TransferSummary> {
-        let start = Sequence(page.after.map_or(0, |after| after.saturating_add(1)));
+        let start = start(page);
         let here = self.by_request.range(start..).map(|(requested, slot)| {
             let row = self.transfers.get(*slot);
-            (*requested, &row.id, &row.transfer)
+            (*requested, (&row.id, &row.transfer))
         });
-        let mut here = here.peekable();
-        let there = elsewhere.transfers.iter().map(|(id, transfer)| (transfer.requested, id, transfer));
-        let mut there = there.filter(|(requested, ..)| *requested >= start).peekable();
-        let mut items = Vec::new();
-        let mut last = None;
-        let limit = limit(page);
-        for looked in 0.. {
-            let next = match (here.peek(), there.peek()) {
-                (Some(a), Some(b)) if b.0 < a.0 => there.next(),
-                (Some(a), Some(b)) if a.0 == b.0 => {
-                    // It came back and may have changed: what is here is what holds.
-                    there.next();
-                    here.next()
-                }
-                (Some(_), _) => here.next(),
-                (None, _) => there.next(),
-            };
-            let Some((requested, id, transfer)) = next else { break };
-            if elsewhere.upto.is_some_and(|upto| requested > upto) {
-                break;
-            }
-            if items.len() == limit || looked == SCAN_MAX {
-                return Listed { items, next: last };
-            }
-            if fits(transfer) {
-                items.push(query::transfer_summary(self, id, transfer));
-            }
-            last = Some(requested.0);
-        }
-        // What lies elsewhere goes on beyond what was handed in.
-        Listed { items, next: elsewhere.upto.map(|upto| upto.0) }
+        let there = elsewhere.transfers.iter().map(|(id, transfer)| (transfer.requested, (id, transfer)));
+        merged(here, there, page, elsewhere.upto, |(id, transfer)| {
+            fits(transfer).then(|| query::transfer_summary(self, id, transfer))
+        })
+    }
+
+    /// A page of the orders that fit, in the order in which they were placed.
+    fn orders_page(
+        &self,
+        page: &Page,
+        elsewhere: &Elsewhere,
+        fits: impl Fn(&Order) -> bool,
+    ) -> Listed<OrderSummary> {
+        let here = self.orders.by_placed.range(start(page)..).map(|(placed, slot)| {
+            let row = self.orders.rows.get(*slot);
+            (*placed, (&row.id, Cow::Owned(row.unpack())))
+        });
+        let there = elsewhere.orders.iter().map(|(id, order)| (order.placed, (id, Cow::Borrowed(order))));
+        merged(here, there, page, elsewhere.upto, |(id, order)| {
+            fits(&order).then(|| query::order_summary(self, id, &order))
+        })
     }
 
     fn wallets_page(&self, page: &Page) -> Listed<WalletView> {
@@ -299,6 +304,51 @@ impl Memory {
             location: location.clone(),
         })
     }
+}
+
+/// Where a page of documents begins: after the one that the last page ended on.
+fn start(page: &Page) -> Sequence {
+    Sequence(page.after.map_or(0, |after| after.saturating_add(1)))
+}
+
+/// A page of what is here and what lies elsewhere, in one order; `show` gives those that fit. It looks at a bounded
+/// number of them.
+fn merged<T, V>(
+    here: impl Iterator<Item = (Sequence, T)>,
+    there: impl Iterator<Item = (Sequence, T)>,
+    page: &Page,
+    upto: Option<Sequence>,
+    show: impl Fn(T) -> Option<V>,
+) -> Listed<V> {
+    let start = start(page);
+    let mut here = here.peekable();
+    let mut there = there.filter(|(made, _)| *made >= start).peekable();
+    let mut items = Vec::new();
+    let mut last = None;
+    let limit = limit(page);
+    for looked in 0.. {
+        let next = match (here.peek(), there.peek()) {
+            (Some(a), Some(b)) if b.0 < a.0 => there.next(),
+            (Some(a), Some(b)) if a.0 == b.0 => {
+                // It came back and may have changed: what is here is what holds.
+                there.next();
+                here.next()
+            }
+            (Some(_), _) => here.next(),
+            (None, _) => there.next(),
+        };
+        let Some((made, item)) = next else { break };
+        if upto.is_some_and(|upto| made > upto) {
+            break;
+        }
+        if items.len() == limit || looked == SCAN_MAX {
+            return Listed { items, next: last };
+        }
+        items.extend(show(item));
+        last = Some(made.0);
+    }
+    // What lies elsewhere goes on beyond what was handed in.
+    Listed { items, next: upto.map(|upto| upto.0) }
 }
 
 /// Where a page begins: after the row that the last one ended on.

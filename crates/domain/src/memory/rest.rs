@@ -14,6 +14,7 @@ impl Memory {
             DocumentKey::Transfer(id) => self.transfer_slot(id).is_some(),
             DocumentKey::Filed(filing) => self.filed.contains_key(filing),
             DocumentKey::Authorization(id) => self.wallets.authorization(id).is_some(),
+            DocumentKey::Order(id) => self.order_slot(id).is_some(),
         }
     }
 
@@ -31,6 +32,9 @@ impl Memory {
             DocumentKey::Authorization(id) => {
                 self.wallets.authorization(id).is_some_and(|row| row.status() != AuthorizationStatus::Open)
             }
+            DocumentKey::Order(id) => {
+                self.order_slot(id).is_some_and(|slot| self.orders.rows.get(slot).status.may_rest())
+            }
         }
     }
 
@@ -40,11 +44,13 @@ impl Memory {
         let transfers = self.transfers.iter().filter(|(_, row)| rests(&row.transfer));
         let authorizations =
             self.wallets.authorizations().filter(|(_, row)| row.status() != AuthorizationStatus::Open);
+        let orders = self.orders.rows.iter().filter(|(_, row)| row.status.may_rest());
         holds
             .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
             .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
             .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))
+            .chain(orders.map(|(_, row)| DocumentKey::Order(row.id.clone())))
     }
 
     /// The document's rows, in the order in which they are put back; none if it is not here.
@@ -70,6 +76,9 @@ impl Memory {
                 .map(|row| Row::Authorization(id.clone(), Some(Box::new(row))))
                 .into_iter()
                 .collect(),
+            DocumentKey::Order(id) => {
+                self.order(id).map(|row| Row::Order(id.clone(), Some(Box::new(row)))).into_iter().collect()
+            }
         }
     }
 
@@ -81,6 +90,7 @@ impl Memory {
             DocumentKey::Transfer(id) => drop(self.put_transfer(id, None)),
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
+            DocumentKey::Order(id) => drop(self.put_order(id, None)),
         }
     }
 
@@ -92,6 +102,9 @@ impl Memory {
                 self.transfer_slot(id).map_or(0, |slot| self.transfers.get(slot).lines.len())
             }
             DocumentKey::Filed(_) | DocumentKey::Authorization(_) => 1,
+            DocumentKey::Order(id) => {
+                self.order_slot(id).map_or(0, |slot| self.orders.rows.get(slot).line_count())
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
             [&[6], &movement.sequence.0.to_be_bytes()[..], &movement.index.to_be_bytes()[..]].concat()
         }
         DocumentKey::Authorization(id) => text(7, id.as_str()),
+        DocumentKey::Order(id) => text(7, id.as_str()),
     }
 }
 
@@ -30,6 +31,7 @@ pub(crate) fn document_of(row: &Row) -> Option<DocumentKey> {
         Row::Transfer(id, Some(_)) | Row::Lines(id, Some(_)) => Some(DocumentKey::Transfer(id.clone())),
         Row::Filed(filing, Some(_)) => Some(DocumentKey::Filed(filing.clone())),
         Row::Authorization(id, Some(_)) => Some(DocumentKey::Authorization(id.clone())),
+        Row::Order(id, Some(_)) => Some(DocumentKey::Order(id.clone())),
         _ => None,
     }
 }

@@ -17,7 +17,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jaego_domain::{Code, DocumentKey, Memory, Row, query::Elsewhere, row::Transfer};
+use jaego_domain::{
+    Code, DocumentKey, Memory, Row, Tables,
+    query::Elsewhere,
+    row::{Order, Transfer},
+};
 use jaego_store::codec;
 
 use crate::disk::Disk;
@@ -190,7 +194,20 @@ impl<D: Disk> Archive<D> {
         let more = transfers.len() > limit;
         transfers.truncate(limit);
         let upto = transfers.last().map(|(_, transfer)| transfer.requested).filter(|_| more);
-        Ok(Elsewhere { transfers, upto })
+        Ok(Elsewhere { transfers, upto, ..Elsewhere::default() })
+    }
+
+    /// At most `limit` orders that were placed after `after`, oldest first.
+    pub(crate) fn orders(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let mut orders = Vec::new();
+        for order in merged_orders(&self.runs, from).take(limit + 1) {
+            orders.push(order?);
+        }
+        let more = orders.len() > limit;
+        orders.truncate(limit);
+        let upto = orders.last().map(|(_, order)| order.placed).filter(|_| more);
+        Ok(Elsewhere { orders, upto, ..Elsewhere::default() })
     }
 
     /// Moves the documents that are at rest from the tables into a new run, and merges runs where there are many.
@@ -207,9 +224,16 @@ impl<D: Disk> Archive<D> {
         };
         let mut transfers: Vec<_> = keys.iter().filter_map(|(_, key)| transfer(key)).collect();
         transfers.sort_unstable_by_key(|(_, transfer)| transfer.requested);
+        let order = |key: &DocumentKey| match key {
+            DocumentKey::Order(id) => memory.order(id).map(|row| (id.clone(), row)),
+            _ => None,
+        };
+        let mut orders: Vec<_> = keys.iter().filter_map(|(_, key)| order(key)).collect();
+        orders.sort_unstable_by_key(|(_, order)| order.placed);
         let number = next_number(disk)?;
         let documents = keys.iter().map(|(bytes, key)| Ok((bytes.clone(), memory.rows_of(key))));
-        run::write(disk, number, keys.len(), documents, transfers.into_iter().map(Ok))?;
+        let (transfers, orders) = (transfers.into_iter().map(Ok), orders.into_iter().map(Ok));
+        run::write(disk, number, keys.len(), documents, transfers, orders)?;
         let rested: Vec<_> = keys.into_iter().map(|(_, key)| Rested::now(key, memory)).collect();
         rested.iter().for_each(|rested| memory.take_out(&rested.key));
         let mut archive = self.clone();
@@ -242,8 +266,8 @@ impl<D: Disk> Archive<D> {
             let runs = &self.runs[..count];
             let documents = runs.iter().map(|run| run.documents).sum::<u64>();
             let count_max = usize::try_from(documents).expect("what was in memory once fits a usize");
-            let written =
-                run::write(disk, number, count_max, merged_documents(runs), merged_transfers(runs, 0));
+            let (transfers, orders) = (merged_transfers(runs, 0), merged_orders(runs, 0));
+            let written = run::write(disk, number, count_max, merged_documents(runs), transfers, orders);
             let merged = written.and_then(|()| Run::open(disk, number)).inspect_err(|_| {
                 // The first error is the one to tell; the journal may need the room.
                 let _ = disk.remove(&run::name(number));
@@ -298,6 +322,14 @@ fn merged_transfers<F: crate::disk::DiskFile>(
     from: u64,
 ) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
     merged(runs.iter().map(|run| run.transfers(from)).collect(), |(_, transfer)| transfer.requested)
+}
+
+/// The orders of several runs, newest first, in the order in which they were placed.
+fn merged_orders<F: crate::disk::DiskFile>(
+    runs: &[Arc<Run<F>>],
+    from: u64,
+) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
+    merged(runs.iter().map(|run| run.orders(from)).collect(), |(_, order)| order.placed)
 }
 
 /// Merges sorted sources. Of equal keys the first source's item stays; an error comes at once.

@@ -3,6 +3,7 @@
 //! ```text
 //!   block*       crc32c u32   rows, as checkpoints encode them, of whole documents: by key, about 16 KiB a block
 //!   block*       crc32c u32   transfers without their lines, in the order in which they were requested
+//!   block*       crc32c u32   orders, in the order in which they were placed
 //!   directory    where each block begins, how long it is, and the first key in it; then the filter
 //!   trailer      magic  version  counts and lengths  crc32c of the directory  crc32c of the trailer
 //! ```
@@ -12,7 +13,10 @@
 
 use std::io;
 
-use jaego_domain::{Code, DocumentKey, Row, row::Transfer};
+use jaego_domain::{
+    Code, DocumentKey, Row,
+    row::{Order, Transfer},
+};
 use jaego_store::codec::row;
 
 use super::{
@@ -36,6 +40,18 @@ const BLOCK_LEN: usize = 16 << 10;
 const BLOCK_LEN_MAX: u64 = 256 << 20;
 const DIRECTORY_LEN_MAX: u64 = 4 << 30;
 
+/// What stands before the sequence in the key of a block of orders: no sequence begins with it, so that these blocks
+/// follow those of transfers.
+const ORDERS: u8 = 0xff;
+
+fn order_key(placed: u64) -> Vec<u8> {
+    [&[ORDERS], &placed.to_be_bytes()[..]].concat()
+}
+
+fn is_of_orders(block: &Block) -> bool {
+    block.first.first() == Some(&ORDERS)
+}
+
 /// A document and its rows.
 pub(super) type Document = (Vec<u8>, Vec<Row>);
 
@@ -55,7 +71,7 @@ pub(super) struct Run<F> {
     pub(super) len: u64,
     file: F,
     by_key: Vec<Block>,
-    /// Their first keys are sequences, big-endian.
+    /// Their first keys are sequences, big-endian: those of transfers, and behind [`ORDERS`] those of orders.
     by_request: Vec<Block>,
     filter: Filter,
 }
@@ -145,8 +161,9 @@ impl<F: DiskFile> Run<F> {
 
     /// The transfers that were requested at `from` or later, oldest first.
     pub(super) fn transfers(&self, from: u64) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
-        let at = self.by_request.partition_point(|block| *block.first <= from.to_be_bytes()[..]);
-        self.by_request[at.saturating_sub(1)..].iter().flat_map(move |block| {
+        let blocks = &self.by_request[..self.by_request.partition_point(|block| !is_of_orders(block))];
+        let at = blocks.partition_point(|block| *block.first <= from.to_be_bytes()[..]);
+        blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
             let mut transfers = Vec::new();
             let read = self.each_row(block, |row| {
                 if let Row::Transfer(id, Some(transfer)) = row
@@ -160,7 +177,25 @@ impl<F: DiskFile> Run<F> {
         })
     }
 
-    /// Reads all of it, and proves that both orders have the same transfers.
+    /// The orders that were placed at `from` or later, oldest first.
+    pub(super) fn orders(&self, from: u64) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
+        let blocks = &self.by_request[self.by_request.partition_point(|block| !is_of_orders(block))..];
+        let at = blocks.partition_point(|block| block.first <= order_key(from));
+        blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
+            let mut orders = Vec::new();
+            let read = self.each_row(block, |row| {
+                if let Row::Order(id, Some(order)) = row
+                    && order.placed.0 >= from
+                {
+                    orders.push((id, *order));
+                }
+            });
+            let error = read.err().map(Err);
+            orders.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    /// Reads all of it, and proves that both orders have the same transfers and orders.
     pub(super) fn check(&self) -> Result<(), Error> {
         let mut encoder = row::Encoder::new();
         let (mut by_key, mut by_request) = (Sum::default(), Sum::default());
@@ -169,15 +204,23 @@ impl<F: DiskFile> Run<F> {
             encoder.clear();
         };
         for document in self.documents() {
-            let transfers = document?.1.into_iter().filter(|row| matches!(row, Row::Transfer(..)));
-            transfers.for_each(|row| add(&mut by_key, &row));
+            let listed =
+                document?.1.into_iter().filter(|row| matches!(row, Row::Transfer(..) | Row::Order(..)));
+            listed.for_each(|row| add(&mut by_key, &row));
         }
         for transfer in self.transfers(0) {
             let (id, transfer) = transfer?;
             add(&mut by_request, &Row::Transfer(id, Some(Box::new(transfer))));
         }
+        for order in self.orders(0) {
+            let (id, order) = order?;
+            add(&mut by_request, &Row::Order(id, Some(Box::new(order))));
+        }
         if (by_key.rows, by_key.hash) != (by_request.rows, by_request.hash) {
-            return Err(Error::damaged(&name(self.number), "its two orders have different transfers"));
+            return Err(Error::damaged(
+                &name(self.number),
+                "its two orders have different transfers or orders",
+            ));
         }
         Ok(())
     }
@@ -221,14 +264,15 @@ fn take_blocks(entries: &mut &[u8], count: u32) -> Option<Vec<Block>> {
 
 /// Writes a run. When this returns, its content is durable, and its name is after the next sync of the folder.
 ///
-/// `documents` come in the order of their keys and `transfers` in the order of their requests; `count` says how many
-/// documents there are at the most.
+/// `documents` come in the order of their keys, `transfers` in that of their requests, and `orders` in that of their
+/// placing; `count` says how many documents there are at the most.
 pub(super) fn write<D: Disk>(
     disk: &D,
     number: u64,
     count: usize,
     documents: impl Iterator<Item = Result<Document, Error>>,
     transfers: impl Iterator<Item = Result<(Code, Transfer), Error>>,
+    orders: impl Iterator<Item = Result<(Code, Order), Error>>,
 ) -> Result<(), Error> {
     let name = name(number);
     let file = disk.create(&name, 0).map_err(|source| Error::io("create", &name, source))?;
@@ -246,6 +290,12 @@ pub(super) fn write<D: Disk>(
         let (id, transfer) = transfer?;
         let key = transfer.requested.0.to_be_bytes().to_vec();
         draft.push(key, &[Row::Transfer(id, Some(Box::new(transfer)))], &mut by_request)?;
+    }
+    draft.end_block(&mut by_request)?;
+    for order in orders {
+        let (id, order) = order?;
+        let key = order_key(order.placed.0);
+        draft.push(key, &[Row::Order(id, Some(Box::new(order)))], &mut by_request)?;
     }
     draft.end_block(&mut by_request)?;
     draft.end(&by_key, &by_request, written, &filter)

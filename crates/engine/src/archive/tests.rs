@@ -1,6 +1,6 @@
 use jaego_domain::{
     Code, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
-    row::{Filed, Filing, Line, Totals, Transfer},
+    row::{Filed, Filing, Line, Order, OrderStatus, Totals, Transfer},
 };
 
 use super::{Archive, MERGED, Rested, prune, run};
@@ -53,7 +53,8 @@ fn file(memory: &mut Memory, id: &str, sequence: u64) {
 fn contents(archive: &Archive<SimDisk>) -> Result<String, super::Error> {
     let documents = archive.documents().collect::<Result<Vec<_>, _>>()?;
     let transfers = archive.transfers(None, usize::MAX - 1)?.transfers;
-    Ok(format!("{documents:?} {transfers:?}"))
+    let orders = archive.orders(None, usize::MAX - 1)?.orders;
+    Ok(format!("{documents:?} {transfers:?} {orders:?}"))
 }
 
 fn received(archive: &Archive<SimDisk>, id: &str) -> u64 {
@@ -70,9 +71,10 @@ fn a_run_notices_every_flipped_bit() {
     for n in 0..4 {
         put(&mut memory, &format!("T{n}"), 100 - n, 10);
         file(&mut memory, &format!("A{n}"), n);
+        put_order(&mut memory, &format!("O{n}"), 200 - n);
     }
     let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
-    assert_eq!(rested.len(), 8);
+    assert_eq!(rested.len(), 12);
     let whole = contents(&archive).unwrap();
     archive.check().unwrap();
     let numbers = archive.numbers();
@@ -178,4 +180,58 @@ fn what_changed_since_it_was_archived_stays() {
     assert!(memory.has(&key("T")), "it was archived as it was before");
     Rested::now(key("T"), &memory).leave(&mut memory);
     assert!(!memory.has(&key("T")));
+}
+
+/// Puts an order that was completed.
+fn put_order(memory: &mut Memory, id: &str, placed: u64) {
+    let order = Order {
+        site: SiteId(0),
+        customer: None,
+        priority: 0,
+        body: placed * 37,
+        placed: Sequence(placed),
+        placed_at: Timestamp(placed),
+        answer: Sequence(placed + 1),
+        backorder: false,
+        awaits_stock: false,
+        status: OrderStatus::Completed,
+        claim: None,
+        lines: Default::default(),
+    };
+    memory.put(Row::Order(code(id), Some(Box::new(order))));
+}
+
+#[test]
+fn orders_and_transfers_are_listed_each_by_themselves() {
+    let disk = SimDisk::new(5);
+    let mut archive = Archive::default();
+    // Of either there is a run without any, and enough orders for several blocks.
+    for (transfers, orders) in [([30, 10], 5_000..5_000), ([20, 40], 1_000..2_000), ([50, 60], 0..1_000)] {
+        let mut memory = Memory::new();
+        transfers.iter().for_each(|at| put(&mut memory, &format!("T{at}"), *at, 10));
+        orders.for_each(|at| put_order(&mut memory, &format!("O{at}"), at));
+        archive = archive.take_in(&disk, &mut memory).unwrap().0;
+        archive.check().unwrap();
+    }
+    let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
+    for archive in [archive, opened] {
+        let transfers = archive.transfers(None, 100).unwrap();
+        assert_eq!((transfers.transfers.len(), transfers.orders.len(), transfers.upto), (6, 0, None));
+        for (after, limit, first, count, upto) in [
+            (None, 10, 0, 10, Some(9)),
+            (None, 5_000, 0, 2_000, None),
+            (Some(994), 10, 995, 10, Some(1_004)),
+            (Some(1_989), 10, 1_990, 10, None),
+            (Some(1_999), 10, 0, 0, None),
+            (Some(u64::MAX), 10, 0, 0, None),
+        ] {
+            let page = archive.orders(after, limit).unwrap();
+            let found: Vec<_> = page.orders.iter().map(|(_, order)| order.placed.0).collect();
+            let expected: Vec<_> = (first..first + count).collect();
+            assert_eq!((found, page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
+            assert!(page.transfers.is_empty());
+        }
+        let found = archive.get(&DocumentKey::Order(code("O1500"))).unwrap();
+        assert!(matches!(&found[..], [Row::Order(_, Some(order))] if order.placed == Sequence(1_500)));
+    }
 }

@@ -29,7 +29,14 @@ pub(super) async fn commands(
     if caller.sites().is_none() {
         return Ok(());
     }
-    let mut scope = Scope { caller, store, atomic, transfers: BTreeMap::new(), holds: BTreeSet::new() };
+    let mut scope = Scope {
+        caller,
+        store,
+        atomic,
+        transfers: BTreeMap::new(),
+        holds: BTreeSet::new(),
+        orders: BTreeSet::new(),
+    };
     for request in requests {
         scope.command(request.command()).await?;
     }
@@ -47,6 +54,8 @@ struct Scope<'a> {
     transfers: BTreeMap<Code, (Code, Code)>,
     /// The holds that it brings. Their lines are all at the token's own sites.
     holds: BTreeSet<Code>,
+    /// The orders that it brings, all of them at the token's own sites.
+    orders: BTreeSet<Code>,
 }
 
 impl Scope<'_> {
@@ -92,6 +101,30 @@ impl Scope<'_> {
             | Command::Authorize(_)
             | Command::Capture(_)
             | Command::Void(_) => Err(unbound("wallets")),
+            Command::SetOrderAllocation(command) => enter(caller, &command.site),
+            Command::PlaceOrder(command) => {
+                enter(caller, &command.site)?;
+                self.orders.insert(command.id.clone());
+                Ok(())
+            }
+            Command::ClaimOrders(command) => enter(caller, &command.site),
+            Command::AllocateOrder(command) => self.fulfiller(&command.id).await,
+            Command::CancelOrder(command) => self.fulfiller(&command.id).await,
+            Command::ClaimOrder(command) => self.fulfiller(&command.id).await,
+            Command::ExtendClaim(command) => self.fulfiller(&command.id).await,
+            Command::UnclaimOrder(command) => self.fulfiller(&command.id).await,
+            Command::CompleteOrder(command) => self.fulfiller(&command.id).await,
+        }
+    }
+
+    /// The site of an order, which never changes.
+    async fn fulfiller(&self, order: &Code) -> Result<(), Box<Problem>> {
+        let answer = self.store.query(Query::Order(order.clone())).await;
+        match answer.map_err(|failure| problem_of(&failure))?.value {
+            Ok(View::Order(view)) => enter(self.caller, &view.summary.site),
+            Err(Refusal::OrderNotFound { .. }) if self.atomic && self.orders.contains(order) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+            Ok(_) => unreachable!("an order was asked for"),
         }
     }
 
@@ -142,7 +175,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Query(Query::Site(site) | Query::Location { site, .. } | Query::Locations { site, .. }) => {
             enter(caller, site)
         }
-        Read::Query(Query::Stock { site, .. }) => named(caller, site.as_ref()),
+        Read::Query(Query::Stock { site, .. } | Query::Orders { site, .. }) => named(caller, site.as_ref()),
         Read::Query(Query::Transfers { from, to, .. }) => {
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }
@@ -166,6 +199,7 @@ pub(super) fn view(caller: &Caller, view: &View) -> Result<(), Box<Problem>> {
         return Ok(());
     }
     match view {
+        View::Order(order) => enter(caller, &order.summary.site),
         View::Hold(hold) => hold.lines.iter().try_for_each(|line| enter(caller, &line.site)),
         View::Transfer(transfer) => {
             let summary = &transfer.summary;

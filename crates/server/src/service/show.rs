@@ -152,6 +152,8 @@ pub(super) fn event(view: &EventView) -> Event {
             balance: money.balance,
             outside: money.outside.name().into(),
         }),
+        claims: outcome.claims,
+        filled: view.filled.iter().map(Into::into).collect(),
     }
 }
 
@@ -166,6 +168,8 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         queue_len: status.queue_len,
         queue_len_max: status.queue_len_max,
         open_holds: status.open_holds,
+        waiting_orders: status.waiting_orders,
+        claimed_orders: status.claimed_orders,
         archived: status.archived,
         positions: status.positions,
         wallets: status.wallets,

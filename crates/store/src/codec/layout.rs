@@ -6,13 +6,13 @@
 use jaego_domain::{
     Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
     event::{
-        AdjustedLine, Freed, HeldLine, LostLine, MissedLine, MovedLine, PickedLine, ReceivedLine,
-        RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
+        AdjustedLine, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine, OrderShort, OrderedLine,
+        PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
     },
     row::{
-        Answered, Authorization, Balance, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder,
-        HolderKind, Line, Location, LocationKind, Lot, Pick, Position, Site, Sku, Staged, Totals, Tracking,
-        Transfer, Wallet,
+        Answered, Authorization, Balance, Claim, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus,
+        Holder, HolderKind, Line, Location, LocationKind, Lot, Order, OrderAllocation, OrderLine,
+        OrderSetting, OrderStatus, Pick, Position, Site, Sku, Staged, Totals, Tracking, Transfer, Wallet,
     },
 };
 
@@ -47,10 +47,12 @@ names! {
     LocationKind { 1 Receiving, 2 Storage, 3 Quarantine, 4 Staging }
     Tracking { 1 None, 2 Lot, 3 Serial }
     Outside { 1 Opening, 2 Supplier, 3 Customer, 4 Loss, 5 Found }
-    HolderKind { 1 Hold, 2 Transfer }
+    HolderKind { 1 Hold, 2 Transfer, 3 Order }
     HoldStatus { 1 Held, 2 Confirmed, 3 Released, 4 Expired }
     End { 1 Cancelled, 2 Closed }
     MoneyOutside { 1 PaymentProvider, 2 Sales }
+    OrderStatus { 1 Waiting, 2 Processing, 3 Completed, 4 Cancelled }
+    OrderAllocation { 1 OnArrival, 2 OnDemand, 3 AtCompletion }
 }
 
 /// Fields one after the other. Where one is `never zero`, neither side lets a zero pass.
@@ -103,6 +105,9 @@ records! {
     ReceivedLine { line, sku, lot, location, damaged, expected, excess }
     LostLine { line, sku, lot, quantity }
     Watched { site, sku, available, level, low }
+    OrderedLine { sku, lot, quantity }
+    OrderShort { line, sku, requested, available }
+    FilledOrder { order, takes }
 
     // Rows and their parts.
     Head { sequence, at, sites, locations, skus, lots }
@@ -125,6 +130,10 @@ records! {
     Wallet { opened, balances }
     Balance { currency, balance, held, limit, paid }
     Authorization { owner, currency, amount, captured, held, reason, reference, body, authorized }
+    OrderSetting { allocation, set }
+    Claim { worker, fence, expires_at }
+    OrderLine { sku, lot, quantity, picks }
+    Order { site, customer, priority, body, placed, placed_at, answer, backorder, awaits_stock, status, claim, lines }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
@@ -194,6 +203,9 @@ tagged! {
         20 Wallet { 0: owner, 1: row }
         21 MoneyOutside { 0: currency, 1: outside, 2: balance }
         22 Authorization { 0: id, 1: row }
+        25 Order { 0: id, 1: row }
+        26 OrderSetting { 0: site, 1: row }
+        27 Unfilled { 0: site, 1: sku, 2: unfilled }
     }
 }
 
@@ -221,7 +233,7 @@ tag_then_fields! { Account Filing }
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50)
 }
 
 macro_rules! facts {
@@ -289,4 +301,15 @@ facts! {
     34 PaymentAuthorized { id, body, owner, currency, amount, reason, reference }
     35 PaymentCaptured { id, owner, currency, amount, released, balance }
     36 PaymentVoided { id, owner, currency, released }
+    40 OrderAllocationSet { site, code, allocation }
+    41 OrderPlaced { id, body, site, customer, priority, backorder, awaits_stock, lines, takes, short }
+    42 OrderAllocated { id, site, takes, short }
+    43 OrdersFilled { orders, left, done }
+    44 OrderCompleted { id, worker, takes, allocated }
+    45 OrderCancelled { id, released }
+    46 OrderClaimed { id, worker, expires_at }
+    47 OrdersClaimed { worker, expires_at, ids }
+    48 ClaimExtended { id, fence, expires_at }
+    49 OrderUnclaimed { id, worker }
+    50 ClaimsLapsed { ids }
 }

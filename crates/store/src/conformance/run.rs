@@ -118,6 +118,13 @@ impl Stage<'_> {
     }
 
     fn remember(&mut self, told: &Told) {
+        for fence in told.facts.get("fences").iter().flat_map(|fences| fences.split(',')) {
+            if let Some((order, fence)) = fence.rsplit_once(':')
+                && let Ok(fence) = fence.parse()
+            {
+                self.done.insert(format!("{order}.claim"), Sequence(fence));
+            }
+        }
         let (Some(id), Some(sequence)) = (told.facts.get("id"), told.facts.get("sequence")) else { return };
         if let Ok(sequence) = sequence.parse() {
             self.done.insert(id.clone(), Sequence(sequence));
@@ -157,6 +164,11 @@ fn is_keyed(call: &Call) -> bool {
         | Command::ShipTransfer(_)
         | Command::CloseTransfer(_)
         | Command::Authorize(_) => true,
+        Command::SetOrderAllocation(_)
+        | Command::PlaceOrder(_)
+        | Command::CancelOrder(_)
+        | Command::ClaimOrder(_)
+        | Command::CompleteOrder(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -173,7 +185,11 @@ fn is_keyed(call: &Call) -> bool {
         | Command::Refund(_)
         | Command::SetWalletLimit(_)
         | Command::Capture(_)
-        | Command::Void(_) => call.key.is_some(),
+        | Command::Void(_)
+        | Command::AllocateOrder(_)
+        | Command::ClaimOrders(_)
+        | Command::ExtendClaim(_)
+        | Command::UnclaimOrder(_) => call.key.is_some(),
     }
 }
 
@@ -255,6 +271,14 @@ fn past(verb: &str) -> Option<&'static str> {
         "authorize" => "authorized",
         "capture" => "captured",
         "void" => "voided",
+        "set_order_allocation" => "set",
+        "place_order" => "placed",
+        "allocate_order" => "allocated",
+        "cancel_order" => "cancelled",
+        "claim_order" | "claim_orders" => "claimed",
+        "extend_claim" => "extended",
+        "unclaim_order" => "unclaimed",
+        "complete_order" => "completed",
         _ => return None,
     })
 }

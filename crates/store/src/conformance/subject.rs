@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jaego_domain::{
-    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, apply, check, outcome,
+    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, check, outcome,
     turn::{self, Accepted},
 };
 
@@ -75,15 +75,7 @@ impl Default for BareSubject {
 
 impl BareSubject {
     fn sweep(&mut self) -> Timestamp {
-        let (lapsed, now) = turn::sweep(&mut self.tables, self.now);
-        if let Some((event, changes)) = lapsed {
-            self.events.push(event);
-            if let Some(watched) = turn::watch(&self.tables, &changes) {
-                apply(&mut self.tables, &watched);
-                self.events.push(watched);
-            }
-        }
-        now
+        turn::sweep(&mut self.tables, self.now, &mut self.events).1
     }
 
     fn event(&self, sequence: Sequence) -> &Event {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use jaego_domain::{
-    Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
-    query::{Candidate, HeldAt, PositionView},
+    ClaimView, Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
+    query::{Candidate, HeldAt, OrderSummary, OrderView, PositionView},
     row::Totals,
 };
 
@@ -48,7 +48,9 @@ impl Told {
             .with("at", time(outcome.at))
             .with_some("picks", list(&outcome.picks, pick))
             .with_some("short", list(&outcome.shortages, short))
-            .with_some("holders", list(&outcome.holders, holding));
+            .with_some("holders", list(&outcome.holders, holding))
+            .with_some("claims", list(&outcome.claims, claimed))
+            .with_some("fences", list(&outcome.claims, fence));
         let told = match &outcome.id {
             Some(id) => told.with("id", id),
             None => told,
@@ -179,6 +181,21 @@ impl Told {
             Refusal::NotAuthorized { authorization, requested, held } => {
                 told.with("authorization", authorization).with("requested", requested).with("held", held)
             }
+            Refusal::OrderNotFound { order }
+            | Refusal::OrderCompleted { order }
+            | Refusal::OrderCancelled { order } => told.with("order", order),
+            Refusal::OrderShort { order, shortages } => {
+                told.with("order", order).with("short", list(shortages, short))
+            }
+            Refusal::OrderClaimed { order, worker, expires_at } => {
+                told.with("order", order).with("worker", worker).with("expires", time(*expires_at))
+            }
+            Refusal::ClaimLost { order, worker, fence, current_fence } => told
+                .with("order", order)
+                .with("worker", worker)
+                .with("fence", fence)
+                .with("current_fence", current_fence.map_or("none".to_owned(), |fence| fence.to_string())),
+            Refusal::NothingToClaim { site } => told.with("site", site),
         }
     }
 
@@ -190,9 +207,10 @@ impl Told {
                 [one] => Self::position(one),
                 many => panic!("a scenario looks at one position, and there are {}", many.len()),
             },
-            View::Site(site) => {
-                Self::new("").with("time_zone", &site.time_zone).with("strategy", site.strategy.name())
-            }
+            View::Site(site) => Self::new("")
+                .with("time_zone", &site.time_zone)
+                .with("strategy", site.strategy.name())
+                .with("order_allocation", site.order_allocation.name()),
             View::Location(location) => Self::new(location.kind.name())
                 .with("order", location.pick_order)
                 .with("zone", &location.zone),
@@ -266,6 +284,11 @@ impl Told {
                 .with("captured", view.row.captured)
                 .with("held", view.row.held),
             View::Wallets(_) => panic!("scenarios look at one thing at a time"),
+            View::Order(order) => Self::order(order),
+            View::Orders(orders) => {
+                let shown = |order: &OrderSummary| format!("{}:{}", order.id, order.status.name());
+                Self::new("").with("orders", or_none(list(&orders.items, shown)))
+            }
             View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
                 panic!("scenarios look at one thing at a time")
             }
@@ -300,6 +323,27 @@ impl Told {
             Ok(page) => {
                 let lines = list(&page.lines, |line| format!("{:+}:{}", line.change, line.balance));
                 Self::new("").with("lines", or_none(lines))
+            }
+        }
+    }
+
+    fn order(order: &OrderView) -> Self {
+        let OrderView { summary, lines } = order;
+        let picks = lines.iter().flat_map(|line| {
+            let name = Code::new("line", &line.line.to_string()).expect("a number is a code");
+            line.picks.iter().map(move |held| held_at(&name, held)).collect::<Vec<_>>()
+        });
+        let told = Self::new(summary.status.name())
+            .with("picks", or_none(picks.collect::<Vec<_>>().join(",")))
+            .with("customer", summary.customer.as_ref().map_or("none", Code::as_str))
+            .with("priority", summary.priority)
+            .with("allocated", summary.allocated)
+            .with("lines", list(lines, |line| format!("{}:{}", line.sku, line.quantity)))
+            .with("completed_by", summary.completed_by.as_ref().map_or("nobody", Code::as_str));
+        match &summary.claim {
+            None => told.with("worker", "none"),
+            Some((worker, claim)) => {
+                told.with("worker", worker).with("fence", claim.fence).with("expires", time(claim.expires_at))
             }
         }
     }
@@ -379,11 +423,22 @@ fn short(shortage: &Shortage) -> String {
     format!("{}:{}/{}", shortage.line, shortage.requested, shortage.available)
 }
 
+/// `O1:12`: what rows call `O1.claim`.
+fn fence(claim: &ClaimView) -> String {
+    format!("{}:{}", claim.order, claim.fence)
+}
+
+/// `O1:+900s`: the order, and when the claim lapses.
+fn claimed(claim: &ClaimView) -> String {
+    format!("{}:{}", claim.order, time(claim.expires_at))
+}
+
 /// `hold:H1/1:4`.
 fn holding(holding: &Holding) -> String {
     let kind = match holding.kind {
         jaego_domain::row::HolderKind::Hold => "hold",
         jaego_domain::row::HolderKind::Transfer => "transfer",
+        jaego_domain::row::HolderKind::Order => "order",
     };
     format!("{kind}:{}/{}:{}", holding.id, holding.line, holding.quantity)
 }

@@ -32,6 +32,13 @@
 //! capture       OWNER ID [AMOUNT] [release_rest]           void   OWNER ID
 //! wallet        OWNER [CURRENCY]           authorization ID
 //! statement     OWNER [currency=CURRENCY] [since=60s] [until=5m]   the lines, as +500:500,-300:200
+//! set_order_allocation  SITE on_arrival | on_demand | at_completion
+//! place_order        ID SITE SKU QUANTITY [lot LOT], …  [customer=…] [priority=5] [backorder]
+//! allocate_order     ID                            cancel_order  ID
+//! claim_order        ID WORKER [lease=60s]         claim_orders  SITE WORKER POLICY [count=3] [lease=60s]
+//! extend_claim       ID WORKER FENCE [lease=60s]   unclaim_order ID WORKER FENCE
+//! complete_order     ID [WORKER FENCE]             a FENCE is a number, or ID.claim: that of the last thing claimed as ID
+//! order ID           orders SITE [status=…] [customer=…] [worker=…] [limit=N]
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
@@ -46,14 +53,16 @@ use jaego_domain::{
     Amount, Code, Command, Currency, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence,
     Strategy, TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateLine, AllocateTransfer, Authorize, CancelTransfer, Capture, Change,
-        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine,
-        Payment, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold,
-        ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku, SetWalletLimit,
-        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
+        Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, Authorize, CancelOrder,
+        CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant,
+        CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, HoldLine, HoldPart, Lines, Move,
+        MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, ReceiveLine,
+        ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot,
+        SetOrderAllocation, SetSite, SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine,
+        TransferPart, UnclaimOrder, UnpickTransfer, Void,
     },
     query::Page,
-    row::{LocationKind, Tracking},
+    row::{LocationKind, OrderAllocation, OrderStatus, Tracking},
 };
 
 use super::{Call, LookBack, Row, START};
@@ -140,6 +149,8 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
         "transfer" => Deed::Look(Query::Transfer(words.code()?)),
         "hold" if row.words.len() == 1 => Deed::Look(Query::Hold(words.code()?)),
         "explain" => Deed::Look(Query::Explain { transfer: words.code()?, line: words.maybe_code()? }),
+        "order" => Deed::Look(Query::Order(words.code()?)),
+        "orders" => Deed::Look(words.orders()?),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
         "site" => Deed::Look(Query::Site(words.code()?)),
         "location" => Deed::Look(Query::Location { site: words.code()?, location: words.code()? }),
@@ -299,6 +310,45 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             amount: if words.peek().is_some() { Some(words.amount()?) } else { None },
         }),
         "void" => Command::Void(Void { owner: words.code()?, authorization: words.code()? }),
+        "set_order_allocation" => Command::SetOrderAllocation(SetOrderAllocation {
+            site: words.code()?,
+            allocation: OrderAllocation::parse("allocation", &words.word()?)?,
+        }),
+        "place_order" => Command::PlaceOrder(PlaceOrder {
+            customer: words.option_code("customer")?,
+            priority: words.option_number("priority")?.unwrap_or_default(),
+            backorder: words.flag("backorder"),
+            id: words.code()?,
+            site: words.code()?,
+            lines: words.lines(Words::order_line)?,
+        }),
+        "allocate_order" => Command::AllocateOrder(AllocateOrder { id: words.code()? }),
+        "cancel_order" => Command::CancelOrder(CancelOrder { id: words.code()? }),
+        "claim_order" => Command::ClaimOrder(ClaimOrder {
+            lease_ms: words.lease()?,
+            id: words.code()?,
+            worker: words.code()?,
+        }),
+        "claim_orders" => Command::ClaimOrders(ClaimOrders {
+            lease_ms: words.lease()?,
+            count: words.option_number("count")?.unwrap_or(1) as usize,
+            site: words.code()?,
+            worker: words.code()?,
+            policy: ClaimPolicy::parse("policy", &words.word()?)?,
+        }),
+        "extend_claim" => Command::ExtendClaim(ExtendClaim {
+            lease_ms: words.lease()?,
+            id: words.code()?,
+            claimant: words.claimant(done)?,
+        }),
+        "unclaim_order" => {
+            Command::UnclaimOrder(UnclaimOrder { id: words.code()?, claimant: words.claimant(done)? })
+        }
+        "complete_order" => {
+            let id = words.code()?;
+            let claimant = if words.peek().is_some() { Some(words.claimant(done)?) } else { None };
+            Command::CompleteOrder(CompleteOrder { id, claimant })
+        }
         other => return Err(format!("there is no verb {other}").into()),
     })
 }
@@ -340,8 +390,17 @@ struct Words {
     flags: Vec<String>,
 }
 
-const FLAGS: [&str; 8] =
-    ["blocked", "release_holds", "with_holds", "partial", "whole", "dry_run", "release", "release_rest"];
+const FLAGS: [&str; 9] = [
+    "blocked",
+    "release_holds",
+    "with_holds",
+    "partial",
+    "whole",
+    "dry_run",
+    "release",
+    "release_rest",
+    "backorder",
+];
 
 impl Words {
     fn of(row: &Row) -> Self {
@@ -564,6 +623,36 @@ impl Words {
             quantity: self.maybe_quantity()?,
             location: self.place()?,
             lot: self.lot()?,
+        })
+    }
+
+    fn order_line(&mut self) -> Read<OrderLine> {
+        Ok(OrderLine { sku: self.code()?, quantity: self.quantity()?, lot: self.lot()? })
+    }
+
+    fn lease(&mut self) -> Read<Option<u64>> {
+        self.option("lease").map(|text| duration(&text)).transpose()
+    }
+
+    /// A worker and a fence.
+    fn claimant(&mut self, done: &BTreeMap<String, Sequence>) -> Read<Claimant> {
+        let (worker, fence) = (self.code()?, self.word()?);
+        let number = fence.parse().ok().map(Sequence);
+        let named = || done.get(&fence).copied();
+        let fence = number.or_else(named).ok_or_else(|| format!("{fence} is no fence"))?;
+        Ok(Claimant { worker, fence })
+    }
+
+    fn orders(&mut self) -> Read<Query> {
+        let status = self.option("status");
+        let known = |name: &String| OrderStatus::ALL.into_iter().find(|status| status.name() == name);
+        let limit = self.option_number("limit")?.unwrap_or(100) as usize;
+        Ok(Query::Orders {
+            customer: self.option_code("customer")?,
+            worker: self.option_code("worker")?,
+            site: self.maybe_code()?,
+            status: status.as_ref().and_then(known),
+            page: Page { after: None, limit },
         })
     }
 

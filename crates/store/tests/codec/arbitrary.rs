@@ -24,6 +24,8 @@ use proptest::{
 
 use crate::money;
 
+use crate::orders;
+
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
 
@@ -33,7 +35,7 @@ pub(crate) fn list<T: std::fmt::Debug + 'static>(
     vec(of, 0..=LIST_MAX).boxed()
 }
 
-fn number() -> BoxedStrategy<u32> {
+pub(crate) fn number() -> BoxedStrategy<u32> {
     prop_oneof![0..300_u32, any::<u32>()].boxed()
 }
 
@@ -41,11 +43,11 @@ fn long_number() -> BoxedStrategy<u64> {
     prop_oneof![0..300_u64, any::<u64>(), Just(u64::MAX)].boxed()
 }
 
-fn quantity() -> BoxedStrategy<Quantity> {
+pub(crate) fn quantity() -> BoxedStrategy<Quantity> {
     prop_oneof![0..300_u64, 0..=QUANTITY_MAX, Just(QUANTITY_MAX)].prop_map(Quantity::stored).boxed()
 }
 
-fn some_quantity() -> BoxedStrategy<Quantity> {
+pub(crate) fn some_quantity() -> BoxedStrategy<Quantity> {
     quantity().prop_map(|quantity| quantity.max(Quantity::ONE)).boxed()
 }
 
@@ -73,23 +75,23 @@ fn day() -> BoxedStrategy<Option<Date>> {
     option::of(any::<i32>().prop_map(Date::stored)).boxed()
 }
 
-fn site() -> BoxedStrategy<SiteId> {
+pub(crate) fn site() -> BoxedStrategy<SiteId> {
     number().prop_map(SiteId).boxed()
 }
 
-fn location() -> BoxedStrategy<LocationId> {
+pub(crate) fn location() -> BoxedStrategy<LocationId> {
     number().prop_map(LocationId).boxed()
 }
 
-fn sku() -> BoxedStrategy<SkuId> {
+pub(crate) fn sku() -> BoxedStrategy<SkuId> {
     number().prop_map(SkuId).boxed()
 }
 
-fn lot() -> BoxedStrategy<LotId> {
+pub(crate) fn lot() -> BoxedStrategy<LotId> {
     number().prop_map(LotId).boxed()
 }
 
-fn time() -> BoxedStrategy<Timestamp> {
+pub(crate) fn time() -> BoxedStrategy<Timestamp> {
     long_number().prop_map(Timestamp).boxed()
 }
 
@@ -136,7 +138,7 @@ fn take_for(line: BoxedStrategy<u32>) -> BoxedStrategy<Take> {
         .boxed()
 }
 
-fn take() -> BoxedStrategy<Take> {
+pub(crate) fn take() -> BoxedStrategy<Take> {
     take_for(number())
 }
 
@@ -151,7 +153,7 @@ fn short() -> BoxedStrategy<Short> {
 }
 
 fn holder() -> BoxedStrategy<Holder> {
-    (select(vec![HolderKind::Hold, HolderKind::Transfer]), code(), number())
+    (select(vec![HolderKind::Hold, HolderKind::Transfer, HolderKind::Order]), code(), number())
         .prop_map(|(kind, id, line)| Holder { kind, id, line })
         .boxed()
 }
@@ -344,7 +346,10 @@ fn watch() -> BoxedStrategy<Fact> {
 
 /// Events that follow each other from any sequence and any time, by few authors or by many.
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
-    let fact = prop_oneof![2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts()];
+    let fact = prop_oneof![
+        2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts(),
+        4 => orders::any_fact()
+    ];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];
     let step = prop_oneof![0..300_u64, 0..=u64::from(u32::MAX)];
@@ -527,5 +532,7 @@ fn document_rows() -> BoxedStrategy<Row> {
 
 /// Rows in any order.
 pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
-    vec(prop_oneof![master_rows(), stock_rows(), document_rows(), money::some_rows()], 0..40).boxed()
+    let row =
+        prop_oneof![master_rows(), stock_rows(), document_rows(), money::some_rows(), orders::any_row()];
+    vec(row, 0..40).boxed()
 }

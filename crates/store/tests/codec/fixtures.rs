@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, money, samples};
+use crate::{decode, decode_rows, money, orders, samples};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -78,9 +78,21 @@ fn there_is_a_sample_of_every_fact() {
         Fact::PaymentAuthorized { .. } => 28,
         Fact::PaymentCaptured { .. } => 29,
         Fact::PaymentVoided { .. } => 30,
+        Fact::OrderAllocationSet { .. } => 31,
+        Fact::OrderPlaced { .. } => 32,
+        Fact::OrderAllocated { .. } => 33,
+        Fact::OrdersFilled { .. } => 34,
+        Fact::OrderCompleted { .. } => 35,
+        Fact::OrderCancelled { .. } => 36,
+        Fact::OrderClaimed { .. } => 37,
+        Fact::OrdersClaimed { .. } => 38,
+        Fact::ClaimExtended { .. } => 39,
+        Fact::OrderUnclaimed { .. } => 40,
+        Fact::ClaimsLapsed { .. } => 41,
     };
-    let there: BTreeSet<_> = samples::facts().iter().chain(&money::facts()).map(number).collect();
-    assert_eq!(there, (0..31).collect());
+    let facts = [samples::facts(), money::facts(), orders::facts()].concat();
+    let there: BTreeSet<_> = facts.iter().map(number).collect();
+    assert_eq!(there, (0..42).collect());
 }
 
 /// As above, for rows.
@@ -104,7 +116,11 @@ fn there_is_a_sample_of_every_row() {
         Row::Wallet(..) => 14,
         Row::MoneyOutside(..) => 15,
         Row::Authorization(..) => 16,
+        Row::Order(..) => 17,
+        Row::OrderSetting(..) => 18,
+        Row::Unfilled(..) => 19,
     };
-    let there: BTreeSet<_> = samples::rows().iter().chain(&money::rows()).map(number).collect();
-    assert_eq!(there, (0..17).collect());
+    let rows = [samples::rows(), money::rows(), orders::rows()].concat();
+    let there: BTreeSet<_> = rows.iter().map(number).collect();
+    assert_eq!(there, (0..20).collect());
 }

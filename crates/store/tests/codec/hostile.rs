@@ -6,7 +6,7 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{decode, decode_rows, fixtures, money, samples};
+use crate::{decode, decode_rows, fixtures, money, orders, samples};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -32,14 +32,17 @@ fn is_inside(error: &Error, payload: &[u8]) -> bool {
 
 #[test]
 fn a_payload_that_was_cut_anywhere_is_refused() {
-    let (events, rows) = (fixtures::events_v1(), fixtures::rows_v1());
-    for len in 0..events.len() {
-        let error = try_events(&events[..len]).expect_err("events are missing");
-        assert!(is_inside(&error, &events[..len]), "cut to {len}: {error}");
-    }
-    for len in 0..rows.len() {
-        let error = try_rows(&rows[..len]).expect_err("rows are missing");
-        assert!(is_inside(&error, &rows[..len]), "cut to {len}: {error}");
+    for (events, rows) in
+        [(fixtures::events_v1(), fixtures::rows_v1()), (orders::events_file(), orders::rows_file())]
+    {
+        for len in 0..events.len() {
+            let error = try_events(&events[..len]).expect_err("events are missing");
+            assert!(is_inside(&error, &events[..len]), "cut to {len}: {error}");
+        }
+        for len in 0..rows.len() {
+            let error = try_rows(&rows[..len]).expect_err("rows are missing");
+            assert!(is_inside(&error, &rows[..len]), "cut to {len}: {error}");
+        }
     }
 }
 
@@ -55,16 +58,25 @@ fn what_follows_the_last_event_is_refused() {
 #[test]
 fn a_flipped_bit_is_an_error_or_another_event() {
     let mut refused = 0;
-    for (file, known) in [(fixtures::events_v1(), true), (fixtures::rows_v1(), false)] {
+    let files = [
+        (fixtures::events_v1(), Ok(samples::events())),
+        (fixtures::rows_v1(), Err(samples::rows())),
+        (orders::events_file(), Ok(orders::events())),
+        (orders::rows_file(), Err(orders::rows())),
+    ];
+    for (file, written) in files {
         let mut payload = file.clone();
         for bit in 0..file.len() * 8 {
             payload[bit / 8] ^= 1 << (bit % 8);
-            let (error, same) = if known {
-                let read = try_events(&payload);
-                (read.as_ref().err().cloned(), read.is_ok_and(|events| events == samples::events()))
-            } else {
-                let read = try_rows(&payload);
-                (read.as_ref().err().cloned(), read.is_ok_and(|rows| rows == samples::rows()))
+            let (error, same) = match &written {
+                Ok(events) => {
+                    let read = try_events(&payload);
+                    (read.as_ref().err().cloned(), read.is_ok_and(|read| read == *events))
+                }
+                Err(rows) => {
+                    let read = try_rows(&payload);
+                    (read.as_ref().err().cloned(), read.is_ok_and(|read| read == *rows))
+                }
             };
             assert!(!same, "bit {bit} makes no difference");
             if let Some(error) = error {
@@ -117,10 +129,10 @@ fn random_bytes_are_read_or_refused() {
     println!("JAEGO_SEED={seed}, {payloads} payloads");
     let mut dice = Dice(seed);
     let mut written = Vec::new();
-    written.extend(samples::events().iter().map(|event| codec::encode([event])));
-    written.extend(money::events().iter().map(|event| codec::encode([event])));
-    written.extend(money::rows().iter().map(|row| codec::row::encode([row])));
-    written.extend(samples::rows().iter().map(|row| codec::row::encode([row])));
+    let events = [samples::events(), money::events(), orders::events()].concat();
+    let rows = [samples::rows(), money::rows(), orders::rows()].concat();
+    written.extend(events.iter().map(|event| codec::encode([event])));
+    written.extend(rows.iter().map(|row| codec::row::encode([row])));
     let (mut read, mut bytes) = (0, Vec::new());
     for _ in 0..payloads {
         bytes.clear();

@@ -4,6 +4,7 @@ mod arbitrary;
 mod fixtures;
 mod hostile;
 mod money;
+mod orders;
 mod round_trip;
 mod samples;
 mod sizes;

@@ -7,7 +7,7 @@ use jaego_domain::{
     DocumentKey, Event, Memory, Outcome, Query, Refusal, Request, Row, Tables, Timestamp, View, apply,
     outcome,
     query::Elsewhere,
-    row::Transfer,
+    row::{Order, Transfer},
     turn::{self, Accepted},
 };
 
@@ -53,14 +53,7 @@ impl Forgetful {
     /// Lapses what is due.
     pub(crate) fn sweep(&mut self, clock: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
-        let (lapsed, _) = turn::sweep(&mut self.memory, clock);
-        if let Some((event, changes)) = lapsed {
-            events.push(event);
-            if let Some(watched) = turn::watch(&self.memory, &changes) {
-                apply(&mut self.memory, &watched);
-                events.push(watched);
-            }
-        }
+        turn::sweep(&mut self.memory, clock, &mut events);
         self.forget();
         events
     }
@@ -106,6 +99,7 @@ impl Forgetful {
         }
         let elsewhere = match query {
             Query::Transfers { page, .. } => self.elsewhere(page.after, page.limit),
+            Query::Orders { page, .. } => self.orders_elsewhere(page.after, page.limit),
             _ => Elsewhere::default(),
         };
         let view = self.memory.query_with(query, now, &elsewhere);
@@ -125,7 +119,22 @@ impl Forgetful {
         let more = transfers.len() > limit;
         transfers.truncate(limit);
         let upto = transfers.last().map(|(_, transfer)| transfer.requested).filter(|_| more);
-        Elsewhere { transfers, upto }
+        Elsewhere { transfers, upto, ..Elsewhere::default() }
+    }
+
+    /// The same of orders.
+    fn orders_elsewhere(&self, after: Option<u64>, limit: usize) -> Elsewhere {
+        let orders = self.shelf.values().filter_map(|rows| match rows.first() {
+            Some(Row::Order(id, Some(order))) => Some((id.clone(), Order::clone(order))),
+            _ => None,
+        });
+        let mut orders: Vec<_> =
+            orders.filter(|(_, order)| after.is_none_or(|after| order.placed.0 > after)).collect();
+        orders.sort_unstable_by_key(|(_, order)| order.placed);
+        let more = orders.len() > limit;
+        orders.truncate(limit);
+        let upto = orders.last().map(|(_, order)| order.placed).filter(|_| more);
+        Elsewhere { orders, upto, ..Elsewhere::default() }
     }
 
     /// All rows, those of the shelf included.

@@ -8,6 +8,7 @@ use jaego_domain::{
     Account, Code, Currency, Date, Event, Fact, LocationId, LotId, Memory, Outside, Place, SiteId, SkuId,
     Tables, TimeZone, Timestamp,
     command::{AllocateTransfer, HoldLine, PlaceHold},
+    event::Take,
     row::{Holder, HolderKind, LocationKind},
 };
 
@@ -66,6 +67,10 @@ fn hold(id: &Code, line: u32) -> Holder {
 
 fn transfer(id: &Code, line: u32) -> Holder {
     Holder { kind: HolderKind::Transfer, id: id.clone(), line }
+}
+
+fn order(id: &Code, line: u32) -> Holder {
+    Holder { kind: HolderKind::Order, id: id.clone(), line }
 }
 
 impl Naive {
@@ -225,7 +230,24 @@ impl Naive {
                 self.draw(id, i128::from(amount.get()) + i128::from(released.get()));
             }
             Fact::PaymentVoided { id, released, .. } => self.draw(id, i128::from(released.get())),
-            Fact::SkuSet { .. }
+            Fact::OrderPlaced { id, takes, .. } | Fact::OrderAllocated { id, takes, .. } => {
+                self.order_takes(id, takes);
+            }
+            Fact::OrdersFilled { orders, .. } => {
+                orders.iter().for_each(|filled| self.order_takes(&filled.order, &filled.takes));
+            }
+            Fact::OrderCompleted { id, takes, .. } | Fact::OrderCancelled { id, released: takes } => {
+                for take in takes {
+                    self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+            }
+            Fact::OrderAllocationSet { .. }
+            | Fact::OrderClaimed { .. }
+            | Fact::OrdersClaimed { .. }
+            | Fact::ClaimExtended { .. }
+            | Fact::OrderUnclaimed { .. }
+            | Fact::ClaimsLapsed { .. }
+            | Fact::SkuSet { .. }
             | Fact::Reversed { .. }
             | Fact::HoldExtended { .. }
             | Fact::TransferReceived { .. }
@@ -283,6 +305,12 @@ impl Naive {
             }
         }
         Ok(())
+    }
+
+    fn order_takes(&mut self, id: &Code, takes: &[Take]) {
+        for take in takes {
+            self.hold(&order(id, take.line), take.place(), i128::from(take.quantity.get()));
+        }
     }
 
     fn drop_hold(&mut self, id: &Code) {

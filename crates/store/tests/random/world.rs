@@ -1,5 +1,7 @@
 //! A small world, and plausible things to ask of it: few ids, so that repeats, conflicts and races occur.
 
+mod orders;
+
 use jaego_domain::{
     Amount, Code, Command, Currency, Date, LotId, Memory, MovementId, Name, Outside, Quantity, Request,
     Sequence, Strategy, Tables, TimeZone,
@@ -66,6 +68,7 @@ pub(crate) struct World {
     dice: Dice,
     holds: u64,
     transfers: u64,
+    orders: u64,
     papers: u64,
     authorizations: u64,
     keys: u64,
@@ -87,10 +90,12 @@ pub(crate) fn request(command: Command, key: Option<Code>) -> Option<Request> {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        let dice = Dice::new(seed);
         Self {
-            dice: Dice::new(seed),
+            dice,
             holds: 0,
             transfers: 0,
+            orders: 0,
             papers: 0,
             authorizations: 0,
             keys: 0,
@@ -235,10 +240,11 @@ impl World {
                 original: None,
             }),
             28..36 => self.place_hold(),
-            36..44 => self.work_on_money(memory),
-            44..55 => self.work_on_hold(memory),
-            55..61 => self.request_transfer(),
-            _ => self.work_on_transfer(memory),
+            36..43 => self.work_on_money(memory),
+            43..53 => self.work_on_hold(memory),
+            53..59 => self.request_transfer(),
+            59..79 => self.work_on_transfer(memory),
+            _ => self.order_command(memory),
         }
     }
 

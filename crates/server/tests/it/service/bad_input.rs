@@ -13,7 +13,8 @@ use crate::shell::support::Answer;
 /// Fields that people read, in any script.
 const LABELS: [&str; 3] = ["name", "zone", "reason"];
 /// Fields with a word out of a list.
-const CHOICES: [&str; 6] = ["strategy", "partial", "kind", "tracking", "account", "time_zone"];
+const CHOICES: [&str; 8] =
+    ["strategy", "partial", "kind", "tracking", "account", "time_zone", "allocation", "policy"];
 /// Fields with a day of the calendar.
 const DAYS: [&str; 2] = ["received_on", "expires_on"];
 

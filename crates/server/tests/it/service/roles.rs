@@ -109,9 +109,9 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
     }
 }
 
-/// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS` and a hold
-/// `H1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 28] = [
+/// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
+/// `H1` and an order `O1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
+const BOUND: [(&str, [bool; 3]); 37] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -140,10 +140,19 @@ const BOUND: [(&str, [bool; 3]); 28] = [
     ("authorize", [false, false, false]),
     ("capture", [false, false, false]),
     ("void", [false, false, false]),
+    ("set_order_allocation", [true, false, false]),
+    ("place_order", [true, false, false]),
+    ("allocate_order", [true, false, false]),
+    ("cancel_order", [true, false, false]),
+    ("claim_order", [true, false, false]),
+    ("claim_orders", [true, false, false]),
+    ("extend_claim", [true, false, false]),
+    ("unclaim_order", [true, false, false]),
+    ("complete_order", [true, false, false]),
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 32] = [
+const BOUND_READS: [(&str, [bool; 3]); 36] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -168,6 +177,10 @@ const BOUND_READS: [(&str, [bool; 3]); 32] = [
     ("/v1/transfers/T1", [true, true, false]),
     ("/v1/transfers/T1/explain", [true, false, false]),
     ("/v1/transfers/T1/explain?line=1", [true, false, false]),
+    ("/v1/orders", [false, false, false]),
+    ("/v1/orders?status=waiting", [false, false, false]),
+    ("/v1/orders?site=ICN", [true, false, false]),
+    ("/v1/orders/O1", [true, false, false]),
     ("/v1/movements", [false, false, false]),
     ("/v1/movements?site=ICN", [true, false, false]),
     ("/v1/wallets", [false, false, false]),
@@ -266,4 +279,13 @@ async fn a_bound_token_cannot_smuggle_a_command_past_its_site_in_a_batch() {
     assert_eq!((status, &answer["code"]), (404, &json!("transfer_not_found")), "{answer}");
     let (status, answer) = caller.post("/v1/holds/H9/release", &json!({})).await;
     assert_eq!((status, &answer["code"]), (404, &json!("hold_not_found")), "{answer}");
+    let (status, answer) = caller.post("/v1/orders/O9/cancel", &json!({})).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("order_not_found")), "{answer}");
+    // An order of its own it may place and cancel in one batch.
+    let place = json!({"op": "place_order", "id": "O8", "site": "PUS", "backorder": true,
+        "lines": [{"sku": "mug", "quantity": 1}]});
+    let cancel = json!({"op": "cancel_order", "order": "O8"});
+    let (status, answer) =
+        caller.post(BATCH_PATH, &json!({"atomic": true, "commands": [place, cancel]})).await;
+    assert_eq!(status, 200, "{answer}");
 }

@@ -152,12 +152,16 @@ impl Caller<'_> {
         }
         let line = json!({"line": "1", "sku": "milk", "quantity": 4});
         let transfer = json!({"id": "T1", "from": "ICN", "to": "PUS", "lines": [line]});
+        // It waits for milk, of which there is none.
+        let order =
+            json!({"id": "O1", "site": "ICN", "backorder": true, "lines": [{"sku": "milk", "quantity": 4}]});
         let money = |amount: u64| json!({"currency": "KRW", "amount": amount});
         let mut held = money(3);
         held["id"] = "AU1".into();
         for (path, body) in [
             ("/v1/transfers", transfer),
             ("/v1/holds", hold("H1", 2)),
+            ("/v1/orders", order),
             ("/v1/wallets/kim/charge", money(10)),
             ("/v1/wallets/kim/authorize", held),
         ] {
@@ -256,6 +260,18 @@ pub(super) fn sample(op: &str) -> Value {
         }
         "capture" => json!({"owner": "kim", "authorization": "AU1", "amount": 1, "release_rest": false}),
         "void" => json!({"owner": "kim", "authorization": "AU1"}),
+        "set_order_allocation" => json!({"site": "ICN", "allocation": "on_demand"}),
+        "place_order" => {
+            json!({"id": "O2", "site": "ICN", "customer": "kim", "priority": 5, "backorder": true,
+            "lines": [{"sku": "milk", "quantity": 1, "lot": "L1"}]})
+        }
+        "allocate_order" | "cancel_order" => json!({"order": "O1"}),
+        "claim_order" => json!({"order": "O1", "worker": "ann", "lease_s": 60}),
+        "claim_orders" => {
+            json!({"site": "ICN", "worker": "ann", "policy": "priority", "count": 2, "lease_s": 60})
+        }
+        "extend_claim" => json!({"order": "O1", "worker": "ann", "fence": 7, "lease_s": 60}),
+        "unclaim_order" | "complete_order" => json!({"order": "O1", "worker": "ann", "fence": 7}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

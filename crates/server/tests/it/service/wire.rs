@@ -170,6 +170,33 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         Command::Void(void) => {
             json!({"owner": void.owner.as_str(), "authorization": void.authorization.as_str()})
         }
+        Command::SetOrderAllocation(setting) => {
+            json!({"site": setting.site.as_str(), "allocation": setting.allocation.name()})
+        }
+        Command::PlaceOrder(order) => {
+            let lines = all(
+                &order.lines,
+                |line| json!({"sku": line.sku.as_str(), "quantity": line.quantity.get(), "lot": said(&line.lot)}),
+            );
+            json!({"id": order.id.as_str(), "site": order.site.as_str(), "lines": lines,
+                "customer": said(&order.customer), "priority": order.priority, "backorder": order.backorder})
+        }
+        Command::AllocateOrder(order) => json!({"order": order.id.as_str()}),
+        Command::CancelOrder(order) => json!({"order": order.id.as_str()}),
+        Command::ClaimOrder(claim) => json!({"order": claim.id.as_str(), "worker": claim.worker.as_str(),
+            "lease_s": claim.lease_ms.map(seconds)}),
+        Command::ClaimOrders(claim) => json!({"site": claim.site.as_str(), "worker": claim.worker.as_str(),
+            "policy": claim.policy.name(), "count": claim.count, "lease_s": claim.lease_ms.map(seconds)}),
+        Command::ExtendClaim(claim) => json!({"order": claim.id.as_str(),
+            "worker": claim.claimant.worker.as_str(), "fence": claim.claimant.fence.0,
+            "lease_s": claim.lease_ms.map(seconds)}),
+        Command::UnclaimOrder(claim) => json!({"order": claim.id.as_str(),
+            "worker": claim.claimant.worker.as_str(), "fence": claim.claimant.fence.0}),
+        Command::CompleteOrder(order) => {
+            let claimant = order.claimant.as_ref();
+            json!({"order": order.id.as_str(), "worker": claimant.map(|claimant| claimant.worker.as_str()),
+                "fence": claimant.map(|claimant| claimant.fence.0)})
+        }
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -218,6 +245,13 @@ pub(super) fn url(query: &Query) -> String {
         Query::Lot { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}"),
         Query::Wallet(owner) => format!("/v1/wallets/{owner}"),
         Query::Authorization(id) => format!("/v1/authorizations/{id}"),
+        Query::Order(order) => format!("/v1/orders/{order}"),
+        Query::Orders { site, status, customer, worker, page } => {
+            let status = status.map(|status| Code::new("status", status.name()).unwrap());
+            let filters = [("site", site), ("status", &status), ("customer", customer), ("worker", worker)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/orders?{}limit={}", said.collect::<String>(), page.limit)
+        }
         other => panic!("no scenario looks at {other:?}"),
     }
 }
@@ -300,6 +334,10 @@ pub(super) fn done(outcome: &Value) -> Told {
         ("picks", &outcome["picks"], pick as fn(&Value) -> String),
         ("short", &outcome["shortages"], short),
         ("holders", &outcome["holders"], holding),
+        ("claims", &outcome["claims"], |claim| {
+            format!("{}:{}", word(&claim["order"]), time(&claim["expires_at"]))
+        }),
+        ("fences", &outcome["claims"], |claim| format!("{}:{}", word(&claim["order"]), claim["fence"])),
     ] {
         let text = list(items, show);
         if !text.is_empty() {
@@ -321,6 +359,8 @@ pub(super) fn refusal(problem: &Value) -> Told {
         let fact = fact.as_str().map_or_else(|| fact.to_string(), str::to_owned);
         told = match name.as_str() {
             "hold_status" | "authorization_status" => told.with("status", fact),
+            "expires_at" => told.with("expires", time(&problem["expires_at"])),
+            "current_fence" if problem["current_fence"].is_null() => told.with(name, "none"),
             "field" => told.with("field", field(&fact)),
             "reason" => told.with("reason", fact.replace(' ', "_")),
             name => told.with(name, fact),
@@ -373,7 +413,8 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
         },
         Query::Site(_) => Told::new("")
             .with("time_zone", word(&json["time_zone"]))
-            .with("strategy", word(&json["strategy"])),
+            .with("strategy", word(&json["strategy"]))
+            .with("order_allocation", word(&json["order_allocation"])),
         Query::Location { .. } => Told::new(word(&json["kind"]))
             .with("order", &json["pick_order"])
             .with("zone", word(&json["zone"])),
@@ -421,6 +462,26 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
                 "closed_short",
             ];
             facts(told, totals, &names)
+        }
+        Query::Order(_) => {
+            let name = |field: &str, none: &str| json[field].as_str().unwrap_or(none).to_owned();
+            let lines = list(&json["lines"], |line| format!("{}:{}", word(&line["sku"]), line["quantity"]));
+            let told = facts(Told::new(word(&json["status"])), json, &["priority", "allocated"])
+                .with("picks", picked("picks"))
+                .with("customer", name("customer", "none"))
+                .with("completed_by", name("completed_by", "nobody"))
+                .with("lines", lines);
+            match &json["claim"] {
+                Value::Null => told.with("worker", "none"),
+                claim => told
+                    .with("worker", word(&claim["worker"]))
+                    .with("fence", &claim["fence"])
+                    .with("expires", time(&claim["expires_at"])),
+            }
+        }
+        Query::Orders { .. } => {
+            let shown = |order: &Value| format!("{}:{}", word(&order["id"]), word(&order["status"]));
+            Told::new("").with("orders", or_none(list(&json["items"], shown)))
         }
         Query::Explain { .. } => match json["items"].as_array().unwrap().as_slice() {
             [] => Told::new("none"),

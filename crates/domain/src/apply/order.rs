@@ -1,0 +1,158 @@
+//! Writes what was decided about orders and claims.
+
+use super::book::{Book, shrink_pick};
+use crate::{
+    Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp,
+    event::{OrderedLine, Take},
+    row::{Claim, Order, OrderLine, OrderSetting, OrderStatus, Pick},
+};
+
+impl<T: Tables> Book<'_, T> {
+    /// Applies a fact about orders; others are none of its business.
+    pub(super) fn apply_order(&mut self, fact: &Fact, sequence: Sequence, at: Timestamp) {
+        match fact {
+            Fact::OrderAllocationSet { site, allocation, .. } => {
+                let setting = OrderSetting { allocation: *allocation, set: sequence };
+                self.put(Row::OrderSetting(*site, Some(setting)));
+            }
+            Fact::OrderPlaced {
+                id,
+                body,
+                site,
+                customer,
+                priority,
+                backorder,
+                awaits_stock,
+                lines,
+                takes,
+                ..
+            } => {
+                let mut order = Order {
+                    site: *site,
+                    customer: customer.clone(),
+                    priority: *priority,
+                    body: *body,
+                    placed: sequence,
+                    placed_at: at,
+                    // Nobody asked for another allocation yet: the placing was it, if there was one.
+                    answer: sequence,
+                    backorder: *backorder,
+                    awaits_stock: *awaits_stock,
+                    status: OrderStatus::Waiting,
+                    claim: None,
+                    lines: lines.iter().map(order_line).collect(),
+                };
+                self.hold_all(takes);
+                grow(&mut order, takes);
+                self.put(Row::Order(id.clone(), Some(Box::new(order))));
+            }
+            Fact::OrderAllocated { id, takes, .. } => {
+                self.hold_all(takes);
+                self.change_order(id, |order| {
+                    grow(order, takes);
+                    order.answer = sequence;
+                    order.awaits_stock = order.backorder;
+                });
+            }
+            Fact::OrdersFilled { orders, left, done } => {
+                for filled in orders {
+                    self.hold_all(&filled.takes);
+                    self.change_order(&filled.order, |order| grow(order, &filled.takes));
+                }
+                for (pairs, unfilled) in [(left, true), (done, false)] {
+                    for (site, sku) in pairs {
+                        self.put(Row::Unfilled(*site, *sku, unfilled));
+                    }
+                }
+            }
+            Fact::OrderCompleted { id, takes, allocated, .. } => {
+                for take in takes {
+                    self.unhold(take.place(), take.quantity);
+                }
+                for take in takes.iter().chain(allocated) {
+                    self.take(take.place(), take.quantity);
+                    self.outside(take.sku, take.lot, Outside::Customer, take.quantity, true);
+                }
+                self.change_order(id, |order| end(order, OrderStatus::Completed, sequence));
+            }
+            Fact::OrderCancelled { id, released } => {
+                for take in released {
+                    self.unhold(take.place(), take.quantity);
+                }
+                self.change_order(id, |order| {
+                    end(order, OrderStatus::Cancelled, sequence);
+                    order.claim = None;
+                });
+            }
+            Fact::OrderClaimed { id, worker, expires_at } => self.claim(id, worker, sequence, *expires_at),
+            Fact::OrdersClaimed { worker, expires_at, ids } => {
+                for id in ids {
+                    self.claim(id, worker, sequence, *expires_at);
+                }
+            }
+            Fact::ClaimExtended { id, expires_at, .. } => self.change_order(id, |order| {
+                order.claim.as_mut().expect("an extended claim is there").expires_at = *expires_at;
+            }),
+            Fact::OrderUnclaimed { id, .. } => self.unclaim(id),
+            Fact::ClaimsLapsed { ids } => ids.iter().for_each(|id| self.unclaim(id)),
+            _ => {}
+        }
+    }
+
+    fn claim(&mut self, id: &Code, worker: &Code, fence: Sequence, expires_at: Timestamp) {
+        self.change_order(id, |order| {
+            assert!(order.claim.is_none(), "no two workers ever hold the same work: {id}");
+            order.status = OrderStatus::Processing;
+            order.claim = Some(Claim { worker: worker.clone(), fence, expires_at });
+        });
+    }
+
+    fn unclaim(&mut self, id: &Code) {
+        self.change_order(id, |order| {
+            assert!(order.claim.take().is_some(), "a claim that ends was there: {id}");
+            order.status = OrderStatus::Waiting;
+        });
+    }
+
+    pub(super) fn change_order(&mut self, id: &Code, change: impl FnOnce(&mut Order)) {
+        let mut order = self.tables.order(id).expect("the event's order is there");
+        change(&mut order);
+        self.put(Row::Order(id.clone(), Some(Box::new(order))));
+    }
+}
+
+fn order_line(line: &OrderedLine) -> OrderLine {
+    OrderLine { sku: line.sku, lot: line.lot, quantity: line.quantity, picks: Default::default() }
+}
+
+/// Lines of an order hold more.
+fn grow(order: &mut Order, takes: &[Take]) {
+    for take in takes {
+        grow_line(&mut order.lines[take.line as usize], take.location, take.lot, take.quantity);
+    }
+}
+
+/// A line of an order holds more at a place.
+pub(super) fn grow_line(line: &mut OrderLine, location: LocationId, lot: LotId, quantity: Quantity) {
+    match line.picks.iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
+        Some(pick) => pick.quantity += quantity,
+        None => line.picks.push(Pick { location, lot, quantity }),
+    }
+    assert!(line.held() <= line.quantity, "a line of an order holds no more than it asked for");
+}
+
+/// A line of an order holds less at a place.
+pub(super) fn shrink_line(line: &mut OrderLine, location: LocationId, lot: LotId, quantity: Quantity) {
+    shrink_pick(&mut line.picks, location, lot, quantity);
+    line.picks.retain(|pick| !pick.quantity.is_zero());
+}
+
+/// Ends an order: it holds nothing any more.
+fn end(order: &mut Order, status: OrderStatus, sequence: Sequence) {
+    for line in &mut order.lines {
+        line.picks.clear();
+    }
+    order.status = status;
+    order.answer = sequence;
+    order.awaits_stock = false;
+}

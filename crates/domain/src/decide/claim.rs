@@ -1,0 +1,115 @@
+//! Claims: who works on which order, and until when.
+
+use super::{Verdict, desk::Desk};
+use crate::{
+    Code, Digest, Fact, Refusal, SiteId, Tables, Timestamp, Waiting, WaitingBy, chance,
+    command::{ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, ExtendClaim, UnclaimOrder},
+    limits::LEASE_MS,
+    row::{Claim, Order, OrderAllocation},
+};
+
+impl<T: Tables> Desk<'_, T> {
+    pub(super) fn claim_order(&self, command: &ClaimOrder) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.live_order(id)?;
+        match &order.claim {
+            // The worker who was not told is told again.
+            Some(claim) if claim.worker == command.worker => return Ok(Verdict::Repeat(claim.fence)),
+            Some(claim) => return Err(Self::order_claimed(id, claim)),
+            None => {}
+        }
+        if !order.is_allocated() && self.order_allocation(order.site) != OrderAllocation::AtCompletion {
+            return Err(self.order_short(id, &order));
+        }
+        let expires_at = self.lease(command.lease_ms);
+        Ok(Verdict::New(Fact::OrderClaimed { id: id.clone(), worker: command.worker.clone(), expires_at }))
+    }
+
+    pub(super) fn claim_orders(&self, command: &ClaimOrders, body: u64) -> Result<Verdict, Refusal> {
+        let site = self.site(&command.site)?;
+        let by = match command.policy {
+            ClaimPolicy::Oldest => WaitingBy::Age,
+            ClaimPolicy::Priority => WaitingBy::Priority,
+            // Another place for each request and each time; the same one for whoever decides this again.
+            ClaimPolicy::Random => {
+                let next = self.tables.head().sequence.next();
+                WaitingBy::Chance(Digest::default().number(body).number(next.0).finish())
+            }
+        };
+        let ids = self.claimable(site, by, command.count);
+        if ids.is_empty() {
+            return Err(Refusal::NothingToClaim { site: command.site.clone() });
+        }
+        let expires_at = self.lease(command.lease_ms);
+        Ok(Verdict::New(Fact::OrdersClaimed { worker: command.worker.clone(), expires_at, ids }))
+    }
+
+    pub(super) fn extend_claim(&self, command: &ExtendClaim) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.live_order(id)?;
+        Self::holds_claim(id, &order, &command.claimant)?;
+        let (fence, expires_at) = (command.claimant.fence, self.lease(command.lease_ms));
+        Ok(Verdict::New(Fact::ClaimExtended { id: id.clone(), fence, expires_at }))
+    }
+
+    pub(super) fn unclaim_order(&self, command: &UnclaimOrder) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.live_order(id)?;
+        Self::holds_claim(id, &order, &command.claimant)?;
+        let worker = command.claimant.worker.clone();
+        Ok(Verdict::New(Fact::OrderUnclaimed { id: id.clone(), worker }))
+    }
+
+    /// Refuses with `claim_lost` whoever does not have the claim that stands.
+    pub(super) fn holds_claim(id: &Code, order: &Order, claimant: &Claimant) -> Result<(), Refusal> {
+        let stands = order.claim.as_ref();
+        if stands.is_some_and(|claim| claim.worker == claimant.worker && claim.fence == claimant.fence) {
+            return Ok(());
+        }
+        Err(Refusal::ClaimLost {
+            order: id.clone(),
+            worker: claimant.worker.clone(),
+            fence: claimant.fence,
+            current_fence: stands.map(|claim| claim.fence),
+        })
+    }
+
+    pub(super) fn order_claimed(id: &Code, claim: &Claim) -> Refusal {
+        let Claim { worker, expires_at, .. } = claim.clone();
+        Refusal::OrderClaimed { order: id.clone(), worker, expires_at }
+    }
+
+    fn lease(&self, ms: Option<u64>) -> Timestamp {
+        self.now.after_ms(ms.unwrap_or(LEASE_MS))
+    }
+
+    /// The next orders that can be claimed: those that are wholly allocated, and at sites that allocate at
+    /// completion the others as well.
+    fn claimable(&self, site: SiteId, by: WaitingBy, count: usize) -> Vec<Code> {
+        let mut allocated = self.tables.waiting(site, true, by).peekable();
+        if self.order_allocation(site) != OrderAllocation::AtCompletion {
+            return allocated.take(count).map(|order| order.order).collect();
+        }
+        let mut others = self.tables.waiting(site, false, by).peekable();
+        let mut ids = Vec::new();
+        while ids.len() < count {
+            let next = match (allocated.peek(), others.peek()) {
+                (Some(a), Some(b)) if rank(by, b) < rank(by, a) => others.next(),
+                (Some(_), _) => allocated.next(),
+                (None, _) => others.next(),
+            };
+            let Some(order) = next else { break };
+            ids.push(order.order);
+        }
+        ids
+    }
+}
+
+/// Where an order stands among others: smaller is sooner. No two have the same rank.
+fn rank(by: WaitingBy, order: &Waiting) -> (u64, u64) {
+    match by {
+        WaitingBy::Age => (0, order.placed.0),
+        WaitingBy::Priority => (u64::from(u32::MAX - order.priority), order.placed.0),
+        WaitingBy::Chance(from) => (chance(order.placed).wrapping_sub(from), 0),
+    }
+}

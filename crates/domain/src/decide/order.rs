@@ -1,0 +1,205 @@
+//! Orders: place, allocate, complete, cancel, and when a site allocates them.
+
+use smallvec::SmallVec;
+
+use super::{
+    Verdict,
+    allocate::{Partial, Want},
+    desk::Desk,
+};
+use crate::{
+    Code, Fact, Quantity, Refusal, Shortage, SiteId, Tables,
+    command::{AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, SetOrderAllocation, numbered},
+    event::{OrderShort, OrderedLine, Short, Take, Takes},
+    row::{Order, OrderAllocation, OrderStatus},
+};
+
+impl<T: Tables> Desk<'_, T> {
+    pub(super) fn set_order_allocation(&self, command: &SetOrderAllocation) -> Result<Verdict, Refusal> {
+        let site = self.site(&command.site)?;
+        if let Some(setting) = self.tables.order_setting(site)
+            && setting.allocation == command.allocation
+        {
+            return Ok(Verdict::Repeat(setting.set));
+        }
+        let (code, allocation) = (command.site.clone(), command.allocation);
+        Ok(Verdict::New(Fact::OrderAllocationSet { site, code, allocation }))
+    }
+
+    pub(super) fn place_order(&mut self, command: &PlaceOrder, body: u64) -> Result<Verdict, Refusal> {
+        if let Some(order) = self.tables.order(&command.id) {
+            if order.body == body {
+                return Ok(Verdict::Repeat(order.placed));
+            }
+            return Err(Refusal::IdTaken { id: command.id.clone() });
+        }
+        let site = self.site(&command.site)?;
+        let mut wants: SmallVec<[Want; 1]> = SmallVec::with_capacity(command.lines.len());
+        for (line, number) in command.lines.iter().zip(0..) {
+            let sku = self.sku(&line.sku)?;
+            let lot = self.wanted_lot(sku, line.lot.as_ref())?;
+            wants.push(Want { line: number, site, sku, quantity: line.quantity, location: None, lot });
+        }
+        let on_arrival = self.order_allocation(site) == OrderAllocation::OnArrival;
+        let (mut takes, mut short) = (Takes::new(), Vec::new());
+        if on_arrival {
+            let partial = if command.backorder { Partial::Await } else { Partial::Forbid };
+            short = self.allocate_for_order(&wants, partial, &mut takes)?;
+        }
+        let line = |want: &Want| OrderedLine { sku: want.sku, lot: want.lot, quantity: want.quantity };
+        Ok(Verdict::New(Fact::OrderPlaced {
+            id: command.id.clone(),
+            body,
+            site,
+            customer: command.customer.clone(),
+            priority: command.priority,
+            backorder: command.backorder,
+            awaits_stock: on_arrival && command.backorder,
+            lines: wants.iter().map(line).collect(),
+            takes,
+            short,
+        }))
+    }
+
+    pub(super) fn allocate_order(&mut self, command: &AllocateOrder) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.live_order(id)?;
+        let wants = lacking(&order);
+        if wants.is_empty() {
+            // Allocating what is allocated changes nothing: the answer is that of the last allocation.
+            return Ok(Verdict::Repeat(order.answer));
+        }
+        let partial = match (order.backorder, order.awaits_stock) {
+            (false, _) => Partial::Forbid,
+            (true, false) => Partial::Await,
+            // It waits already: to get nothing would change nothing.
+            (true, true) => Partial::Allow,
+        };
+        let mut takes = Takes::new();
+        let short = self.allocate_for_order(&wants, partial, &mut takes)?;
+        Ok(Verdict::New(Fact::OrderAllocated { id: id.clone(), site: order.site, takes, short }))
+    }
+
+    pub(super) fn complete_order(&mut self, command: &CompleteOrder) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.order(id)?;
+        let worker = command.claimant.as_ref().map(|claimant| &claimant.worker);
+        match order.status {
+            OrderStatus::Completed if order.completed_by() == worker => {
+                return Ok(Verdict::Repeat(order.answer));
+            }
+            OrderStatus::Completed => return Err(Refusal::OrderCompleted { order: id.clone() }),
+            OrderStatus::Cancelled => return Err(Refusal::OrderCancelled { order: id.clone() }),
+            OrderStatus::Waiting | OrderStatus::Processing => {}
+        }
+        match (&command.claimant, &order.claim) {
+            (Some(claimant), _) => Self::holds_claim(id, &order, claimant)?,
+            (None, Some(claim)) => return Err(Self::order_claimed(id, claim)),
+            (None, None) => {}
+        }
+        let wants = lacking(&order);
+        let mut allocated = Takes::new();
+        if !wants.is_empty() {
+            if self.order_allocation(order.site) != OrderAllocation::AtCompletion {
+                return Err(self.order_short(id, &order));
+            }
+            self.allocate_for_order(&wants, Partial::Forbid, &mut allocated)?;
+        }
+        let takes = all_picks(&order);
+        let mut moved = Default::default();
+        for take in takes.iter().chain(&allocated) {
+            self.not_blocked(take.lot)?;
+            self.fits(take.sku, crate::Outside::Customer, take.quantity, false, &mut moved)?;
+        }
+        Ok(Verdict::New(Fact::OrderCompleted { id: id.clone(), worker: worker.cloned(), takes, allocated }))
+    }
+
+    pub(super) fn cancel_order(&self, command: &CancelOrder) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let order = self.order(id)?;
+        match order.status {
+            OrderStatus::Cancelled => return Ok(Verdict::Repeat(order.answer)),
+            OrderStatus::Completed => return Err(Refusal::OrderCompleted { order: id.clone() }),
+            OrderStatus::Waiting | OrderStatus::Processing => {}
+        }
+        Ok(Verdict::New(Fact::OrderCancelled { id: id.clone(), released: all_picks(&order) }))
+    }
+
+    pub(super) fn order(&self, id: &Code) -> Result<Order, Refusal> {
+        self.tables.order(id).ok_or_else(|| Refusal::OrderNotFound { order: id.clone() })
+    }
+
+    /// An order that has not ended.
+    pub(super) fn live_order(&self, id: &Code) -> Result<Order, Refusal> {
+        let order = self.order(id)?;
+        match order.status {
+            OrderStatus::Completed => Err(Refusal::OrderCompleted { order: id.clone() }),
+            OrderStatus::Cancelled => Err(Refusal::OrderCancelled { order: id.clone() }),
+            OrderStatus::Waiting | OrderStatus::Processing => Ok(order),
+        }
+    }
+
+    pub(super) fn order_allocation(&self, site: SiteId) -> OrderAllocation {
+        self.tables.order_setting(site).map_or(OrderAllocation::default(), |setting| setting.allocation)
+    }
+
+    /// The refusal for an order that has to be wholly allocated first: what each line asks for, and what it holds.
+    pub(super) fn order_short(&self, id: &Code, order: &Order) -> Refusal {
+        let short = order.lines.iter().zip(0..).filter(|(line, _)| !line.lacks().is_zero());
+        let site = &self.tables.site(order.site).code;
+        let shortages = short.map(|(line, number)| Shortage {
+            line: numbered(number),
+            site: site.clone(),
+            sku: self.tables.sku(line.sku).code.clone(),
+            requested: line.quantity,
+            available: line.held(),
+        });
+        Refusal::OrderShort { order: id.clone(), shortages: shortages.collect() }
+    }
+
+    fn allocate_for_order(
+        &mut self,
+        wants: &[Want],
+        partial: Partial,
+        takes: &mut Takes,
+    ) -> Result<Vec<OrderShort>, Refusal> {
+        let name = |line: u32| numbered(line as usize);
+        let short = self.allocate(wants, None, partial, name, |take| takes.push(take))?;
+        // Both are in the order of the wants.
+        let mut wants = wants.iter();
+        let with_sku = |short: Short| {
+            let want = wants.find(|want| want.line == short.line).expect("what is short was wanted");
+            let Short { line, requested, available } = short;
+            OrderShort { line, sku: want.sku, requested, available }
+        };
+        Ok(short.into_iter().map(with_sku).collect())
+    }
+}
+
+/// What the lines of an order lack.
+fn lacking(order: &Order) -> SmallVec<[Want; 1]> {
+    let wants = order.lines.iter().zip(0..).map(|(line, number)| Want {
+        line: number,
+        site: order.site,
+        sku: line.sku,
+        quantity: line.lacks(),
+        location: None,
+        lot: line.lot,
+    });
+    wants.filter(|want| want.quantity > Quantity::ZERO).collect()
+}
+
+/// All that is held for an order.
+fn all_picks(order: &Order) -> Takes {
+    let lines = order.lines.iter().zip(0..);
+    let takes = lines.flat_map(|(line, number)| {
+        line.picks.iter().map(move |pick| Take {
+            line: number,
+            sku: line.sku,
+            location: pick.location,
+            lot: pick.lot,
+            quantity: pick.quantity,
+        })
+    });
+    takes.collect()
+}

@@ -1,0 +1,300 @@
+//! Orders in memory, and who waits for what: work for workers, and stock for orders.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+use smallvec::SmallVec;
+
+use super::{
+    Memory,
+    order_row::OrderRow,
+    slab::{Index, Slab},
+};
+use crate::{
+    Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy, chance,
+    row::{HolderKind, Order, OrderSetting, OrderStatus},
+};
+
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) rows: Slab<OrderRow>,
+    index: Index,
+    /// In the order in which they were placed: how they are listed.
+    pub(super) by_placed: BTreeMap<Sequence, u32>,
+    pub(super) settings: BTreeMap<SiteId, OrderSetting>,
+    /// By site: waiting orders that lack something, and those that do not.
+    waiting: Vec<[Queue; 2]>,
+    /// When claims lapse.
+    due: BTreeSet<(Timestamp, Code)>,
+    awaiting: BTreeMap<AwaitingKey, u32>,
+    unfilled: BTreeSet<(SiteId, SkuId)>,
+    processing: u64,
+}
+
+/// Waiting orders, in each of the orders in which somebody may want them.
+#[derive(Default)]
+struct Queue {
+    by_age: BTreeMap<Sequence, u32>,
+    by_priority: BTreeMap<(Reverse<u32>, Sequence), u32>,
+    by_chance: BTreeMap<u64, u32>,
+}
+
+/// Where a line that waits for stock stands: those of one SKU, site and wanted lot follow each other, the first to
+/// be filled first. No lot stands for any.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct AwaitingKey {
+    site: SiteId,
+    sku: SkuId,
+    lot: LotId,
+    priority: Reverse<u32>,
+    placed: Sequence,
+    line: u32,
+}
+
+impl AwaitingKey {
+    /// The first key of a SKU, a site and a wanted lot.
+    fn first(site: SiteId, sku: SkuId, lot: LotId) -> Self {
+        Self { site, sku, lot, priority: Reverse(u32::MAX), placed: Sequence(0), line: 0 }
+    }
+}
+
+impl Orders {
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.due.iter().take_while(|(at, _)| *at <= now).take(limit).cloned().collect()
+    }
+
+    pub(super) fn waiting(
+        &self,
+        site: SiteId,
+        allocated: bool,
+        by: WaitingBy,
+    ) -> impl Iterator<Item = Waiting> + '_ {
+        let queue = self.waiting.get(site.index()).map(|queues| &queues[usize::from(allocated)]);
+        let slots: Box<dyn Iterator<Item = u32> + '_> = match (queue, by) {
+            (None, _) => Box::new(std::iter::empty()),
+            (Some(queue), WaitingBy::Age) => Box::new(queue.by_age.values().copied()),
+            (Some(queue), WaitingBy::Priority) => Box::new(queue.by_priority.values().copied()),
+            (Some(queue), WaitingBy::Chance(from)) => {
+                let around = queue.by_chance.range(..from);
+                Box::new(queue.by_chance.range(from..).chain(around).map(|(_, slot)| *slot))
+            }
+        };
+        slots.map(|slot| {
+            let row = self.rows.get(slot);
+            Waiting { order: row.id.clone(), priority: row.priority, placed: row.placed }
+        })
+    }
+
+    pub(super) fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool {
+        if self.awaiting.is_empty() {
+            return false;
+        }
+        let first = AwaitingKey::first(site, sku, LotId::NONE);
+        let next = self.awaiting.range(first..).next();
+        next.is_some_and(|(key, _)| (key.site, key.sku) == (site, sku))
+    }
+
+    pub(super) fn awaiting(
+        &self,
+        site: SiteId,
+        sku: SkuId,
+        lot: Option<LotId>,
+    ) -> impl Iterator<Item = Awaiting> + '_ {
+        let first = AwaitingKey::first(site, sku, lot.unwrap_or(LotId::NONE));
+        let range = self.awaiting.range((Bound::Included(first), Bound::Unbounded));
+        let wanted = (first.site, first.sku, first.lot);
+        range.take_while(move |(key, _)| (key.site, key.sku, key.lot) == wanted).map(|(key, slot)| {
+            let row = self.rows.get(*slot);
+            Awaiting {
+                order: row.id.clone(),
+                line: key.line,
+                priority: row.priority,
+                placed: row.placed,
+                lacks: row.lacks(key.line),
+            }
+        })
+    }
+
+    pub(super) fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool {
+        self.unfilled.contains(&(site, sku))
+    }
+
+    pub(super) fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)> {
+        self.unfilled.iter().take(limit).copied().collect()
+    }
+
+    pub(super) fn put_unfilled(&mut self, site: SiteId, sku: SkuId, unfilled: bool) -> bool {
+        if unfilled { !self.unfilled.insert((site, sku)) } else { self.unfilled.remove(&(site, sku)) }
+    }
+
+    pub(super) fn put_setting(
+        &mut self,
+        site: SiteId,
+        setting: Option<OrderSetting>,
+    ) -> Option<OrderSetting> {
+        match setting {
+            Some(setting) => self.settings.insert(site, setting),
+            None => self.settings.remove(&site),
+        }
+    }
+
+    /// The keys of the lines of a row that wait for stock.
+    fn awaiting_keys(row: &OrderRow) -> SmallVec<[AwaitingKey; 1]> {
+        let mut keys = SmallVec::new();
+        row.each_awaiting(|line, sku, lot, _| {
+            keys.push(AwaitingKey {
+                site: row.site,
+                sku,
+                lot: lot.unwrap_or(LotId::NONE),
+                priority: Reverse(row.priority),
+                placed: row.placed,
+                line,
+            });
+        });
+        keys
+    }
+
+    /// Enters a row in all indexes but that of its id and those of holders.
+    fn enter(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
+        for key in Self::awaiting_keys(row) {
+            self.awaiting.insert(key, slot);
+        }
+        match row.status {
+            OrderStatus::Waiting => {
+                let (site, allocated) = (row.site.index(), usize::from(row.is_allocated));
+                if self.waiting.len() <= site {
+                    self.waiting.resize_with(site + 1, Default::default);
+                }
+                let queue = &mut self.waiting[site][allocated];
+                queue.by_age.insert(row.placed, slot);
+                queue.by_priority.insert((Reverse(row.priority), row.placed), slot);
+                queue.by_chance.insert(chance(row.placed), slot);
+            }
+            OrderStatus::Processing => {
+                self.processing += 1;
+                let claim = row.claim.as_ref().expect("who works on an order has claimed it");
+                self.due.insert((claim.expires_at, row.id.clone()));
+            }
+            OrderStatus::Completed | OrderStatus::Cancelled => {}
+        }
+    }
+
+    fn strike(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
+        for key in Self::awaiting_keys(row) {
+            self.awaiting.remove(&key);
+        }
+        match row.status {
+            OrderStatus::Waiting => {
+                let queue = &mut self.waiting[row.site.index()][usize::from(row.is_allocated)];
+                queue.by_age.remove(&row.placed);
+                queue.by_priority.remove(&(Reverse(row.priority), row.placed));
+                queue.by_chance.remove(&chance(row.placed));
+            }
+            OrderStatus::Processing => {
+                self.processing -= 1;
+                let claim = row.claim.as_ref().expect("who works on an order has claimed it");
+                self.due.remove(&(claim.expires_at, row.id.clone()));
+            }
+            OrderStatus::Completed | OrderStatus::Cancelled => {}
+        }
+    }
+}
+
+impl Memory {
+    /// How many orders wait for a worker, at all sites.
+    pub fn waiting_order_count(&self) -> u64 {
+        self.orders.waiting.iter().flatten().map(|queue| queue.by_age.len() as u64).sum()
+    }
+
+    /// How many orders a worker has claimed.
+    pub fn claimed_order_count(&self) -> u64 {
+        self.orders.processing
+    }
+
+    /// Whether stock is there that waiting lines have yet to get: a turn has something to do though nobody asked.
+    pub fn has_unfilled(&self) -> bool {
+        !self.orders.unfilled.is_empty()
+    }
+
+    pub(super) fn order_slot(&self, id: &Code) -> Option<u32> {
+        self.orders.index.find(self.hash(id), |slot| self.orders.rows.get(slot).id == *id)
+    }
+
+    pub(super) fn put_order(&mut self, id: &Code, order: Option<Box<Order>>) -> Option<Box<Order>> {
+        let Some(slot) = self.order_slot(id) else {
+            if let Some(order) = order {
+                self.insert_order(id, *order);
+            }
+            return None;
+        };
+        self.orders.strike(slot);
+        let before = self.orders.rows.get(slot).unpack();
+        match order {
+            // Claims come and go, and what is held stays.
+            Some(order) if order.lines == before.lines => {
+                self.orders.rows.get_mut(slot).replace_header(*order);
+                self.orders.enter(slot);
+            }
+            Some(order) => {
+                self.strike_order_holders(slot);
+                let new = self.pack_order(id.clone(), *order, slot);
+                *self.orders.rows.get_mut(slot) = new;
+                self.orders.enter(slot);
+            }
+            None => {
+                self.strike_order_holders(slot);
+                let hash = self.hash(id);
+                self.orders.index.remove(hash, slot);
+                self.orders.rows.remove(slot);
+                self.orders.by_placed.remove(&before.placed);
+            }
+        }
+        Some(Box::new(before))
+    }
+
+    fn insert_order(&mut self, id: &Code, order: Order) {
+        let slot = self.orders.rows.next_slot();
+        let placed = order.placed;
+        let new = self.pack_order(id.clone(), order, slot);
+        let orders = &mut self.orders;
+        assert_eq!(orders.rows.insert(new), slot, "a row goes where it was said to go");
+        orders.by_placed.insert(placed, slot);
+        let (rows, hasher) = (&orders.rows, &self.hasher);
+        let hash_of = |id: &Code| std::hash::BuildHasher::hash_one(hasher, id);
+        orders.index.insert(hash_of(id), slot, |slot| hash_of(&rows.get(slot).id));
+        orders.enter(slot);
+    }
+
+    /// Packs an order, whose holders are entered under the slot that it will have.
+    fn pack_order(&mut self, id: Code, order: Order, slot: u32) -> OrderRow {
+        let mut node = |place, line| self.enter_holder(place, HolderKind::Order, slot, line);
+        OrderRow::pack(id, order, &mut node)
+    }
+
+    fn strike_order_holders(&mut self, slot: u32) {
+        let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();
+        self.orders.rows.get(slot).each_node(|place, node| nodes.push((place, node)));
+        for (place, node) in nodes {
+            self.strike_holder(place, node);
+        }
+    }
+
+    /// The rows of orders, as [`Memory::rows`] tells them.
+    pub(super) fn order_rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let orders = self.orders.rows.iter();
+        let orders = orders.map(|(_, row)| Row::Order(row.id.clone(), Some(Box::new(row.unpack()))));
+        let settings = self.orders.settings.iter();
+        let settings = settings.map(|(site, setting)| Row::OrderSetting(*site, Some(*setting)));
+        let unfilled = self.orders.unfilled.iter().map(|(site, sku)| Row::Unfilled(*site, *sku, true));
+        settings.chain(orders).chain(unfilled)
+    }
+}

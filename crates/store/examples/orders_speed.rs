@@ -1,0 +1,132 @@
+//! What waiting orders cost: bytes each, and the time to claim one with few and with many waiting.
+//!
+//! ```text
+//! cargo run --release -p jaego-store --example orders_speed -- 1000000
+//! ```
+//!
+//! The decisions alone, in one thread, without a journal. Bytes are those of the process: what its memory grew by.
+
+use std::{env, fs, time::Instant};
+
+use jaego_domain::{
+    Code, Command, Memory, Name, Outside, Quantity, Request, Strategy, TimeZone, Timestamp,
+    command::{
+        Adjust, AdjustLine, Change, ClaimOrders, ClaimPolicy, OrderLine, PlaceOrder, SetLocation,
+        SetOrderAllocation, SetSite, SetSku,
+    },
+    limits::QUANTITY_MAX,
+    row::{LocationKind, OrderAllocation, Tracking},
+    turn,
+};
+
+/// Claims whose time is taken together.
+const CLAIMS: usize = 100_000;
+/// Orders that wait where few do.
+const FEW: usize = 10;
+
+fn code(text: &str) -> Code {
+    Code::new("code", text).expect("it is a code")
+}
+
+struct Books {
+    tables: Memory,
+    now: Timestamp,
+    orders: usize,
+}
+
+impl Books {
+    fn open(allocation: OrderAllocation) -> Self {
+        let mut books = Self { tables: Memory::new(), now: Timestamp(1_772_323_200_000), orders: 0 };
+        let (site, location, sku) = (code("ICN"), code("A-01"), code("mug"));
+        let (name, time_zone) = (Name::default(), TimeZone::new("UTC").expect("it is a zone"));
+        let strategy = Strategy::Fefo;
+        books.give(Command::SetSite(SetSite { site: site.clone(), name: name.clone(), time_zone, strategy }));
+        let (zone, kind) = (name.clone(), LocationKind::Storage);
+        let at = SetLocation { site: site.clone(), location: location.clone(), zone, pick_order: 1, kind };
+        books.give(Command::SetLocation(at));
+        let (tracking, safety_stock) = (Tracking::None, Vec::new());
+        books.give(Command::SetSku(SetSku { sku: sku.clone(), name: name.clone(), tracking, safety_stock }));
+        let all = Change::Add(Quantity::stored(QUANTITY_MAX), Outside::Opening);
+        let lines = vec![AdjustLine { site: site.clone(), location, sku, lot: None, change: all }];
+        books.give(Command::Adjust(Adjust { id: code("J1"), reason: name, lines, release_holds: false }));
+        books.give(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
+        books
+    }
+
+    fn give(&mut self, command: Command) {
+        let request = Request::new(command, None, code("bench")).expect("it is well formed");
+        let mut events = Vec::with_capacity(2);
+        turn::submit(&mut self.tables, &request, self.now, &mut events).expect("it is accepted");
+    }
+
+    fn place(&mut self, count: usize) {
+        for _ in 0..count {
+            self.orders += 1;
+            let lines = vec![OrderLine { sku: code("mug"), quantity: Quantity::ONE, lot: None }];
+            self.give(Command::PlaceOrder(PlaceOrder {
+                id: code(&format!("order-{:09}", self.orders)),
+                site: code("ICN"),
+                lines,
+                customer: None,
+                priority: u32::try_from(self.orders % 5).expect("it is small"),
+                backorder: false,
+            }));
+        }
+    }
+
+    fn claim(&mut self, policy: ClaimPolicy, count: usize) {
+        let (site, worker) = (code("ICN"), code("ann"));
+        self.give(Command::ClaimOrders(ClaimOrders { site, worker, policy, count, lease_ms: None }));
+    }
+
+    /// Nanoseconds for each of so many claims, one by one, each made up for by a new order that is not counted.
+    fn claims_ns(&mut self, policy: ClaimPolicy) -> f64 {
+        let mut spent = 0.0;
+        for _ in 0..CLAIMS / FEW {
+            let start = Instant::now();
+            for _ in 0..FEW {
+                self.claim(policy, 1);
+            }
+            spent += start.elapsed().as_secs_f64();
+            self.place(FEW);
+        }
+        spent * 1e9 / CLAIMS as f64
+    }
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> usize {
+    let pages = fs::read_to_string("/proc/self/statm").expect("there is a /proc");
+    let pages: usize = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("it has numbers");
+    pages * 4_096
+}
+
+fn main() {
+    let many: usize = env::args().nth(1).map_or(1_000_000, |count| count.parse().expect("it is a number"));
+    for allocation in [OrderAllocation::AtCompletion, OrderAllocation::OnArrival] {
+        let mut books = Books::open(allocation);
+        let before = resident();
+        let start = Instant::now();
+        books.place(many);
+        let per_order = start.elapsed().as_secs_f64() * 1e9 / many as f64;
+        let bytes = (resident() - before) / many;
+        println!(
+            "{}: {many} orders of one line, {per_order:.0} ns and {bytes} bytes each",
+            allocation.name()
+        );
+        for policy in ClaimPolicy::ALL {
+            println!("  {:<8} with {many} waiting: {:.0} ns a claim", policy.name(), books.claims_ns(policy));
+        }
+        let start = Instant::now();
+        for _ in 0..CLAIMS / 1_000 {
+            books.claim(ClaimPolicy::Oldest, 1_000);
+        }
+        let per_claim = start.elapsed().as_secs_f64() * 1e9 / CLAIMS as f64;
+        println!("  oldest, 1000 at once: {per_claim:.0} ns a claim");
+    }
+    let mut books = Books::open(OrderAllocation::OnArrival);
+    books.place(FEW);
+    for policy in ClaimPolicy::ALL {
+        println!("{:<8} with {FEW} waiting: {:.0} ns a claim", policy.name(), books.claims_ns(policy));
+    }
+}
