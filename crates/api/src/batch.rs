@@ -9,6 +9,7 @@ use crate::{
     outcome::Outcome,
     problem::Problem,
     value::{Choice, Named, Word},
+    write,
 };
 
 /// The answers to a batch, in the order of its commands.
@@ -83,8 +84,13 @@ impl BatchRequest {
             if index > 0 {
                 json.extend_from_slice(between);
             }
-            let item = item(index, id.clone(), answer);
-            serde_json::to_writer(&mut json, &item).expect("an answer has text for keys");
+            match answer {
+                Ok((outcome, repeat)) => write::done(&mut json, index, id, outcome, repeat),
+                Err(refusal) => {
+                    let item = refused_item(index, id.into(), refusal);
+                    serde_json::to_writer(&mut json, &item).expect("an answer has text for keys");
+                }
+            }
         }
         json.extend_from_slice(end);
         json
@@ -105,21 +111,6 @@ impl BatchRequest {
     }
 }
 
-fn item(index: usize, id: Word, said: Said<'_>) -> BatchItem {
-    match said {
-        Ok((outcome, repeat)) => BatchItem {
-            index,
-            id,
-            status: BatchStatus::Done.into(),
-            outcome: Some(Outcome::new(outcome, repeat)),
-            problem: None,
-        },
-        Err(refusal) => BatchItem {
-            index,
-            id,
-            status: BatchStatus::Refused.into(),
-            outcome: None,
-            problem: Some(refusal.into()),
-        },
-    }
+fn refused_item(index: usize, id: Word, refusal: &Refusal) -> BatchItem {
+    BatchItem { index, id, status: BatchStatus::Refused.into(), outcome: None, problem: Some(refusal.into()) }
 }

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX},
+    plain,
     problem::Problem,
     table::{self, CommandRow, Role, read_fields},
     value::{Text, Word},
@@ -77,9 +78,57 @@ pub struct BatchRequest {
     /// The commands that were refused for their values, by their index from 0 in the batch, in order.
     pub refused: Vec<(usize, Refusal)>,
     /// For every command of the batch the id of what it is about.
-    pub ids: Vec<Word>,
+    pub ids: Subjects,
     /// The greatest role that a command of the batch asks for, and that command's name; `None` if it is empty.
     pub role: Option<(Role, &'static str)>,
+}
+
+/// What the commands of a batch are about: a text for each, empty where its values could not be read. They stand in
+/// one text, so that a batch of thousands takes no allocation for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subjects {
+    texts: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Subjects {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| &self.texts[std::mem::replace(&mut start, *end)..*end])
+    }
+
+    pub(crate) fn push(&mut self, subject: &str) {
+        self.texts.push_str(subject);
+        self.ends.push(self.texts.len());
+    }
+
+    pub(crate) fn reserve(&mut self, count: usize, bytes: usize) {
+        self.ends.reserve(count.min(BATCH_COMMANDS_MAX));
+        self.texts.reserve(bytes.min(BATCH_COMMANDS_MAX * COMMAND_BYTES));
+    }
+
+    /// Fills up with empty texts.
+    fn resize(&mut self, count: usize) {
+        self.ends.resize(count, self.texts.len());
+    }
+}
+
+impl<const N: usize> PartialEq<[&str; N]> for Subjects {
+    fn eq(&self, other: &[&str; N]) -> bool {
+        self.iter().eq(other.iter().copied())
+    }
 }
 
 /// How a batch comes and how it is answered.
@@ -101,6 +150,14 @@ pub enum BatchFormat {
 /// is no error: it is in [`BatchRequest::refused`].
 pub fn read_batch(body: &[u8], by: &Code) -> Result<BatchRequest, Box<Problem>> {
     let body = utf8(body)?;
+    match plain::read(body, by) {
+        Some(batch) => Ok(batch),
+        None => read_any(body, by),
+    }
+}
+
+/// Reads a batch of any shape.
+pub(crate) fn read_any(body: &str, by: &Code) -> Result<BatchRequest, Box<Problem>> {
     let mut taken = Taken::new(by);
     // About as many as there can be: growing would copy every request twice.
     taken.batch.requests.reserve((body.len() / COMMAND_BYTES).min(BATCH_COMMANDS_MAX));
@@ -368,11 +425,11 @@ impl<'b, 'de> Taken<'b, 'de> {
         let key = self.found.key.take().map(|key| key.code("key")).transpose();
         let request = command.and_then(|command| {
             self.lines += command.line_count();
-            self.batch.ids.push(subject(&command));
+            self.batch.ids.push(&subject(&command));
             Request::new(command, key?, self.by.clone())
         });
         // A command whose values are wrong may have no id that could be shown.
-        self.batch.ids.resize(self.count, Word::default());
+        self.batch.ids.resize(self.count);
         match request {
             Ok(request) => self.batch.requests.push(request),
             Err(refusal) => self.batch.refused.push((index, refusal)),

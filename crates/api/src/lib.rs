@@ -17,6 +17,7 @@ pub mod movement;
 pub mod openapi;
 pub mod order;
 pub mod outcome;
+mod plain;
 pub mod problem;
 pub mod read;
 pub mod site;
@@ -28,8 +29,9 @@ pub mod time;
 pub mod transfer;
 pub mod value;
 pub mod wallet;
+mod write;
 
-pub use body::{BatchFormat, BatchRequest, read_batch, read_ndjson, read_request};
+pub use body::{BatchFormat, BatchRequest, Subjects, read_batch, read_ndjson, read_request};
 pub use problem::Problem;
 pub use read::{READS, Read, ReadRow, read_query};
 pub use table::{COMMANDS, CommandRow, Method, Repeat, Role};

@@ -28,7 +28,7 @@ impl Time {
     }
 
     /// The 24 bytes of its text. Answers carry one for each command, so this is done without a calendar.
-    fn text(self) -> [u8; 24] {
+    pub(crate) fn text(self) -> [u8; 24] {
         let ms = self.0.min(LAST_MS);
         let (year, month, day) = civil(ms / DAY_MS);
         let rest = ms % DAY_MS;
