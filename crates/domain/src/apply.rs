@@ -14,19 +14,31 @@ use crate::{
     limits::{KEY_WINDOW_MS, KEYS_FORGOTTEN_MAX, KEYS_MAX},
     row::{self, End, Filed, Filing, HoldStatus},
 };
-use book::Book;
+use book::{Book, Kept};
 
 /// Applies an event: the next one after the tables' head.
 ///
 /// # Panics
 /// If the event is not the next one, or if the books it was decided on are not these.
 pub fn apply(tables: &mut impl Tables, event: &Event) -> Changes {
+    write(tables, event, Kept::All)
+}
+
+/// Applies an event that nobody will undo. Of what stood there it gives back only what [`crate::turn::follow_up`] looks at.
+///
+/// # Panics
+/// As [`apply`] does.
+pub fn apply_for_good(tables: &mut impl Tables, event: &Event) -> Changes {
+    write(tables, event, Kept::FollowedUp)
+}
+
+fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
     let mut head = tables.head();
     assert_eq!(event.sequence, head.sequence.next(), "events are applied in order, each once");
     assert!(event.at >= head.at, "logical time never runs backwards");
     head.sequence = event.sequence;
     head.at = event.at;
-    let mut book = Book::open(tables, event);
+    let mut book = Book::open(tables, event, kept);
     match &event.fact {
         Fact::SiteSet { id, code, name, time_zone, strategy } => {
             head.sites = head.sites.max(id.0 + 1);

@@ -31,6 +31,18 @@ impl Code {
         Ok(Self(CompactString::new(text)))
     }
 
+    /// A number as an identifier: its decimal digits.
+    pub(crate) fn number(number: usize) -> Self {
+        let mut digits = [b'0'; 20];
+        let (mut start, mut rest) = (digits.len(), number);
+        while rest > 0 || start == digits.len() {
+            start -= 1;
+            digits[start] = b'0' + u8::try_from(rest % 10).expect("a digit fits a byte");
+            rest /= 10;
+        }
+        Self(CompactString::new(std::str::from_utf8(&digits[start..]).expect("digits are ASCII")))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -94,6 +106,13 @@ mod tests {
         }
         for bad in ["", " ", "a b", "a/b", "재고", "a\n", "a\0", &"x".repeat(65)] {
             assert!(matches!(Code::new("id", bad), Err(Refusal::InvalidValue { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_its_digits() {
+        for number in [0, 1, 9, 10, 4_294_967_296, usize::MAX] {
+            assert_eq!(Code::number(number).as_str(), number.to_string());
         }
     }
 

@@ -848,7 +848,7 @@ fn transfer_parts(parts: Option<&[TransferPart]>) -> Result<(), Refusal> {
 
 /// The name of a line that has only a number: counted from 1.
 pub(crate) fn numbered(index: usize) -> Code {
-    Code::new("line", &(index + 1).to_string()).expect("a number is a code")
+    Code::number(index + 1)
 }
 
 impl Command {

@@ -40,7 +40,7 @@ mod tables;
 mod time;
 pub mod turn;
 
-pub use apply::apply;
+pub use apply::{apply, apply_for_good};
 pub use code::{Code, Name};
 pub use command::{Command, Request};
 pub use decide::{Decision, decide};

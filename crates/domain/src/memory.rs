@@ -8,6 +8,7 @@ mod hold_row;
 mod list;
 mod order_row;
 mod orders;
+mod places;
 mod rest;
 mod slab;
 mod wallets;
@@ -29,8 +30,9 @@ use crate::{
         Location, LocationKind, Lot, Order, OrderSetting, Position, Site, Sku, Transfer, Wallet,
     },
 };
-use hold_row::HoldRow;
+use hold_row::{HoldRow, Links};
 use orders::Orders;
+use places::{Balances, Entry, GateRow, Marks, PositionRow};
 use slab::{Index, Slab};
 use wallets::Wallets;
 pub use warm::WARM_MAX;
@@ -52,9 +54,15 @@ pub struct Memory {
     /// By SKU, in the order of creation.
     sku_lots: HashMap<SkuId, SkuLots>,
     gates: Slab<GateRow>,
-    positions: Slab<(Place, Position)>,
-    by_location: BTreeSet<Place>,
-    outside: HashMap<(SkuId, Outside), i64>,
+    /// The places of gates that have more than one.
+    crowds: Slab<Vec<Entry>>,
+    /// Safety levels that are not zero: few SKUs are watched.
+    safety_levels: HashMap<(SiteId, SkuId), Quantity>,
+    positions: Slab<PositionRow>,
+    /// What is missing somewhere: little ever is.
+    missing: HashMap<Place, Quantity>,
+    /// Which SKUs lie where.
+    by_location: BTreeSet<(LocationId, SkuId)>,
     holds: Slab<HoldRow>,
     hold_index: Index,
     open_holds: u64,
@@ -82,26 +90,8 @@ struct SkuLots {
 struct SkuRow {
     row: Sku,
     gates: SmallVec<[(SiteId, u32); 2]>,
-}
-
-struct GateRow {
-    site: SiteId,
-    sku: SkuId,
-    /// Missing where only positions are known: a state that lasts as long as one event.
-    gate: Option<Gate>,
-    /// The places of this SKU at this site, sorted by location and lot.
-    places: SmallVec<[Entry; 1]>,
-}
-
-/// A place of a gate. It stays while there is a position or a holder: within one event either may go first.
-#[derive(Clone, Copy)]
-struct Entry {
-    location: LocationId,
-    lot: LotId,
-    /// The position's slot, or [`NOWHERE`].
-    position: u32,
-    /// The first holder's node, or [`NOWHERE`].
-    holder: u32,
+    /// What its outside accounts hold.
+    outside: Balances,
 }
 
 /// No slot.
@@ -129,14 +119,21 @@ impl LineRow {
     }
 }
 
-/// A holder in the list of a place.
+/// A holder in the list of a place. A hold of one line and one pick has its links in its own row, and no node.
 #[derive(Clone, Copy)]
 struct Node {
     kind: HolderKind,
     slot: u32,
     line: u32,
-    next: u32,
-    previous: u32,
+    links: Links,
+}
+
+/// Set in the number of a holder that is a hold's slot; otherwise it is a node's. [`NOWHERE`] is neither.
+const PLAIN: u32 = 1 << 31;
+
+/// The hold's slot, if a holder is a plain hold.
+fn plain(holder: u32) -> Option<u32> {
+    (holder & PLAIN != 0).then_some(holder & !PLAIN)
 }
 
 impl Memory {
@@ -162,9 +159,25 @@ impl Memory {
 
     /// What lies somewhere, from this place on, in the order of places.
     pub fn positions_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
-        self.by_location
-            .range(from..)
-            .map(|place| (*place, self.position(*place).expect("each place in the index has a row")))
+        let skus = self.by_location.range((from.location, from.sku)..);
+        skus.flat_map(|(location, sku)| self.lots_at(*location, *sku))
+            .skip_while(move |(place, _)| *place < from)
+    }
+
+    /// What lies of a SKU at a location, in the order of its lots.
+    fn lots_at(&self, location: LocationId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> + '_ {
+        let site = self.locations[location.index()].site;
+        let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
+        let here = places.iter().filter(move |entry| entry.location == location && entry.position != NOWHERE);
+        here.map(|entry| self.unpack_position(self.positions.get(entry.position)))
+    }
+
+    fn places<'a>(&'a self, gate: &'a GateRow) -> &'a [Entry] {
+        gate.places.get(&self.crowds)
+    }
+
+    fn unpack_position(&self, row: &PositionRow) -> (Place, Position) {
+        row.unpack(|place| self.missing.get(&place).copied().unwrap_or_default())
     }
 
     /// When the first open hold or claim lapses.
@@ -190,14 +203,14 @@ impl Memory {
         if let Some(slot) = self.gate_slot(site, sku) {
             return slot;
         }
-        let slot = self.gates.insert(GateRow { site, sku, gate: None, places: SmallVec::new() });
+        let slot = self.gates.insert(GateRow::new(site, sku));
         self.skus[sku.index()].gates.push((site, slot));
         slot
     }
 
     fn drop_gate_if_empty(&mut self, slot: u32) {
         let row = self.gates.get(slot);
-        if row.gate.is_some() || !row.places.is_empty() {
+        if row.marks.is_some() || !row.places.is_empty() {
             return;
         }
         self.skus[row.sku.index()].gates.retain(|(_, other)| *other != slot);
@@ -210,25 +223,26 @@ impl Memory {
 
     fn entry(&self, place: Place) -> Option<&Entry> {
         let gate = self.gates.get(self.gate_slot(self.site_of(place), place.sku)?);
-        gate.find(place).ok().map(|at| &gate.places[at])
+        let places = self.places(gate);
+        places::find(places, place).ok().map(|at| &places[at])
     }
 
     /// Changes the entry of a place, which begins and ends with what it names.
     fn change_entry(&mut self, place: Place, change: impl FnOnce(&mut Entry)) {
         let slot = self.make_gate(self.site_of(place), place.sku);
-        let gate = self.gates.get_mut(slot);
-        let at = match gate.find(place) {
+        let (places, crowds) = (&mut self.gates.get_mut(slot).places, &mut self.crowds);
+        let at = match places::find(places.get(crowds), place) {
             Ok(at) => at,
             Err(at) => {
                 let Place { location, lot, .. } = place;
-                gate.places.insert(at, Entry { location, lot, position: NOWHERE, holder: NOWHERE });
+                places.insert(at, Entry { location, lot, position: NOWHERE, holder: NOWHERE }, crowds);
                 at
             }
         };
-        let entry = &mut gate.places[at];
+        let entry = places.get_mut(at, crowds);
         change(entry);
         if (entry.position, entry.holder) == (NOWHERE, NOWHERE) {
-            gate.places.remove(at);
+            places.remove(at, crowds);
             self.drop_gate_if_empty(slot);
         }
     }
@@ -237,28 +251,59 @@ impl Memory {
         self.entry(place).map(|entry| entry.position).filter(|slot| *slot != NOWHERE)
     }
 
+    fn links(&self, holder: u32) -> Links {
+        match plain(holder) {
+            Some(slot) => self.holds.get(slot).links(),
+            None => self.nodes.get(holder).links,
+        }
+    }
+
+    fn links_mut(&mut self, holder: u32) -> &mut Links {
+        match plain(holder) {
+            Some(slot) => self.holds.get_mut(slot).links_mut(),
+            None => &mut self.nodes.get_mut(holder).links,
+        }
+    }
+
+    /// A holder by what it is known by in the list of a place.
+    fn holder(&self, holder: u32) -> Node {
+        match plain(holder) {
+            Some(slot) => Node { kind: HolderKind::Hold, slot, line: 0, links: self.holds.get(slot).links() },
+            None => *self.nodes.get(holder),
+        }
+    }
+
     /// Enters a holder at a place, and gives the node that it is known by.
     fn enter_holder(&mut self, place: Place, kind: HolderKind, slot: u32, line: u32) -> u32 {
-        let node = self.nodes.insert(Node { kind, slot, line, next: NOWHERE, previous: NOWHERE });
-        let mut next = NOWHERE;
-        self.change_entry(place, |entry| next = std::mem::replace(&mut entry.holder, node));
-        self.nodes.get_mut(node).next = next;
-        if next != NOWHERE {
-            self.nodes.get_mut(next).previous = node;
-        }
+        let node = self.nodes.insert(Node { kind, slot, line, links: Links::NONE });
+        assert!(node < PLAIN, "there are fewer than 2^31 holders");
+        self.link_holder(place, node);
         node
     }
 
-    /// Strikes a holder out at a place.
-    fn strike_holder(&mut self, place: Place, node: u32) {
-        let Node { next, previous, .. } = self.nodes.remove(node);
+    /// Puts a holder, whose row or node is there, first in the list of a place.
+    fn link_holder(&mut self, place: Place, holder: u32) {
+        let mut next = NOWHERE;
+        self.change_entry(place, |entry| next = std::mem::replace(&mut entry.holder, holder));
+        *self.links_mut(holder) = Links { next, previous: NOWHERE };
         if next != NOWHERE {
-            self.nodes.get_mut(next).previous = previous;
+            self.links_mut(next).previous = holder;
+        }
+    }
+
+    /// Strikes a holder out at a place.
+    fn strike_holder(&mut self, place: Place, holder: u32) {
+        let Links { next, previous } = self.links(holder);
+        if plain(holder).is_none() {
+            self.nodes.remove(holder);
+        }
+        if next != NOWHERE {
+            self.links_mut(next).previous = previous;
         }
         if previous == NOWHERE {
             self.change_entry(place, |entry| entry.holder = next);
         } else {
-            self.nodes.get_mut(previous).next = next;
+            self.links_mut(previous).next = next;
         }
     }
 
@@ -340,7 +385,7 @@ impl Memory {
             return Some(Box::new(std::mem::replace(&mut self.skus[id.index()].row, *row)));
         }
         assert_eq!(id.index(), self.skus.len(), "numbers are handed out in order");
-        self.skus.push(SkuRow { row: *row, gates: SmallVec::new() });
+        self.skus.push(SkuRow { row: *row, gates: SmallVec::new(), outside: Balances::default() });
         let (skus, hasher) = (&self.skus, &self.hasher);
         self.sku_codes.insert(hasher.hash_one(&skus[id.index()].row.code), id.0, |slot| {
             hasher.hash_one(&skus[slot as usize].row.code)
@@ -373,59 +418,92 @@ impl Memory {
 
     fn put_gate(&mut self, site: SiteId, sku: SkuId, gate: Option<Gate>) -> Option<Gate> {
         let slot = self.make_gate(site, sku);
-        let before = std::mem::replace(&mut self.gates.get_mut(slot).gate, gate);
+        let before = self.unpack_gate(self.gates.get(slot));
+        self.gates.get_mut(slot).marks = gate.map(|gate| Marks { stocked: gate.stocked, low: gate.low });
+        match gate.map(|gate| gate.safety_level).filter(|level| !level.is_zero()) {
+            Some(level) => drop(self.safety_levels.insert((site, sku), level)),
+            None if before.is_some_and(|gate| !gate.safety_level.is_zero()) => {
+                self.safety_levels.remove(&(site, sku));
+            }
+            None => {}
+        }
         self.drop_gate_if_empty(slot);
         before
+    }
+
+    fn unpack_gate(&self, row: &GateRow) -> Option<Gate> {
+        let Marks { stocked, low } = row.marks?;
+        let level = (!self.safety_levels.is_empty()).then(|| self.safety_levels.get(&(row.site, row.sku)));
+        let safety_level = level.flatten().copied().unwrap_or_default();
+        Some(Gate { stocked, safety_level, low })
     }
 
     fn put_position(&mut self, place: Place, position: Option<Position>) -> Option<Position> {
         match (self.position_slot(place), position) {
             (Some(slot), Some(position)) => {
-                Some(std::mem::replace(&mut self.positions.get_mut(slot).1, position))
+                // What is missing there is read before it is written: it stands under the place, not in the row.
+                let before = self.unpack_position(self.positions.get(slot)).1;
+                if !before.missing.is_zero() {
+                    self.missing.remove(&place);
+                }
+                *self.positions.get_mut(slot) = self.pack_position(place, position);
+                Some(before)
             }
             (None, None) => None,
             (None, Some(position)) => {
-                let slot = self.positions.insert((place, position));
+                let row = self.pack_position(place, position);
+                let slot = self.positions.insert(row);
                 self.change_entry(place, |entry| entry.position = slot);
-                self.by_location.insert(place);
+                self.by_location.insert((place.location, place.sku));
                 None
             }
             (Some(slot), None) => {
+                let before = self.positions.remove(slot);
+                let before = self.unpack_position(&before).1;
+                self.missing.remove(&place);
                 self.change_entry(place, |entry| entry.position = NOWHERE);
-                self.by_location.remove(&place);
-                Some(self.positions.remove(slot).1)
+                if self.lots_at(place.location, place.sku).next().is_none() {
+                    self.by_location.remove(&(place.location, place.sku));
+                }
+                Some(before)
             }
         }
     }
 
-    fn put_hold(&mut self, id: &Code, hold: Option<Hold>) -> Option<Hold> {
-        let found = self.hold_slot(id);
+    fn pack_position(&mut self, place: Place, position: Position) -> PositionRow {
+        if !position.missing.is_zero() {
+            self.missing.insert(place, position.missing);
+        }
+        PositionRow::pack(place, position)
+    }
+
+    fn put_hold(&mut self, id: Code, hold: Option<Hold>) -> Option<HoldRow> {
+        let hash = self.hash(&id);
+        let found = self.hold_index.find(hash, |slot| self.holds.get(slot).id == id);
         if let Some(slot) = found {
             self.strike_hold(slot);
         }
         match (found, hold) {
             (None, None) => None,
             (Some(slot), Some(hold)) => {
-                let new = self.pack_hold(id.clone(), hold, slot);
+                let new = self.pack_hold(id, hold, slot);
                 let before = std::mem::replace(self.holds.get_mut(slot), new);
                 self.enter_hold(slot);
-                Some(self.unpack_hold(&before))
+                Some(before)
             }
             (None, Some(hold)) => {
                 let slot = self.holds.next_slot();
-                let new = self.pack_hold(id.clone(), hold, slot);
+                assert!(slot < PLAIN, "there are fewer than 2^31 holds");
+                let new = self.pack_hold(id, hold, slot);
                 assert_eq!(self.holds.insert(new), slot, "a row goes where it was said to go");
                 let (holds, hasher) = (&self.holds, &self.hasher);
-                self.hold_index
-                    .insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&holds.get(slot).id));
+                self.hold_index.insert(hash, slot, |slot| hasher.hash_one(&holds.get(slot).id));
                 self.enter_hold(slot);
                 None
             }
             (Some(slot), None) => {
-                let hash = self.hash(id);
                 self.hold_index.remove(hash, slot);
-                let before = self.holds.remove(slot);
-                Some(self.unpack_hold(&before))
+                Some(self.holds.remove(slot))
             }
         }
     }
@@ -440,10 +518,13 @@ impl Memory {
         row.unpack(|location| self.locations[location.index()].site)
     }
 
-    /// Counts an open hold, and notes when it lapses.
+    /// Enters a plain hold as a holder, counts an open one, and notes when it lapses.
     fn enter_hold(&mut self, slot: u32) {
+        if let Some(place) = self.holds.get(slot).plain_place() {
+            self.link_holder(place, slot | PLAIN);
+        }
         let row = self.holds.get(slot);
-        if row.status != HoldStatus::Held {
+        if row.status() != HoldStatus::Held {
             return;
         }
         self.open_holds += 1;
@@ -455,7 +536,7 @@ impl Memory {
     /// Takes an open hold out of all indexes but that of its id.
     fn strike_hold(&mut self, slot: u32) {
         let row = self.holds.get(slot);
-        if row.status == HoldStatus::Held {
+        if row.status() == HoldStatus::Held {
             self.open_holds -= 1;
             if let Some(at) = row.expires_at() {
                 let id = row.id.clone();
@@ -463,7 +544,9 @@ impl Memory {
             }
         }
         let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();
-        self.holds.get(slot).each_node(|place, node| nodes.push((place, node)));
+        let row = self.holds.get(slot);
+        nodes.extend(row.plain_place().map(|place| (place, slot | PLAIN)));
+        row.each_node(|place, node| nodes.push((place, node)));
         for (place, node) in nodes {
             self.strike_holder(place, node);
         }
@@ -574,10 +657,14 @@ impl Memory {
             self.skus.iter().zip(0..).map(|(sku, id)| Row::Sku(SkuId(id), Some(Box::new(sku.row.clone()))));
         let lots =
             self.lots.iter().zip(1..).map(|(row, id)| Row::Lot(LotId(id), Some(Box::new(row.clone()))));
-        let gates = self.gates.iter().map(|(_, row)| Row::Gate(row.site, row.sku, row.gate));
-        let positions = self.positions.iter().map(|(_, (place, row))| Row::Position(*place, Some(*row)));
-        let outside =
-            self.outside.iter().map(|((sku, outside), balance)| Row::Outside(*sku, *outside, *balance));
+        let gates = self.gates.iter().map(|(_, row)| Row::Gate(row.site, row.sku, self.unpack_gate(row)));
+        let positions = self.positions.iter().map(|(_, row)| {
+            let (place, position) = self.unpack_position(row);
+            Row::Position(place, Some(position))
+        });
+        let outside = self.skus.iter().zip(0..).flat_map(|(sku, id)| {
+            sku.outside.iter().map(move |(outside, balance)| Row::Outside(SkuId(id), outside, balance))
+        });
         let holds = self.holds.iter().map(|(_, row)| Row::Hold(row.id.clone(), Some(self.unpack_hold(row))));
         let transfers = self.transfers.iter().flat_map(|(_, row)| {
             [
@@ -602,13 +689,6 @@ impl Memory {
             .chain(answered)
             .chain(self.wallets.rows())
             .chain(self.order_rows())
-    }
-}
-
-impl GateRow {
-    /// Where the place's entry is, or where it would be.
-    fn find(&self, place: Place) -> Result<usize, usize> {
-        self.places.binary_search_by_key(&(place.location, place.lot), |entry| (entry.location, entry.lot))
     }
 }
 
@@ -650,8 +730,7 @@ impl Tables for Memory {
     }
 
     fn is_occupied(&self, location: LocationId) -> bool {
-        let first = Place { location, sku: SkuId(0), lot: LotId::NONE };
-        self.by_location.range(first..).next().is_some_and(|place| place.location == location)
+        self.by_location.range((location, SkuId(0))..).next().is_some_and(|(other, _)| *other == location)
     }
 
     fn sku_id(&self, code: &Code) -> Option<SkuId> {
@@ -671,25 +750,25 @@ impl Tables for Memory {
     }
 
     fn gate(&self, site: SiteId, sku: SkuId) -> Option<Gate> {
-        self.gates.get(self.gate_slot(site, sku)?).gate
+        self.unpack_gate(self.gates.get(self.gate_slot(site, sku)?))
     }
 
     fn position(&self, place: Place) -> Option<Position> {
-        self.position_slot(place).map(|slot| self.positions.get(slot).1)
+        self.position_slot(place).map(|slot| self.unpack_position(self.positions.get(slot)).1)
     }
 
     fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> {
-        let places = self.gate_slot(site, sku).map(|slot| &self.gates.get(slot).places);
-        let places = places.into_iter().flatten().filter(|entry| entry.position != NOWHERE);
-        places.map(|entry| *self.positions.get(entry.position))
+        let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
+        let places = places.iter().filter(|entry| entry.position != NOWHERE);
+        places.map(|entry| self.unpack_position(self.positions.get(entry.position)))
     }
 
     fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
         let mut found: BTreeMap<Holder, Quantity> = BTreeMap::new();
         let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
         while next != NOWHERE {
-            let node = self.nodes.get(next);
-            next = node.next;
+            let node = self.holder(next);
+            next = node.links.next;
             let id = match node.kind {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
                 HolderKind::Transfer => &self.transfers.get(node.slot).id,
@@ -697,7 +776,7 @@ impl Tables for Memory {
             };
             // A line with two entries at a place has two nodes, and is one holder.
             let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
-            found.insert(holder, self.quantity_at(node, place));
+            found.insert(holder, self.quantity_at(&node, place));
         }
         found.into_iter().collect()
     }
@@ -707,7 +786,7 @@ impl Tables for Memory {
     }
 
     fn outside(&self, sku: SkuId, outside: Outside) -> i64 {
-        self.outside.get(&(sku, outside)).copied().unwrap_or_default()
+        self.skus[sku.index()].outside.get(outside)
     }
 
     fn hold(&self, id: &Code) -> Option<Hold> {
@@ -807,15 +886,10 @@ impl Tables for Memory {
             Row::Gate(site, sku, gate) => Row::Gate(site, sku, self.put_gate(site, sku, gate)),
             Row::Position(place, position) => Row::Position(place, self.put_position(place, position)),
             Row::Outside(sku, outside, balance) => {
-                let before = if balance == 0 {
-                    self.outside.remove(&(sku, outside))
-                } else {
-                    self.outside.insert((sku, outside), balance)
-                };
-                Row::Outside(sku, outside, before.unwrap_or_default())
+                Row::Outside(sku, outside, self.skus[sku.index()].outside.put(outside, balance))
             }
             Row::Hold(id, hold) => {
-                let before = self.put_hold(&id, hold);
+                let before = self.put_hold(id.clone(), hold).map(|row| self.unpack_hold(&row));
                 Row::Hold(id, before)
             }
             Row::Transfer(id, transfer) => {
@@ -863,6 +937,13 @@ impl Tables for Memory {
             Row::Unfilled(site, sku, unfilled) => {
                 Row::Unfilled(site, sku, self.orders.put_unfilled(site, sku, unfilled))
             }
+        }
+    }
+
+    fn set(&mut self, row: Row) {
+        match row {
+            Row::Hold(id, hold) => drop(self.put_hold(id, hold)),
+            row => drop(self.put(row)),
         }
     }
 }

@@ -105,6 +105,11 @@ pub trait Tables {
 
     /// Puts a row (or takes it away) and gives back what stood there.
     fn put(&mut self, row: Row) -> Row;
+
+    /// Puts a row (or takes it away) for good: nobody asks what stood there, which takes work to say.
+    fn set(&mut self, row: Row) {
+        self.put(row);
+    }
 }
 
 /// A row with its key: what [`Tables::put`] takes and gives back. `None` is no row.

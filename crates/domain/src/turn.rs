@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Changes, Code, Decision, Event, Fact, Quantity, Refusal, Request, Row, Sequence, SiteId, SkuId, Tables,
-    Timestamp, apply, decide,
+    Timestamp, apply, apply_for_good, decide,
     decide::fill,
     event::Watched,
     limits::{FILL_LINES_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
@@ -38,11 +38,11 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>
     for (ids, is_of_holds) in [(holds, true), (claims, false)] {
         if !ids.is_empty() {
             let fact = if is_of_holds { Fact::HoldsLapsed { ids } } else { Fact::ClaimsLapsed { ids } };
-            undo.before.extend(happen(tables, of_itself(tables, now, fact), events).before);
+            undo.before.extend(happen(tables, of_itself(tables, now, fact), events, apply).before);
         }
     }
     if let Some(event) = fill_on(tables, now) {
-        undo.before.extend(happen(tables, event, events).before);
+        undo.before.extend(happen(tables, event, events, apply).before);
     }
     (undo, now)
 }
@@ -97,7 +97,12 @@ fn of_itself(tables: &impl Tables, at: Timestamp, fact: Fact) -> Event {
 }
 
 /// Applies an event and all that follows from it by itself.
-fn happen(tables: &mut impl Tables, event: Event, events: &mut Vec<Event>) -> Changes {
+fn happen<T: Tables>(
+    tables: &mut T,
+    event: Event,
+    events: &mut Vec<Event>,
+    apply: impl Fn(&mut T, &Event) -> Changes,
+) -> Changes {
     let mut changes = apply(tables, &event);
     let mut next = follow_up(tables, &event.fact, &changes);
     events.push(event);
@@ -170,6 +175,29 @@ pub fn submit(
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<(Accepted, Changes), Refusal> {
+    submit_with(tables, request, now, events, apply)
+}
+
+/// Does what [`submit`] does, where nobody will undo it.
+///
+/// # Errors
+/// The refusal. Nothing was changed.
+pub fn submit_for_good(
+    tables: &mut impl Tables,
+    request: &Request,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<Accepted, Refusal> {
+    submit_with(tables, request, now, events, apply_for_good).map(|(accepted, _)| accepted)
+}
+
+fn submit_with<T: Tables>(
+    tables: &mut T,
+    request: &Request,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+    apply: impl Fn(&mut T, &Event) -> Changes,
+) -> Result<(Accepted, Changes), Refusal> {
     let event = match decide(tables, request, now)? {
         Decision::Repeat(sequence) => return Ok((Accepted::Repeat(sequence), Changes::default())),
         Decision::Event(event) if request.is_dry_run() => {
@@ -181,7 +209,7 @@ pub fn submit(
         Fact::RequestNoted { of } => Accepted::Repeat(of),
         _ => Accepted::New(event.sequence),
     };
-    let changes = happen(tables, event, events);
+    let changes = happen(tables, event, events, apply);
     Ok((accepted, changes))
 }
 

@@ -519,12 +519,12 @@ impl Core {
                 touched = 0;
                 Slot::Refused(Refusal::TooManyLinesTouched { lines: so_far, max: LINES_TOUCHED_MAX })
             } else {
-                let submitted = turn::submit(&mut self.memory, &request, now, &mut self.events);
-                if !matches!(submitted, Ok((Accepted::New(_), _))) {
+                let submitted = turn::submit_for_good(&mut self.memory, &request, now, &mut self.events);
+                if !matches!(submitted, Ok(Accepted::New(_))) {
                     touched = touched.max(self.standing_in_the_way(request.command()));
                 }
                 match submitted {
-                    Ok((accepted, _)) => self.slot(accepted, 0),
+                    Ok(accepted) => self.slot(accepted, 0),
                     Err(refusal) => Slot::Refused(refusal),
                 }
             };

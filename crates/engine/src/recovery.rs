@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
     Account, Code, Currency, DocumentKey, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row,
-    Sequence, SkuId, Tables, apply,
+    Sequence, SkuId, Tables, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -350,7 +350,7 @@ impl<D: Disk> Start<D> {
                 if !self.archive.is_empty() {
                     self.bring_back(&event)?;
                 }
-                apply(&mut self.memory, &event);
+                apply_for_good(&mut self.memory, &event);
             }
         }
         Ok(())

@@ -9,15 +9,25 @@ use crate::{
     row::{self, HolderKind, Line, Pick, Position, Staged},
 };
 
+/// Which rows a book keeps as they stood before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// All of them: the changes can be undone.
+    All,
+    /// Those that [`crate::turn::follow_up`] looks at.
+    FollowedUp,
+}
+
 pub(super) struct Book<'a, T> {
     pub(super) tables: &'a mut T,
     pub(super) event: &'a Event,
+    kept: Kept,
     before: Vec<Row>,
 }
 
 impl<'a, T: Tables> Book<'a, T> {
-    pub(super) fn open(tables: &'a mut T, event: &'a Event) -> Self {
-        Self { tables, event, before: Vec::new() }
+    pub(super) fn open(tables: &'a mut T, event: &'a Event, kept: Kept) -> Self {
+        Self { tables, event, kept, before: Vec::new() }
     }
 
     pub(super) fn changes(self) -> Changes {
@@ -25,8 +35,16 @@ impl<'a, T: Tables> Book<'a, T> {
     }
 
     pub(super) fn put(&mut self, row: Row) {
-        let before = self.tables.put(row);
-        self.before.push(before);
+        if self.keeps(&row) {
+            let before = self.tables.put(row);
+            self.before.push(before);
+        } else {
+            self.tables.set(row);
+        }
+    }
+
+    fn keeps(&self, row: &Row) -> bool {
+        self.kept == Kept::All || matches!(row, Row::Position(..) | Row::Lot(..) | Row::Sku(..))
     }
 
     pub(super) fn file(&mut self, filing: Filing, body: u64) {

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::NOWHERE;
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
     row::{Hold, HoldLine, HoldStatus, Pick},
@@ -15,42 +16,96 @@ pub(super) struct HoldRow {
     /// [`NEVER`] where the hold has no end.
     expires_at: Timestamp,
     lines: Lines,
-    pub(super) status: HoldStatus,
+}
+
+/// How a hold stands. It is a part of each kind of lines, where it takes no room of its own.
+#[derive(Clone, Copy)]
+struct State {
+    status: HoldStatus,
     confirmed: bool,
+}
+
+/// Where a holder stands in the list of a place: who comes after it and who before.
+#[derive(Clone, Copy)]
+pub(super) struct Links {
+    pub(super) next: u32,
+    pub(super) previous: u32,
+}
+
+impl Links {
+    /// Nobody before and nobody after.
+    pub(super) const NONE: Self = Self { next: NOWHERE, previous: NOWHERE };
 }
 
 /// Later than every hold's end.
 const NEVER: Timestamp = Timestamp(u64::MAX);
 
 enum Lines {
-    /// One line that holds all it asked for at one place; its site is the location's.
-    One { sku: SkuId, location: LocationId, lot: LotId, node: u32, quantity: Quantity },
+    /// A plain hold: one line that holds all it asked for at one place. Its site is the location's, and it is a
+    /// holder by its own slot.
+    One { state: State, links: Links, sku: SkuId, location: LocationId, lot: LotId, quantity: Quantity },
     /// One line that holds nothing, any more.
-    Empty { site: SiteId, sku: SkuId, quantity: Quantity },
+    Empty { state: State, site: SiteId, sku: SkuId, quantity: Quantity },
     /// Everything else, and a node for each pick.
-    Many(Box<(SmallVec<[HoldLine; 1]>, Vec<u32>)>),
+    Many(State, Box<(SmallVec<[HoldLine; 1]>, Vec<u32>)>),
 }
 
 impl HoldRow {
-    /// Packs a hold; `node` enters it as a holder of a place and gives the node.
+    /// Packs a hold; `node` enters it as a holder of a place and gives the node. A plain hold is entered by whoever
+    /// keeps the row.
     pub(super) fn pack(id: Code, hold: Hold, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
         let Hold { owner, body, placed, expires_at, status, confirmed, lines } = hold;
+        let state = State { status, confirmed };
         let lines = match lines.as_slice() {
             [HoldLine { sku, quantity, picks, .. }] if picks.len() == 1 && picks[0].quantity == *quantity => {
                 let Pick { location, lot, .. } = picks[0];
-                let node = node(Place { location, sku: *sku, lot }, 0);
-                Lines::One { sku: *sku, location, lot, node, quantity: *quantity }
+                Lines::One { state, links: Links::NONE, sku: *sku, location, lot, quantity: *quantity }
             }
             [HoldLine { site, sku, quantity, picks }] if picks.is_empty() => {
-                Lines::Empty { site: *site, sku: *sku, quantity: *quantity }
+                Lines::Empty { state, site: *site, sku: *sku, quantity: *quantity }
             }
             _ => {
                 let nodes = places(&lines).map(|(place, line)| node(place, line)).collect();
-                Lines::Many(Box::new((lines, nodes)))
+                Lines::Many(state, Box::new((lines, nodes)))
             }
         };
         let owner = owner.map(Box::new);
-        Self { id, owner, body, placed, expires_at: expires_at.unwrap_or(NEVER), lines, status, confirmed }
+        Self { id, owner, body, placed, expires_at: expires_at.unwrap_or(NEVER), lines }
+    }
+
+    fn state(&self) -> State {
+        match &self.lines {
+            Lines::One { state, .. } | Lines::Empty { state, .. } | Lines::Many(state, _) => *state,
+        }
+    }
+
+    /// How it stands.
+    pub(super) fn status(&self) -> HoldStatus {
+        self.state().status
+    }
+
+    /// Where a plain hold holds.
+    pub(super) fn plain_place(&self) -> Option<Place> {
+        match self.lines {
+            Lines::One { sku, location, lot, .. } => Some(Place { location, sku, lot }),
+            Lines::Empty { .. } | Lines::Many(..) => None,
+        }
+    }
+
+    /// The links of a plain hold.
+    pub(super) fn links(&self) -> Links {
+        match &self.lines {
+            Lines::One { links, .. } => *links,
+            Lines::Empty { .. } | Lines::Many(..) => panic!("only a plain hold is a holder by itself"),
+        }
+    }
+
+    /// The links of a plain hold, to change them.
+    pub(super) fn links_mut(&mut self) -> &mut Links {
+        match &mut self.lines {
+            Lines::One { links, .. } => links,
+            Lines::Empty { .. } | Lines::Many(..) => panic!("only a plain hold is a holder by itself"),
+        }
     }
 
     /// The hold again; `site_of` tells the site of a location.
@@ -62,18 +117,19 @@ impl HoldRow {
                 let picks = SmallVec::from_buf([pick]);
                 one(HoldLine { site: site_of(*location), sku: *sku, quantity: *quantity, picks })
             }
-            Lines::Empty { site, sku, quantity } => {
+            Lines::Empty { site, sku, quantity, .. } => {
                 one(HoldLine { site: *site, sku: *sku, quantity: *quantity, picks: SmallVec::new() })
             }
-            Lines::Many(many) => many.0.clone(),
+            Lines::Many(_, many) => many.0.clone(),
         };
+        let State { status, confirmed } = self.state();
         Hold {
             owner: self.owner.as_deref().cloned(),
             body: self.body,
             placed: self.placed,
             expires_at: self.expires_at(),
-            status: self.status,
-            confirmed: self.confirmed,
+            status,
+            confirmed,
             lines,
         }
     }
@@ -82,14 +138,11 @@ impl HoldRow {
         (self.expires_at != NEVER).then_some(self.expires_at)
     }
 
-    /// Every place where it is entered as a holder, and by which node.
+    /// Every place where it is entered as a holder by a node.
     pub(super) fn each_node(&self, mut visit: impl FnMut(Place, u32)) {
         match &self.lines {
-            Lines::One { sku, location, lot, node, .. } => {
-                visit(Place { location: *location, sku: *sku, lot: *lot }, *node);
-            }
-            Lines::Empty { .. } => {}
-            Lines::Many(many) => {
+            Lines::One { .. } | Lines::Empty { .. } => {}
+            Lines::Many(_, many) => {
                 for ((place, _), node) in places(&many.0).zip(&many.1) {
                     visit(place, *node);
                 }
@@ -101,7 +154,7 @@ impl HoldRow {
     pub(super) fn line_count(&self) -> usize {
         match &self.lines {
             Lines::One { .. } | Lines::Empty { .. } => 1,
-            Lines::Many(many) => many.0.len(),
+            Lines::Many(_, many) => many.0.len(),
         }
     }
 
@@ -110,7 +163,7 @@ impl HoldRow {
         match &self.lines {
             Lines::One { .. } => 1,
             Lines::Empty { .. } => 0,
-            Lines::Many(many) => many.1.len(),
+            Lines::Many(_, many) => many.1.len(),
         }
     }
 
@@ -119,7 +172,7 @@ impl HoldRow {
         match &self.lines {
             Lines::One { quantity, .. } => *quantity,
             Lines::Empty { .. } => Quantity::ZERO,
-            Lines::Many(many) => {
+            Lines::Many(_, many) => {
                 let picks = many.0[line as usize].picks.iter();
                 let here = picks.filter(|pick| (pick.location, pick.lot) == (location, lot));
                 here.map(|pick| pick.quantity).sum()
@@ -142,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_plain_hold_stays_small() {
-        assert!(size_of::<HoldRow>() <= 96, "{} bytes", size_of::<HoldRow>());
+        assert!(size_of::<HoldRow>() <= 88, "{} bytes", size_of::<HoldRow>());
         assert_eq!(size_of::<HoldRow>(), size_of::<Option<HoldRow>>(), "a free slot takes no more");
     }
 }

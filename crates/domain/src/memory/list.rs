@@ -1,6 +1,6 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Bound};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{Memory, NOWHERE, Node};
 use crate::{
@@ -153,14 +153,14 @@ impl Memory {
         };
         let after = page.after;
         let first_at = |location| Place { location, sku: SkuId(0), lot: LotId::NONE };
+        // The places behind the last page's end, from `first` on.
+        let from = move |first: Place| {
+            let begin = after.map_or(first, |after| after.max(first));
+            let places = self.positions_from(begin).map(|(place, _)| place);
+            places.skip_while(move |place| after.is_some_and(|after| *place <= after))
+        };
         let here = |location: LocationId| {
-            let first = first_at(location);
-            let begin = match after {
-                Some(after) if after >= first => Bound::Excluded(after),
-                _ => Bound::Included(first),
-            };
-            let places = self.by_location.range((begin, Bound::Unbounded)).copied();
-            places.take_while(move |place| place.location == location)
+            from(first_at(location)).take_while(move |place| place.location == location)
         };
         // The narrowest way in. All of them have the one order in which a page can go on where another ended, also
         // after a restart.
@@ -169,7 +169,7 @@ impl Memory {
                 let sites =
                     (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
                 let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-                let entries = gates.flat_map(|gate| &self.gates.get(gate).places);
+                let entries = gates.flat_map(|gate| self.places(self.gates.get(gate)));
                 let places = entries.filter(|entry| entry.position != NOWHERE).map(|entry| Place {
                     location: entry.location,
                     sku,
@@ -186,22 +186,19 @@ impl Memory {
                 let start = after.map_or(0, |after| locations.partition_point(|id| *id < after.location));
                 scanned(locations[start..].iter().flat_map(|id| here(*id)), page, fits, show)
             }
-            (None, None, None) => {
-                let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-                scanned(self.by_location.range((begin, Bound::Unbounded)).copied(), page, fits, show)
-            }
+            (None, None, None) => scanned(from(first_at(LocationId(0))), page, fits, show),
         })
     }
 
     /// The first holders of a place by their text, and how many there are. It looks at all of them and keeps those that
     /// it shows.
     pub(super) fn holders_shown(&self, place: Place, limit: usize) -> (Vec<(Holder, Quantity)>, usize) {
-        let mut first: BTreeMap<(HolderKind, &Code, u32), &Node> = BTreeMap::new();
+        let mut first: BTreeMap<(HolderKind, &Code, u32), Node> = BTreeMap::new();
         let mut count = 0;
         let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
         while next != NOWHERE {
-            let (number, node) = (next, self.nodes.get(next));
-            next = node.next;
+            let (number, node) = (next, self.holder(next));
+            next = node.links.next;
             let id = match node.kind {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
                 HolderKind::Order => &self.orders.rows.get(node.slot).id,
@@ -225,7 +222,7 @@ impl Memory {
             first.insert(holder, node);
         }
         let shown = first.into_iter().map(|((kind, id, line), node)| {
-            (Holder { kind, id: id.clone(), line }, self.quantity_at(node, place))
+            (Holder { kind, id: id.clone(), line }, self.quantity_at(&node, place))
         });
         (shown.collect(), count)
     }

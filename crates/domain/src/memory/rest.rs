@@ -23,7 +23,7 @@ impl Memory {
     pub fn is_at_rest(&self, key: &DocumentKey) -> bool {
         match key {
             DocumentKey::Hold(id) => {
-                self.hold_slot(id).is_some_and(|slot| self.holds.get(slot).status != HoldStatus::Held)
+                self.hold_slot(id).is_some_and(|slot| self.holds.get(slot).status() != HoldStatus::Held)
             }
             DocumentKey::Transfer(id) => {
                 self.transfer_slot(id).is_some_and(|slot| rests(&self.transfers.get(slot).transfer))
@@ -40,7 +40,7 @@ impl Memory {
 
     /// All documents here that are at rest, in no particular order.
     pub fn at_rest(&self) -> impl Iterator<Item = DocumentKey> + '_ {
-        let holds = self.holds.iter().filter(|(_, row)| row.status != HoldStatus::Held);
+        let holds = self.holds.iter().filter(|(_, row)| row.status() != HoldStatus::Held);
         let transfers = self.transfers.iter().filter(|(_, row)| rests(&row.transfer));
         let authorizations =
             self.wallets.authorizations().filter(|(_, row)| row.status() != AuthorizationStatus::Open);
@@ -86,7 +86,7 @@ impl Memory {
     pub fn take_out(&mut self, key: &DocumentKey) {
         assert!(self.is_at_rest(key), "only what is at rest leaves memory: {key:?}");
         match key {
-            DocumentKey::Hold(id) => drop(self.put_hold(id, None)),
+            DocumentKey::Hold(id) => drop(self.put_hold(id.clone(), None)),
             DocumentKey::Transfer(id) => drop(self.put_transfer(id, None)),
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),

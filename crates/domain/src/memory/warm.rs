@@ -51,19 +51,19 @@ impl Memory {
         let places: SmallVec<[(u32, u32); WARM_MAX]> = gates
             .iter()
             .filter(|slot| **slot != NOWHERE)
-            .filter_map(|slot| self.gates.get(*slot).places.first())
+            .filter_map(|slot| self.places(self.gates.get(*slot)).first())
             .map(|entry| (entry.position, entry.holder))
             .collect();
         let mut units = 0;
         for (position, _) in &places {
             if *position != NOWHERE {
-                units ^= self.positions.get(*position).1.on_hand.get();
+                units ^= u64::from(self.positions.get(*position).place.sku.0);
             }
         }
         let mut nodes = 0;
         for (_, holder) in &places {
             if *holder != NOWHERE {
-                nodes ^= self.nodes.get(*holder).previous;
+                nodes ^= self.links(*holder).previous;
             }
         }
         black_box((ids, units, nodes));

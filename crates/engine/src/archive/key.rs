@@ -19,7 +19,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
         DocumentKey::Filed(Filing::Reversal(movement)) => {
             [&[6], &movement.sequence.0.to_be_bytes()[..], &movement.index.to_be_bytes()[..]].concat()
         }
-        DocumentKey::Authorization(id) => text(7, id.as_str()),
+        DocumentKey::Authorization(id) => text(8, id.as_str()),
         DocumentKey::Order(id) => text(7, id.as_str()),
     }
 }

@@ -1,0 +1,232 @@
+//! Where stock lies, as it is kept: nearly every SKU has one place at a site, nothing missing, no safety level and one
+//! outside account, and takes no more room than that needs. What is rare stands apart.
+
+use super::slab::Slab;
+use crate::{LocationId, LotId, Outside, Place, Quantity, SiteId, SkuId, Timestamp, row::Position};
+
+/// A position with its place.
+#[derive(Clone, Copy)]
+pub(super) struct PositionRow {
+    pub(super) place: Place,
+    /// Whether something is missing: how much stands apart.
+    is_missing: bool,
+    on_hand: Quantity,
+    held: Quantity,
+    since: Timestamp,
+}
+
+impl PositionRow {
+    pub(super) fn pack(place: Place, position: Position) -> Self {
+        let Position { on_hand, held, missing, since } = position;
+        Self { place, is_missing: !missing.is_zero(), on_hand, held, since }
+    }
+
+    /// The position again; `missing` tells how much is missing at a place where something is.
+    pub(super) fn unpack(&self, missing: impl FnOnce(Place) -> Quantity) -> (Place, Position) {
+        let Self { place, is_missing, on_hand, held, since } = *self;
+        let missing = if is_missing { missing(place) } else { Quantity::ZERO };
+        (place, Position { on_hand, held, missing, since })
+    }
+}
+
+/// A gate with its places.
+pub(super) struct GateRow {
+    pub(super) site: SiteId,
+    pub(super) sku: SkuId,
+    /// The places of this SKU at this site, sorted by location and lot.
+    pub(super) places: Places,
+    /// Missing where only positions are known: a state that lasts as long as one event.
+    pub(super) marks: Option<Marks>,
+}
+
+/// A gate without its safety level, which stands apart where it is not zero.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) stocked: bool,
+    pub(super) low: bool,
+}
+
+impl GateRow {
+    pub(super) fn new(site: SiteId, sku: SkuId) -> Self {
+        Self { site, sku, places: Places::None, marks: None }
+    }
+}
+
+/// A place of a gate. It stays while there is a position or a holder: within one event either may go first.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) location: LocationId,
+    pub(super) lot: LotId,
+    /// The position's slot, or [`super::NOWHERE`].
+    pub(super) position: u32,
+    /// The first holder, or [`super::NOWHERE`].
+    pub(super) holder: u32,
+}
+
+/// The places of a gate.
+pub(super) enum Places {
+    None,
+    One(Entry),
+    /// A slot among the crowds.
+    Many(u32),
+}
+
+/// Where the place's entry is, or where it would be.
+pub(super) fn find(places: &[Entry], place: Place) -> Result<usize, usize> {
+    places.binary_search_by_key(&(place.location, place.lot), |entry| (entry.location, entry.lot))
+}
+
+impl Places {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    pub(super) fn get<'a>(&'a self, crowds: &'a Slab<Vec<Entry>>) -> &'a [Entry] {
+        match self {
+            Self::None => &[],
+            Self::One(entry) => std::slice::from_ref(entry),
+            Self::Many(slot) => crowds.get(*slot),
+        }
+    }
+
+    pub(super) fn get_mut<'a>(&'a mut self, at: usize, crowds: &'a mut Slab<Vec<Entry>>) -> &'a mut Entry {
+        match self {
+            Self::None => panic!("a gate has the entry that was found"),
+            Self::One(entry) => entry,
+            Self::Many(slot) => &mut crowds.get_mut(*slot)[at],
+        }
+    }
+
+    pub(super) fn insert(&mut self, at: usize, entry: Entry, crowds: &mut Slab<Vec<Entry>>) {
+        match self {
+            Self::None => *self = Self::One(entry),
+            Self::One(other) => {
+                let crowd = if at == 0 { vec![entry, *other] } else { vec![*other, entry] };
+                *self = Self::Many(crowds.insert(crowd));
+            }
+            Self::Many(slot) => crowds.get_mut(*slot).insert(at, entry),
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: usize, crowds: &mut Slab<Vec<Entry>>) {
+        match self {
+            Self::None => panic!("a gate has the entry that is removed"),
+            Self::One(_) => *self = Self::None,
+            Self::Many(slot) => {
+                let slot = *slot;
+                let crowd = crowds.get_mut(slot);
+                crowd.remove(at);
+                if let [last] = crowd[..] {
+                    crowds.remove(slot);
+                    *self = Self::One(last);
+                }
+            }
+        }
+    }
+}
+
+/// The balances of a SKU's outside accounts: mostly one of them was ever used.
+#[derive(Default)]
+pub(super) enum Balances {
+    #[default]
+    None,
+    One(Outside, i64),
+    /// In the order of [`Outside::ALL`].
+    Many(Box<[i64; Outside::ALL.len()]>),
+}
+
+impl Balances {
+    pub(super) fn get(&self, outside: Outside) -> i64 {
+        match self {
+            Self::One(one, balance) if *one == outside => *balance,
+            Self::None | Self::One(..) => 0,
+            Self::Many(balances) => balances[outside as usize],
+        }
+    }
+
+    /// Puts a balance and gives back what stood there.
+    pub(super) fn put(&mut self, outside: Outside, balance: i64) -> i64 {
+        match self {
+            Self::One(one, before) if *one == outside && balance != 0 => std::mem::replace(before, balance),
+            Self::One(one, before) if *one == outside => {
+                let before = *before;
+                *self = Self::None;
+                before
+            }
+            Self::None | Self::One(..) if balance == 0 => 0,
+            Self::None => {
+                *self = Self::One(outside, balance);
+                0
+            }
+            Self::One(one, first) => {
+                let mut balances = Box::new([0; Outside::ALL.len()]);
+                balances[*one as usize] = *first;
+                balances[outside as usize] = balance;
+                *self = Self::Many(balances);
+                0
+            }
+            Self::Many(balances) => std::mem::replace(&mut balances[outside as usize], balance),
+        }
+    }
+
+    /// The accounts that are not empty.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Outside, i64)> {
+        Outside::ALL.iter().map(|outside| (*outside, self.get(*outside))).filter(|(_, balance)| *balance != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_place_stays_small() {
+        assert_eq!((size_of::<PositionRow>(), size_of::<Option<PositionRow>>()), (40, 40));
+        assert_eq!((size_of::<GateRow>(), size_of::<Option<GateRow>>()), (32, 32));
+        assert_eq!(size_of::<Balances>(), 16);
+    }
+
+    #[test]
+    fn places_stand_in_order_and_need_a_crowd_only_while_there_are_several() {
+        let mut crowds = Slab::default();
+        let mut places = Places::None;
+        let place = |location, lot| Place { location: LocationId(location), sku: SkuId(0), lot: LotId(lot) };
+        for (location, lot) in [(3, 0), (1, 2), (1, 1), (2, 0)] {
+            let at = find(places.get(&crowds), place(location, lot)).expect_err("it is new");
+            let entry =
+                Entry { location: LocationId(location), lot: LotId(lot), position: location, holder: lot };
+            places.insert(at, entry, &mut crowds);
+        }
+        let order = |places: &Places, crowds: &Slab<Vec<Entry>>| -> Vec<(u32, u32)> {
+            places.get(crowds).iter().map(|entry| (entry.location.0, entry.lot.0)).collect()
+        };
+        assert_eq!(order(&places, &crowds), [(1, 1), (1, 2), (2, 0), (3, 0)]);
+        let at = find(places.get(&crowds), place(2, 0)).expect("it is there");
+        assert_eq!(places.get_mut(at, &mut crowds).position, 2);
+        for left in [3, 2, 1, 0] {
+            places.remove(0, &mut crowds);
+            assert_eq!((places.get(&crowds).len(), crowds.len() > 0), (left, left > 1));
+        }
+        assert!(places.is_empty());
+    }
+
+    #[test]
+    fn balances_are_those_of_a_plain_map() {
+        let mut balances = Balances::default();
+        let mut model = [0; Outside::ALL.len()];
+        for step in 0..200_usize {
+            let outside = Outside::ALL[step * 7 / 3 % 5];
+            let balance = [0, -3, 5, 0, 8][step * 11 / 4 % 5];
+            let before = std::mem::replace(&mut model[outside as usize], balance);
+            assert_eq!(balances.put(outside, balance), before, "step {step}");
+            assert!(Outside::ALL.iter().all(|one| balances.get(*one) == model[*one as usize]), "step {step}");
+            assert_eq!(balances.iter().count(), model.iter().filter(|balance| **balance != 0).count());
+        }
+        let mut one = Balances::default();
+        assert_eq!(
+            (one.put(Outside::Loss, 4), one.put(Outside::Loss, 0), one.put(Outside::Found, 0)),
+            (0, 4, 0)
+        );
+        assert!(matches!(one, Balances::None));
+    }
+}
