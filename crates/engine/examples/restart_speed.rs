@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     error::Error,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,14 +18,14 @@ use jaego_domain::{
     row::{LocationKind, Tracking},
 };
 use jaego_engine::{
-    Core, Job, Limits, Submission, checkpoint,
+    Core, Decided, Job, Limits, Slot, Submission, checkpoint,
     disk::RealDisk,
     journal::{Config, Journal, StoreId},
     open,
 };
 use jaego_store::Batch;
 
-/// Requests that are decided at a time.
+/// Lines that are decided at a time.
 const BATCH: usize = 8_000;
 /// Bins of the site; a SKU's are drawn from them.
 const LOCATIONS: usize = 20_000;
@@ -61,9 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     maker.run(adjustments)?;
     println!("{} positions made in {:.1?}", maker.core.memory().position_count(), began.elapsed());
 
-    let disk = RealDisk::open(&folder)?;
     let began = Instant::now();
-    checkpoint::write(&disk, maker.journal.store(), maker.core.memory(), &[])?;
+    checkpoint::write(&*maker.disk, maker.journal.store(), maker.core.memory(), &[])?;
     let checkpoint = maker.core.memory().head().sequence;
     println!("checkpoint written in {:.1?}", began.elapsed());
 
@@ -71,9 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A multiplier that visits all SKUs in no order that a cache could love.
     maker.run((0..holds).map(|number| place(number, number.wrapping_mul(7_919_317) % skus)))?;
     println!("{holds} holds made in {:.1?}", began.elapsed());
-    drop(disk);
-    maker.journal.close()?;
-    drop(maker.core);
+    let Maker { core, journal, disk } = maker;
+    journal.close()?;
+    drop((core, disk));
 
     let disk = RealDisk::open(&folder)?;
     let (began, worked) = (Instant::now(), cpu_time());
@@ -91,27 +91,40 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Decides requests and keeps the frames, with one sync for all of them at the end.
 struct Maker {
     core: Core,
-    journal: Journal<RealDisk>,
+    journal: Journal<Arc<RealDisk>>,
+    disk: Arc<RealDisk>,
 }
 
 impl Maker {
     fn new(folder: &std::path::Path) -> Result<Self, Box<dyn Error>> {
-        let disk = RealDisk::open(folder)?;
-        let journal = Journal::create(disk, Config::default(), StoreId(1), 1)?;
-        Ok(Self { core: Core::new(Memory::new(), Limits::default()), journal })
+        let disk = Arc::new(RealDisk::open(folder)?);
+        let journal = Journal::create(disk.clone(), Config::default(), StoreId(1), 1)?;
+        Ok(Self { core: Core::new(Memory::new(), Limits::default()), journal, disk })
     }
 
     fn run(&mut self, requests: impl Iterator<Item = Request>) -> Result<(), Box<dyn Error>> {
         let mut requests = requests.peekable();
         while requests.peek().is_some() {
-            let batch = Batch { requests: requests.by_ref().take(BATCH).collect(), atomic: false };
-            let finish = Box::new(|decided: Result<_, _>| drop(decided.expect("nothing fails here")));
+            let mut batch = Batch { requests: Vec::new(), atomic: false };
+            let mut lines = 0;
+            while lines < BATCH
+                && let Some(request) = requests.next()
+            {
+                lines += request.command().line_count();
+                batch.requests.push(request);
+            }
+            let finish = Box::new(|decided: Result<Decided, _>| {
+                let results = decided.expect("nothing fails here").results;
+                let slots = results.expect("the batch is not atomic");
+                assert!(slots.iter().all(|slot| matches!(slot, Slot::Done(_))), "nothing is refused here");
+            });
             let mut jobs = VecDeque::from([Job::Submit(Submission::new(batch, finish))]);
             while !jobs.is_empty() {
                 self.core.turn(&mut jobs, Timestamp(1_000), Ok(()));
                 let flight = self.core.take_flight();
                 self.journal.append(flight.first.0, flight.count, &flight.payload)?;
                 self.journal.sync()?;
+                flight.answers.into_iter().for_each(|deliver| deliver(Ok(())));
             }
         }
         Ok(())

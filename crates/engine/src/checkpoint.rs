@@ -99,6 +99,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Bytes of all rows: what it takes to load them, and to write them again.
+    pub fn rows_len(&self) -> u64 {
+        self.parts.iter().sum()
+    }
+
     /// The names of the files that belong to it, the archive's runs among them, and the manifest's own last.
     pub fn files(&self) -> Vec<String> {
         let mut files: Vec<_> = (0..self.parts.len()).map(|part| part_name(self.sequence, part)).collect();

@@ -46,7 +46,8 @@ pub struct Config {
     pub batch_len_max: usize,
     /// Lines of one batch.
     pub batch_lines_max: usize,
-    /// Sealed segments after which a checkpoint is written.
+    /// Sealed segments after which a checkpoint is written: so many at least, and twice as many where the last
+    /// checkpoint was that long, because each one loads and writes all rows again.
     pub checkpoint_segments: usize,
     /// How long the writer sleeps at the most, so that what lapses is told about.
     pub sweep_every: Duration,
@@ -669,6 +670,8 @@ fn keep_checkpoints<D: Disk>(
     cells: &Cells,
     config: Config,
 ) {
+    let least = config.checkpoint_segments;
+    let mut segments_wanted = least;
     loop {
         {
             let state = inbox.lock();
@@ -679,19 +682,21 @@ fn keep_checkpoints<D: Disk>(
         let last = cells.checkpoint.load(Ordering::Relaxed);
         let sealed = reader.sealed_segments();
         let since = sealed.iter().filter(|segment| segment.first_sequence > last);
-        if since.count() < config.checkpoint_segments {
+        if since.count() < segments_wanted {
             nap(inbox, CHECKPOINT_LOOK);
             continue;
         }
         let upto = sealed.last().map_or(0, |segment| segment.next_sequence - 1);
         match write_checkpoint(disk, reader, &shelf.get(), Sequence(upto)) {
-            Ok(Written { sequence, archive, rested }) => {
+            Ok(Written { sequence, rows_len, archive, rested }) => {
                 // Whoever misses a document from now on finds it here.
                 shelf.set(archive.clone());
                 let documents = rested.len();
                 cells.archived.store(archive.document_count(), Ordering::Relaxed);
                 hand_over(inbox, archive, rested);
                 cells.checkpoint.store(sequence.0, Ordering::Relaxed);
+                let as_long = usize::try_from(rows_len / config.journal.segment_len).unwrap_or(usize::MAX);
+                segments_wanted = as_long.clamp(least, least.saturating_mul(2));
                 tracing::info!(sequence = sequence.0, documents, "checkpoint written");
             }
             Err(error) => {

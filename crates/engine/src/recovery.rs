@@ -241,6 +241,8 @@ fn from_newest<D: Disk, T>(
 pub struct Written<D: Disk> {
     /// The last event in it.
     pub sequence: Sequence,
+    /// Bytes of its rows.
+    pub rows_len: u64,
     /// The archive that belongs to it.
     pub archive: Arc<Archive<D>>,
     /// What came into the archive with it: it may leave the tables of whoever goes on deciding.
@@ -275,7 +277,8 @@ pub fn write_checkpoint<D: Disk>(
     let Start { mut memory, archive, .. } = replayed?;
     let written = archive.take_in(disk, &mut memory).map_err(Error::from).and_then(|(archive, rested)| {
         let manifest = checkpoint::write(disk, reader.store(), &memory, &archive.numbers())?;
-        Ok(Written { sequence: manifest.sequence, archive: Arc::new(archive), rested })
+        let (sequence, rows_len) = (manifest.sequence, manifest.rows_len());
+        Ok(Written { sequence, rows_len, archive: Arc::new(archive), rested })
     });
     let written = written.inspect_err(|_| {
         // The first error is the one to tell; the journal may need the room of what was written so far.

@@ -23,6 +23,9 @@ use crate::problem::Problem;
 /// Largest buffer that a body's announced length alone makes us allocate, in bytes; beyond it the bytes must come.
 const TRUSTED_LENGTH_MAX: u64 = 64 * 1024;
 
+/// How many times what has come of a body may still be coming, before the rest is waited for without room for it.
+const LIKELY_TIMES: usize = 3;
+
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,6 +97,13 @@ pub async fn read(mut body: Body) -> Result<Bytes, Problem> {
     let mut whole = BytesMut::with_capacity(first.len() + usize::try_from(rest).unwrap_or(0));
     whole.extend_from_slice(&first);
     while let Some(data) = next_data(&mut body).await? {
+        if whole.capacity() - whole.len() < data.len() {
+            // As much as was announced, as far as what has come makes it likely: a long body then leaves few smaller
+            // buffers behind, which the allocator would keep.
+            let rest = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            let likely = (whole.len() + data.len()).saturating_mul(LIKELY_TIMES);
+            whole.reserve(data.len() + rest.min(likely));
+        }
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())

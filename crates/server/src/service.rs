@@ -187,11 +187,20 @@ impl CommandCounters {
         Self { done: counter("done"), repeat: counter("repeat"), refused: counter("refused") }
     }
 
-    fn count(&self, result: &Result<Done, Refusal>) {
-        match result {
-            Ok(Done { repeat: false, .. }) => self.done.increment(),
-            Ok(Done { repeat: true, .. }) => self.repeat.increment(),
-            Err(_) => self.refused.increment(),
+    fn count<'a>(&self, results: impl Iterator<Item = &'a Result<Done, Refusal>>) {
+        let (mut done, mut repeat, mut refused) = (0, 0, 0);
+        for result in results {
+            match result {
+                Ok(Done { repeat: false, .. }) => done += 1,
+                Ok(Done { repeat: true, .. }) => repeat += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        // The counters are shared with all other connections: each is touched once, and only where it changes.
+        for (counter, count) in [(&self.done, done), (&self.repeat, repeat), (&self.refused, refused)] {
+            if count > 0 {
+                counter.add(count);
+            }
         }
     }
 }
@@ -226,7 +235,7 @@ impl Service {
         };
         let Results::Each(mut results) = answers.results else { unreachable!("the batch is not atomic") };
         let result = results.pop().expect("one request has one answer");
-        self.counters[row.op].count(&result);
+        self.counters[row.op].count(std::iter::once(&result));
         match result {
             Ok(done) => {
                 let outcome = jaego_api::outcome::Outcome::new(&done.outcome, done.repeat);
@@ -297,8 +306,9 @@ impl Service {
             }
             Results::Each(results) => results,
         };
-        for (op, result) in ops.iter().zip(&results) {
-            self.counters[op].count(result);
+        let mut uncounted = results.iter();
+        for same in ops.chunk_by(|a, b| a == b) {
+            self.counters[same[0]].count(uncounted.by_ref().take(same.len()));
         }
         let said = results.iter().map(|result| match result {
             Ok(done) => Ok((&done.outcome, done.repeat)),

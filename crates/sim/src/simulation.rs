@@ -412,7 +412,7 @@ impl Simulation {
             return Ok(());
         }
         match write_checkpoint(&*life.disk, &reader, &life.archive, upto) {
-            Ok(Written { sequence, archive, rested }) => {
+            Ok(Written { sequence, archive, rested, .. }) => {
                 assert!(sequence >= upto, "the checkpoint reaches as far as it was asked to");
                 life.checkpoint = sequence;
                 life.archive = archive.clone();
