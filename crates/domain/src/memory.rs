@@ -493,7 +493,7 @@ impl Memory {
             }
             (None, Some(hold)) => {
                 let slot = self.holds.next_slot();
-                assert!(slot < PLAIN, "there are fewer than 2^31 holds");
+                assert!(slot < PLAIN - 1, "there are fewer than 2^31 - 1 holds: the last number is nowhere");
                 let new = self.pack_hold(id, hold, slot);
                 assert_eq!(self.holds.insert(new), slot, "a row goes where it was said to go");
                 let (holds, hasher) = (&self.holds, &self.hasher);
