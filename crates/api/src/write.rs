@@ -172,7 +172,7 @@ mod tests {
             holders: vec![holding.clone(), holding],
             balance: Some(-5),
             claims: vec![claim.clone(), claim],
-            ..plain.clone()
+            ..plain
         };
         for (index, id, one, repeat) in
             [(0, "", &plain, true), (9_999, "H1", &full, false), (10, "H1", &full, true)]
