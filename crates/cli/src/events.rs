@@ -73,8 +73,15 @@ fn line(event: &Event) -> String {
     for short in &event.shortages {
         line += &format!("  short {} {}", short.requested.saturating_sub(short.available), short.sku);
     }
-    for hold in &event.lapsed {
-        line += &format!("  hold {hold}");
+    let lapsed = if event.kind == "claims_lapsed" { "order" } else { "hold" };
+    for id in &event.lapsed {
+        line += &format!("  {lapsed} {id}");
+    }
+    for claim in &event.claims {
+        line += &format!("  {} until {}", claim.order, claim.expires_at);
+    }
+    for order in &event.filled {
+        line += &format!("  order {order}");
     }
     for watched in &event.watched {
         let what = if watched.low { "low" } else { "recovered" };
@@ -104,7 +111,7 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -112,6 +119,8 @@ fn status_text(status: &Status) -> String {
         status.queue_len_max,
         status.positions,
         status.open_holds,
+        status.waiting_orders,
+        status.claimed_orders,
         status.archived,
         status.expiry_lag_ms,
         status.keys,

@@ -14,6 +14,7 @@ use jaego_api::{
     list::List,
     location::Location,
     lot::Lot,
+    order::{Order, OrderSummary},
     site::Site,
     sku::Sku,
     stock::Position,
@@ -174,6 +175,7 @@ impl<'a> Export<'a> {
             Noun::Stock => self.stock().await,
             Noun::Transfers => self.transfers().await,
             Noun::Wallets => self.wallets().await,
+            Noun::Orders => self.orders().await,
         }
     }
 
@@ -184,7 +186,9 @@ impl<'a> Export<'a> {
 
     fn sites(&mut self) -> Result<()> {
         for site in std::mem::take(&mut self.sites) {
-            self.row(serde_json::to_value(site)?)?;
+            self.row(json!({
+                "site": site.site, "name": site.name, "time_zone": site.time_zone, "strategy": site.strategy,
+            }))?;
         }
         Ok(())
     }
@@ -268,6 +272,31 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
+    /// Orders that have not ended: those that have would take stock again where they are loaded.
+    async fn orders(&mut self) -> Result<()> {
+        let mut pages: Pages<OrderSummary> = Pages::new("orders", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            let live = |order: &OrderSummary| matches!(order.status.as_str(), "waiting" | "processing");
+            for summary in page.into_iter().filter(live) {
+                let order = self.service.client.order(&summary.id).await?;
+                self.order(&order)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Order) -> Result<()> {
+        let summary = &order.summary;
+        let head = said(json!({
+            "id": summary.id, "site": summary.site, "customer": summary.customer,
+            "priority": summary.priority, "backorder": summary.backorder,
+        }));
+        let lines = order.lines.iter();
+        let lines =
+            lines.map(|line| said(json!({ "sku": line.sku, "lot": line.lot, "quantity": line.quantity })));
+        self.document(head, lines.collect())
+    }
+
     fn transfer(&mut self, transfer: &Transfer) -> Result<()> {
         let summary = &transfer.summary;
         let head = json!({
@@ -276,12 +305,17 @@ impl<'a> Export<'a> {
         let lines = transfer.lines.iter().map(|line| {
             said(json!({ "line": line.line, "sku": line.sku, "lot": line.lot, "quantity": line.quantity }))
         });
+        self.document(head, lines.collect())
+    }
+
+    /// A document: one row with all its lines, or in CSV one for each of them.
+    fn document(&mut self, head: Value, lines: Vec<Value>) -> Result<()> {
         let merged = |rest: Map<String, Value>| match &head {
             Value::Object(head) => Value::Object(head.clone().into_iter().chain(rest).collect()),
             other => other.clone(),
         };
         if matches!(self.sink.out, Out::Jsonl(_)) {
-            let lines = Value::Array(lines.collect());
+            let lines = Value::Array(lines);
             return self.row(merged([("lines".to_owned(), lines)].into_iter().collect()));
         }
         for line in lines {

@@ -47,6 +47,7 @@ pub(crate) enum Noun {
     Stock,
     Transfers,
     Wallets,
+    Orders,
 }
 
 impl Noun {
@@ -97,6 +98,16 @@ impl Noun {
         ];
         const WALLETS: &[Column] =
             &[needed("owner", Kind::Text), needed("currency", Kind::Text), needed("balance", Kind::Whole)];
+        const ORDERS: &[Column] = &[
+            needed("id", Kind::Text),
+            needed("site", Kind::Text),
+            optional("customer", Kind::Text),
+            optional("priority", Kind::Whole),
+            optional("backorder", Kind::Flag),
+            needed("sku", Kind::Text),
+            optional("lot", Kind::Text),
+            needed("quantity", Kind::Whole),
+        ];
         match self {
             Self::Wallets => WALLETS,
             Self::Sites => SITES,
@@ -105,6 +116,7 @@ impl Noun {
             Self::Lots => LOTS,
             Self::Stock => STOCK,
             Self::Transfers => TRANSFERS,
+            Self::Orders => ORDERS,
         }
     }
 
@@ -117,6 +129,7 @@ impl Noun {
             Self::Stock => "adjust",
             Self::Transfers => "request_transfer",
             Self::Wallets => "charge",
+            Self::Orders => "place_order",
         }
     }
 
@@ -128,8 +141,17 @@ impl Noun {
             Self::Skus => &["sku"],
             Self::Lots => &["sku", "lot"],
             Self::Stock => &["site", "location", "sku", "lot"],
-            Self::Transfers => &["id"],
+            Self::Transfers | Self::Orders => &["id"],
             Self::Wallets => &["owner", "currency"],
+        }
+    }
+
+    /// Beside the id, what all rows of a document say alike, where a document has a row for each of its lines.
+    fn head(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Transfers => Some(&["from", "to", "priority"]),
+            Self::Orders => Some(&["site", "customer", "priority", "backorder"]),
+            _ => None,
         }
     }
 
@@ -142,6 +164,7 @@ impl Noun {
             Self::Stock => "stock",
             Self::Transfers => "transfers",
             Self::Wallets => "wallets",
+            Self::Orders => "orders",
         }
     }
 }
@@ -251,8 +274,8 @@ pub(crate) fn prepare(
     errors: &mut Errors,
 ) -> Vec<Command> {
     let mut rows = rows::read(bytes, format, noun.columns(), errors);
-    if noun == Noun::Transfers && format == Format::Csv {
-        rows = gather(rows, errors);
+    if let Some(head) = noun.head().filter(|_| format == Format::Csv) {
+        rows = gather(rows, head, errors);
     }
     let by = Code::new("by", "import").expect("it is a code");
     let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(rows.len());
@@ -341,9 +364,9 @@ fn load_id(key: &str, load: &str) -> String {
     format!("import-{digest}")
 }
 
-/// Rows of lines become transfers: rows of the same id one after the other.
-fn gather(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
-    let mut transfers: Vec<Row> = Vec::new();
+/// Rows of lines become documents: rows of the same id one after the other.
+fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
+    let mut documents: Vec<Row> = Vec::new();
     for mut row in rows {
         let mut line = Map::new();
         for name in ["line", "sku", "lot", "quantity"] {
@@ -351,11 +374,9 @@ fn gather(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
                 line.insert(name.to_owned(), value);
             }
         }
-        match transfers.last_mut().filter(|last| last.fields.get("id") == row.fields.get("id")) {
+        match documents.last_mut().filter(|last| last.fields.get("id") == row.fields.get("id")) {
             Some(last) => {
-                let differs = ["from", "to", "priority"]
-                    .into_iter()
-                    .find(|name| last.fields.get(*name) != row.fields.get(*name));
+                let differs = head.iter().find(|name| last.fields.get(**name) != row.fields.get(**name));
                 if let Some(name) = differs {
                     errors.add(row.line, format!("{name} is another than in line {}", last.line));
                     continue;
@@ -366,11 +387,11 @@ fn gather(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
             }
             None => {
                 row.fields.insert("lines".to_owned(), Value::Array(vec![Value::Object(line)]));
-                transfers.push(row);
+                documents.push(row);
             }
         }
     }
-    transfers
+    documents
 }
 
 /// What came of a load.
@@ -568,6 +589,18 @@ mod tests {
         assert_eq!(lines[0], "f:2: quantity: 0 is nothing to load");
         assert!(lines[1].starts_with("f:3: lines[0].location "), "{errors}");
         assert_eq!(lines[2], "f:4: site, location, sku, lot ICN A-01 mug  is in line 2 already");
+    }
+
+    #[test]
+    fn lines_become_orders() {
+        let (commands, errors) = told(
+            Noun::Orders,
+            Format::Csv,
+            "id,site,customer,backorder,sku,quantity\nO1,ICN,kim,true,mug,2\nO1,ICN,kim,true,cup,1\nO2,ICN,,,mug,1\nO2,ICN,lee,,cup,1\n",
+        );
+        let order = r#"{"backorder":true,"customer":"kim","id":"O1","lines":[{"quantity":2,"sku":"mug"},{"quantity":1,"sku":"cup"}],"op":"place_order","site":"ICN"}"#;
+        assert_eq!((commands.len(), &*commands[0]), (2, order));
+        assert_eq!(errors, "f:5: customer is another than in line 4\n");
     }
 
     #[test]

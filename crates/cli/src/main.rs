@@ -3,6 +3,7 @@
 mod allocate;
 mod backup;
 mod bench;
+mod claim;
 mod data;
 mod demo;
 mod events;
@@ -13,6 +14,7 @@ mod import;
 mod lines;
 mod lock;
 mod master;
+mod order;
 mod outcome;
 mod page;
 mod refusal;
@@ -65,13 +67,17 @@ enum Command {
     Transfer(transfer::Options),
     /// Wallets: money, authorizations, statements.
     Wallet(wallet::Options),
+    /// Orders: what customers ordered.
+    Order(order::Options),
+    /// Claims: who works on which order.
+    Claim(claim::Options),
     /// Read what happened, or follow what happens.
     Events(events::Options),
     /// Show how the store is doing.
     Status(events::StatusOptions),
-    /// Load a file of sites, locations, SKUs, lots, stock, transfers or wallets.
+    /// Load a file of sites, locations, SKUs, lots, stock, transfers, orders or wallets.
     Import(import::Options),
-    /// Write sites, locations, SKUs, lots, stock, transfers or wallets to a file.
+    /// Write sites, locations, SKUs, lots, stock, transfers, orders that have not ended, or wallets to a file.
     Export(export::Options),
     /// Locks that programs keep with jaego-lock: who holds them, and the end of one.
     Lock(lock::Options),
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         Command::Hold(options) => hold::run(&options),
         Command::Transfer(options) => transfer::run(&options),
         Command::Wallet(options) => wallet::run(&options),
+        Command::Order(options) => order::run(&options),
+        Command::Claim(options) => claim::run(&options),
         Command::Events(options) => events::run(&options),
         Command::Status(options) => events::status(&options),
         Command::Import(options) => import::run(&options),

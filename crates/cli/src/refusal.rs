@@ -48,6 +48,15 @@ fn advice(code: &str) -> Option<&'static str> {
         "history_unreadable" => {
             "stop the service and run `jaego verify --data FOLDER`, which names the damage; then `jaego restore`"
         }
+        "order_not_found" => "`jaego order list` shows the orders",
+        "order_short" => {
+            "`jaego order show ID` shows what it lacks; `jaego order allocate ID` once there is stock"
+        }
+        "order_claimed" => "wait until the claim is over, or claim another with `jaego claim next SITE`",
+        "claim_lost" => "leave the goods: `jaego order show ID` tells who has it now",
+        "nothing_to_claim" => {
+            "`jaego order list --site SITE --status waiting` shows what waits, and for what"
+        }
         "too_many_requests" | "busy" => "wait a moment and give it again",
         _ => return None,
     })

@@ -55,6 +55,7 @@ pub(crate) fn tell(verified: &Verified) {
     println!("positions   {}", verified.proof.positions);
     println!("open holds  {}", verified.proof.open_holds);
     println!("transfers   {}", verified.proof.transfers);
+    println!("orders      {}", verified.proof.orders);
     println!("wallets     {}", verified.proof.wallets);
     println!("state       {:032x}", verified.hash);
 }

@@ -444,12 +444,77 @@ fn many_refusals_across_batches_change_nothing() {
 }
 
 #[test]
+fn orders_are_placed_claimed_and_completed() {
+    let house = House::furnished();
+    assert_eq!(
+        house.done("order place O1 --site ICN mug=2 cup=1 --customer kim --priority 3"),
+        "order O1 is placed (event N)\n\
+         LINE  SKU  SITE  LOCATION  QUANTITY\n\
+         1     mug  ICN   A-01             2\n\
+         2     cup  ICN   A-02             1\n"
+    );
+    house.done("order place O2 --site ICN mug=7 --backorder");
+    let refused = house.run("claim order O2 --worker ann");
+    assert_eq!(refused.code, 3);
+    assert!(
+        refused.err.starts_with(
+            "jaego: refused: line 1 of order O2 asks for 7 of mug, and 6 are allocated (order_short)\n"
+        ),
+        "{}",
+        refused.err
+    );
+    let claims = house.run("claim next ICN --worker ann --policy priority --count 5 --lease 10m --json");
+    let claims: serde_json::Value = serde_json::from_str(&claims.out).unwrap();
+    assert_eq!(claims["claims"].as_array().map(Vec::len), Some(1), "{claims}");
+    let fence = claims["claims"][0]["fence"].as_u64().unwrap();
+    let other = house.run("claim next ICN --worker bob");
+    assert!(other.err.contains("(nothing_to_claim)\ntry: `jaego order list "), "{}", other.err);
+    let said = house.done("order list --status processing");
+    assert_eq!(
+        said,
+        "ORDER  SITE  STATUS      CUSTOMER  PRIORITY  LINES  ALLOCATED  WORKER  PLACED\n\
+         O1     ICN   processing  kim              3      2  yes        ann     TIME\n"
+    );
+    assert!(house.done("status").contains("\norders      1 waiting, 1 claimed\n"));
+    house.done(&format!("claim extend O1 --worker ann --fence {fence} --lease 1h"));
+    assert_eq!(house.run("order complete O1 --worker ann").code, 2, "a worker comes with a fence");
+    let lost = house.run(&format!("order complete O1 --worker bob --fence {fence}"));
+    assert_eq!(lost.code, 3);
+    assert!(lost.err.contains("(claim_lost)"), "{}", lost.err);
+    let completed = house.done(&format!("order complete O1 --worker ann --fence {fence}"));
+    assert!(completed.starts_with("order O1 is completed (event N)\n"), "{completed}");
+    // What arrives goes to the order that waits for it.
+    house.done("stock adjust S2 --site ICN --account supplier mug@A-02=4");
+    assert!(house.done("events --kind orders_filled").trim_end().ends_with("order O2"));
+    assert_eq!(
+        house.done("order show O2"),
+        "order     O2\nsite      ICN\nstatus    waiting\npriority  0\nplaced    TIME\n\
+         LINE  SKU  QUANTITY  ALLOCATED  LOCATION  PICK\n\
+         1     mug         7          7  A-01         6\n\
+         1     mug         7          7  A-02         1\n"
+    );
+    house.done("claim order O2 --worker bob");
+    assert_eq!(house.done("order cancel O2"), "order O2 is cancelled (event N)\n");
+    assert_eq!(
+        house.done("order allocation ICN at_completion"),
+        "orders of ICN are allocated at completion (event N)\n"
+    );
+    assert_eq!(house.done("order place O3 --site ICN mug=99"), "order O3 is placed (event N)\n");
+    let located = house.run("order place O4 --site ICN mug@A-01=1");
+    assert_eq!((located.code, located.out.as_str()), (2, ""), "{}", located.err);
+}
+
+#[test]
 fn what_is_exported_can_be_imported_elsewhere() {
     let house = House::furnished();
     house.done("sku set milk --tracking lot");
     house.done("lot set milk L1 --expires-on 2030-01-31");
     house.done("stock adjust S2 --site ICN milk/L1@A-01=5");
     house.done("transfer request T1 --from ICN --to GMP mug=6 cup=5 --priority 3");
+    house.done("order place O1 --site ICN mug=1 milk/L1=2 --customer kim --priority 3");
+    house.done("order place O2 --site ICN mug=1 --backorder");
+    house.done("order place O3 --site ICN mug=1");
+    house.done("order cancel O3");
     let other = House::start();
     for (noun, end) in [
         ("sites", "csv"),
@@ -458,6 +523,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
         ("lots", "csv"),
         ("stock", "jsonl"),
         ("transfers", "jsonl"),
+        ("orders", "jsonl"),
     ] {
         let file = house.folder.path().join(format!("{noun}.{end}")).display().to_string();
         house.done(&format!("export {noun} {file}"));
