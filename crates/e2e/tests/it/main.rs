@@ -8,4 +8,5 @@ mod hostile;
 mod http;
 mod jaego;
 mod order;
+mod orders;
 mod races;
