@@ -608,6 +608,9 @@ impl fmt::Display for Refusal {
                 write!(f, "order {order} is claimed by {worker} until {expires_at}")
             }
             Self::ClaimLost { order, worker, fence, current_fence } => {
+                if *current_fence == Some(*fence) {
+                    return write!(f, "claim {fence} on order {order} is another worker's, not {worker}'s");
+                }
                 write!(f, "claim {fence} of {worker} on order {order} is lost: ")?;
                 match current_fence {
                     Some(current) => write!(f, "claim {current} stands"),
