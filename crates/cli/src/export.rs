@@ -279,7 +279,10 @@ impl<'a> Export<'a> {
             let live = |order: &OrderSummary| matches!(order.status.as_str(), "waiting" | "processing");
             for summary in page.into_iter().filter(live) {
                 let order = self.service.client.order(&summary.id).await?;
-                self.order(&order)?;
+                // It may have ended since the page was read.
+                if live(&order.summary) {
+                    self.order(&order)?;
+                }
             }
         }
         Ok(())

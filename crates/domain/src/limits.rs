@@ -4,7 +4,7 @@
 pub const CODE_BYTES_MAX: usize = 64;
 /// Bytes in a name or a reason, in any script.
 pub const NAME_BYTES_MAX: usize = 256;
-/// Lines in one document: a hold, a transfer, an adjustment, a bin move.
+/// Lines in one document: a hold, a transfer, an order, an adjustment, a bin move.
 pub const LINES_MAX: usize = 50_000;
 /// Parts of one decision: its lines, the picks found for them, the holds that it cuts or moves. It bounds an
 /// event's size, where a line is spread over thousands of bins.
@@ -33,6 +33,8 @@ pub const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 pub const FILL_LINES_MAX: usize = 1_024;
 /// Picks for them: after the line that reaches it, the rest wait.
 pub const FILL_PICKS_MAX: usize = 16_384;
+/// Positions looked at for them, again for each line: after the line that reaches it, the rest wait.
+pub const FILL_POSITIONS_MAX: usize = 262_144;
 /// The longest time that a hold may be given at once, in milliseconds: a year.
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.

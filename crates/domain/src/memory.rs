@@ -1,8 +1,8 @@
 //! The tables in memory: what the embedded store decides on, and the plain model that others are held against.
 //!
-//! Positions, holds and transfers live in slabs that never move and are found through sharded indexes, so that
-//! these tables never stop the writer to grow. Orders that a reader could see come from codes or from the order of creation, never from a
-//! hash.
+//! Positions, documents and wallets live in slabs that never move and are found through sharded indexes, so that these
+//! tables never stop the writer to grow. Every order that a reader could see comes from codes or from the order of
+//! creation, never from a hash.
 
 mod hold_row;
 mod list;
@@ -168,8 +168,10 @@ impl Memory {
     fn lots_at(&self, location: LocationId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> + '_ {
         let site = self.locations[location.index()].site;
         let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
-        let here = places.iter().filter(move |entry| entry.location == location && entry.position != NOWHERE);
-        here.map(|entry| self.unpack_position(self.positions.get(entry.position)))
+        let first = places.partition_point(|entry| entry.location < location);
+        let here = places[first..].iter().take_while(move |entry| entry.location == location);
+        here.filter(|entry| entry.position != NOWHERE)
+            .map(|entry| self.unpack_position(self.positions.get(entry.position)))
     }
 
     fn places<'a>(&'a self, gate: &'a GateRow) -> &'a [Entry] {

@@ -559,6 +559,7 @@ impl Core {
     fn standing_in_the_way(&self, command: &Command) -> usize {
         match command {
             Command::PlaceHold(place) => self.memory.line_count(&DocumentKey::Hold(place.id.clone())),
+            Command::PlaceOrder(place) => self.memory.line_count(&DocumentKey::Order(place.id.clone())),
             _ => 0,
         }
     }
@@ -576,7 +577,10 @@ impl Core {
             let mut lines = command.line_count();
             let makes = matches!(
                 command,
-                Command::PlaceHold(_) | Command::ChangeHold(_) | Command::RequestTransfer(_)
+                Command::PlaceHold(_)
+                    | Command::ChangeHold(_)
+                    | Command::RequestTransfer(_)
+                    | Command::PlaceOrder(_)
             );
             if makes || command.works_on_all() {
                 let named = lines;

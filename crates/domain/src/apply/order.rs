@@ -125,11 +125,21 @@ fn order_line(line: &OrderedLine) -> OrderLine {
     OrderLine { sku: line.sku, lot: line.lot, quantity: line.quantity, picks: Default::default() }
 }
 
-/// Lines of an order hold more.
+/// Lines of an order hold more. The takes of an event are at different places for each line, so that only what a line
+/// held before is looked through: an order of 100,000 serial numbers has as many picks.
 fn grow(order: &mut Order, takes: &[Take]) {
+    let before: Vec<usize> = order.lines.iter().map(|line| line.picks.len()).collect();
     for take in takes {
-        grow_line(&mut order.lines[take.line as usize], take.location, take.lot, take.quantity);
+        let Take { location, lot, quantity, .. } = *take;
+        let picks = &mut order.lines[take.line as usize].picks;
+        let known = &mut picks[..before[take.line as usize]];
+        match known.iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
+            Some(pick) => pick.quantity += quantity,
+            None => picks.push(Pick { location, lot, quantity }),
+        }
     }
+    let fits = order.lines.iter().all(|line| line.held() <= line.quantity);
+    assert!(fits, "a line of an order holds no more than it asked for");
 }
 
 /// A line of an order holds more at a place.

@@ -8,7 +8,7 @@ use super::{allocate::Want, desk::Desk};
 use crate::{
     Awaiting, Code, Fact, LotId, Quantity, SiteId, SkuId, Tables, Timestamp,
     event::{FilledOrder, Take, Takes},
-    limits::{FILL_LINES_MAX, FILL_PICKS_MAX},
+    limits::{FILL_LINES_MAX, FILL_PICKS_MAX, FILL_POSITIONS_MAX},
     query::available,
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn fill(tables: &impl Tables, now: Timestamp, pairs: &BTreeSet<(SiteI
         by_order: HashMap::new(),
         lines: 0,
         picks: 0,
+        looked: 0,
     };
     let (mut left, mut done) = (Vec::new(), Vec::new());
     for pair in pairs {
@@ -43,6 +44,8 @@ struct Filler<'a, T> {
     by_order: HashMap<Code, usize>,
     lines: usize,
     picks: usize,
+    /// Positions and queues that were looked at.
+    looked: usize,
 }
 
 impl<T: Tables> Filler<'_, T> {
@@ -50,7 +53,9 @@ impl<T: Tables> Filler<'_, T> {
     fn fill(&mut self, site: SiteId, sku: SkuId) -> bool {
         let tables = self.desk.tables;
         let mut lots: BTreeSet<LotId> = BTreeSet::new();
+        let mut positions = 0;
         for (place, position) in tables.positions(site, sku) {
+            positions += 1;
             if !available(tables, place, &position, self.desk.now).is_zero() {
                 lots.insert(place.lot);
             }
@@ -64,9 +69,14 @@ impl<T: Tables> Filler<'_, T> {
         let mut queues: Vec<_> =
             std::iter::once(None).chain(lots.into_iter().map(Some)).map(|lot| (lot, queue(lot))).collect();
         while let Some((lot, at, awaiting)) = first(&mut queues) {
-            if self.lines >= FILL_LINES_MAX || self.picks >= FILL_PICKS_MAX {
+            let is_enough = self.lines >= FILL_LINES_MAX
+                || self.picks >= FILL_PICKS_MAX
+                || self.looked >= FILL_POSITIONS_MAX;
+            if is_enough {
                 return true;
             }
+            // Each line looks at all positions of the SKU, and at the head of each queue.
+            self.looked += positions + queues.len();
             if !self.fill_line(site, sku, lot, &awaiting) {
                 if lot.is_none() {
                     // Nothing of any lot is left.

@@ -53,7 +53,12 @@ impl<T: Tables> Desk<'_, T> {
             return Err(Refusal::IdTaken { id });
         }
         let Payment { owner, currency, amount, reason, reference } = command.payment.clone();
-        has(&owner, &self.balance(&owner, currency)?, amount)?;
+        let before = self.balance(&owner, currency)?;
+        has(&owner, &before, amount)?;
+        // On credit, more may be available than one balance can say to be held.
+        if before.held.get() + amount.get() > AMOUNT_MAX {
+            return Err(Refusal::AmountTooLarge { currency, amount, max: AMOUNT_MAX });
+        }
         Ok(Verdict::New(Fact::PaymentAuthorized { id, body, owner, currency, amount, reason, reference }))
     }
 

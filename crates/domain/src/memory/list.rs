@@ -1,8 +1,8 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use super::{Memory, NOWHERE, Node};
+use super::{Memory, NOWHERE, Node, order_row::OrderRow};
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
@@ -252,13 +252,20 @@ impl Memory {
         elsewhere: &Elsewhere,
         fits: impl Fn(&Order) -> bool,
     ) -> Listed<OrderSummary> {
-        let here = self.orders.by_placed.range(start(page)..).map(|(placed, slot)| {
-            let row = self.orders.rows.get(*slot);
-            (*placed, (&row.id, Cow::Owned(row.unpack())))
-        });
-        let there = elsewhere.orders.iter().map(|(id, order)| (order.placed, (id, Cow::Borrowed(order))));
-        merged(here, there, page, elsewhere.upto, |(id, order)| {
-            fits(&order).then(|| query::order_summary(self, id, &order))
+        /// An order that is here has to be unpacked, and with its lines only if it is shown.
+        enum Found<'a> {
+            Here(&'a OrderRow),
+            There(&'a Code, &'a Order),
+        }
+        let here = self.orders.by_placed.range(start(page)..);
+        let here = here.map(|(placed, slot)| (*placed, Found::Here(self.orders.rows.get(*slot))));
+        let there = elsewhere.orders.iter().map(|(id, order)| (order.placed, Found::There(id, order)));
+        merged(here, there, page, elsewhere.upto, |found| match found {
+            Found::Here(row) if fits(&row.unpack_header()) => {
+                Some(query::order_summary(self, &row.id, &row.unpack()))
+            }
+            Found::There(id, order) if fits(order) => Some(query::order_summary(self, id, order)),
+            _ => None,
         })
     }
 

@@ -100,6 +100,11 @@ impl OrderRow {
             }]),
             Lines::Many(many) => many.0.clone(),
         };
+        Order { lines, ..self.unpack_header() }
+    }
+
+    /// The order without its lines.
+    pub(super) fn unpack_header(&self) -> Order {
         Order {
             site: self.site,
             customer: self.customer.as_deref().cloned(),
@@ -112,7 +117,7 @@ impl OrderRow {
             awaits_stock: self.awaits_stock,
             status: self.status,
             claim: self.claim.as_deref().cloned(),
-            lines,
+            lines: Default::default(),
         }
     }
 

@@ -24,7 +24,7 @@ use jaego_domain::{
 };
 use jaego_store::codec;
 
-use crate::disk::Disk;
+use crate::{disk::Disk, fetch::LINES_FETCHED_MAX};
 pub(crate) use key::document_of;
 use run::{Document, Run};
 
@@ -200,12 +200,18 @@ impl<D: Disk> Archive<D> {
     /// At most `limit` orders that were placed after `after`, oldest first.
     pub(crate) fn orders(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
         let from = after.map_or(0, |after| after.saturating_add(1));
-        let mut orders = Vec::new();
-        for order in merged_orders(&self.runs, from).take(limit + 1) {
-            orders.push(order?);
+        let mut orders: Vec<(Code, Order)> = Vec::new();
+        let (mut lines, mut more) = (0, false);
+        for order in merged_orders(&self.runs, from) {
+            // They come with their lines, of which one look brings no more than it does of any document.
+            more = orders.len() == limit || lines > LINES_FETCHED_MAX;
+            if more {
+                break;
+            }
+            let order = order?;
+            lines += order.1.lines.len();
+            orders.push(order);
         }
-        let more = orders.len() > limit;
-        orders.truncate(limit);
         let upto = orders.last().map(|(_, order)| order.placed).filter(|_| more);
         Ok(Elsewhere { orders, upto, ..Elsewhere::default() })
     }

@@ -2,7 +2,7 @@
 //!
 //! A bound token acts only where every site that the command touches is one of its own. A transfer has two ends:
 //! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
-//! all sites, and so is the feed: a bound token has neither.
+//! all sites, and so are the feed and wallets: a bound token has none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
