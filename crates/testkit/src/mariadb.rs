@@ -59,6 +59,8 @@ impl MariaDb {
         let port = self.port.to_string();
         let output = Command::new(&client)
             .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port", &port, "--user=root"])
+            // Otherwise the locale of whoever runs the test says which text its own names become.
+            .arg("--default-character-set=utf8mb4")
             .args(["--batch", "--skip-column-names", "--database=test", "--execute", sql])
             .output()
             .map_err(Error::io("run", &client))?;
