@@ -328,12 +328,7 @@ fn text(value: &Value) -> String {
 /// The adjustment that a row of stock is. A position is opened once under the name of a load: the same row again
 /// is a repeat, and another quantity is refused, so that no file counts twice.
 fn opening(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<String, Value>, String> {
-    let quantity = row.remove("quantity").ok_or("quantity is missing")?;
-    match quantity.as_i64() {
-        Some(1..) => {}
-        Some(0) => return Err("quantity: 0 is nothing to load".to_owned()),
-        _ => return Err(format!("quantity: {quantity} is not a whole number above 0")),
-    }
+    let quantity = above_zero(&mut row, "quantity")?;
     row.insert("change".to_owned(), quantity);
     row.insert("account".to_owned(), "opening".into());
     let mut command = Map::new();
@@ -345,16 +340,21 @@ fn opening(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<Str
 
 /// The charge that a row of wallets is, under a request key of its own.
 fn opening_charge(mut row: Map<String, Value>, key: &str, load: &str) -> Result<Map<String, Value>, String> {
-    let balance = row.remove("balance").ok_or("balance is missing")?;
-    match balance.as_i64() {
-        Some(1..) => {}
-        Some(0) => return Err("balance: 0 is nothing to load".to_owned()),
-        _ => return Err(format!("balance: {balance} is not a whole number above 0")),
-    }
+    let balance = above_zero(&mut row, "balance")?;
     row.insert("amount".to_owned(), balance);
     row.insert("reason".to_owned(), format!("import {load}").into());
     row.insert("key".to_owned(), load_id(key, load).into());
     Ok(row)
+}
+
+/// Takes out how much of something there is to load.
+fn above_zero(row: &mut Map<String, Value>, name: &str) -> Result<Value, String> {
+    let number = row.remove(name).ok_or_else(|| format!("{name} is missing"))?;
+    match number.as_i64() {
+        Some(1..) => Ok(number),
+        Some(0) => Err(format!("{name}: 0 is nothing to load")),
+        _ => Err(format!("{name}: {number} is not a whole number above 0")),
+    }
 }
 
 /// A name that follows from what is loaded.

@@ -4,13 +4,13 @@
 //! without a row, so that whoever holds a [`Request`] need not check it again.
 
 mod order;
+mod wallet;
 
 use hashbrown::HashSet;
 
 use crate::{
-    Amount, Code, Currency, Date, Digest, Movement, MovementId, Name, Outside, Quantity, Strategy, TimeZone,
-    Timestamp,
-    limits::{AMOUNT_MAX, EXPIRY_MS_MAX, LINES_MAX},
+    Code, Date, Digest, Movement, MovementId, Name, Outside, Quantity, Strategy, TimeZone, Timestamp,
+    limits::{EXPIRY_MS_MAX, LINES_MAX},
     refusal::Refusal,
     row::{LocationKind, Tracking},
 };
@@ -19,6 +19,7 @@ pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
     OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
 };
+pub use wallet::{Authorize, Capture, Payment, SetWalletLimit, Void};
 
 /// A command, checked, with its author, and its key if it has one.
 #[derive(Clone, Debug, PartialEq)]
@@ -483,63 +484,6 @@ pub struct CloseTransfer {
     pub id: Code,
 }
 
-/// Money into a wallet or out of it: charged from the payment provider, paid to sales, or refunded from there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Payment {
-    /// Whose wallet.
-    pub owner: Code,
-    /// In which currency.
-    pub currency: Currency,
-    /// How much.
-    pub amount: Amount,
-    /// Why; may be empty.
-    pub reason: Name,
-    /// The caller's own document.
-    pub reference: Option<Code>,
-}
-
-/// Sets what a wallet's balance, less what is held of it, never falls below.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SetWalletLimit {
-    /// Whose wallet.
-    pub owner: Code,
-    /// In which currency.
-    pub currency: Currency,
-    /// The limit: below zero to give credit, above to keep a reserve.
-    pub limit: i64,
-}
-
-/// Holds money of a wallet for a later capture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Authorize {
-    /// The authorization's id: its key, for ever.
-    pub id: Code,
-    /// What, from whom and for what.
-    pub payment: Payment,
-}
-
-/// Pays from an authorization, once or in parts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Capture {
-    /// Whose wallet.
-    pub owner: Code,
-    /// The authorization.
-    pub authorization: Code,
-    /// How much; all that is held if not said.
-    pub amount: Option<Amount>,
-    /// Whether what is not captured is given back to the wallet.
-    pub release_rest: bool,
-}
-
-/// Gives an authorization's held money back to the wallet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Void {
-    /// Whose wallet.
-    pub owner: Code,
-    /// The authorization.
-    pub authorization: Code,
-}
-
 impl Command {
     /// The name of the command in tables, metrics and batches.
     pub fn name(&self) -> &'static str {
@@ -737,19 +681,16 @@ impl Command {
                     false => Ok(()),
                 })
             }
-            Self::Charge(payment) | Self::Pay(payment) | Self::Refund(payment) => money(payment.amount),
-            Self::Authorize(authorize) => money(authorize.payment.amount),
-            Self::Capture(capture) => capture.amount.map_or(Ok(()), money),
-            Self::SetWalletLimit(set) if set.limit.unsigned_abs() > AMOUNT_MAX => {
-                Err(Refusal::invalid("limit", "is further from zero than 9007199254740991"))
-            }
+            Self::Charge(payment) | Self::Pay(payment) | Self::Refund(payment) => payment.validate(),
+            Self::Authorize(authorize) => authorize.payment.validate(),
+            Self::Capture(capture) => capture.validate(),
+            Self::SetWalletLimit(set) => set.validate(),
             Self::SetSite(_)
             | Self::SetLocation(_)
             | Self::SetLot(_)
             | Self::Reverse(_)
             | Self::CancelTransfer(_)
             | Self::CloseTransfer(_)
-            | Self::SetWalletLimit(_)
             | Self::Void(_) => Ok(()),
             Self::PlaceOrder(order) => order.validate(),
             Self::ClaimOrder(claim) => claim.validate(),
@@ -767,13 +708,6 @@ impl Command {
 fn positive(field: &'static str, quantity: Quantity) -> Result<(), Refusal> {
     if quantity.is_zero() {
         return Err(Refusal::invalid(field, "is zero"));
-    }
-    Ok(())
-}
-
-fn money(amount: Amount) -> Result<(), Refusal> {
-    if amount.is_zero() {
-        return Err(Refusal::invalid("amount", "is zero"));
     }
     Ok(())
 }
@@ -979,23 +913,13 @@ impl Command {
             Self::CloseTransfer(transfer) => {
                 d.number(21).text(transfer.id.as_str());
             }
-            Self::Charge(payment) => digest_payment(d.number(30), payment),
-            Self::Pay(payment) => digest_payment(d.number(31), payment),
-            Self::Refund(payment) => digest_payment(d.number(32), payment),
-            Self::SetWalletLimit(set) => {
-                d.number(33).text(set.owner.as_str()).text(set.currency.as_str());
-                d.number(set.limit.cast_unsigned());
-            }
-            Self::Authorize(authorize) => {
-                digest_payment(d.number(34).text(authorize.id.as_str()), &authorize.payment);
-            }
-            Self::Capture(capture) => {
-                d.number(35).text(capture.owner.as_str()).text(capture.authorization.as_str());
-                d.maybe_number(capture.amount.map(Amount::get)).flag(capture.release_rest);
-            }
-            Self::Void(void) => {
-                d.number(36).text(void.owner.as_str()).text(void.authorization.as_str());
-            }
+            Self::Charge(payment) => payment.digest(d.number(30)),
+            Self::Pay(payment) => payment.digest(d.number(31)),
+            Self::Refund(payment) => payment.digest(d.number(32)),
+            Self::SetWalletLimit(set) => set.digest(d),
+            Self::Authorize(authorize) => authorize.digest(d),
+            Self::Capture(capture) => capture.digest(d),
+            Self::Void(void) => void.digest(d),
             Self::SetOrderAllocation(command) => {
                 d.number(40).text(command.site.as_str()).text(command.allocation.name());
             }
@@ -1014,11 +938,6 @@ impl Command {
         }
         digest.finish()
     }
-}
-
-fn digest_payment(digest: &mut Digest, payment: &Payment) {
-    digest.text(payment.owner.as_str()).text(payment.currency.as_str()).number(payment.amount.get());
-    digest.text(payment.reason.as_str()).maybe_text(payment.reference.as_ref().map(Code::as_str));
 }
 
 fn digest_maybe(digest: &mut Digest, code: Option<&Code>) {
