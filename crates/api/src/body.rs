@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use jaego_domain::{Code, Command, Refusal, Request};
+use jaego_domain::{Code, Command, Refusal, Request, command::Fenced};
 use serde::{
     Deserialize, Deserializer,
     de::{
@@ -25,28 +25,40 @@ use crate::{
 
 /// The header that carries a request key.
 pub const KEY_HEADER: &str = "idempotency-key";
+/// The header that carries the fence of a lock, as `RESOURCE=FENCE`.
+pub const FENCED_HEADER: &str = "jaego-fenced";
 /// The header of every answer that says which event it rests on.
 pub const SEQUENCE_HEADER: &str = "jaego-sequence";
 /// The media type of one command or answer a line.
 pub const NDJSON_TYPE: &str = "application/x-ndjson";
 
+/// What comes with a request beside its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks<'a> {
+    /// The request key, from [`KEY_HEADER`].
+    pub key: Option<&'a str>,
+    /// The fence of a lock, from [`FENCED_HEADER`].
+    pub fenced: Option<&'a str>,
+}
+
 /// Reads a request from the body of a command's own route.
 ///
-/// `path` has the names and values of the path's parameters, `key` the request key of [`KEY_HEADER`], `by` the
-/// name of the caller. An empty body is an empty object.
+/// `path` has the names and values of the path's parameters, `by` is the name of the caller. An empty body is an empty
+/// object.
 ///
 /// # Errors
 /// `malformed` (400), or what the values are refused for (413, 422).
 pub fn read_request(
     row: &'static CommandRow,
     path: &[(&str, &str)],
-    key: Option<&str>,
+    marks: Marks<'_>,
     by: &Code,
     body: &[u8],
 ) -> Result<Request, Box<Problem>> {
     let body = utf8(body)?;
     let body = if body.trim_ascii().is_empty() { "{}" } else { body };
-    let key = key.map(|key| Code::new("idempotency-key", key)).transpose()?;
+    let key = marks.key.map(|key| Code::new("idempotency-key", key)).transpose()?;
+    let fenced = marks.fenced.map(Fenced::parse).transpose()?;
     let command = read(body, |reader| {
         reader.deserialize_map(OneCommand {
             row: Some(row),
@@ -62,7 +74,11 @@ pub fn read_request(
         });
         malformed(&error, &field)
     })?;
-    Ok(Request::new(command?, key, by.clone())?)
+    let request = Request::new(command?, key, by.clone())?;
+    Ok(match fenced {
+        Some(fenced) => request.fenced(fenced),
+        None => request,
+    })
 }
 
 /// Bytes that a short command takes in a batch.
@@ -142,7 +158,7 @@ pub enum BatchFormat {
 
 /// Reads a batch: one object with `commands` and perhaps `atomic`.
 ///
-/// A command names its operation as `op`, its request key as `key`, and the parameters of its path among its
+/// A command names its operation as `op`, its request key as `key`, its fence as `fenced`, and the parameters of its path among its
 /// other fields. Commands are read fastest where `op` comes first.
 ///
 /// # Errors
@@ -276,6 +292,7 @@ fn malformed_at(error: &serde_json::Error, field: &str, (line, column): (usize, 
 #[derive(Default)]
 struct Found<'de> {
     key: Option<Text<'de>>,
+    fenced: Option<Text<'de>>,
     row: Option<&'static CommandRow>,
     /// Whether `op` was not the first field: then the command must be read a second time.
     op_came_late: bool,
@@ -287,7 +304,7 @@ struct OneCommand<'s, 'de> {
     row: Option<&'static CommandRow>,
     /// Fields that came with the path.
     path: &'s [(&'de str, &'de str)],
-    /// Whether `op` and `key` may be among the fields.
+    /// Whether `op`, `key` and `fenced` may be among the fields.
     in_batch: bool,
     found: &'s mut Found<'de>,
 }
@@ -316,6 +333,7 @@ impl<'de> Visitor<'de> for OneCommand<'_, 'de> {
         };
         self.found.row = Some(row);
         self.found.key = None;
+        self.found.fenced = None;
         read_fields(
             row.op,
             Fields {
@@ -324,6 +342,7 @@ impl<'de> Visitor<'de> for OneCommand<'_, 'de> {
                 in_batch: self.in_batch,
                 op_is_left: self.in_batch && self.row.is_some(),
                 key: &mut self.found.key,
+                fenced: &mut self.found.fenced,
                 map,
             },
         )
@@ -342,14 +361,15 @@ impl<'de> DeserializeSeed<'de> for OneCommand<'_, 'de> {
     }
 }
 
-/// The fields of a command: first those of the path, then those of the body. In a batch, `op` and `key` are taken
-/// out on the way. A field that comes twice, from the path and from the body too, is refused by its reader.
+/// The fields of a command: first those of the path, then those of the body. In a batch, `op`, `key` and
+/// `fenced` are taken out on the way. A field that comes twice, from the path and from the body too, is refused by its reader.
 struct Fields<'s, 'de, A> {
     path: std::slice::Iter<'s, (&'de str, &'de str)>,
     value: Option<&'de str>,
     in_batch: bool,
     op_is_left: bool,
     key: &'s mut Option<Text<'de>>,
+    fenced: &'s mut Option<Text<'de>>,
     map: A,
 }
 
@@ -369,6 +389,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, 'de, A> {
             match name.into_cow() {
                 Cow::Borrowed("key") if self.key.is_none() => *self.key = self.map.next_value()?,
                 Cow::Borrowed("key") => return Err(A::Error::duplicate_field("key")),
+                Cow::Borrowed("fenced") if self.fenced.is_none() => *self.fenced = self.map.next_value()?,
+                Cow::Borrowed("fenced") => return Err(A::Error::duplicate_field("fenced")),
                 Cow::Borrowed("op") if self.op_is_left => {
                     self.op_is_left = false;
                     self.map.next_value::<IgnoredAny>()?;
@@ -423,10 +445,15 @@ impl<'b, 'de> Taken<'b, 'de> {
             self.batch.role = Some((row.role, row.op));
         }
         let key = self.found.key.take().map(|key| key.code("key")).transpose();
+        let fenced = self.found.fenced.take().map(|fenced| Fenced::parse(fenced.as_str())).transpose();
         let request = command.and_then(|command| {
             self.lines += command.line_count();
             self.batch.ids.push(&subject(&command));
-            Request::new(command, key?, self.by.clone())
+            let request = Request::new(command, key?, self.by.clone())?;
+            Ok(match fenced? {
+                Some(fenced) => request.fenced(fenced),
+                None => request,
+            })
         });
         // A command whose values are wrong may have no id that could be shown.
         self.batch.ids.resize(self.count);
@@ -627,6 +654,7 @@ fn subject(command: &Command) -> Word {
         Command::ExtendClaim(order) => &order.id,
         Command::UnclaimOrder(order) => &order.id,
         Command::CompleteOrder(order) => &order.id,
+        Command::RaiseFence(raise) => raise.fenced.resource(),
     };
     code.into()
 }

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod bin_move;
 pub mod body;
 pub mod event;
+pub mod fence;
 pub mod hold;
 pub mod limits;
 pub mod list;
@@ -31,7 +32,7 @@ pub mod value;
 pub mod wallet;
 mod write;
 
-pub use body::{BatchFormat, BatchRequest, Subjects, read_batch, read_ndjson, read_request};
+pub use body::{BatchFormat, BatchRequest, Marks, Subjects, read_batch, read_ndjson, read_request};
 pub use problem::Problem;
 pub use read::{READS, Read, ReadRow, read_query};
 pub use table::{COMMANDS, CommandRow, Method, Repeat, Role};

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    fence::Fence,
     hold::Hold,
     location::Location,
     lot::{Lot, Trace},
@@ -97,6 +98,7 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Wallet(view) => json(&Wallet::from(view)),
         View::Wallets(listed) => page::<_, Wallet>(listed),
         View::Authorization(view) => json(&Authorization::from(view)),
+        View::Fence(view) => json(&Fence::from(view)),
         View::Order(view) => json(&Order::from(&**view)),
         View::Orders(listed) => page::<_, OrderSummary>(listed),
     }

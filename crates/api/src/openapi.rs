@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     batch::Batch,
-    body::{KEY_HEADER, NDJSON_TYPE, SEQUENCE_HEADER},
+    body::{FENCED_HEADER, KEY_HEADER, NDJSON_TYPE, SEQUENCE_HEADER},
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
     outcome::Outcome,
     problem::{PROBLEM_TYPE, PROBLEMS, Problem},
@@ -149,6 +149,12 @@ fn command(
         "description": "The request key: the same key and body give the first outcome again.",
         "schema": requests.subschema_for::<Text<'static>>(),
     }));
+    parameters.push(json!({
+        "name": FENCED_HEADER,
+        "in": "header",
+        "description": "A lock's fence, as `RESOURCE=FENCE`: refused with `stale_fence` once a higher one was seen.",
+        "schema": { "type": "string" },
+    }));
     let full = &requests.definitions()[name];
     let is_field_required = |field: &Value| !row.path_parameters().any(|parameter| field == parameter);
     let required = full["required"].as_array().is_some_and(|fields| fields.iter().any(is_field_required));
@@ -244,10 +250,12 @@ fn on_its_route(row: &CommandRow, mut schema: Value) -> Value {
     schema
 }
 
-/// A command's fields as a batch has them: with its name and its key.
+/// A command's fields as a batch has them: with its name, its key and its fence.
 fn in_batch(row: &CommandRow, mut schema: Value) -> Value {
     schema["properties"]["op"] = json!({ "const": row.op });
     schema["properties"]["key"] = json!({ "type": "string", "description": "The request key." });
+    schema["properties"]["fenced"] =
+        json!({ "type": "string", "description": "A lock's fence, as `RESOURCE=FENCE`." });
     if let Some(required) = schema["required"].as_array_mut() {
         required.insert(0, "op".into());
     }

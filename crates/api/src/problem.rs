@@ -88,6 +88,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("movement_not_found", 404, "There is no such movement"),
     kind("wallet_not_found", 404, "There is no such wallet"),
     kind("authorization_not_found", 404, "There is no such authorization"),
+    kind("fence_not_found", 404, "No fence was seen for the resource"),
     kind("history_archived", 410, "The history of that time is archived"),
     // The request was known before.
     kind("id_taken", 409, "The id was used for another request"),
@@ -130,6 +131,9 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("order_claimed", 409, "The order is claimed"),
     kind("claim_lost", 409, "The claim is lost"),
     kind("nothing_to_claim", 409, "No order waits to be claimed"),
+    // The lock says no.
+    kind("stale_fence", 409, "The lock is another's by now"),
+    kind("too_many_fences", 409, "The fences of too many resources are kept"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -413,6 +417,16 @@ impl From<&Refusal> for Problem {
                 fact("current_fence", current_fence.map_or(Value::Null, |fence| fence.0.into()));
             }
             Refusal::NothingToClaim { site } => fact("site", text(site)),
+            Refusal::FenceNotFound { resource } => fact("resource", text(resource)),
+            Refusal::StaleFence { resource, fence, current_fence } => {
+                fact("resource", text(resource));
+                fact("fence", (*fence).into());
+                fact("current_fence", (*current_fence).into());
+            }
+            Refusal::TooManyFences { resource, max } => {
+                fact("resource", text(resource));
+                fact("max", (*max).into());
+            }
         }
         problem
     }

@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     event::Event,
+    fence::Fence,
     hold::Hold,
     limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_BYTES_MAX},
     list::{self, List},
@@ -272,6 +273,8 @@ reads! {
             parameter("customer", Form::Code, "Of this customer"),
             parameter("worker", Form::Code, "Claimed or completed by this worker"), AFTER, LIMIT]
         Values::orders, "List orders as they were placed, oldest first"
+    "fence" "/v1/fences/{resource}" Fence []
+        |values| Ok(Read::Query(Query::Fence(values.code("resource")?))), "Show the highest fence that was seen for a resource"
     "order" "/v1/orders/{order}" Order []
         |values| Ok(Read::Query(Query::Order(values.code("order")?))), "Show an order with its lines"
     "status" "/v1/status" Status []

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Error, MapAccess, value::MapAccessDeserializer};
 use crate::{
     adjustment::Adjust,
     bin_move::Move,
+    fence::RaiseFence,
     hold::{ChangeHold, ConfirmHold, ExtendHold, PlaceHold, ReleaseHold},
     limits::{BODY_BYTES_MAX, DOCUMENT_BYTES_MAX},
     location::SetLocation,
@@ -195,4 +196,5 @@ commands! {
     "extend_claim" ExtendClaim Post "/v1/orders/{order}/extend" Worker BODY_BYTES_MAX Action "Give a claim a new life"
     "unclaim_order" UnclaimOrder Post "/v1/orders/{order}/unclaim" Worker BODY_BYTES_MAX Action "Give a claim up"
     "complete_order" CompleteOrder Post "/v1/orders/{order}/complete" Worker BODY_BYTES_MAX Action "Complete an order: its goods go to the customer"
+    "raise_fence" RaiseFence Post "/v1/fences/{resource}/raise" Operator BODY_BYTES_MAX Action "Shut out whoever had a lock before"
 }

@@ -1,6 +1,6 @@
 //! What bad input gets: rows of bodies, and the problem that each of them is.
 
-use jaego_api::{Problem, READS, read_batch, read_ndjson, read_query, read_request, table};
+use jaego_api::{Marks, Problem, READS, read_batch, read_ndjson, read_query, read_request, table};
 use jaego_domain::Code;
 
 fn by() -> Code {
@@ -19,7 +19,10 @@ fn told(result: Result<(), Box<Problem>>) -> String {
 }
 
 fn hold(body: &str) -> String {
-    told(read_request(table::command("hold").unwrap(), &[], None, &by(), body.as_bytes()).map(drop))
+    told(
+        read_request(table::command("hold").unwrap(), &[], Marks::default(), &by(), body.as_bytes())
+            .map(drop),
+    )
 }
 
 /// A hold of one line whose quantity is `quantity`.
@@ -135,28 +138,76 @@ fn shapes() {
     ] {
         assert_eq!(hold(&body), expected, "{}", &body[..body.len().min(300)]);
     }
-    let not_utf8 = read_request(table::command("hold").unwrap(), &[], None, &by(), b"{\"id\":\"\xff\"}");
+    let not_utf8 =
+        read_request(table::command("hold").unwrap(), &[], Marks::default(), &by(), b"{\"id\":\"\xff\"}");
     assert_eq!(told(not_utf8.map(drop)), "malformed");
+}
+
+#[test]
+fn fences() {
+    let row = table::command("extend_hold").unwrap();
+    let alone = |fenced: &str| {
+        let marks = Marks { key: None, fenced: Some(fenced) };
+        told(read_request(row, &[("hold", "H1")], marks, &by(), br#"{"expires_in_s":1}"#).map(drop))
+    };
+    let in_batch = |fenced: &str| {
+        let command = format!(r#"{{"op":"extend_hold","hold":"H1","expires_in_s":1,"fenced":{fenced}}}"#);
+        match read_batch(format!(r#"{{"commands":[{command}]}}"#).as_bytes(), &by()) {
+            Err(problem) => told(Err(problem)),
+            Ok(batch) => match batch.refused.into_iter().next() {
+                Some((_, refusal)) => told(Err(Box::new(Problem::from(&refusal)))),
+                None => "ok".to_owned(),
+            },
+        }
+    };
+    for (fenced, expected) in [
+        ("product:42=7", "ok"),
+        ("product:42=9007199254740991", "ok"),
+        ("product:42=9007199254740992", "invalid_value fence"),
+        ("product:42=0", "invalid_value fence"),
+        ("product:42=-1", "invalid_value fenced"),
+        ("product:42", "invalid_value fenced"),
+        ("=7", "invalid_value fenced"),
+        ("a b=7", "invalid_value fenced"),
+        ("", "invalid_value fenced"),
+    ] {
+        assert_eq!(alone(fenced), expected, "{fenced}");
+        assert_eq!(in_batch(&format!("{fenced:?}")), expected, "{fenced}");
+    }
+    assert_eq!(in_batch("7"), "malformed commands[0].fenced");
+    assert_eq!(in_batch("null"), "ok");
+    assert_eq!(in_batch(r#""a=1","fenced":"a=1""#), "malformed commands[0].fenced");
 }
 
 #[test]
 fn malformed_json_names_the_place() {
     let row = table::command("hold").unwrap();
     let problem =
-        read_request(row, &[], None, &by(), b"{\n  \"id\": \"H1\",\n  \"lines\": [1]\n}").unwrap_err();
+        read_request(row, &[], Marks::default(), &by(), b"{\n  \"id\": \"H1\",\n  \"lines\": [1]\n}")
+            .unwrap_err();
     assert_eq!((&problem.facts["line"], &problem.facts["column"]), (&3.into(), &13.into()), "{problem:?}");
     assert_eq!(
         problem.detail,
         "lines[0]: invalid type: integer `1`, expected an object, at line 3 column 13"
     );
-    let unknown = read_request(row, &[], None, &by(), br#"{"id":"H1","colour":"red"}"#).unwrap_err();
+    let unknown =
+        read_request(row, &[], Marks::default(), &by(), br#"{"id":"H1","colour":"red"}"#).unwrap_err();
     assert!(unknown.detail.contains("unknown field `colour`"), "{}", unknown.detail);
 }
 
 #[test]
 fn other_commands() {
     let told = |op: &str, path: &[(&str, &str)], key: Option<&str>, body: &str| {
-        told(read_request(table::command(op).unwrap(), path, key, &by(), body.as_bytes()).map(drop))
+        told(
+            read_request(
+                table::command(op).unwrap(),
+                path,
+                Marks { key, ..Marks::default() },
+                &by(),
+                body.as_bytes(),
+            )
+            .map(drop),
+        )
     };
     let hold: &[_] = &[("hold", "H1")];
     let transfer: &[_] = &[("transfer", "T1")];

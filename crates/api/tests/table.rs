@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jaego_api::{
-    COMMANDS, Method, READS, Repeat, Role,
+    COMMANDS, Marks, Method, READS, Repeat, Role,
     limits::{BODY_BYTES_MAX, DOCUMENT_BYTES_MAX},
     read_batch, read_request, table,
 };
@@ -27,7 +27,7 @@ fn samples() -> Vec<Value> {
         json!({"op": "hold", "id": "H1", "owner": "cart-7", "expires_in_s": 600, "partial": "allow", "strategy": "explicit",
             "lines": [{"site": "ICN", "sku": "milk", "quantity": 4, "location": "A-01", "lot": "L1"}]}),
         json!({"op": "confirm_hold", "hold": "H1", "key": "K1", "lines": [{"line": 1, "quantity": 2}], "to": {"location": "S-01"}, "release_rest": true}),
-        json!({"op": "release_hold", "hold": "H1", "lines": [{"line": 1}]}),
+        json!({"op": "release_hold", "hold": "H1", "fenced": "product:42=7", "lines": [{"line": 1}]}),
         json!({"op": "extend_hold", "hold": "H1", "expires_in_s": 60}),
         json!({"op": "change_hold", "hold": "H1", "partial": "forbid", "strategy": "fefo", "lines": [{"site": "ICN", "sku": "mug", "quantity": 9}]}),
         json!({"op": "request_transfer", "id": "T1", "from": "ICN", "to": "PUS", "priority": 3, "lines": [
@@ -60,6 +60,7 @@ fn samples() -> Vec<Value> {
         json!({"op": "extend_claim", "order": "O1", "worker": "ann", "fence": 1042, "lease_s": 60}),
         json!({"op": "unclaim_order", "order": "O1", "worker": "ann", "fence": 1042}),
         json!({"op": "complete_order", "order": "O1", "worker": "ann", "fence": 1042}),
+        json!({"op": "raise_fence", "resource": "product:42", "fence": 1042}),
     ]
 }
 
@@ -114,6 +115,7 @@ fn number(command: &Command) -> usize {
         Command::ExtendClaim(_) => 34,
         Command::UnclaimOrder(_) => 35,
         Command::CompleteOrder(_) => 36,
+        Command::RaiseFence(_) => 37,
     }
 }
 
@@ -121,7 +123,7 @@ fn number(command: &Command) -> usize {
 fn the_table_has_every_command_under_its_own_name() {
     let commands: Vec<_> = samples().iter().map(in_batch).collect();
     let numbers: Vec<_> = commands.iter().map(number).collect();
-    assert_eq!(numbers, (0..=36).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=37).collect::<Vec<_>>());
     let named: BTreeSet<_> = commands.iter().map(Command::name).collect();
     let rows: BTreeSet<_> = COMMANDS.iter().map(|row| row.op).collect();
     assert_eq!(named, rows);
@@ -135,7 +137,7 @@ fn a_command_is_the_same_on_its_route_and_in_a_batch_wherever_op_stands() {
         let expected = in_batch(&sample);
         let Value::Object(mut fields) = sample.clone() else { panic!("{sample}") };
         fields.remove("op");
-        let key = fields.remove("key");
+        let (key, fenced) = (fields.remove("key"), fields.remove("fenced"));
         // JSON maps are written in the order of their names here, so that `op` comes late for most commands.
         let values: Vec<_> = row
             .path_parameters()
@@ -144,9 +146,13 @@ fn a_command_is_the_same_on_its_route_and_in_a_batch_wherever_op_stands() {
         let path: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let body = Value::Object(fields.clone()).to_string();
         let key = key.as_ref().and_then(Value::as_str);
-        let request = read_request(row, &path, key, &by(), body.as_bytes()).unwrap();
+        let fenced = fenced.as_ref().and_then(Value::as_str);
+        let marks = Marks { key, fenced };
+        let request = read_request(row, &path, marks, &by(), body.as_bytes()).unwrap();
         assert_eq!(*request.command(), expected, "{sample}");
         assert_eq!(request.key().map(Code::as_str), key, "{sample}");
+        let told = request.fence().map(|fenced| format!("{}={}", fenced.resource(), fenced.fence()));
+        assert_eq!(told.as_deref(), fenced, "{sample}");
 
         let rest = sample.to_string().replace(&format!(r#""op":"{}","#, row.op), "");
         let rest = rest.replace(&format!(r#","op":"{}""#, row.op), "");
@@ -154,6 +160,7 @@ fn a_command_is_the_same_on_its_route_and_in_a_batch_wherever_op_stands() {
         let batch =
             read_batch(first.as_bytes(), &by()).unwrap_or_else(|problem| panic!("{first}: {problem}"));
         assert_eq!(*batch.requests[0].command(), expected, "{sample}");
+        assert_eq!(batch.requests[0].fence(), request.fence(), "{sample}");
     }
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod events;
 mod exit;
 mod export;
+mod fence;
 mod hold;
 mod import;
 mod lines;
@@ -71,6 +72,8 @@ enum Command {
     Order(order::Options),
     /// Claims: who works on which order.
     Claim(claim::Options),
+    /// Fences of locks: who had a lock last.
+    Fence(fence::Options),
     /// Read what happened, or follow what happens.
     Events(events::Options),
     /// Show how the store is doing.
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Command::Wallet(options) => wallet::run(&options),
         Command::Order(options) => order::run(&options),
         Command::Claim(options) => claim::run(&options),
+        Command::Fence(options) => fence::run(&options),
         Command::Events(options) => events::run(&options),
         Command::Status(options) => events::status(&options),
         Command::Import(options) => import::run(&options),

@@ -54,6 +54,10 @@ fn advice(code: &str) -> Option<&'static str> {
         }
         "order_claimed" => "wait until the claim is over, or claim another with `jaego claim next SITE`",
         "claim_lost" => "leave the goods: `jaego order show ID` tells who has it now",
+        "stale_fence" => "the lock is another's by now: stop, and ask for it again",
+        "fence_not_found" => {
+            "`jaego fence raise RESOURCE FENCE` is how it begins, or a command that carries one"
+        }
         "nothing_to_claim" => {
             "`jaego order list --site SITE --status waiting` shows what waits, and for what"
         }

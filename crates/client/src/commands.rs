@@ -6,6 +6,7 @@ use jaego_api::{
     adjustment::Adjust,
     batch::Batch,
     bin_move::Move,
+    fence::RaiseFence,
     hold::{ChangeHold, ConfirmHold, ExtendHold, PlaceHold, ReleaseHold},
     location::SetLocation,
     lot::SetLot,
@@ -40,7 +41,8 @@ pub(crate) fn encoded(part: &str) -> String {
 
 impl Client {
     /// Gives the command called `op`. `fields` has all of its fields, those of its path included, and perhaps a
-    /// request `key`; an action without one gets a new key, so that it may be sent again.
+    /// request `key`; an action without one gets a new key, so that it may be sent again. With a lock's fence in
+    /// `fenced`, as `RESOURCE=FENCE`, it is refused with `stale_fence` once a higher one was seen for the resource.
     ///
     /// # Errors
     /// [`Error::Request`] for an operation that there is not or a field of the path that is missing, else what
@@ -85,6 +87,7 @@ impl Client {
             content_type: Some("application/json"),
             accept: None,
             key: None,
+            fenced: None,
             body: body.into(),
         })
         .await
@@ -145,6 +148,7 @@ methods! {
     extend_claim ExtendClaim "extend_claim" "Gives a claim a new life."
     unclaim_order UnclaimOrder "unclaim_order" "Gives a claim up."
     complete_order CompleteOrder "complete_order" "Completes an order: its goods go to the customer."
+    raise_fence RaiseFence "raise_fence" "Shuts out whoever had a lock before."
 }
 
 fn new_key() -> String {
@@ -167,12 +171,13 @@ fn call(row: &CommandRow, fields: &impl Serialize) -> Result<Call, Error> {
         };
         path = path.replace(&format!("{{{name}}}"), &encoded(&value));
     }
-    let key = match fields.remove("key") {
-        Some(Value::String(key)) => Some(key),
-        Some(other) if !other.is_null() => return Err(bad(format!("the key {other} is no text"))),
-        _ if row.repeat == Repeat::Action => Some(new_key()),
-        _ => None,
+    let mut mark = |name: &str| match fields.remove(name) {
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) if !other.is_null() => Err(bad(format!("{name} is {other}, which is no text"))),
+        _ => Ok(None),
     };
+    let fenced = mark("fenced")?;
+    let key = mark("key")?.or_else(|| (row.repeat == Repeat::Action).then(new_key));
     Ok(Call {
         method: match row.method {
             table::Method::Get => Method::GET,
@@ -183,6 +188,7 @@ fn call(row: &CommandRow, fields: &impl Serialize) -> Result<Call, Error> {
         content_type: Some("application/json"),
         accept: None,
         key,
+        fenced,
         body: Value::Object(fields).to_string().into(),
     })
 }

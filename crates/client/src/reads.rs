@@ -3,6 +3,7 @@
 use jaego_api::{
     READS,
     event::Event,
+    fence::Fence,
     hold::Hold,
     list::List,
     location::Location,
@@ -82,6 +83,7 @@ methods! {
     wallet "wallet" (owner) Wallet, "Shows what somebody has."
     authorization "authorization" (authorization) Authorization, "Shows an authorization."
     order "order" (order) Order, "Shows an order with its lines."
+    fence "fence" (resource) Fence, "Shows the highest fence that was seen for a resource."
     status "status" () Status, "Shows how the store is doing."
 }
 

@@ -44,12 +44,21 @@ pub(crate) struct Call {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) accept: Option<&'static str>,
     pub(crate) key: Option<String>,
+    pub(crate) fenced: Option<String>,
     pub(crate) body: Bytes,
 }
 
 impl Call {
     pub(crate) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, content_type: None, accept: None, key: None, body: Bytes::new() }
+        Self {
+            method: Method::GET,
+            path,
+            content_type: None,
+            accept: None,
+            key: None,
+            fenced: None,
+            body: Bytes::new(),
+        }
     }
 
     pub(crate) fn what(&self) -> String {
@@ -150,6 +159,9 @@ impl Client {
         }
         if let Some(key) = &call.key {
             request = request.header(jaego_api::body::KEY_HEADER, key);
+        }
+        if let Some(fenced) = &call.fenced {
+            request = request.header(jaego_api::body::FENCED_HEADER, fenced);
         }
         let request = request
             .body(Full::new(call.body.clone()))

@@ -371,6 +371,10 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         Fact::WalletCharged { .. } | Fact::WalletPaid { .. } | Fact::WalletRefunded { .. } => {
             book.move_money(&event.fact.money().expect("it moves money"));
         }
+        Fact::FenceRaised { resource, fence } => {
+            let (fence, raised) = (*fence, event.sequence);
+            book.put(Row::Fence(resource.clone(), Some(row::Fence { fence, raised })));
+        }
         Fact::WalletLimitSet { owner, currency, limit } => {
             book.balance(owner, *currency, |balance| balance.limit = *limit);
         }

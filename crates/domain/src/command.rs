@@ -3,6 +3,7 @@
 //! A command carries codes; the decisions find the rows. [`Request::new`] checks all that can be checked
 //! without a row, so that whoever holds a [`Request`] need not check it again.
 
+mod fence;
 mod order;
 mod wallet;
 
@@ -15,6 +16,7 @@ use crate::{
     row::{LocationKind, Tracking},
 };
 
+pub use fence::{Fenced, RaiseFence};
 pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
     OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
@@ -28,6 +30,8 @@ pub struct Request {
     key: Option<Code>,
     by: Code,
     body: u64,
+    /// Rare, and therefore apart.
+    fenced: Option<Box<Fenced>>,
 }
 
 impl Request {
@@ -36,7 +40,12 @@ impl Request {
     pub fn new(command: Command, key: Option<Code>, by: Code) -> Result<Self, Refusal> {
         command.validate()?;
         let body = command.body();
-        Ok(Self { command, key, by, body })
+        Ok(Self { command, key, by, body, fenced: None })
+    }
+
+    /// The same request, which is to count only while no higher fence was seen for the resource.
+    pub fn fenced(self, fenced: Fenced) -> Self {
+        Self { fenced: Some(Box::new(fenced)), ..self }
     }
 
     /// What is asked.
@@ -47,6 +56,11 @@ impl Request {
     /// The request key.
     pub fn key(&self) -> Option<&Code> {
         self.key.as_ref()
+    }
+
+    /// The fence that it came with.
+    pub fn fence(&self) -> Option<&Fenced> {
+        self.fenced.as_deref()
     }
 
     /// Who asks.
@@ -121,6 +135,7 @@ pub enum Command {
     ExtendClaim(ExtendClaim),
     UnclaimOrder(UnclaimOrder),
     CompleteOrder(CompleteOrder),
+    RaiseFence(RaiseFence),
 }
 
 /// Sets a site: makes it, or changes its name, time zone or strategy.
@@ -525,6 +540,7 @@ impl Command {
             Self::ExtendClaim(_) => "extend_claim",
             Self::UnclaimOrder(_) => "unclaim_order",
             Self::CompleteOrder(_) => "complete_order",
+            Self::RaiseFence(_) => "raise_fence",
         }
     }
 
@@ -570,7 +586,8 @@ impl Command {
             | Self::ClaimOrder(_)
             | Self::ExtendClaim(_)
             | Self::UnclaimOrder(_)
-            | Self::CompleteOrder(_) => 1,
+            | Self::CompleteOrder(_)
+            | Self::RaiseFence(_) => 1,
         }
     }
 
@@ -700,7 +717,8 @@ impl Command {
             | Self::AllocateOrder(_)
             | Self::CancelOrder(_)
             | Self::UnclaimOrder(_)
-            | Self::CompleteOrder(_) => Ok(()),
+            | Self::CompleteOrder(_)
+            | Self::RaiseFence(_) => Ok(()),
         }
     }
 }
@@ -935,6 +953,7 @@ impl Command {
             Self::ExtendClaim(claim) => claim.digest(d),
             Self::UnclaimOrder(claim) => claim.digest(d),
             Self::CompleteOrder(order) => order.digest(d),
+            Self::RaiseFence(raise) => raise.digest(d),
         }
         digest.finish()
     }

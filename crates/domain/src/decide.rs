@@ -7,6 +7,7 @@ mod allocate;
 mod claim;
 mod desk;
 mod draft;
+mod fence;
 mod fill;
 mod fulfil;
 mod hold;
@@ -100,7 +101,14 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::ExtendClaim(command) => desk.extend_claim(command),
         Command::UnclaimOrder(command) => desk.unclaim_order(command),
         Command::CompleteOrder(command) => desk.complete_order(command),
-    }?;
+        Command::RaiseFence(command) => desk.raise_fence(command),
+    };
+    // After the repeats: what was answered once may be told again. Before any other refusal: who comes too late has
+    // nothing to know of the rest.
+    if let (Ok(Verdict::New(_)) | Err(_), Some(fenced)) = (&verdict, request.fence()) {
+        desk.not_fenced_off(fenced)?;
+    }
+    let verdict = verdict?;
     if let Verdict::New(fact) = &verdict
         && fact.part_count() > PARTS_MAX
     {

@@ -69,6 +69,8 @@ impl Command {
             Self::CompleteOrder(command) => visit(order(&command.id)),
             // An order that can be claimed is not at rest.
             Self::SetOrderAllocation(_) | Self::ClaimOrders(_) => {}
+            // Fences stay in memory.
+            Self::RaiseFence(_) => {}
         }
     }
 }

@@ -514,6 +514,11 @@ pub enum Fact {
     ClaimsLapsed {
         ids: Vec<Code>,
     },
+    /// From now on lower fences are stale. It follows the fact of a command that came with a fence, or stands alone.
+    FenceRaised {
+        resource: Code,
+        fence: u64,
+    },
 }
 
 impl Fact {
@@ -562,6 +567,7 @@ impl Fact {
             Self::ClaimExtended { .. } => "claim_extended",
             Self::OrderUnclaimed { .. } => "order_unclaimed",
             Self::ClaimsLapsed { .. } => "claims_lapsed",
+            Self::FenceRaised { .. } => "fence_raised",
         }
     }
 
@@ -608,6 +614,7 @@ impl Fact {
             | Self::ClaimExtended { id, .. }
             | Self::OrderUnclaimed { id, .. } => Some(("order", id)),
             Self::OrdersFilled { .. } | Self::OrdersClaimed { .. } | Self::ClaimsLapsed { .. } => None,
+            Self::FenceRaised { resource, .. } => Some(("fence", resource)),
         }
     }
 
@@ -660,7 +667,8 @@ impl Fact {
             Self::OrderAllocationSet { .. }
             | Self::OrderClaimed { .. }
             | Self::ClaimExtended { .. }
-            | Self::OrderUnclaimed { .. } => 1,
+            | Self::OrderUnclaimed { .. }
+            | Self::FenceRaised { .. } => 1,
         }
     }
 
@@ -786,7 +794,8 @@ impl Fact {
             | Self::OrdersClaimed { .. }
             | Self::ClaimExtended { .. }
             | Self::OrderUnclaimed { .. }
-            | Self::ClaimsLapsed { .. } => {}
+            | Self::ClaimsLapsed { .. }
+            | Self::FenceRaised { .. } => {}
         }
     }
 }

@@ -35,6 +35,10 @@ pub const FILL_LINES_MAX: usize = 1_024;
 pub const FILL_PICKS_MAX: usize = 16_384;
 /// Positions looked at for them, again for each line: after the line that reaches it, the rest wait.
 pub const FILL_POSITIONS_MAX: usize = 262_144;
+/// The highest fence: the greatest whole number that every reader of JSON has exactly.
+pub const FENCE_MAX: u64 = (1 << 53) - 1;
+/// Resources whose fence is kept, for ever: about 100 bytes each.
+pub const FENCES_MAX: usize = 1_000_000;
 /// The longest time that a hold may be given at once, in milliseconds: a year.
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.

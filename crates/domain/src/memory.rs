@@ -26,8 +26,8 @@ use crate::{
     Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence,
     SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
-        Answered, Authorization, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind, Line,
-        Location, LocationKind, Lot, Order, OrderSetting, Position, Site, Sku, Transfer, Wallet,
+        Answered, Authorization, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind,
+        Line, Location, LocationKind, Lot, Order, OrderSetting, Position, Site, Sku, Transfer, Wallet,
     },
 };
 use hold_row::{HoldRow, Links};
@@ -78,6 +78,7 @@ pub struct Memory {
     answered_order: BTreeMap<Sequence, Code>,
     wallets: Wallets,
     orders: Orders,
+    fences: BTreeMap<Code, Fence>,
 }
 
 #[derive(Default)]
@@ -691,6 +692,7 @@ impl Memory {
             .chain(answered)
             .chain(self.wallets.rows())
             .chain(self.order_rows())
+            .chain(self.fences.iter().map(|(resource, row)| Row::Fence(resource.clone(), Some(*row))))
     }
 }
 
@@ -861,6 +863,14 @@ impl Tables for Memory {
         self.orders.unfilled(limit)
     }
 
+    fn fence(&self, resource: &Code) -> Option<Fence> {
+        self.fences.get(resource).copied()
+    }
+
+    fn fence_count(&self) -> usize {
+        self.fences.len()
+    }
+
     fn filed(&self, document: &Filing) -> Option<Filed> {
         self.filed.get(document).copied()
     }
@@ -938,6 +948,13 @@ impl Tables for Memory {
             }
             Row::Unfilled(site, sku, unfilled) => {
                 Row::Unfilled(site, sku, self.orders.put_unfilled(site, sku, unfilled))
+            }
+            Row::Fence(resource, fence) => {
+                let before = match fence {
+                    Some(fence) => self.fences.insert(resource.clone(), fence),
+                    None => self.fences.remove(&resource),
+                };
+                Row::Fence(resource, before)
             }
         }
     }

@@ -78,6 +78,7 @@ pub enum Query {
         worker: Option<Code>,
         page: Page,
     },
+    Fence(Code),
 }
 
 /// A part of a list.
@@ -133,6 +134,7 @@ pub enum View {
     Authorization(AuthorizationView),
     Order(Box<OrderView>),
     Orders(Listed<OrderSummary>),
+    Fence(FenceView),
 }
 
 /// A site.
@@ -367,6 +369,14 @@ pub struct AuthorizationView {
     pub row: row::Authorization,
 }
 
+/// The highest fence that was seen for a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct FenceView {
+    pub resource: Code,
+    pub row: row::Fence,
+}
+
 /// A site as it is shown.
 pub fn site(tables: &impl Tables, row: &row::Site) -> SiteView {
     let id = tables.site_id(&row.code).expect("a site is found by its code");
@@ -515,6 +525,14 @@ pub fn hold(tables: &impl Tables, id: &Code) -> Result<HoldView, Refusal> {
         expires_at: hold.expires_at,
         lines: lines.collect(),
     })
+}
+
+/// A resource's fence as it is shown. Refuses with `fence_not_found`.
+pub fn fence(tables: &impl Tables, resource: &Code) -> Result<FenceView, Refusal> {
+    let Some(row) = tables.fence(resource) else {
+        return Err(Refusal::FenceNotFound { resource: resource.clone() });
+    };
+    Ok(FenceView { resource: resource.clone(), row })
 }
 
 /// A wallet as it is shown.

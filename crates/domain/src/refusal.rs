@@ -321,6 +321,21 @@ pub enum Refusal {
     NothingToClaim {
         site: Code,
     },
+
+    FenceNotFound {
+        resource: Code,
+    },
+    /// Somebody with a higher fence was here: whoever comes with this one has lost the lock.
+    StaleFence {
+        resource: Code,
+        fence: u64,
+        current_fence: u64,
+    },
+    /// Fences of that many resources are kept already.
+    TooManyFences {
+        resource: Code,
+        max: usize,
+    },
 }
 
 impl Refusal {
@@ -392,6 +407,9 @@ impl Refusal {
             Self::OrderClaimed { .. } => "order_claimed",
             Self::ClaimLost { .. } => "claim_lost",
             Self::NothingToClaim { .. } => "nothing_to_claim",
+            Self::FenceNotFound { .. } => "fence_not_found",
+            Self::StaleFence { .. } => "stale_fence",
+            Self::TooManyFences { .. } => "too_many_fences",
         }
     }
 
@@ -457,6 +475,9 @@ impl Refusal {
         "order_claimed",
         "claim_lost",
         "nothing_to_claim",
+        "fence_not_found",
+        "stale_fence",
+        "too_many_fences",
     ];
 }
 
@@ -619,6 +640,13 @@ impl fmt::Display for Refusal {
             }
             Self::NothingToClaim { site } => {
                 write!(f, "no order waits at {site} that could be claimed")
+            }
+            Self::FenceNotFound { resource } => write!(f, "no fence was ever seen for {resource}"),
+            Self::StaleFence { resource, fence, current_fence } => {
+                write!(f, "fence {fence} of {resource} is stale: {current_fence} was seen")
+            }
+            Self::TooManyFences { resource, max } => {
+                write!(f, "the fence of {resource} cannot be kept: there are those of {max} resources")
             }
         }
     }

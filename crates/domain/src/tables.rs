@@ -94,6 +94,11 @@ pub trait Tables {
     /// The first pairs of which [`Tables::is_unfilled`] is true, at most `limit`.
     fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)>;
 
+    /// The highest fence that was seen for a resource.
+    fn fence(&self, resource: &Code) -> Option<row::Fence>;
+    /// How many resources have one.
+    fn fence_count(&self) -> usize;
+
     /// What was filed under a document's id, for documents that keep no row of their own.
     fn filed(&self, document: &row::Filing) -> Option<row::Filed>;
     /// The answer given to a request key.
@@ -138,6 +143,7 @@ pub enum Row {
     OrderSetting(SiteId, Option<row::OrderSetting>),
     /// Whether stock is there that waiting lines have yet to get.
     Unfilled(SiteId, SkuId, bool),
+    Fence(Code, Option<row::Fence>),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.
@@ -179,6 +185,15 @@ pub mod row {
         pub skus: u32,
         /// How many lots there are; the next one's number is one more, since 0 is no lot.
         pub lots: u32,
+    }
+
+    /// The highest fence that was seen for a resource.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Fence {
+        /// Lower ones are stale. Never zero.
+        pub fence: u64,
+        /// The event that raised it.
+        pub raised: Sequence,
     }
 
     /// A logistics or picking-packing centre (센터).

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     Changes, Code, Decision, Event, Fact, Quantity, Refusal, Request, Row, Sequence, SiteId, SkuId, Tables,
-    Timestamp, apply, apply_for_good, decide,
+    Timestamp, apply, apply_for_good,
+    command::Fenced,
+    decide,
     decide::fill,
     event::Watched,
     limits::{FILL_LINES_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
@@ -209,8 +211,23 @@ fn submit_with<T: Tables>(
         Fact::RequestNoted { of } => Accepted::Repeat(of),
         _ => Accepted::New(event.sequence),
     };
-    let changes = happen(tables, event, events, apply);
+    let is_new = matches!(accepted, Accepted::New(_));
+    let mut changes = happen(tables, event, events, &apply);
+    if let Some(event) = request.fence().filter(|_| is_new).and_then(|fenced| raise(tables, request, fenced))
+    {
+        changes.before.extend(happen(tables, event, events, &apply).before);
+    }
     Ok((accepted, changes))
+}
+
+/// The event that follows from a request that came with a higher fence than any before it. What is decided does not
+/// depend on it, so that whoever decides a command again needs to know of no fence.
+fn raise(tables: &impl Tables, request: &Request, fenced: &Fenced) -> Option<Event> {
+    if tables.fence(fenced.resource()).is_some_and(|row| row.fence >= fenced.fence()) {
+        return None;
+    }
+    let fact = Fact::FenceRaised { resource: fenced.resource().clone(), fence: fenced.fence() };
+    Some(Event { by: request.by().clone(), ..of_itself(tables, tables.head().at, fact) })
 }
 
 /// Decides requests that stand or fall together: the first refusal takes everything back.

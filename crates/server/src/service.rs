@@ -16,7 +16,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use jaego_api::{
-    BatchFormat, COMMANDS, CommandRow, Problem, READS, Read, ReadRow, body,
+    BatchFormat, COMMANDS, CommandRow, Marks, Problem, READS, Read, ReadRow, body,
     openapi::{DOCS_HTML, openapi_json},
     read_batch, read_ndjson, read_query, read_request,
     table::{self, BATCH_PATH, BATCH_ROLE},
@@ -219,7 +219,7 @@ impl Service {
             Err(problem) => return refuse(&problem),
         };
         let request = by(caller)
-            .and_then(|by| read_request(row, &path, key(headers)?, &by, body))
+            .and_then(|by| read_request(row, &path, marks(headers)?, &by, body))
             .map_err(|problem| *problem);
         let request = match request {
             Ok(request) => request,
@@ -260,6 +260,11 @@ impl Service {
                     .next()
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(body::NDJSON_TYPE))
             });
+        if headers.contains_key(body::FENCED_HEADER) {
+            // Left unread, it would be believed to have been checked.
+            let reason = "is for one command: those of a batch carry each its own fenced";
+            return refuse(&Problem::from(&Refusal::invalid(body::FENCED_HEADER, reason)));
+        }
         let format = if is_ndjson { BatchFormat::Ndjson } else { BatchFormat::Json };
         let read = by(caller).and_then(|by| match (is_ndjson, query) {
             (false, None | Some("")) => read_batch(content, &by),
@@ -408,11 +413,13 @@ fn by(caller: &Caller) -> Result<Code, Box<Problem>> {
     Ok(Code::new("by", caller.name())?)
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Box<Problem>> {
-    let Some(value) = headers.get(body::KEY_HEADER) else { return Ok(None) };
-    let text =
-        value.to_str().map_err(|_| Problem::from(&Refusal::invalid(body::KEY_HEADER, "is not a code")))?;
-    Ok(Some(text))
+fn marks(headers: &HeaderMap) -> Result<Marks<'_>, Box<Problem>> {
+    let text = |name: &'static str| match headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(Box::new(Problem::from(&Refusal::invalid(name, "is not a code")))),
+    };
+    Ok(Marks { key: text(body::KEY_HEADER)?, fenced: text(body::FENCED_HEADER)? })
 }
 
 /// What a store's failure is on the wire.

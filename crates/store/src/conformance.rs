@@ -68,6 +68,7 @@ files!(
     "limits.rows",
     "orders.rows",
     "claims.rows",
+    "fences.rows",
 );
 
 /// How much was played.

@@ -13,10 +13,10 @@ use jaego_domain::{
     Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
     Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, Change, Payment, RequestTransfer, SetLocation, SetSite, SetSku,
-        TransferLine,
+        Adjust, AdjustLine, AllocateTransfer, Change, Fenced, Payment, RaiseFence, RequestTransfer,
+        SetLocation, SetSite, SetSku, TransferLine,
     },
-    limits::{LINES_MAX, PARTS_MAX, WALLET_CURRENCIES_MAX},
+    limits::{FENCES_MAX, LINES_MAX, PARTS_MAX, WALLET_CURRENCIES_MAX},
     row::{LocationKind, Tracking},
     turn,
 };
@@ -44,7 +44,7 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 5] = [
+const NOT_IN_ROWS: [(&str, &str); 6] = [
     (
         "history_archived",
         "only a store whose old segments were taken away refuses so; the engine's tests do that",
@@ -53,6 +53,7 @@ const NOT_IN_ROWS: [(&str, &str); 5] = [
     ("too_many_lines_touched", "only a store that others wait for refuses so; the engine's tests do that"),
     ("too_many_parts", "150,001 parts are as little; it is asked below"),
     ("too_many_currencies", "so are 65 currencies"),
+    ("too_many_fences", "and 1,000,001 resources"),
 ];
 
 #[test]
@@ -81,7 +82,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// `Command::name` of every command, in the order of the enum.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -119,6 +120,7 @@ const COMMANDS: [&str; 37] = [
     "extend_claim",
     "unclaim_order",
     "complete_order",
+    "raise_fence",
 ];
 
 #[test]
@@ -144,6 +146,38 @@ fn a_wallet_has_at_most_so_many_currencies() {
     let refused = Refusal::TooManyCurrencies { owner: owner.clone(), max: WALLET_CURRENCIES_MAX };
     assert_eq!(charge(WALLET_CURRENCIES_MAX), Err(refused));
     assert_eq!(charge(0), Ok(()));
+}
+
+#[test]
+fn fences_of_at_most_so_many_resources_are_kept() {
+    let by = Code::new("by", "tester").unwrap();
+    let mut memory = Memory::new();
+    let mut raise = |number: usize| {
+        let fenced = Fenced::new(Code::new("resource", &format!("r{number}")).unwrap(), 1).unwrap();
+        let request = Request::new(Command::RaiseFence(RaiseFence { fenced }), None, by.clone()).unwrap();
+        turn::submit(&mut memory, &request, START, &mut Vec::new()).map(|_| ())
+    };
+    for number in 0..FENCES_MAX {
+        assert_eq!(raise(number), Ok(()));
+    }
+    let resource = Code::new("resource", &format!("r{FENCES_MAX}")).unwrap();
+    let refused = Refusal::TooManyFences { resource: resource.clone(), max: FENCES_MAX };
+    assert_eq!(raise(FENCES_MAX), Err(refused.clone()));
+    assert_eq!(raise(0), Ok(()), "a repeat is none more");
+    // A command that comes with one more is refused as well, and one with a known one is not.
+    let mut set = |resource: Code| {
+        let site = SetSite {
+            site: by.clone(),
+            name: Name::default(),
+            time_zone: TimeZone::new("UTC").unwrap(),
+            strategy: Strategy::Fefo,
+        };
+        let request = Request::new(Command::SetSite(site), None, by.clone()).unwrap();
+        let fenced = Fenced::new(resource, 2).unwrap();
+        turn::submit(&mut memory, &request.fenced(fenced), START, &mut Vec::new()).map(|_| ())
+    };
+    assert_eq!(set(resource), Err(refused));
+    assert_eq!(set(Code::new("resource", "r7").unwrap()), Ok(()));
 }
 
 #[test]

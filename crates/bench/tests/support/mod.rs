@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use jaego_api::read::{READS, Read, read_query};
-use jaego_api::{BatchFormat, COMMANDS, Problem, list, outcome, read_batch, read_request};
+use jaego_api::{BatchFormat, COMMANDS, Marks, Problem, list, outcome, read_batch, read_request};
 use jaego_domain::{Code, Refusal, Request, Timestamp};
 use jaego_store::{Batch, Done, Reference, Results, Store};
 
@@ -117,7 +117,7 @@ impl SmallServer {
             .find_map(|row| Some((row, matched(row.path, path)?)))
             .expect("a route");
         let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let request = read_request(row, &values, None, &self.by, body)?;
+        let request = read_request(row, &values, Marks::default(), &self.by, body)?;
         let done = self.submit(vec![request]).remove(0).map_err(|refusal| Problem::from(&refusal))?;
         Ok(serde_json::to_vec(&outcome::Outcome::new(&done.outcome, done.repeat)).unwrap())
     }

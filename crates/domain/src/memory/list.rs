@@ -102,6 +102,7 @@ impl Memory {
             }
             Query::Wallets(page) => View::Wallets(self.wallets_page(page)),
             Query::Authorization(id) => View::Authorization(query::authorization(self, id)?),
+            Query::Fence(resource) => View::Fence(query::fence(self, resource)?),
             Query::Order(id) => View::Order(Box::new(query::order(self, id)?)),
             Query::Orders { site, status, customer, worker, page } => {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;

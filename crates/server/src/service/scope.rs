@@ -114,6 +114,7 @@ impl Scope<'_> {
             Command::ExtendClaim(command) => self.fulfiller(&command.id).await,
             Command::UnclaimOrder(command) => self.fulfiller(&command.id).await,
             Command::CompleteOrder(command) => self.fulfiller(&command.id).await,
+            Command::RaiseFence(_) => Err(unbound("fences")),
         }
     }
 
@@ -188,6 +189,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Query(Query::Wallet(_) | Query::Wallets(_) | Query::Authorization(_)) | Read::Statement(_) => {
             Err(unbound("wallets"))
         }
+        Read::Query(Query::Fence(_)) => Err(unbound("fences")),
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
         Read::Query(_) | Read::Status => Ok(()),
     }

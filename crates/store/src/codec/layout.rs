@@ -10,8 +10,8 @@ use jaego_domain::{
         PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
     },
     row::{
-        Answered, Authorization, Balance, Claim, End, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus,
-        Holder, HolderKind, Line, Location, LocationKind, Lot, Order, OrderAllocation, OrderLine,
+        Answered, Authorization, Balance, Claim, End, Fence, Filed, Filing, Gate, Head, Hold, HoldLine,
+        HoldStatus, Holder, HolderKind, Line, Location, LocationKind, Lot, Order, OrderAllocation, OrderLine,
         OrderSetting, OrderStatus, Pick, Position, Site, Sku, Staged, Totals, Tracking, Transfer, Wallet,
     },
 };
@@ -131,6 +131,7 @@ records! {
     Balance { currency, balance, held, limit, paid }
     Authorization { owner, currency, amount, captured, held, reason, reference, body, authorized }
     OrderSetting { allocation, set }
+    Fence { fence, raised }
     Claim { worker, fence, expires_at }
     OrderLine { sku, lot, quantity, picks }
     Order { site, customer, priority, body, placed, placed_at, answer, backorder, awaits_stock, status, claim, lines }
@@ -206,6 +207,7 @@ tagged! {
         25 Order { 0: id, 1: row }
         26 OrderSetting { 0: site, 1: row }
         27 Unfilled { 0: site, 1: sku, 2: unfilled }
+        39 Fence { 0: resource, 1: row }
     }
 }
 
@@ -312,4 +314,5 @@ facts! {
     48 ClaimExtended { id, fence, expires_at }
     49 OrderUnclaimed { id, worker }
     50 ClaimsLapsed { ids }
+    75 FenceRaised { resource, fence }
 }

@@ -168,7 +168,8 @@ fn is_keyed(call: &Call) -> bool {
         | Command::PlaceOrder(_)
         | Command::CancelOrder(_)
         | Command::ClaimOrder(_)
-        | Command::CompleteOrder(_) => true,
+        | Command::CompleteOrder(_)
+        | Command::RaiseFence(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -279,6 +280,7 @@ fn past(verb: &str) -> Option<&'static str> {
         "extend_claim" => "extended",
         "unclaim_order" => "unclaimed",
         "complete_order" => "completed",
+        "raise_fence" => "raised",
         _ => return None,
     })
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jaego_domain::{
-    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, check, outcome,
+    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, check,
+    command::Fenced,
+    outcome,
     turn::{self, Accepted},
 };
 
@@ -19,6 +21,8 @@ pub struct Call {
     pub key: Option<Code>,
     /// Who asks.
     pub by: Code,
+    /// The fence that it comes with.
+    pub fenced: Option<Fenced>,
 }
 
 /// A question about the past.
@@ -54,8 +58,12 @@ pub trait Subject {
 /// an atomic batch before anything is decided.
 fn requests(calls: &[Call]) -> Vec<Result<Request, Told>> {
     let make = |call: &Call| {
-        Request::new(call.command.clone(), call.key.clone(), call.by.clone())
-            .map_err(|refusal| Told::refusal(&refusal))
+        let request = Request::new(call.command.clone(), call.key.clone(), call.by.clone())
+            .map_err(|refusal| Told::refusal(&refusal))?;
+        Ok(match &call.fenced {
+            Some(fenced) => request.fenced(fenced.clone()),
+            None => request,
+        })
     };
     calls.iter().map(make).collect()
 }

@@ -196,6 +196,11 @@ impl Told {
                 .with("fence", fence)
                 .with("current_fence", current_fence.map_or("none".to_owned(), |fence| fence.to_string())),
             Refusal::NothingToClaim { site } => told.with("site", site),
+            Refusal::FenceNotFound { resource } => told.with("resource", resource),
+            Refusal::StaleFence { resource, fence, current_fence } => {
+                told.with("resource", resource).with("fence", fence).with("current_fence", current_fence)
+            }
+            Refusal::TooManyFences { resource, max } => told.with("resource", resource).with("max", max),
         }
     }
 
@@ -284,6 +289,7 @@ impl Told {
                 .with("captured", view.row.captured)
                 .with("held", view.row.held),
             View::Wallets(_) => panic!("scenarios look at one thing at a time"),
+            View::Fence(fence) => Self::new("").with("fence", fence.row.fence),
             View::Order(order) => Self::order(order),
             View::Orders(orders) => {
                 let shown = |order: &OrderSummary| format!("{}:{}", order.id, order.status.name());

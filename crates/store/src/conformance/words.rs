@@ -1,7 +1,7 @@
 //! Reads a row's words as what is to be done.
 //!
 //! Commands are called by their names. A comma separates lines; options are `name=value` or a word of their own,
-//! anywhere in the row. Every command takes `key=KEY` and `by=NAME`.
+//! anywhere in the row. Every command takes `key=KEY`, `by=NAME` and `fenced=RESOURCE=FENCE`.
 //!
 //! ```text
 //! set_site      SITE [zone=Asia/Seoul] [strategy=fefo] [name=NAME]
@@ -38,6 +38,7 @@
 //! claim_order        ID WORKER [lease=60s]         claim_orders  SITE WORKER POLICY [count=3] [lease=60s]
 //! extend_claim       ID WORKER FENCE [lease=60s]   unclaim_order ID WORKER FENCE
 //! complete_order     ID [WORKER FENCE]             a FENCE is a number, or ID.claim: that of the last thing claimed as ID
+//! raise_fence        RESOURCE FENCE                fence RESOURCE
 //! order ID           orders SITE [status=…] [customer=…] [worker=…] [limit=N]
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
@@ -55,10 +56,10 @@ use jaego_domain::{
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, Authorize, CancelOrder,
         CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant,
-        CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, HoldLine, HoldPart, Lines, Move,
-        MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, ReceiveLine,
-        ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot,
-        SetOrderAllocation, SetSite, SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine,
+        CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, Fenced, HoldLine, HoldPart,
+        Lines, Move, MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, RaiseFence,
+        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation,
+        SetLot, SetOrderAllocation, SetSite, SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine,
         TransferPart, UnclaimOrder, UnpickTransfer, Void,
     },
     query::Page,
@@ -149,6 +150,7 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
         "transfer" => Deed::Look(Query::Transfer(words.code()?)),
         "hold" if row.words.len() == 1 => Deed::Look(Query::Hold(words.code()?)),
         "explain" => Deed::Look(Query::Explain { transfer: words.code()?, line: words.maybe_code()? }),
+        "fence" => Deed::Look(Query::Fence(words.code()?)),
         "order" => Deed::Look(Query::Order(words.code()?)),
         "orders" => Deed::Look(words.orders()?),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
@@ -159,8 +161,9 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
         _ => {
             let key = words.option_code("key")?;
             let by = words.option_code("by")?.unwrap_or(Code::new("by", "tester")?);
+            let fenced = words.option("fenced").map(|text| Fenced::parse(&text)).transpose()?;
             let command = command(row, &mut words, done)?;
-            Deed::Call(Call { command, key, by })
+            Deed::Call(Call { command, key, by, fenced })
         }
     };
     words.finish()?;
@@ -348,6 +351,10 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             let id = words.code()?;
             let claimant = if words.peek().is_some() { Some(words.claimant(done)?) } else { None };
             Command::CompleteOrder(CompleteOrder { id, claimant })
+        }
+        "raise_fence" => {
+            let (resource, fence) = (words.code()?, words.number()?);
+            Command::RaiseFence(RaiseFence { fenced: Fenced::new(resource, fence)? })
         }
         other => return Err(format!("there is no verb {other}").into()),
     })

@@ -24,7 +24,7 @@ use proptest::{
 
 use crate::money;
 
-use crate::orders;
+use crate::{fences, orders};
 
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
@@ -348,7 +348,7 @@ fn watch() -> BoxedStrategy<Fact> {
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
     let fact = prop_oneof![
         2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts(),
-        4 => orders::any_fact()
+        4 => orders::any_fact(), 1 => fences::any_fact()
     ];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];
@@ -532,7 +532,13 @@ fn document_rows() -> BoxedStrategy<Row> {
 
 /// Rows in any order.
 pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
-    let row =
-        prop_oneof![master_rows(), stock_rows(), document_rows(), money::some_rows(), orders::any_row()];
+    let row = prop_oneof![
+        master_rows(),
+        stock_rows(),
+        document_rows(),
+        money::some_rows(),
+        orders::any_row(),
+        fences::any_row()
+    ];
     vec(row, 0..40).boxed()
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, money, orders, samples};
+use crate::{decode, decode_rows, fences, money, orders, samples};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -89,10 +89,11 @@ fn there_is_a_sample_of_every_fact() {
         Fact::ClaimExtended { .. } => 39,
         Fact::OrderUnclaimed { .. } => 40,
         Fact::ClaimsLapsed { .. } => 41,
+        Fact::FenceRaised { .. } => 42,
     };
-    let facts = [samples::facts(), money::facts(), orders::facts()].concat();
+    let facts = [samples::facts(), money::facts(), orders::facts(), fences::facts()].concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..42).collect());
+    assert_eq!(there, (0..43).collect());
 }
 
 /// As above, for rows.
@@ -119,8 +120,9 @@ fn there_is_a_sample_of_every_row() {
         Row::Order(..) => 17,
         Row::OrderSetting(..) => 18,
         Row::Unfilled(..) => 19,
+        Row::Fence(..) => 20,
     };
-    let rows = [samples::rows(), money::rows(), orders::rows()].concat();
+    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows()].concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..20).collect());
+    assert_eq!(there, (0..21).collect());
 }

@@ -6,7 +6,7 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{decode, decode_rows, fixtures, money, orders, samples};
+use crate::{decode, decode_rows, fences, fixtures, money, orders, samples};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -63,6 +63,8 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (fixtures::rows_v1(), Err(samples::rows())),
         (orders::events_file(), Ok(orders::events())),
         (orders::rows_file(), Err(orders::rows())),
+        (fences::events_file(), Ok(fences::events())),
+        (fences::rows_file(), Err(fences::rows())),
     ];
     for (file, written) in files {
         let mut payload = file.clone();
@@ -129,8 +131,8 @@ fn random_bytes_are_read_or_refused() {
     println!("JAEGO_SEED={seed}, {payloads} payloads");
     let mut dice = Dice(seed);
     let mut written = Vec::new();
-    let events = [samples::events(), money::events(), orders::events()].concat();
-    let rows = [samples::rows(), money::rows(), orders::rows()].concat();
+    let events = [samples::events(), money::events(), orders::events(), fences::events()].concat();
+    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows()].concat();
     written.extend(events.iter().map(|event| codec::encode([event])));
     written.extend(rows.iter().map(|row| codec::row::encode([row])));
     let (mut read, mut bytes) = (0, Vec::new());

@@ -47,8 +47,8 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 42, "every kind of event happened: {self}");
-        assert!(self.refusals.len() >= 42, "most refusals happened: {self}");
+        assert_eq!(self.events.len(), 43, "every kind of event happened: {self}");
+        assert!(self.refusals.len() >= 44, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }
 }
@@ -293,6 +293,11 @@ impl Case {
 
     fn predict(&self, request: &Request, now: Timestamp) -> Option<Prediction> {
         if request.key().is_some_and(|key| self.memory.answered(key).is_some()) {
+            return None;
+        }
+        if let Some(fenced) = request.fence()
+            && self.memory.fence(fenced.resource()).is_some_and(|row| fenced.fence() < row.fence)
+        {
             return None;
         }
         match request.command() {

@@ -26,6 +26,7 @@ pub(crate) struct Naive {
     from: BTreeMap<Code, SiteId>,
     purses: BTreeMap<(Code, Currency), Purse>,
     authorized: BTreeMap<Code, Authorized>,
+    fences: BTreeMap<Code, u64>,
 }
 
 /// What somebody has in a currency: sums of what the events say.
@@ -241,6 +242,10 @@ impl Naive {
                     self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
                 }
             }
+            Fact::FenceRaised { resource, fence } => {
+                let before = self.fences.insert(resource.clone(), *fence);
+                assert!(before < Some(*fence), "the fence of {resource} went from {before:?} to {fence}");
+            }
             Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }
             | Fact::OrdersClaimed { .. }
@@ -345,6 +350,15 @@ impl Naive {
 
     /// Compares every place with the tables.
     pub(crate) fn agrees(&self, memory: &Memory, now: Timestamp) -> Result<(), String> {
+        for (resource, fence) in &self.fences {
+            let theirs = memory.fence(resource).map(|row| row.fence);
+            if theirs != Some(*fence) {
+                return Err(format!("{resource}: the events say fence {fence}, the tables {theirs:?}"));
+            }
+        }
+        if memory.fence_count() != self.fences.len() {
+            return Err(format!("{} resources have a fence", memory.fence_count()));
+        }
         let mut places = 0;
         for site in self.zones.keys() {
             let skus: BTreeSet<_> = self.stocked.iter().filter(|(at, _)| at == site).collect();

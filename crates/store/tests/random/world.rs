@@ -7,10 +7,10 @@ use jaego_domain::{
     Sequence, Strategy, Tables, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, Authorize, CancelTransfer, Capture, Change,
-        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine,
-        Payment, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer, ReleaseHold,
-        ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku, SetWalletLimit,
-        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
+        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, Fenced, HoldLine, HoldPart, Lines, Move,
+        MoveLine, Payment, PickLine, PickTransfer, PlaceHold, RaiseFence, ReceiveLine, ReceiveTransfer,
+        ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku,
+        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
     },
     limits::{AMOUNT_MAX, QUANTITY_MAX},
     row::{self, HoldStatus, LocationKind, Tracking},
@@ -84,8 +84,17 @@ fn quantity(units: u64) -> Quantity {
     Quantity::new("quantity", units).unwrap()
 }
 
+/// A third of those that have a key come with a fence, which says when the key was new.
 pub(crate) fn request(command: Command, key: Option<Code>) -> Option<Request> {
-    Request::new(command, key, code("tester")).ok()
+    let number = key.as_ref().and_then(|key| key.as_str().strip_prefix('K')?.parse::<u64>().ok());
+    let request = Request::new(command, key, code("tester")).ok()?;
+    Some(match number {
+        Some(number) if number % 3 == 0 => {
+            let resource = code(["door", "gate"][usize::from(number % 2 == 0)]);
+            request.fenced(Fenced::new(resource, number).ok()?)
+        }
+        _ => request,
+    })
 }
 
 impl World {
@@ -244,6 +253,11 @@ impl World {
             43..53 => self.work_on_hold(memory),
             53..59 => self.request_transfer(),
             59..79 => self.work_on_transfer(memory),
+            79 => {
+                let resource = code(self.dice.word(&["door", "gate"]));
+                let fence = (self.keys + self.dice.below(4)).max(1);
+                Command::RaiseFence(RaiseFence { fenced: Fenced::new(resource, fence).unwrap() })
+            }
             _ => self.order_command(memory),
         }
     }

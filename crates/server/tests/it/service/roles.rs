@@ -111,7 +111,7 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
 /// `H1` and an order `O1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 37] = [
+const BOUND: [(&str, [bool; 3]); 38] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -149,10 +149,11 @@ const BOUND: [(&str, [bool; 3]); 37] = [
     ("extend_claim", [true, false, false]),
     ("unclaim_order", [true, false, false]),
     ("complete_order", [true, false, false]),
+    ("raise_fence", [false, false, false]),
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 36] = [
+const BOUND_READS: [(&str, [bool; 3]); 37] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -187,6 +188,7 @@ const BOUND_READS: [(&str, [bool; 3]); 36] = [
     ("/v1/wallets/kim", [false, false, false]),
     ("/v1/wallets/kim/statement", [false, false, false]),
     ("/v1/authorizations/AU1", [false, false, false]),
+    ("/v1/fences/product:42", [false, false, false]),
     ("/v1/events", [false, false, false]),
     ("/v1/status", [true, true, true]),
 ];

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use jaego_domain::{Query, Timestamp};
+use jaego_domain::{Query, Timestamp, command::Fenced};
 use jaego_engine::{
     Config, Engine,
     journal::{self, Preparation},
@@ -147,9 +147,11 @@ impl HttpSubject {
             let Some(Value::String(value)) = fields.remove(name) else { panic!("{name} is in {fields:?}") };
             path.replace(&format!("{{{name}}}"), &value)
         });
-        let key: Vec<_> = call.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
+        let fenced = call.fenced.as_ref().map(header);
+        let key = call.key.iter().map(|key| ("idempotency-key", key.as_str()));
+        let marks: Vec<_> = key.chain(fenced.iter().map(|text| ("jaego-fenced", text.as_str()))).collect();
         let body = wire::text(fields);
-        let answer = self.send(row.method.as_str(), &path, call.by.as_str(), &key, body.as_bytes());
+        let answer = self.send(row.method.as_str(), &path, call.by.as_str(), &marks, body.as_bytes());
         let (status, json) = of(&answer);
         if status != 200 {
             return problem(&answer);
@@ -170,6 +172,9 @@ impl HttpSubject {
             command.extend(wire::fields(&call.command));
             if let Some(key) = &call.key {
                 command.insert("key".to_owned(), key.as_str().into());
+            }
+            if let Some(fenced) = &call.fenced {
+                command.insert("fenced".to_owned(), header(fenced).into());
             }
             wire::text(command)
         });
@@ -202,6 +207,10 @@ impl HttpSubject {
         });
         Ok(told.collect())
     }
+}
+
+fn header(fenced: &Fenced) -> String {
+    format!("{}={}", fenced.resource(), fenced.fence())
 }
 
 /// A problem document that is whole.

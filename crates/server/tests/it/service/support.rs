@@ -272,6 +272,7 @@ pub(super) fn sample(op: &str) -> Value {
         }
         "extend_claim" => json!({"order": "O1", "worker": "ann", "fence": 7, "lease_s": 60}),
         "unclaim_order" | "complete_order" => json!({"order": "O1", "worker": "ann", "fence": 7}),
+        "raise_fence" => json!({"resource": "product:42", "fence": 7}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

@@ -197,6 +197,9 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
             json!({"order": order.id.as_str(), "worker": claimant.map(|claimant| claimant.worker.as_str()),
                 "fence": claimant.map(|claimant| claimant.fence.0)})
         }
+        Command::RaiseFence(raise) => {
+            json!({"resource": raise.fenced.resource().as_str(), "fence": raise.fenced.fence()})
+        }
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -245,6 +248,7 @@ pub(super) fn url(query: &Query) -> String {
         Query::Lot { sku, lot } => format!("/v1/skus/{sku}/lots/{lot}"),
         Query::Wallet(owner) => format!("/v1/wallets/{owner}"),
         Query::Authorization(id) => format!("/v1/authorizations/{id}"),
+        Query::Fence(resource) => format!("/v1/fences/{resource}"),
         Query::Order(order) => format!("/v1/orders/{order}"),
         Query::Orders { site, status, customer, worker, page } => {
             let status = status.map(|status| Code::new("status", status.name()).unwrap());
@@ -506,6 +510,7 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
                 .with("currency", word(&json["currency"]));
             facts(told, json, &["amount", "captured", "held"])
         }
+        Query::Fence(_) => facts(Told::new(""), json, &["fence"]),
         Query::Trace { .. } => facts(Told::new(""), &json["lot"], &["inside"])
             .with("positions", or_none(list(&json["positions"], candidate))),
         Query::SkuStock(_) => match json["items"].as_array().unwrap().as_slice() {
