@@ -79,6 +79,7 @@ fn outcome(hold: usize) -> Outcome {
         holders: Vec::new(),
         balance: None,
         claims: Vec::new(),
+        trade: None,
     }
 }
 

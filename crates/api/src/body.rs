@@ -655,6 +655,13 @@ fn subject(command: &Command) -> Word {
         Command::UnclaimOrder(order) => &order.id,
         Command::CompleteOrder(order) => &order.id,
         Command::RaiseFence(raise) => raise.fenced.resource(),
+        // There is one such setting, and it has no name.
+        Command::SetPriceTiers(_) => return Word::default(),
+        Command::SetCard(card) => &card.card,
+        Command::Propose(propose) => &propose.id,
+        Command::AcceptProposal(answer)
+        | Command::RejectProposal(answer)
+        | Command::WithdrawProposal(answer) => &answer.id,
     };
     code.into()
 }

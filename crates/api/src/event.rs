@@ -1,5 +1,6 @@
 //! The feed of events.
 
+use jaego_domain::row::ProposalKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,8 @@ use crate::{
     outcome::Pick,
     stock::{Holding, Shortage},
     time::Time,
-    value::Word,
+    trade::ClosedProposal,
+    value::{Choice, Word},
 };
 
 /// Something that happened. Lists that are empty are left out.
@@ -52,6 +54,12 @@ pub struct Event {
     /// The claims that a worker got or extended by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimedOrder>,
+    /// What a new proposal is: an offer within a price tier, or a poke across tiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_kind: Option<Choice<ProposalKind>>,
+    /// The open proposals that nobody answered and that ended by it, oldest first, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<ClosedProposal>,
     /// The orders that got stock that they had waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Word>,

@@ -27,6 +27,7 @@ pub mod status;
 pub mod stock;
 pub mod table;
 pub mod time;
+pub mod trade;
 pub mod transfer;
 pub mod value;
 pub mod wallet;

@@ -16,6 +16,7 @@ use crate::{
     site::Site,
     sku::Sku,
     stock::{Position, SiteStock},
+    trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
     wallet::{Authorization, Wallet},
 };
@@ -101,6 +102,11 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Fence(view) => json(&Fence::from(view)),
         View::Order(view) => json(&Order::from(&**view)),
         View::Orders(listed) => page::<_, OrderSummary>(listed),
+        View::PriceTiers(view) => json(&PriceTiers::from(view)),
+        View::Card(view) => json(&Card::from(view)),
+        View::Cards(listed) => page::<_, Card>(listed),
+        View::Proposal(view) => json(&Proposal::from(view)),
+        View::Proposals(listed) => page::<_, Proposal>(listed),
     }
 }
 

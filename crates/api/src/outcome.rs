@@ -1,6 +1,6 @@
 //! What the caller gets for an accepted command.
 
-use jaego_domain::outcome;
+use jaego_domain::{outcome, row::ProposalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -9,7 +9,8 @@ use crate::{
     order::ClaimedOrder,
     stock::{Holding, Shortage},
     time::Time,
-    value::Word,
+    trade::ClosedProposal,
+    value::{Choice, Word},
 };
 
 /// What came of a command.
@@ -41,6 +42,12 @@ pub struct Outcome {
     /// The claims that a worker got or extended by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimedOrder>,
+    /// What a new proposal is: an offer within a price tier, or a poke across tiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_kind: Option<Choice<ProposalKind>>,
+    /// The open proposals that nobody answered and that ended by it, oldest first, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<ClosedProposal>,
 }
 
 /// A quantity at a place.
@@ -74,6 +81,8 @@ impl Outcome {
             holders: outcome.holders.iter().map(Holding::from).collect(),
             balance: outcome.balance,
             claims: outcome.claims.iter().map(ClaimedOrder::from).collect(),
+            proposal_kind: outcome.proposal_kind().map(Choice::from),
+            closed: outcome.closed().iter().map(ClosedProposal::from).collect(),
         }
     }
 }

@@ -134,6 +134,14 @@ pub const PROBLEMS: &[ProblemKind] = &[
     // The lock says no.
     kind("stale_fence", 409, "The lock is another's by now"),
     kind("too_many_fences", 409, "The fences of too many resources are kept"),
+    // The trade says no.
+    kind("card_not_found", 404, "There is no such card"),
+    kind("proposal_not_found", 404, "There is no such proposal"),
+    kind("card_not_owned", 409, "The card is somebody else's"),
+    kind("same_owner", 409, "Both cards have one owner"),
+    kind("pair_proposed", 409, "The two cards have an open proposal"),
+    kind("too_many_proposals", 409, "The card has too many open proposals"),
+    kind("proposal_ended", 409, "The proposal has ended"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -426,6 +434,35 @@ impl From<&Refusal> for Problem {
             Refusal::TooManyFences { resource, max } => {
                 fact("resource", text(resource));
                 fact("max", (*max).into());
+            }
+            Refusal::CardNotFound { card } => fact("card", text(card)),
+            Refusal::ProposalNotFound { proposal } => fact("proposal", text(proposal)),
+            Refusal::CardNotOwned { card, owner, owned_by } => {
+                fact("card", text(card));
+                fact("owner", text(owner));
+                fact("owned_by", text(owned_by));
+            }
+            Refusal::SameOwner { owner, from_card, to_card } => {
+                fact("owner", text(owner));
+                fact("from_card", text(from_card));
+                fact("to_card", text(to_card));
+            }
+            Refusal::PairProposed { proposal, from_card, to_card } => {
+                fact("proposal", text(proposal));
+                fact("from_card", text(from_card));
+                fact("to_card", text(to_card));
+            }
+            Refusal::TooManyProposals { card, proposals, max } => {
+                fact("card", text(card));
+                fact("proposals", (*proposals).into());
+                fact("max", (*max).into());
+            }
+            Refusal::ProposalEnded { proposal, status, reason } => {
+                fact("proposal", text(proposal));
+                fact("proposal_status", (*status).into());
+                if let Some(reason) = reason {
+                    fact("reason", (*reason).into());
+                }
             }
         }
         problem

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jaego_domain::{
     Code, Currency, MovementId, Place, Query, Refusal, Sequence, Timestamp,
     query::Page,
-    row::{OrderStatus, TransferStatus},
+    row::{OrderStatus, ProposalStatus, TransferStatus},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -26,6 +26,7 @@ use crate::{
     stock::{BalancePoint, SiteStock, StockList},
     table::{Role, path_parameters},
     time::Time,
+    trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
     value::{Choice, Text},
     wallet::{Authorization, StatementLine, Wallet},
@@ -86,6 +87,8 @@ pub enum Form {
     Kinds,
     /// Three capital letters.
     Currency,
+    /// A proposal's status.
+    ProposalStatus,
 }
 
 impl Form {
@@ -101,6 +104,7 @@ impl Form {
             Self::Currency => json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$" }),
             Self::Status => Choice::<TransferStatus>::json_schema(generator),
             Self::OrderStatus => Choice::<OrderStatus>::json_schema(generator),
+            Self::ProposalStatus => Choice::<ProposalStatus>::json_schema(generator),
         }
     }
 }
@@ -279,6 +283,20 @@ reads! {
         |values| Ok(Read::Query(Query::Order(values.code("order")?))), "Show an order with its lines"
     "status" "/v1/status" Status []
         |_| Ok(Read::Status), "Show how the store is doing"
+    "price_tiers" "/v1/price-tiers" PriceTiers []
+        |_| Ok(Read::Query(Query::PriceTiers)), "Show where the tiers of prices begin"
+    "cards" "/v1/cards" List<Card> [parameter("owner", Form::Code, "Of this owner"), AFTER, LIMIT]
+        |values| Ok(Read::Query(Query::Cards { owner: values.code_if_any("owner")?, page: values.page()? })),
+        "List cards as they were made, oldest first"
+    "card" "/v1/cards/{card}" Card []
+        |values| Ok(Read::Query(Query::Card(values.code("card")?))), "Show a card"
+    "proposals" "/v1/proposals" List<Proposal> [
+            parameter("card", Form::Code, "That give or want this card"),
+            parameter("owner", Form::Code, "By or to this owner"),
+            parameter("status", Form::ProposalStatus, "In this status"), AFTER, LIMIT]
+        Values::proposals, "List proposals as they were made, oldest first"
+    "proposal" "/v1/proposals/{proposal}" Proposal []
+        |values| Ok(Read::Query(Query::Proposal(values.code("proposal")?))), "Show a proposal"
 }
 
 /// Reads what a `GET` asks for.
@@ -382,6 +400,16 @@ impl Values {
             status: status.transpose()?,
             customer: self.code_if_any("customer")?,
             worker: self.code_if_any("worker")?,
+            page: self.page()?,
+        }))
+    }
+
+    fn proposals(&self) -> Result<Read, Refusal> {
+        let status = self.get("status").map(|name| Choice::<ProposalStatus>::parse(name).get("status"));
+        Ok(Read::Query(Query::Proposals {
+            card: self.code_if_any("card")?,
+            owner: self.code_if_any("owner")?,
+            status: status.transpose()?,
             page: self.page()?,
         }))
     }

@@ -39,6 +39,12 @@ pub struct Status {
     /// Wallets.
     #[serde(default)]
     pub wallets: u64,
+    /// Cards.
+    #[serde(default)]
+    pub cards: u64,
+    /// Proposals to swap two of them that are open.
+    #[serde(default)]
+    pub open_proposals: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

@@ -20,6 +20,7 @@ use crate::{
     },
     site::SetSite,
     sku::SetSku,
+    trade::{AcceptProposal, Propose, RejectProposal, SetCard, SetPriceTiers, WithdrawProposal},
     transfer::{
         AllocateTransfer, CancelTransfer, CloseTransfer, PickTransfer, ReceiveTransfer, ReleaseTransfer,
         RequestTransfer, ShipTransfer, UnpickTransfer,
@@ -197,4 +198,11 @@ commands! {
     "unclaim_order" UnclaimOrder Post "/v1/orders/{order}/unclaim" Worker BODY_BYTES_MAX Action "Give a claim up"
     "complete_order" CompleteOrder Post "/v1/orders/{order}/complete" Worker BODY_BYTES_MAX Action "Complete an order: its goods go to the customer"
     "raise_fence" RaiseFence Post "/v1/fences/{resource}/raise" Operator BODY_BYTES_MAX Action "Shut out whoever had a lock before"
+    "set_price_tiers" SetPriceTiers Put "/v1/price-tiers" Admin BODY_BYTES_MAX Setting "Say where the tiers of prices begin"
+    // It is put like a setting, and a late second time could undo a swap that came in between.
+    "set_card" SetCard Put "/v1/cards/{card}" Operator BODY_BYTES_MAX Action "Set a card: its owner and its price"
+    "propose" Propose Post "/v1/proposals" Operator BODY_BYTES_MAX Creation "Propose to swap two cards"
+    "accept_proposal" AcceptProposal Post "/v1/proposals/{proposal}/accept" Operator BODY_BYTES_MAX Action "Accept a proposal: both cards change hands"
+    "reject_proposal" RejectProposal Post "/v1/proposals/{proposal}/reject" Operator BODY_BYTES_MAX Action "Reject a proposal"
+    "withdraw_proposal" WithdrawProposal Post "/v1/proposals/{proposal}/withdraw" Operator BODY_BYTES_MAX Action "Take a proposal back"
 }

@@ -12,8 +12,8 @@ use jaego_domain::{
     command::{ClaimPolicy, ShortReason},
     query::Verdict,
     row::{
-        AuthorizationStatus, HoldStatus, HolderKind, LocationKind, OrderAllocation, OrderStatus, Tracking,
-        TransferStatus,
+        AuthorizationStatus, CloseReason, HoldStatus, HolderKind, LocationKind, OrderAllocation, OrderStatus,
+        ProposalKind, ProposalStatus, Tracking, TransferStatus,
     },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -356,6 +356,9 @@ named!(
     OrderAllocation,
     ClaimPolicy,
     AuthorizationStatus,
+    ProposalKind,
+    ProposalStatus,
+    CloseReason,
 );
 
 impl Named for ShortReason {

@@ -9,6 +9,7 @@ use crate::{
     order::ClaimedOrder,
     stock::{Holding, Shortage},
     time::Time,
+    trade::ClosedProposal,
 };
 
 /// Writes the item of a command that was done. `id` is a code or empty, as are all texts in an outcome: letters, digits
@@ -55,6 +56,15 @@ pub(crate) fn done(json: &mut Vec<u8>, index: usize, id: &str, outcome: &Outcome
     if !outcome.claims.is_empty() {
         json.extend_from_slice(br#","claims":"#);
         list(json, outcome.claims.iter().map(ClaimedOrder::from));
+    }
+    if let Some(kind) = outcome.proposal_kind() {
+        json.extend_from_slice(br#","proposal_kind":""#);
+        json.extend_from_slice(kind.name().as_bytes());
+        json.push(b'"');
+    }
+    if !outcome.closed().is_empty() {
+        json.extend_from_slice(br#","closed":"#);
+        list(json, outcome.closed().iter().map(ClosedProposal::from));
     }
     json.extend_from_slice(b"}}");
 }
@@ -161,6 +171,7 @@ mod tests {
             holders: Vec::new(),
             balance: None,
             claims: Vec::new(),
+            trade: None,
         };
         let claim = ClaimView { order: text("O1"), fence: Sequence(7), expires_at: Timestamp(0) };
         let full = Outcome {
@@ -172,6 +183,12 @@ mod tests {
             holders: vec![holding.clone(), holding],
             balance: Some(-5),
             claims: vec![claim.clone(), claim],
+            trade: Some(Box::new(jaego_domain::outcome::TradeView {
+                kind: Some(jaego_domain::row::ProposalKind::Poke),
+                closed: jaego_domain::row::CloseReason::ALL
+                    .map(|reason| jaego_domain::event::ClosedProposal { proposal: text("P1"), reason })
+                    .to_vec(),
+            })),
             ..plain
         };
         for (index, id, one, repeat) in

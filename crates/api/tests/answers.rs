@@ -93,6 +93,7 @@ fn a_batch_is_answered_in_order() {
         holders: vec![],
         balance: None,
         claims: vec![],
+        trade: None,
     };
     let refusal = Refusal::TransferNotFound { transfer: code("T3") };
     let said = || [Ok((&outcome, true)), Err(&refusal)];

@@ -80,6 +80,12 @@ fn line(event: &Event) -> String {
     for claim in &event.claims {
         line += &format!("  {} until {}", claim.order, claim.expires_at);
     }
+    if let Some(kind) = &event.proposal_kind {
+        line += &format!("  {}", kind.as_str());
+    }
+    for closed in &event.closed {
+        line += &format!("  closed {} ({})", closed.proposal, closed.reason.as_str());
+    }
     for order in &event.filled {
         line += &format!("  order {order}");
     }
@@ -111,7 +117,7 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\ncards       {}\nproposals   {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -121,6 +127,8 @@ fn status_text(status: &Status) -> String {
         status.open_holds,
         status.waiting_orders,
         status.claimed_orders,
+        status.cards,
+        status.open_proposals,
         status.archived,
         status.expiry_lag_ms,
         status.keys,

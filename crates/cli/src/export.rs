@@ -18,6 +18,7 @@ use jaego_api::{
     site::Site,
     sku::Sku,
     stock::Position,
+    trade::Card,
     transfer::{Transfer, TransferSummary},
     wallet::Wallet,
 };
@@ -176,6 +177,7 @@ impl<'a> Export<'a> {
             Noun::Transfers => self.transfers().await,
             Noun::Wallets => self.wallets().await,
             Noun::Orders => self.orders().await,
+            Noun::Cards => self.cards().await,
         }
     }
 
@@ -256,6 +258,16 @@ impl<'a> Export<'a> {
                         json!({ "owner": wallet.owner, "currency": one.currency, "balance": one.balance });
                     self.row(fields)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    async fn cards(&mut self) -> Result<()> {
+        let mut pages: Pages<Card> = Pages::new("cards", &[]);
+        while let Some(page) = pages.next(self.service).await? {
+            for card in page {
+                self.row(json!({ "card": card.card, "owner": card.owner, "price": card.price }))?;
             }
         }
         Ok(())

@@ -48,6 +48,7 @@ pub(crate) enum Noun {
     Transfers,
     Wallets,
     Orders,
+    Cards,
 }
 
 impl Noun {
@@ -108,7 +109,10 @@ impl Noun {
             optional("lot", Kind::Text),
             needed("quantity", Kind::Whole),
         ];
+        const CARDS: &[Column] =
+            &[needed("card", Kind::Text), needed("owner", Kind::Text), needed("price", Kind::Whole)];
         match self {
+            Self::Cards => CARDS,
             Self::Wallets => WALLETS,
             Self::Sites => SITES,
             Self::Locations => LOCATIONS,
@@ -130,6 +134,7 @@ impl Noun {
             Self::Transfers => "request_transfer",
             Self::Wallets => "charge",
             Self::Orders => "place_order",
+            Self::Cards => "set_card",
         }
     }
 
@@ -143,6 +148,7 @@ impl Noun {
             Self::Stock => &["site", "location", "sku", "lot"],
             Self::Transfers | Self::Orders => &["id"],
             Self::Wallets => &["owner", "currency"],
+            Self::Cards => &["card"],
         }
     }
 
@@ -165,6 +171,7 @@ impl Noun {
             Self::Transfers => "transfers",
             Self::Wallets => "wallets",
             Self::Orders => "orders",
+            Self::Cards => "cards",
         }
     }
 }
@@ -278,6 +285,7 @@ pub(crate) fn prepare(
         rows = gather(rows, head, errors);
     }
     let by = Code::new("by", "import").expect("it is a code");
+    let run = random_name();
     let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(rows.len());
     let mut commands = Vec::with_capacity(rows.len());
     for Row { line, mut fields } in rows {
@@ -292,6 +300,11 @@ pub(crate) fn prepare(
         if fields.contains_key("op") || fields.contains_key("key") {
             errors.add(line, "a row has neither op nor key");
             continue;
+        }
+        if noun == Noun::Cards {
+            // A load that is given again sets the cards again. Within one, a batch that is sent again because the
+            // connection broke must not take back a swap that came in between.
+            fields.insert("key".to_owned(), format!("import-{run}-{line}").into());
         }
         if matches!(noun, Noun::Stock | Noun::Wallets) {
             let opened = match noun {
@@ -514,9 +527,14 @@ async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, P
 
 /// A command that is refused: it closes a transfer that there is not.
 fn doomed() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    let name = format!("rehearsal-{:016x}{:016x}", random(), random());
+    let name = format!("rehearsal-{}", random_name());
     json!({ "op": "close_transfer", "transfer": name, "key": name }).to_string()
+}
+
+/// A name that nobody has used.
+fn random_name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }
 
 fn chunks(commands: &[Command]) -> Vec<Vec<&Command>> {

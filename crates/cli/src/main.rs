@@ -3,6 +3,7 @@
 mod allocate;
 mod backup;
 mod bench;
+mod card;
 mod claim;
 mod data;
 mod demo;
@@ -18,6 +19,7 @@ mod master;
 mod order;
 mod outcome;
 mod page;
+mod proposal;
 mod refusal;
 mod remote;
 mod rows;
@@ -74,13 +76,17 @@ enum Command {
     Claim(claim::Options),
     /// Fences of locks: who had a lock last.
     Fence(fence::Options),
+    /// Cards: what somebody owns and may swap.
+    Card(card::Options),
+    /// Proposals: two cards that somebody would like to swap.
+    Proposal(proposal::Options),
     /// Read what happened, or follow what happens.
     Events(events::Options),
     /// Show how the store is doing.
     Status(events::StatusOptions),
-    /// Load a file of sites, locations, SKUs, lots, stock, transfers, orders or wallets.
+    /// Load a file of sites, locations, SKUs, lots, stock, transfers, orders, wallets or cards.
     Import(import::Options),
-    /// Write sites, locations, SKUs, lots, stock, transfers, orders that have not ended, or wallets to a file.
+    /// Write sites, locations, SKUs, lots, stock, transfers, orders that have not ended, wallets or cards to a file.
     Export(export::Options),
     /// Locks that programs keep with jaego-lock: who holds them, and the end of one.
     Lock(lock::Options),
@@ -113,6 +119,8 @@ fn main() -> ExitCode {
         Command::Order(options) => order::run(&options),
         Command::Claim(options) => claim::run(&options),
         Command::Fence(options) => fence::run(&options),
+        Command::Card(options) => card::run(&options),
+        Command::Proposal(options) => proposal::run(&options),
         Command::Events(options) => events::run(&options),
         Command::Status(options) => events::status(&options),
         Command::Import(options) => import::run(&options),

@@ -61,6 +61,14 @@ fn advice(code: &str) -> Option<&'static str> {
         "nothing_to_claim" => {
             "`jaego order list --site SITE --status waiting` shows what waits, and for what"
         }
+        "card_not_found" => "`jaego card list` shows the cards, `jaego card set` makes one",
+        "card_not_owned" => "`jaego card show CARD` shows whose it is",
+        "proposal_not_found" => "`jaego proposal list` shows the proposals",
+        "pair_proposed" => "answer the one that is open, or wait until it has ended",
+        "too_many_proposals" => {
+            "`jaego proposal list --card CARD --status open` shows which could be answered"
+        }
+        "proposal_ended" => "make a new one: `jaego card show CARD` shows how the cards are now",
         "too_many_requests" | "busy" => "wait a moment and give it again",
         _ => return None,
     })

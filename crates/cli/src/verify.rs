@@ -57,5 +57,7 @@ pub(crate) fn tell(verified: &Verified) {
     println!("transfers   {}", verified.proof.transfers);
     println!("orders      {}", verified.proof.orders);
     println!("wallets     {}", verified.proof.wallets);
+    println!("cards       {}", verified.proof.cards);
+    println!("proposals   {} open", verified.proof.open_proposals);
     println!("state       {:032x}", verified.hash);
 }

@@ -19,6 +19,7 @@ use jaego_api::{
     site::SetSite,
     sku::SetSku,
     table::{self, BATCH_PATH},
+    trade::{AcceptProposal, Propose, RejectProposal, SetCard, SetPriceTiers, WithdrawProposal},
     transfer::{
         AllocateTransfer, CancelTransfer, CloseTransfer, PickTransfer, ReceiveTransfer, ReleaseTransfer,
         RequestTransfer, ShipTransfer, UnpickTransfer,
@@ -149,6 +150,12 @@ methods! {
     unclaim_order UnclaimOrder "unclaim_order" "Gives a claim up."
     complete_order CompleteOrder "complete_order" "Completes an order: its goods go to the customer."
     raise_fence RaiseFence "raise_fence" "Shuts out whoever had a lock before."
+    set_price_tiers SetPriceTiers "set_price_tiers" "Says where the tiers of prices begin."
+    set_card SetCard "set_card" "Sets a card: its owner and its price."
+    propose Propose "propose" "Proposes to swap two cards: see [`Outcome::proposal_kind`]."
+    accept_proposal AcceptProposal "accept_proposal" "Accepts a proposal: both cards change hands."
+    reject_proposal RejectProposal "reject_proposal" "Rejects a proposal."
+    withdraw_proposal WithdrawProposal "withdraw_proposal" "Takes a proposal back."
 }
 
 fn new_key() -> String {

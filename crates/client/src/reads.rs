@@ -14,6 +14,7 @@ use jaego_api::{
     sku::Sku,
     status::Status,
     stock::{BalancePoint, PastPosition, Position, SiteStock},
+    trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
     wallet::{Authorization, StatementLine, Wallet},
 };
@@ -85,6 +86,9 @@ methods! {
     order "order" (order) Order, "Shows an order with its lines."
     fence "fence" (resource) Fence, "Shows the highest fence that was seen for a resource."
     status "status" () Status, "Shows how the store is doing."
+    price_tiers "price_tiers" () PriceTiers, "Shows where the tiers of prices begin."
+    card "card" (card) Card, "Shows a card."
+    proposal "proposal" (proposal) Proposal, "Shows a proposal."
 }
 
 lists! {
@@ -102,6 +106,8 @@ lists! {
     wallets "wallets" () Wallet, "Lists the wallets, in the order in which they were opened."
     statement "statement" (owner) StatementLine, "Lists what money went into a wallet and out of it, oldest first."
     event_page "events" () Event, "Reads a page of the feed of events."
+    cards "cards" () Card, "Lists cards as they were made, oldest first."
+    proposals "proposals" () Proposal, "Lists proposals as they were made, oldest first."
 }
 
 pub(crate) fn call(name: &str, parameters: &[(&str, &str)]) -> Result<Call, Error> {

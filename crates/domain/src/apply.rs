@@ -3,6 +3,7 @@
 
 mod book;
 mod order;
+mod trade;
 mod wallet;
 
 use crate::{
@@ -413,6 +414,12 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         | Fact::ClaimExtended { .. }
         | Fact::OrderUnclaimed { .. }
         | Fact::ClaimsLapsed { .. } => book.apply_order(&event.fact, event.sequence, event.at),
+        Fact::PriceTiersSet { .. }
+        | Fact::CardSet { .. }
+        | Fact::Proposed { .. }
+        | Fact::ProposalAccepted { .. }
+        | Fact::ProposalRejected { .. }
+        | Fact::ProposalWithdrawn { .. } => book.apply_trade(&event.fact),
     }
     answer(&mut book, event);
     book.put(Row::Head(head));

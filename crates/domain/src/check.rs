@@ -1,5 +1,7 @@
 //! Proves the books: what must hold after every event.
 
+mod trade;
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -22,6 +24,10 @@ pub struct Proof {
     pub skus: u64,
     /// Wallets.
     pub wallets: u64,
+    /// Cards.
+    pub cards: u64,
+    /// Open proposals.
+    pub open_proposals: u64,
 }
 
 /// Checks every law of the books from the rows alone.
@@ -36,6 +42,7 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
     let mut lots: BTreeMap<LotId, i128> = BTreeMap::new();
     let mut positions: BTreeMap<Place, (Quantity, Quantity)> = BTreeMap::new();
     let mut money = Money::default();
+    let mut trades = trade::Trades::default();
     let amount = |quantity: Quantity| i128::from(quantity.get());
 
     for row in memory.rows() {
@@ -178,6 +185,13 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                     ));
                 }
             }
+            Row::Card(card, Some(_)) => {
+                proof.cards += 1;
+                trades.card(card);
+            }
+            Row::Proposal(id, Some(proposal)) => {
+                trades.proposal(memory, id, &proposal, &mut proof, &mut wrong);
+            }
             _ => {}
         }
         if wrong.len() >= 100 {
@@ -216,6 +230,7 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
         }
     }
     money.close(&mut wrong);
+    trades.close(memory, &mut wrong);
     wrong.truncate(100);
     if wrong.is_empty() { Ok(proof) } else { Err(wrong) }
 }

@@ -5,6 +5,7 @@
 
 mod fence;
 mod order;
+mod trade;
 mod wallet;
 
 use hashbrown::HashSet;
@@ -21,6 +22,7 @@ pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
     OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
 };
+pub use trade::{AnswerProposal, Propose, SetCard, SetPriceTiers};
 pub use wallet::{Authorize, Capture, Payment, SetWalletLimit, Void};
 
 /// A command, checked, with its author, and its key if it has one.
@@ -136,6 +138,12 @@ pub enum Command {
     UnclaimOrder(UnclaimOrder),
     CompleteOrder(CompleteOrder),
     RaiseFence(RaiseFence),
+    SetPriceTiers(SetPriceTiers),
+    SetCard(SetCard),
+    Propose(Propose),
+    AcceptProposal(AnswerProposal),
+    RejectProposal(AnswerProposal),
+    WithdrawProposal(AnswerProposal),
 }
 
 /// Sets a site: makes it, or changes its name, time zone or strategy.
@@ -541,6 +549,12 @@ impl Command {
             Self::UnclaimOrder(_) => "unclaim_order",
             Self::CompleteOrder(_) => "complete_order",
             Self::RaiseFence(_) => "raise_fence",
+            Self::SetPriceTiers(_) => "set_price_tiers",
+            Self::SetCard(_) => "set_card",
+            Self::Propose(_) => "propose",
+            Self::AcceptProposal(_) => "accept_proposal",
+            Self::RejectProposal(_) => "reject_proposal",
+            Self::WithdrawProposal(_) => "withdraw_proposal",
         }
     }
 
@@ -588,11 +602,17 @@ impl Command {
             | Self::UnclaimOrder(_)
             | Self::CompleteOrder(_)
             | Self::RaiseFence(_) => 1,
+            Self::SetPriceTiers(_)
+            | Self::SetCard(_)
+            | Self::Propose(_)
+            | Self::AcceptProposal(_)
+            | Self::RejectProposal(_)
+            | Self::WithdrawProposal(_) => 1,
         }
     }
 
     /// Whether it works on all lines of a document that is there, however many it names: it names none, or it is about
-    /// a hold or an order, which is read and written as a whole.
+    /// a hold or an order, which is read and written as a whole. Accepting a proposal ends all others on its cards.
     pub fn works_on_all(&self) -> bool {
         match self {
             Self::ConfirmHold(_)
@@ -606,7 +626,8 @@ impl Command {
             | Self::ClaimOrder(_)
             | Self::ExtendClaim(_)
             | Self::UnclaimOrder(_)
-            | Self::CompleteOrder(_) => true,
+            | Self::CompleteOrder(_)
+            | Self::AcceptProposal(_) => true,
             Self::AllocateTransfer(transfer) => transfer.lines.is_none(),
             Self::ReleaseTransfer(transfer) => transfer.lines.is_none(),
             Self::PickTransfer(transfer) => transfer.lines.is_none(),
@@ -719,6 +740,12 @@ impl Command {
             | Self::UnclaimOrder(_)
             | Self::CompleteOrder(_)
             | Self::RaiseFence(_) => Ok(()),
+            Self::SetPriceTiers(tiers) => tiers.validate(),
+            Self::Propose(propose) => propose.validate(),
+            Self::SetCard(_)
+            | Self::AcceptProposal(_)
+            | Self::RejectProposal(_)
+            | Self::WithdrawProposal(_) => Ok(()),
         }
     }
 }
@@ -954,6 +981,12 @@ impl Command {
             Self::UnclaimOrder(claim) => claim.digest(d),
             Self::CompleteOrder(order) => order.digest(d),
             Self::RaiseFence(raise) => raise.digest(d),
+            Self::SetPriceTiers(tiers) => tiers.digest(d),
+            Self::SetCard(card) => card.digest(d),
+            Self::Propose(propose) => propose.digest(d),
+            Self::AcceptProposal(answer) => answer.digest(d, 63),
+            Self::RejectProposal(answer) => answer.digest(d, 64),
+            Self::WithdrawProposal(answer) => answer.digest(d, 65),
         }
         digest.finish()
     }

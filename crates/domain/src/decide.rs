@@ -13,6 +13,7 @@ mod fulfil;
 mod hold;
 mod master;
 mod order;
+mod trade;
 mod transfer;
 mod wallet;
 
@@ -102,6 +103,12 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::UnclaimOrder(command) => desk.unclaim_order(command),
         Command::CompleteOrder(command) => desk.complete_order(command),
         Command::RaiseFence(command) => desk.raise_fence(command),
+        Command::SetPriceTiers(command) => desk.set_price_tiers(command),
+        Command::SetCard(command) => desk.set_card(command),
+        Command::Propose(command) => desk.propose(command, body),
+        Command::AcceptProposal(command) => desk.accept_proposal(command),
+        Command::RejectProposal(command) => desk.reject_proposal(command),
+        Command::WithdrawProposal(command) => desk.withdraw_proposal(command),
     };
     // After the repeats: what was answered once may be told again. Before any other refusal: who comes too late has
     // nothing to know of the rest.

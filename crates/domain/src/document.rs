@@ -24,6 +24,8 @@ pub enum DocumentKey {
     Authorization(Code),
     /// An order with its lines.
     Order(Code),
+    /// A proposal to swap two cards.
+    Proposal(Code),
 }
 
 impl Command {
@@ -32,6 +34,7 @@ impl Command {
         let hold = |id: &Code| DocumentKey::Hold(id.clone());
         let transfer = |id: &Code| DocumentKey::Transfer(id.clone());
         let order = |id: &Code| DocumentKey::Order(id.clone());
+        let proposal = |id: &Code| DocumentKey::Proposal(id.clone());
         match self {
             Self::SetSite(_) | Self::SetLocation(_) | Self::SetSku(_) | Self::SetLot(_) => {}
             Self::Adjust(adjust) => visit(DocumentKey::Filed(Filing::Adjustment(adjust.id.clone()))),
@@ -71,6 +74,12 @@ impl Command {
             Self::SetOrderAllocation(_) | Self::ClaimOrders(_) => {}
             // Fences stay in memory.
             Self::RaiseFence(_) => {}
+            // Cards stay in memory, and so do the open proposals that a changed card closes.
+            Self::SetPriceTiers(_) | Self::SetCard(_) => {}
+            Self::Propose(command) => visit(proposal(&command.id)),
+            Self::AcceptProposal(command) => visit(proposal(&command.id)),
+            Self::RejectProposal(command) => visit(proposal(&command.id)),
+            Self::WithdrawProposal(command) => visit(proposal(&command.id)),
         }
     }
 }
@@ -89,6 +98,7 @@ impl Query {
             }
             Self::Authorization(id) => Some(DocumentKey::Authorization(id.clone())),
             Self::Order(id) => Some(DocumentKey::Order(id.clone())),
+            Self::Proposal(id) => Some(DocumentKey::Proposal(id.clone())),
             _ => None,
         }
     }

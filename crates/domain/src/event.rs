@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::{
     Account, Amount, Code, Currency, Date, LocationId, LotId, MoneyMovement, MoneyOutside, Movement,
     MovementId, Name, Outside, Place, Quantity, Sequence, SiteId, SkuId, Strategy, TimeZone, Timestamp,
-    row::{Holder, LocationKind, OrderAllocation, Tracking},
+    row::{CloseReason, Holder, LocationKind, OrderAllocation, ProposalKind, Tracking},
 };
 
 /// A fact with its number, its time and its author.
@@ -251,6 +251,15 @@ pub struct FilledOrder {
     pub order: Code,
     /// What it got.
     pub takes: Takes,
+}
+
+/// A proposal that nobody answered, and why it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedProposal {
+    /// Which one.
+    pub proposal: Code,
+    /// Why.
+    pub reason: CloseReason,
 }
 
 /// Everything that can happen. The names are past tense; the tags that they are stored under live with the codec.
@@ -519,6 +528,42 @@ pub enum Fact {
         resource: Code,
         fence: u64,
     },
+    PriceTiersSet {
+        from: Vec<Amount>,
+    },
+    /// `closed` are the proposals that ended by it.
+    CardSet {
+        card: Code,
+        owner: Code,
+        price: Amount,
+        closed: Vec<ClosedProposal>,
+    },
+    Proposed {
+        id: Code,
+        body: u64,
+        from_card: Code,
+        to_card: Code,
+        from_owner: Code,
+        to_owner: Code,
+        from_price: Amount,
+        to_price: Amount,
+        kind: ProposalKind,
+    },
+    /// The owners are those before the swap; `closed` are the other proposals on either card.
+    ProposalAccepted {
+        id: Code,
+        from_card: Code,
+        to_card: Code,
+        from_owner: Code,
+        to_owner: Code,
+        closed: Vec<ClosedProposal>,
+    },
+    ProposalRejected {
+        id: Code,
+    },
+    ProposalWithdrawn {
+        id: Code,
+    },
 }
 
 impl Fact {
@@ -568,6 +613,12 @@ impl Fact {
             Self::OrderUnclaimed { .. } => "order_unclaimed",
             Self::ClaimsLapsed { .. } => "claims_lapsed",
             Self::FenceRaised { .. } => "fence_raised",
+            Self::PriceTiersSet { .. } => "price_tiers_set",
+            Self::CardSet { .. } => "card_set",
+            Self::Proposed { .. } => "proposed",
+            Self::ProposalAccepted { .. } => "proposal_accepted",
+            Self::ProposalRejected { .. } => "proposal_rejected",
+            Self::ProposalWithdrawn { .. } => "proposal_withdrawn",
         }
     }
 
@@ -615,6 +666,12 @@ impl Fact {
             | Self::OrderUnclaimed { id, .. } => Some(("order", id)),
             Self::OrdersFilled { .. } | Self::OrdersClaimed { .. } | Self::ClaimsLapsed { .. } => None,
             Self::FenceRaised { resource, .. } => Some(("fence", resource)),
+            Self::PriceTiersSet { .. } => None,
+            Self::CardSet { card, .. } => Some(("card", card)),
+            Self::Proposed { id, .. }
+            | Self::ProposalAccepted { id, .. }
+            | Self::ProposalRejected { id }
+            | Self::ProposalWithdrawn { id } => Some(("proposal", id)),
         }
     }
 
@@ -669,6 +726,9 @@ impl Fact {
             | Self::ClaimExtended { .. }
             | Self::OrderUnclaimed { .. }
             | Self::FenceRaised { .. } => 1,
+            Self::PriceTiersSet { from } => from.len(),
+            Self::CardSet { closed, .. } | Self::ProposalAccepted { closed, .. } => 1 + closed.len(),
+            Self::Proposed { .. } | Self::ProposalRejected { .. } | Self::ProposalWithdrawn { .. } => 1,
         }
     }
 
@@ -796,6 +856,12 @@ impl Fact {
             | Self::OrderUnclaimed { .. }
             | Self::ClaimsLapsed { .. }
             | Self::FenceRaised { .. } => {}
+            Self::PriceTiersSet { .. }
+            | Self::CardSet { .. }
+            | Self::Proposed { .. }
+            | Self::ProposalAccepted { .. }
+            | Self::ProposalRejected { .. }
+            | Self::ProposalWithdrawn { .. } => {}
         }
     }
 }

@@ -38,6 +38,7 @@ pub mod refusal;
 mod strategy;
 mod tables;
 mod time;
+mod trade;
 pub mod turn;
 
 pub use apply::{apply, apply_for_good};

@@ -39,6 +39,11 @@ pub const FILL_POSITIONS_MAX: usize = 262_144;
 pub const FENCE_MAX: u64 = (1 << 53) - 1;
 /// Resources whose fence is kept, for ever: about 100 bytes each.
 pub const FENCES_MAX: usize = 1_000_000;
+/// Open proposals on one card: accepting one of them, or giving the card another owner or price, ends all of them in
+/// one decision.
+pub const PROPOSALS_PER_CARD_MAX: usize = 1_000;
+/// Tiers of prices.
+pub const PRICE_TIERS_MAX: usize = 64;
 /// The longest time that a hold may be given at once, in milliseconds: a year.
 pub const EXPIRY_MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
 /// How long the answer to a keyed action is kept, in milliseconds: seven days.

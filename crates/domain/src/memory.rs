@@ -11,6 +11,7 @@ mod orders;
 mod places;
 mod rest;
 mod slab;
+mod trades;
 mod wallets;
 mod warm;
 
@@ -26,14 +27,16 @@ use crate::{
     Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence,
     SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
-        Answered, Authorization, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder, HolderKind,
-        Line, Location, LocationKind, Lot, Order, OrderSetting, Position, Site, Sku, Transfer, Wallet,
+        Answered, Authorization, Card, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder,
+        HolderKind, Line, Location, LocationKind, Lot, Order, OrderSetting, Position, PriceTiers, Proposal,
+        Site, Sku, Transfer, Wallet,
     },
 };
 use hold_row::{HoldRow, Links};
 use orders::Orders;
 use places::{Balances, Entry, GateRow, Marks, PositionRow};
 use slab::{Index, Slab};
+use trades::Trades;
 use wallets::Wallets;
 pub use warm::WARM_MAX;
 
@@ -79,6 +82,7 @@ pub struct Memory {
     wallets: Wallets,
     orders: Orders,
     fences: BTreeMap<Code, Fence>,
+    trades: Trades,
 }
 
 #[derive(Default)]
@@ -151,6 +155,16 @@ impl Memory {
     /// How many wallets there are.
     pub fn wallet_count(&self) -> u64 {
         self.wallets.len() as u64
+    }
+
+    /// How many cards there are.
+    pub fn card_count(&self) -> u64 {
+        self.trades.card_count() as u64
+    }
+
+    /// How many proposals are open, on all cards.
+    pub fn open_proposal_total(&self) -> u64 {
+        self.trades.open_count()
     }
 
     /// How many positions have a row.
@@ -693,6 +707,7 @@ impl Memory {
             .chain(self.wallets.rows())
             .chain(self.order_rows())
             .chain(self.fences.iter().map(|(resource, row)| Row::Fence(resource.clone(), Some(*row))))
+            .chain(self.trades.rows())
     }
 }
 
@@ -871,6 +886,31 @@ impl Tables for Memory {
         self.fences.len()
     }
 
+    fn price_tiers(&self) -> Option<PriceTiers> {
+        self.trades.tiers().cloned()
+    }
+
+    fn card(&self, card: &Code) -> Option<Card> {
+        self.trades.card(card).cloned()
+    }
+
+    fn proposal(&self, id: &Code) -> Option<Proposal> {
+        self.trades.proposal(id).cloned()
+    }
+
+    fn open_proposal_between(&self, a: &Code, b: &Code) -> Option<Code> {
+        self.trades.open_between(a, b).cloned()
+    }
+
+    fn open_proposals(&self, card: &Code) -> Vec<(Sequence, Code)> {
+        let open = self.trades.open_from(card, Sequence(0));
+        open.map(|(id, row)| (row.proposed, id.clone())).collect()
+    }
+
+    fn open_proposal_count(&self, card: &Code) -> usize {
+        self.trades.open_on(card)
+    }
+
     fn filed(&self, document: &Filing) -> Option<Filed> {
         self.filed.get(document).copied()
     }
@@ -955,6 +995,15 @@ impl Tables for Memory {
                     None => self.fences.remove(&resource),
                 };
                 Row::Fence(resource, before)
+            }
+            Row::PriceTiers(tiers) => Row::PriceTiers(self.trades.put_tiers(tiers)),
+            Row::Card(code, card) => {
+                let before = self.trades.put_card(&code, card);
+                Row::Card(code, before)
+            }
+            Row::Proposal(id, proposal) => {
+                let before = self.trades.put_proposal(&id, proposal);
+                Row::Proposal(id, before)
             }
         }
     }

@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 use crate::{
     Code, Event, Fact, LocationId, LotId, Quantity, Sequence, SiteId, Tables, Timestamp,
     command::numbered,
-    event::{Short, Take},
+    event::{ClosedProposal, Short, Take},
     refusal::{Holding, Shortage},
-    row::{Holder, HolderKind},
+    row::{Holder, HolderKind, ProposalKind},
 };
 
 /// The answer to an accepted command.
@@ -34,6 +34,29 @@ pub struct Outcome {
     pub balance: Option<i64>,
     /// The claims that a worker got or extended by it.
     pub claims: Vec<ClaimView>,
+    /// What it made or ended of proposals. Few outcomes have any: it stands apart to keep the others small.
+    pub trade: Option<Box<TradeView>>,
+}
+
+/// What an event made or ended of proposals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TradeView {
+    /// What a new proposal is.
+    pub kind: Option<ProposalKind>,
+    /// The open proposals that nobody answered and that ended by it, oldest first, and why.
+    pub closed: Vec<ClosedProposal>,
+}
+
+impl Outcome {
+    /// What a new proposal is.
+    pub fn proposal_kind(&self) -> Option<ProposalKind> {
+        self.trade.as_ref().and_then(|trade| trade.kind)
+    }
+
+    /// The open proposals that nobody answered and that ended by it, oldest first, and why.
+    pub fn closed(&self) -> &[ClosedProposal] {
+        self.trade.as_ref().map_or(&[], |trade| &trade.closed)
+    }
 }
 
 /// A worker's claim on an order, in the caller's words.
@@ -76,6 +99,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         holders: Vec::new(),
         balance: event.fact.money().map(|money| money.balance),
         claims: Vec::new(),
+        trade: None,
     };
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {
@@ -150,6 +174,12 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         }
         Fact::ClaimExtended { id, fence, expires_at } => {
             outcome.claims.push(ClaimView { order: id.clone(), fence: *fence, expires_at: *expires_at });
+        }
+        Fact::Proposed { kind, .. } => {
+            outcome.trade = Some(Box::new(TradeView { kind: Some(*kind), closed: Vec::new() }));
+        }
+        Fact::CardSet { closed, .. } | Fact::ProposalAccepted { closed, .. } if !closed.is_empty() => {
+            outcome.trade = Some(Box::new(TradeView { kind: None, closed: closed.clone() }));
         }
         _ => {}
     }

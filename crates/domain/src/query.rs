@@ -1,16 +1,20 @@
 //! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
 
 mod order;
+mod trade;
 
 use crate::{
     Code, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
-    row::{self, HoldStatus, LocationKind, OrderStatus, TransferStatus},
+    row::{self, HoldStatus, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
 };
 
 pub use order::{OrderLineView, OrderSummary, OrderView, order, order_summary};
+pub use trade::{
+    CardView, PriceTiersView, ProposalView, card, known_card, known_proposal, price_tiers, proposal,
+};
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +83,21 @@ pub enum Query {
         page: Page,
     },
     Fence(Code),
+    PriceTiers,
+    Card(Code),
+    /// Cards, of an owner or of all, in the order in which they were made.
+    Cards {
+        owner: Option<Code>,
+        page: Page,
+    },
+    Proposal(Code),
+    /// Proposals, by any of these, in the order in which they were made. A card is either one, and an owner too.
+    Proposals {
+        card: Option<Code>,
+        owner: Option<Code>,
+        status: Option<ProposalStatus>,
+        page: Page,
+    },
 }
 
 /// A part of a list.
@@ -106,6 +125,8 @@ pub struct Elsewhere {
     pub transfers: Vec<(Code, row::Transfer)>,
     /// Orders, in the same way; none for a list of transfers.
     pub orders: Vec<(Code, row::Order)>,
+    /// Proposals, in the same way, for a list of those.
+    pub proposals: Vec<(Code, row::Proposal)>,
     /// The request up to which all of them are here, where there are more; `None` where there are not.
     pub upto: Option<Sequence>,
 }
@@ -135,6 +156,11 @@ pub enum View {
     Order(Box<OrderView>),
     Orders(Listed<OrderSummary>),
     Fence(FenceView),
+    PriceTiers(PriceTiersView),
+    Card(CardView),
+    Cards(Listed<CardView>),
+    Proposal(ProposalView),
+    Proposals(Listed<ProposalView>),
 }
 
 /// A site.

@@ -336,6 +336,42 @@ pub enum Refusal {
         resource: Code,
         max: usize,
     },
+
+    CardNotFound {
+        card: Code,
+    },
+    ProposalNotFound {
+        proposal: Code,
+    },
+    /// Only the owner of the given card proposes and withdraws, only the owner of the wanted card accepts and rejects.
+    CardNotOwned {
+        card: Code,
+        owner: Code,
+        owned_by: Code,
+    },
+    /// Both cards are the proposer's own.
+    SameOwner {
+        owner: Code,
+        from_card: Code,
+        to_card: Code,
+    },
+    /// A proposal to swap the two cards is open already: this one, in the direction that its cards say.
+    PairProposed {
+        proposal: Code,
+        from_card: Code,
+        to_card: Code,
+    },
+    TooManyProposals {
+        card: Code,
+        proposals: usize,
+        max: usize,
+    },
+    /// The proposal has ended; `reason` says why, where nobody answered it.
+    ProposalEnded {
+        proposal: Code,
+        status: &'static str,
+        reason: Option<&'static str>,
+    },
 }
 
 impl Refusal {
@@ -410,6 +446,13 @@ impl Refusal {
             Self::FenceNotFound { .. } => "fence_not_found",
             Self::StaleFence { .. } => "stale_fence",
             Self::TooManyFences { .. } => "too_many_fences",
+            Self::CardNotFound { .. } => "card_not_found",
+            Self::ProposalNotFound { .. } => "proposal_not_found",
+            Self::CardNotOwned { .. } => "card_not_owned",
+            Self::SameOwner { .. } => "same_owner",
+            Self::PairProposed { .. } => "pair_proposed",
+            Self::TooManyProposals { .. } => "too_many_proposals",
+            Self::ProposalEnded { .. } => "proposal_ended",
         }
     }
 
@@ -478,6 +521,13 @@ impl Refusal {
         "fence_not_found",
         "stale_fence",
         "too_many_fences",
+        "card_not_found",
+        "proposal_not_found",
+        "card_not_owned",
+        "same_owner",
+        "pair_proposed",
+        "too_many_proposals",
+        "proposal_ended",
     ];
 }
 
@@ -647,6 +697,27 @@ impl fmt::Display for Refusal {
             }
             Self::TooManyFences { resource, max } => {
                 write!(f, "the fence of {resource} cannot be kept: there are those of {max} resources")
+            }
+            Self::CardNotFound { card } => write!(f, "there is no card {card}"),
+            Self::ProposalNotFound { proposal } => write!(f, "there is no proposal {proposal}"),
+            Self::CardNotOwned { card, owner, owned_by } => {
+                write!(f, "card {card} is {owned_by}'s, not {owner}'s")
+            }
+            Self::SameOwner { owner, from_card, to_card } => {
+                write!(f, "cards {from_card} and {to_card} are both {owner}'s")
+            }
+            Self::PairProposed { proposal, from_card, to_card } => {
+                write!(f, "proposal {proposal} to swap {from_card} for {to_card} is open already")
+            }
+            Self::TooManyProposals { card, proposals, max } => {
+                write!(
+                    f,
+                    "card {card} has {proposals} open proposals, and {max} are the most that one may have"
+                )
+            }
+            Self::ProposalEnded { proposal, status, reason } => {
+                write!(f, "proposal {proposal} has ended: {status}")?;
+                reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
         }
     }

@@ -99,6 +99,19 @@ pub trait Tables {
     /// How many resources have one.
     fn fence_count(&self) -> usize;
 
+    /// Where the tiers of prices begin, if it was ever said.
+    fn price_tiers(&self) -> Option<row::PriceTiers>;
+    /// The card of this code.
+    fn card(&self, card: &Code) -> Option<row::Card>;
+    /// The proposal of this id, open or ended.
+    fn proposal(&self, id: &Code) -> Option<row::Proposal>;
+    /// The open proposal to swap these two cards, in either direction.
+    fn open_proposal_between(&self, a: &Code, b: &Code) -> Option<Code>;
+    /// The open proposals that give a card or want it, with the events that made them, oldest first.
+    fn open_proposals(&self, card: &Code) -> Vec<(Sequence, Code)>;
+    /// How many those are.
+    fn open_proposal_count(&self, card: &Code) -> usize;
+
     /// What was filed under a document's id, for documents that keep no row of their own.
     fn filed(&self, document: &row::Filing) -> Option<row::Filed>;
     /// The answer given to a request key.
@@ -144,6 +157,9 @@ pub enum Row {
     /// Whether stock is there that waiting lines have yet to get.
     Unfilled(SiteId, SkuId, bool),
     Fence(Code, Option<row::Fence>),
+    PriceTiers(Option<Box<row::PriceTiers>>),
+    Card(Code, Option<row::Card>),
+    Proposal(Code, Option<Box<row::Proposal>>),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.
@@ -168,6 +184,9 @@ pub mod row {
 
     use super::*;
     pub use crate::order::{Claim, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus};
+    pub use crate::trade::{
+        Card, CloseReason, PriceTiers, Proposal, ProposalEnd, ProposalKind, ProposalStatus,
+    };
     use crate::{Amount, Date, Name, Strategy, TimeZone};
 
     /// Where the books stand.

@@ -9,7 +9,7 @@ use std::{
 use jaego_domain::{
     Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
     WARM_MAX, outcome,
-    row::{OrderStatus, TransferStatus},
+    row::{OrderStatus, ProposalStatus, TransferStatus},
     turn::{self, Accepted},
 };
 use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
@@ -462,6 +462,8 @@ impl Core {
                 status.is_none_or(TransferStatus::may_rest) && !fetched.is_of(runs)
             }
             Query::Orders { status, .. } => status.is_none_or(OrderStatus::may_rest) && !fetched.is_of(runs),
+            // What is open never left memory.
+            Query::Proposals { status, .. } => *status != Some(ProposalStatus::Open) && !fetched.is_of(runs),
             _ => query.document().is_some_and(|key| self.is_missing(&key, fetched)),
         }
     }
@@ -552,7 +554,15 @@ impl Core {
         if command.works_on_all() {
             command.each_document(|key| lines = lines.max(self.memory.line_count(&key)));
         }
-        lines
+        lines.max(self.proposals_closed(command))
+    }
+
+    /// The open proposals that a card's new owner or price may end.
+    fn proposals_closed(&self, command: &Command) -> usize {
+        match command {
+            Command::SetCard(set) => self.memory.open_proposal_count(&set.card),
+            _ => 0,
+        }
     }
 
     /// The lines of the hold that a request to place one was held against, because its id is taken.
@@ -568,13 +578,16 @@ impl Core {
     /// that one of these requests gives it.
     fn lines_of_all(&self, requests: &[Request]) -> usize {
         if !requests.iter().any(|request| request.command().works_on_all()) {
-            return requests.iter().map(|request| request.command().line_count()).sum();
+            let lines = |request: &Request| {
+                request.command().line_count().max(self.proposals_closed(request.command()))
+            };
+            return requests.iter().map(lines).sum();
         }
         let mut made: HashMap<DocumentKey, usize> = HashMap::new();
         let mut sum = 0;
         for request in requests {
             let command = request.command();
-            let mut lines = command.line_count();
+            let mut lines = command.line_count().max(self.proposals_closed(command));
             let makes = matches!(
                 command,
                 Command::PlaceHold(_)

@@ -29,7 +29,8 @@ struct Found {
     elsewhere: Elsewhere,
 }
 
-static NOTHING: Elsewhere = Elsewhere { transfers: Vec::new(), orders: Vec::new(), upto: None };
+static NOTHING: Elsewhere =
+    Elsewhere { transfers: Vec::new(), orders: Vec::new(), proposals: Vec::new(), upto: None };
 
 impl Fetched {
     /// Whether it was fetched from the archive of these runs.
@@ -116,6 +117,12 @@ impl Job {
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
             fetched.elsewhere =
                 archive.orders(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
+        }
+        if let Self::Query { query: Query::Proposals { card, owner, status, page }, .. } = self {
+            let is_filtered = card.is_some() || owner.is_some() || status.is_some();
+            let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
+            fetched.elsewhere =
+                archive.proposals(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
         }
         *self.fetched_mut() = Fetched(Some(Box::new(fetched)));
         Ok(())

@@ -147,7 +147,7 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 12] = [
+    let rows: [(&'static str, &'static str, Reading); 14] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
         ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.waiting_orders),
@@ -155,6 +155,10 @@ fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
         ("jaego_wallets", "Wallets.", |status| status.wallets),
+        ("jaego_cards", "Cards.", |status| status.cards),
+        ("jaego_open_proposals", "Proposals to swap two cards that are open.", |status| {
+            status.open_proposals
+        }),
         ("jaego_expiry_lag_milliseconds", "How far expiry lags behind the clock.", |status| {
             status.expiry_lag_ms
         }),

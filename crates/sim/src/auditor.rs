@@ -334,6 +334,7 @@ impl Auditor {
             Fact::Held { id, .. } => Some(("hold", id, None)),
             Fact::TransferRequested { id, .. } => Some(("transfer", id, None)),
             Fact::OrderPlaced { id, .. } => Some(("order", id, None)),
+            Fact::Proposed { id, .. } => Some(("proposal", id, None)),
             Fact::TransferShipped { id, shipment, .. } => Some(("shipment", id, Some(shipment))),
             _ => None,
         };

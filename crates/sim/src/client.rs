@@ -1,6 +1,7 @@
 //! Clients that ask for plausible things in a small world, so that they meet each other.
 
 mod orders;
+mod trades;
 
 use jaego_domain::{
     Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Request, Sequence, Strategy, TimeZone,
@@ -110,7 +111,9 @@ pub fn setup() -> Vec<Request> {
         ],
         release_holds: false,
     }));
-    commands.into_iter().map(|command| asked(command, None).expect("the world is well formed")).collect()
+    let requests =
+        commands.into_iter().map(|command| asked(command, None).expect("the world is well formed"));
+    requests.chain(trades::setup()).collect()
 }
 
 /// Thinks of requests.
@@ -119,6 +122,7 @@ pub struct Client {
     holds: u64,
     transfers: u64,
     orders: u64,
+    proposals: u64,
     others: u64,
     keys: u64,
     events: u64,
@@ -150,7 +154,8 @@ impl Client {
     /// Something to read.
     pub fn query(&mut self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
-        match dice.below(14) {
+        match dice.below(16) {
+            14 | 15 => self.trade_query(dice),
             12 => Query::Order(self.order(dice)),
             13 => self.orders_query(dice),
             0..=3 => Query::SkuStock(code(SKUS[dice.below(SKUS.len())].0)),
@@ -171,7 +176,8 @@ impl Client {
     }
 
     fn command(&mut self, dice: &mut Dice) -> Command {
-        match dice.below(46) {
+        match dice.below(51) {
+            46..=50 => self.trade_command(dice),
             40..=45 => self.order_command(dice),
             0..=8 => self.place_hold(dice),
             9..=11 => Command::ReleaseHold(ReleaseHold { id: self.hold(dice), lines: self.parts(dice) }),

@@ -69,6 +69,7 @@ files!(
     "orders.rows",
     "claims.rows",
     "fences.rows",
+    "trades.rows",
 );
 
 /// How much was played.

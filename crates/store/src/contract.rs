@@ -390,6 +390,10 @@ pub struct Status {
     pub positions: u64,
     /// Wallets.
     pub wallets: u64,
+    /// Cards.
+    pub cards: u64,
+    /// Proposals to swap two of them that are open.
+    pub open_proposals: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

@@ -195,6 +195,8 @@ impl Store for Reference {
             archived: 0,
             positions: books.tables.position_count(),
             wallets: books.tables.wallet_count(),
+            cards: books.tables.card_count(),
+            open_proposals: books.tables.open_proposal_total(),
             expiry_lag_ms: lag,
             keys: books.tables.answered_count() as u64,
             key_window_ms: now.0.saturating_sub(oldest.0),

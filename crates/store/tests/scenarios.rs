@@ -10,13 +10,15 @@ use std::{
 };
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
-    Timestamp,
+    Amount, Code, Command, Currency, Fact, Memory, Name, Outside, Quantity, Refusal, Request, Strategy,
+    TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, Change, Fenced, Payment, RaiseFence, RequestTransfer,
-        SetLocation, SetSite, SetSku, TransferLine,
+        Adjust, AdjustLine, AllocateTransfer, AnswerProposal, Change, Fenced, Payment, Propose, RaiseFence,
+        RequestTransfer, SetCard, SetLocation, SetPriceTiers, SetSite, SetSku, TransferLine,
     },
-    limits::{FENCES_MAX, LINES_MAX, PARTS_MAX, WALLET_CURRENCIES_MAX},
+    limits::{
+        FENCES_MAX, LINES_MAX, PARTS_MAX, PRICE_TIERS_MAX, PROPOSALS_PER_CARD_MAX, WALLET_CURRENCIES_MAX,
+    },
     row::{LocationKind, Tracking},
     turn,
 };
@@ -44,7 +46,7 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 6] = [
+const NOT_IN_ROWS: [(&str, &str); 7] = [
     (
         "history_archived",
         "only a store whose old segments were taken away refuses so; the engine's tests do that",
@@ -54,6 +56,7 @@ const NOT_IN_ROWS: [(&str, &str); 6] = [
     ("too_many_parts", "150,001 parts are as little; it is asked below"),
     ("too_many_currencies", "so are 65 currencies"),
     ("too_many_fences", "and 1,000,001 resources"),
+    ("too_many_proposals", "and 1,001 proposals"),
 ];
 
 #[test]
@@ -82,7 +85,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// `Command::name` of every command, in the order of the enum.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 44] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -121,6 +124,12 @@ const COMMANDS: [&str; 38] = [
     "unclaim_order",
     "complete_order",
     "raise_fence",
+    "set_price_tiers",
+    "set_card",
+    "propose",
+    "accept_proposal",
+    "reject_proposal",
+    "withdraw_proposal",
 ];
 
 #[test]
@@ -178,6 +187,61 @@ fn fences_of_at_most_so_many_resources_are_kept() {
     };
     assert_eq!(set(resource), Err(refused));
     assert_eq!(set(Code::new("resource", "r7").unwrap()), Ok(()));
+}
+
+#[test]
+fn a_card_has_at_most_so_many_open_proposals_and_accepting_one_ends_the_others() {
+    let code = |text: &str| Code::new("code", text).unwrap();
+    let price = Amount::new("price", 5).unwrap();
+    let (mut tables, mut events) = (Memory::new(), Vec::new());
+    let mut submit = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::submit(&mut tables, &request, START, &mut events).map(|_| ())
+    };
+    let card =
+        |card: &str, owner: &str| Command::SetCard(SetCard { card: code(card), owner: code(owner), price });
+    let propose = |number: usize| {
+        Command::Propose(Propose {
+            id: code(&format!("P{number}")),
+            owner: code("kim"),
+            from_card: code(&format!("C{number}")),
+            to_card: code("crown"),
+        })
+    };
+    submit(card("crown", "lee")).unwrap();
+    for number in 0..=PROPOSALS_PER_CARD_MAX {
+        submit(card(&format!("C{number}"), "kim")).unwrap();
+    }
+    for number in 0..PROPOSALS_PER_CARD_MAX {
+        submit(propose(number)).unwrap();
+    }
+    let (max, proposals) = (PROPOSALS_PER_CARD_MAX, PROPOSALS_PER_CARD_MAX);
+    let refused = Refusal::TooManyProposals { card: code("crown"), proposals, max };
+    assert_eq!(submit(propose(max)), Err(refused));
+    submit(Command::WithdrawProposal(AnswerProposal { id: code("P0"), owner: code("kim") })).unwrap();
+    assert_eq!(submit(propose(max)), Ok(()));
+    submit(Command::AcceptProposal(AnswerProposal { id: code("P7"), owner: code("lee") })).unwrap();
+    assert_eq!(tables.open_proposal_total(), 0);
+    let Some(Fact::ProposalAccepted { closed, .. }) = events.last().map(|event| &event.fact) else {
+        panic!("the last event is the swap");
+    };
+    assert_eq!(closed.len(), max - 1);
+}
+
+#[test]
+fn tiers_begin_at_zero_ascend_and_are_so_many_at_most() {
+    let tiers = |from: Vec<u64>| {
+        let from = from.into_iter().map(|units| Amount::new("from", units).unwrap()).collect();
+        let by = Code::new("by", "tester").unwrap();
+        Request::new(Command::SetPriceTiers(SetPriceTiers { from }), None, by).map(|_| ())
+    };
+    let most = PRICE_TIERS_MAX as u64;
+    assert_eq!(tiers(vec![0]), Ok(()));
+    assert_eq!(tiers((0..most).collect()), Ok(()));
+    for bad in [vec![], vec![1], vec![0, 0], vec![0, 2, 1], (0..=most).collect()] {
+        let refused = tiers(bad.clone());
+        assert!(matches!(&refused, Err(Refusal::InvalidValue { field, .. }) if field == "from"), "{bad:?}");
+    }
 }
 
 #[test]

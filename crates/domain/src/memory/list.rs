@@ -7,10 +7,10 @@ use crate::{
     Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
-        self, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page, PositionView, Query, SiteView,
-        SkuView, TraceView, TransferSummary, View, WalletView,
+        self, CardView, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page, PositionView,
+        ProposalView, Query, SiteView, SkuView, TraceView, TransferSummary, View, WalletView,
     },
-    row::{Holder, HolderKind, Order, Transfer},
+    row::{Holder, HolderKind, Order, Proposal, ProposalStatus, Transfer},
 };
 
 impl Memory {
@@ -114,6 +114,30 @@ impl Memory {
                         && (worker.is_none() || worker.as_ref() == claimed_by())
                 };
                 View::Orders(self.orders_page(page, elsewhere, fits))
+            }
+            Query::PriceTiers => View::PriceTiers(query::price_tiers(self)),
+            Query::Card(card) => View::Card(query::known_card(self, card)?),
+            Query::Cards { owner, page } => View::Cards(self.cards_page(owner.as_ref(), page)),
+            Query::Proposal(id) => View::Proposal(query::known_proposal(self, id)?),
+            Query::Proposals { card, owner, status, page } => {
+                if let Some(card) = card {
+                    query::known_card(self, card)?;
+                }
+                let fits = |row: &Proposal| {
+                    card.as_ref().is_none_or(|card| *card == row.from_card || *card == row.to_card)
+                        && owner
+                            .as_ref()
+                            .is_none_or(|owner| *owner == row.from_owner || *owner == row.to_owner)
+                        && status.is_none_or(|status| status == row.status())
+                };
+                View::Proposals(match (card, status) {
+                    // What is open is all here, and found by its card.
+                    (Some(card), Some(ProposalStatus::Open)) => {
+                        let here = self.trades.open_from(card, start(page));
+                        proposals_page(here, &Elsewhere::default(), page, fits)
+                    }
+                    _ => proposals_page(self.trades.proposals_from(start(page)), elsewhere, page, fits),
+                })
             }
         })
     }
@@ -282,6 +306,12 @@ impl Memory {
         Listed { items, next }
     }
 
+    fn cards_page(&self, owner: Option<&Code>, page: &Page) -> Listed<CardView> {
+        let here = self.trades.cards_from(owner, start(page));
+        let here = here.map(|(card, row)| (row.made, (card, row)));
+        merged(here, std::iter::empty(), page, None, |(card, row)| Some(query::card(self, card, row)))
+    }
+
     fn lot_view(&self, sku: &Code, lot: &Code) -> Result<(LotId, LotView), Refusal> {
         let id = self.known_sku(sku)?;
         let Some(found) = self.lot_id(id, lot) else {
@@ -309,6 +339,18 @@ impl Memory {
             location: location.clone(),
         })
     }
+}
+
+/// A page of the proposals that fit, in the order in which they were made.
+fn proposals_page<'a>(
+    here: impl Iterator<Item = (&'a Code, &'a Proposal)>,
+    elsewhere: &'a Elsewhere,
+    page: &Page,
+    fits: impl Fn(&Proposal) -> bool,
+) -> Listed<ProposalView> {
+    let here = here.map(|(id, row)| (row.proposed, (id, row)));
+    let there = elsewhere.proposals.iter().map(|(id, row)| (row.proposed, (id, row)));
+    merged(here, there, page, elsewhere.upto, |(id, row)| fits(row).then(|| query::proposal(id, row)))
 }
 
 /// Where a page of documents begins: after the one that the last page ended on.

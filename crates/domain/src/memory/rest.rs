@@ -15,6 +15,7 @@ impl Memory {
             DocumentKey::Filed(filing) => self.filed.contains_key(filing),
             DocumentKey::Authorization(id) => self.wallets.authorization(id).is_some(),
             DocumentKey::Order(id) => self.order_slot(id).is_some(),
+            DocumentKey::Proposal(id) => self.trades.proposal(id).is_some(),
         }
     }
 
@@ -35,6 +36,7 @@ impl Memory {
             DocumentKey::Order(id) => {
                 self.order_slot(id).is_some_and(|slot| self.orders.rows.get(slot).status.may_rest())
             }
+            DocumentKey::Proposal(id) => self.trades.proposal(id).is_some_and(|row| row.end.is_some()),
         }
     }
 
@@ -45,12 +47,14 @@ impl Memory {
         let authorizations =
             self.wallets.authorizations().filter(|(_, row)| row.status() != AuthorizationStatus::Open);
         let orders = self.orders.rows.iter().filter(|(_, row)| row.status.may_rest());
+        let proposals = self.trades.proposals().filter(|(_, row)| row.end.is_some());
         holds
             .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
             .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
             .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))
             .chain(orders.map(|(_, row)| DocumentKey::Order(row.id.clone())))
+            .chain(proposals.map(|(id, _)| DocumentKey::Proposal(id.clone())))
     }
 
     /// The document's rows, in the order in which they are put back; none if it is not here.
@@ -79,6 +83,10 @@ impl Memory {
             DocumentKey::Order(id) => {
                 self.order(id).map(|row| Row::Order(id.clone(), Some(Box::new(row)))).into_iter().collect()
             }
+            DocumentKey::Proposal(id) => {
+                let row = self.proposal(id).map(|row| Row::Proposal(id.clone(), Some(Box::new(row))));
+                row.into_iter().collect()
+            }
         }
     }
 
@@ -91,6 +99,7 @@ impl Memory {
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
             DocumentKey::Order(id) => drop(self.put_order(id, None)),
+            DocumentKey::Proposal(id) => drop(self.trades.put_proposal(id, None)),
         }
     }
 
@@ -105,6 +114,13 @@ impl Memory {
             DocumentKey::Order(id) => {
                 self.order_slot(id).map_or(0, |slot| self.orders.rows.get(slot).line_count())
             }
+            // Accepting it ends the others on its cards.
+            DocumentKey::Proposal(id) => match self.trades.proposal(id) {
+                Some(row) if row.end.is_none() => {
+                    self.trades.open_on(&row.from_card) + self.trades.open_on(&row.to_card)
+                }
+                _ => 1,
+            },
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
         }
         DocumentKey::Authorization(id) => text(8, id.as_str()),
         DocumentKey::Order(id) => text(7, id.as_str()),
+        DocumentKey::Proposal(id) => text(11, id.as_str()),
     }
 }
 
@@ -32,6 +33,7 @@ pub(crate) fn document_of(row: &Row) -> Option<DocumentKey> {
         Row::Filed(filing, Some(_)) => Some(DocumentKey::Filed(filing.clone())),
         Row::Authorization(id, Some(_)) => Some(DocumentKey::Authorization(id.clone())),
         Row::Order(id, Some(_)) => Some(DocumentKey::Order(id.clone())),
+        Row::Proposal(id, Some(_)) => Some(DocumentKey::Proposal(id.clone())),
         _ => None,
     }
 }

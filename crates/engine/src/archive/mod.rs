@@ -20,7 +20,7 @@ use std::{
 use jaego_domain::{
     Code, DocumentKey, Memory, Row, Tables,
     query::Elsewhere,
-    row::{Order, Transfer},
+    row::{Order, Proposal, Transfer},
 };
 use jaego_store::codec;
 
@@ -216,6 +216,19 @@ impl<D: Disk> Archive<D> {
         Ok(Elsewhere { orders, upto, ..Elsewhere::default() })
     }
 
+    /// At most `limit` proposals that were made after `after`, oldest first.
+    pub(crate) fn proposals(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let mut proposals = Vec::new();
+        for proposal in merged_proposals(&self.runs, from).take(limit + 1) {
+            proposals.push(proposal?);
+        }
+        let more = proposals.len() > limit;
+        proposals.truncate(limit);
+        let upto = proposals.last().map(|(_, proposal)| proposal.proposed).filter(|_| more);
+        Ok(Elsewhere { proposals, upto, ..Elsewhere::default() })
+    }
+
     /// Moves the documents that are at rest from the tables into a new run, and merges runs where there are many.
     /// Their content is durable when this returns, their names are after the next sync of the folder.
     pub(crate) fn take_in(&self, disk: &D, memory: &mut Memory) -> Result<(Self, Vec<Rested>), Error> {
@@ -236,10 +249,17 @@ impl<D: Disk> Archive<D> {
         };
         let mut orders: Vec<_> = keys.iter().filter_map(|(_, key)| order(key)).collect();
         orders.sort_unstable_by_key(|(_, order)| order.placed);
+        let proposal = |key: &DocumentKey| match key {
+            DocumentKey::Proposal(id) => memory.proposal(id).map(|row| (id.clone(), row)),
+            _ => None,
+        };
+        let mut proposals: Vec<_> = keys.iter().filter_map(|(_, key)| proposal(key)).collect();
+        proposals.sort_unstable_by_key(|(_, proposal)| proposal.proposed);
         let number = next_number(disk)?;
         let documents = keys.iter().map(|(bytes, key)| Ok((bytes.clone(), memory.rows_of(key))));
         let (transfers, orders) = (transfers.into_iter().map(Ok), orders.into_iter().map(Ok));
-        run::write(disk, number, keys.len(), documents, transfers, orders)?;
+        let proposals = proposals.into_iter().map(Ok);
+        run::write(disk, number, keys.len(), documents, transfers, orders, proposals)?;
         let rested: Vec<_> = keys.into_iter().map(|(_, key)| Rested::now(key, memory)).collect();
         rested.iter().for_each(|rested| memory.take_out(&rested.key));
         let mut archive = self.clone();
@@ -273,7 +293,8 @@ impl<D: Disk> Archive<D> {
             let documents = runs.iter().map(|run| run.documents).sum::<u64>();
             let count_max = usize::try_from(documents).expect("what was in memory once fits a usize");
             let (transfers, orders) = (merged_transfers(runs, 0), merged_orders(runs, 0));
-            let written = run::write(disk, number, count_max, merged_documents(runs), transfers, orders);
+            let (documents, proposals) = (merged_documents(runs), merged_proposals(runs, 0));
+            let written = run::write(disk, number, count_max, documents, transfers, orders, proposals);
             let merged = written.and_then(|()| Run::open(disk, number)).inspect_err(|_| {
                 // The first error is the one to tell; the journal may need the room.
                 let _ = disk.remove(&run::name(number));
@@ -336,6 +357,14 @@ fn merged_orders<F: crate::disk::DiskFile>(
     from: u64,
 ) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
     merged(runs.iter().map(|run| run.orders(from)).collect(), |(_, order)| order.placed)
+}
+
+/// The proposals of several runs, newest first, in the order in which they were made.
+fn merged_proposals<F: crate::disk::DiskFile>(
+    runs: &[Arc<Run<F>>],
+    from: u64,
+) -> impl Iterator<Item = Result<(Code, Proposal), Error>> + '_ {
+    merged(runs.iter().map(|run| run.proposals(from)).collect(), |(_, proposal)| proposal.proposed)
 }
 
 /// Merges sorted sources. Of equal keys the first source's item stays; an error comes at once.

@@ -4,6 +4,7 @@
 //!   block*       crc32c u32   rows, as checkpoints encode them, of whole documents: by key, about 16 KiB a block
 //!   block*       crc32c u32   transfers without their lines, in the order in which they were requested
 //!   block*       crc32c u32   orders, in the order in which they were placed
+//!   block*       crc32c u32   proposals, in the order in which they were made
 //!   directory    where each block begins, how long it is, and the first key in it; then the filter
 //!   trailer      magic  version  counts and lengths  crc32c of the directory  crc32c of the trailer
 //! ```
@@ -15,7 +16,7 @@ use std::io;
 
 use jaego_domain::{
     Code, DocumentKey, Row,
-    row::{Order, Transfer},
+    row::{Order, Proposal, Transfer},
 };
 use jaego_store::codec::row;
 
@@ -44,12 +45,15 @@ const DIRECTORY_LEN_MAX: u64 = 4 << 30;
 /// follow those of transfers.
 const ORDERS: u8 = 0xff;
 
+/// The same for blocks of proposals: the sequence of an order does not begin with it either.
+const PROPOSALS: [u8; 2] = [ORDERS, 0xff];
+
 fn order_key(placed: u64) -> Vec<u8> {
     [&[ORDERS], &placed.to_be_bytes()[..]].concat()
 }
 
-fn is_of_orders(block: &Block) -> bool {
-    block.first.first() == Some(&ORDERS)
+fn proposal_key(proposed: u64) -> Vec<u8> {
+    [&PROPOSALS, &proposed.to_be_bytes()[..]].concat()
 }
 
 /// A document and its rows.
@@ -71,7 +75,8 @@ pub(super) struct Run<F> {
     pub(super) len: u64,
     file: F,
     by_key: Vec<Block>,
-    /// Their first keys are sequences, big-endian: those of transfers, and behind [`ORDERS`] those of orders.
+    /// Their first keys are sequences, big-endian: those of transfers, behind [`ORDERS`] those of orders, and behind
+    /// [`PROPOSALS`] those of proposals.
     by_request: Vec<Block>,
     filter: Filter,
 }
@@ -161,7 +166,7 @@ impl<F: DiskFile> Run<F> {
 
     /// The transfers that were requested at `from` or later, oldest first.
     pub(super) fn transfers(&self, from: u64) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
-        let blocks = &self.by_request[..self.by_request.partition_point(|block| !is_of_orders(block))];
+        let blocks = &self.by_request[..self.blocks_before(&[ORDERS])];
         let at = blocks.partition_point(|block| *block.first <= from.to_be_bytes()[..]);
         blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
             let mut transfers = Vec::new();
@@ -179,7 +184,7 @@ impl<F: DiskFile> Run<F> {
 
     /// The orders that were placed at `from` or later, oldest first.
     pub(super) fn orders(&self, from: u64) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
-        let blocks = &self.by_request[self.by_request.partition_point(|block| !is_of_orders(block))..];
+        let blocks = &self.by_request[self.blocks_before(&[ORDERS])..self.blocks_before(&PROPOSALS)];
         let at = blocks.partition_point(|block| block.first <= order_key(from));
         blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
             let mut orders = Vec::new();
@@ -195,7 +200,30 @@ impl<F: DiskFile> Run<F> {
         })
     }
 
-    /// Reads all of it, and proves that both orders have the same transfers and orders.
+    /// The proposals that were made at `from` or later, oldest first.
+    pub(super) fn proposals(&self, from: u64) -> impl Iterator<Item = Result<(Code, Proposal), Error>> + '_ {
+        let blocks = &self.by_request[self.blocks_before(&PROPOSALS)..];
+        let at = blocks.partition_point(|block| block.first <= proposal_key(from));
+        blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
+            let mut proposals = Vec::new();
+            let read = self.each_row(block, |row| {
+                if let Row::Proposal(id, Some(proposal)) = row
+                    && proposal.proposed.0 >= from
+                {
+                    proposals.push((id, *proposal));
+                }
+            });
+            let error = read.err().map(Err);
+            proposals.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    /// How many of the blocks of lists come before those whose keys begin so.
+    fn blocks_before(&self, beginning: &[u8]) -> usize {
+        self.by_request.partition_point(|block| *block.first < *beginning)
+    }
+
+    /// Reads all of it, and proves that both orders have the same transfers, orders and proposals.
     pub(super) fn check(&self) -> Result<(), Error> {
         let mut encoder = row::Encoder::new();
         let (mut by_key, mut by_request) = (Sum::default(), Sum::default());
@@ -204,8 +232,9 @@ impl<F: DiskFile> Run<F> {
             encoder.clear();
         };
         for document in self.documents() {
+            let listed = document?.1.into_iter();
             let listed =
-                document?.1.into_iter().filter(|row| matches!(row, Row::Transfer(..) | Row::Order(..)));
+                listed.filter(|row| matches!(row, Row::Transfer(..) | Row::Order(..) | Row::Proposal(..)));
             listed.for_each(|row| add(&mut by_key, &row));
         }
         for transfer in self.transfers(0) {
@@ -216,10 +245,14 @@ impl<F: DiskFile> Run<F> {
             let (id, order) = order?;
             add(&mut by_request, &Row::Order(id, Some(Box::new(order))));
         }
+        for proposal in self.proposals(0) {
+            let (id, proposal) = proposal?;
+            add(&mut by_request, &Row::Proposal(id, Some(Box::new(proposal))));
+        }
         if (by_key.rows, by_key.hash) != (by_request.rows, by_request.hash) {
             return Err(Error::damaged(
                 &name(self.number),
-                "its two orders have different transfers or orders",
+                "its two orders have different transfers, orders or proposals",
             ));
         }
         Ok(())
@@ -264,8 +297,8 @@ fn take_blocks(entries: &mut &[u8], count: u32) -> Option<Vec<Block>> {
 
 /// Writes a run. When this returns, its content is durable, and its name is after the next sync of the folder.
 ///
-/// `documents` come in the order of their keys, `transfers` in that of their requests, and `orders` in that of their
-/// placing; `count` says how many documents there are at the most.
+/// `documents` come in the order of their keys, `transfers` in that of their requests, `orders` in that of their
+/// placing, and `proposals` in that of their making; `count` says how many documents there are at the most.
 pub(super) fn write<D: Disk>(
     disk: &D,
     number: u64,
@@ -273,6 +306,7 @@ pub(super) fn write<D: Disk>(
     documents: impl Iterator<Item = Result<Document, Error>>,
     transfers: impl Iterator<Item = Result<(Code, Transfer), Error>>,
     orders: impl Iterator<Item = Result<(Code, Order), Error>>,
+    proposals: impl Iterator<Item = Result<(Code, Proposal), Error>>,
 ) -> Result<(), Error> {
     let name = name(number);
     let file = disk.create(&name, 0).map_err(|source| Error::io("create", &name, source))?;
@@ -296,6 +330,12 @@ pub(super) fn write<D: Disk>(
         let (id, order) = order?;
         let key = order_key(order.placed.0);
         draft.push(key, &[Row::Order(id, Some(Box::new(order)))], &mut by_request)?;
+    }
+    draft.end_block(&mut by_request)?;
+    for proposal in proposals {
+        let (id, proposal) = proposal?;
+        let key = proposal_key(proposal.proposed.0);
+        draft.push(key, &[Row::Proposal(id, Some(Box::new(proposal)))], &mut by_request)?;
     }
     draft.end_block(&mut by_request)?;
     draft.end(&by_key, &by_request, written, &filter)

@@ -1,6 +1,6 @@
 use jaego_domain::{
-    Code, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
-    row::{Filed, Filing, Line, Order, OrderStatus, Totals, Transfer},
+    Amount, Code, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
+    row::{Filed, Filing, Line, Order, OrderStatus, Proposal, ProposalEnd, ProposalKind, Totals, Transfer},
 };
 
 use super::{Archive, MERGED, Rested, prune, run};
@@ -54,7 +54,8 @@ fn contents(archive: &Archive<SimDisk>) -> Result<String, super::Error> {
     let documents = archive.documents().collect::<Result<Vec<_>, _>>()?;
     let transfers = archive.transfers(None, usize::MAX - 1)?.transfers;
     let orders = archive.orders(None, usize::MAX - 1)?.orders;
-    Ok(format!("{documents:?} {transfers:?} {orders:?}"))
+    let proposals = archive.proposals(None, usize::MAX - 1)?.proposals;
+    Ok(format!("{documents:?} {transfers:?} {orders:?} {proposals:?}"))
 }
 
 fn received(archive: &Archive<SimDisk>, id: &str) -> u64 {
@@ -72,9 +73,10 @@ fn a_run_notices_every_flipped_bit() {
         put(&mut memory, &format!("T{n}"), 100 - n, 10);
         file(&mut memory, &format!("A{n}"), n);
         put_order(&mut memory, &format!("O{n}"), 200 - n);
+        put_proposal(&mut memory, &format!("P{n}"), 300 - n);
     }
     let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
-    assert_eq!(rested.len(), 12);
+    assert_eq!(rested.len(), 16);
     let whole = contents(&archive).unwrap();
     archive.check().unwrap();
     let numbers = archive.numbers();
@@ -233,5 +235,56 @@ fn orders_and_transfers_are_listed_each_by_themselves() {
         }
         let found = archive.get(&DocumentKey::Order(code("O1500"))).unwrap();
         assert!(matches!(&found[..], [Row::Order(_, Some(order))] if order.placed == Sequence(1_500)));
+    }
+}
+
+/// Puts a proposal that was rejected.
+fn put_proposal(memory: &mut Memory, id: &str, proposed: u64) {
+    let proposal = Proposal {
+        from_card: code("sword"),
+        to_card: code("shield"),
+        from_owner: code("kim"),
+        to_owner: code("lee"),
+        from_price: Amount::ZERO,
+        to_price: Amount::ZERO,
+        kind: ProposalKind::Offer,
+        body: proposed * 41,
+        proposed: Sequence(proposed),
+        proposed_at: Timestamp(proposed),
+        end: Some((ProposalEnd::Rejected, Sequence(proposed + 1))),
+    };
+    memory.put(Row::Proposal(code(id), Some(Box::new(proposal))));
+}
+
+#[test]
+fn proposals_are_listed_by_themselves_behind_orders() {
+    let disk = SimDisk::new(6);
+    let mut archive = Archive::default();
+    // There is a run without orders and one without proposals, and enough proposals for several blocks.
+    for (orders, proposals) in [(5..5, 1_000..2_000), (10..500, 0..0), (500..501, 0..1_000)] {
+        let mut memory = Memory::new();
+        put(&mut memory, &format!("T{}", orders.end), orders.end, 10);
+        orders.for_each(|at| put_order(&mut memory, &format!("O{at}"), at));
+        proposals.for_each(|at| put_proposal(&mut memory, &format!("P{at}"), at));
+        archive = archive.take_in(&disk, &mut memory).unwrap().0;
+        archive.check().unwrap();
+    }
+    let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
+    for archive in [archive, opened] {
+        assert_eq!(archive.transfers(None, 1_000).unwrap().transfers.len(), 3);
+        assert_eq!(archive.orders(None, 1_000).unwrap().orders.len(), 491);
+        for (after, limit, first, count, upto) in [
+            (None, 10, 0, 10, Some(9)),
+            (None, 5_000, 0, 2_000, None),
+            (Some(994), 10, 995, 10, Some(1_004)),
+            (Some(1_989), 10, 1_990, 10, None),
+            (Some(1_999), 10, 0, 0, None),
+            (Some(u64::MAX), 10, 0, 0, None),
+        ] {
+            let page = archive.proposals(after, limit).unwrap();
+            let found: Vec<_> = page.proposals.iter().map(|(_, proposal)| proposal.proposed.0).collect();
+            let expected: Vec<_> = (first..first + count).collect();
+            assert_eq!((found, page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A bound token acts only where every site that the command touches is one of its own. A transfer has two ends:
 //! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
-//! all sites, and so are the feed and wallets: a bound token has none of them.
+//! all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -115,6 +115,12 @@ impl Scope<'_> {
             Command::UnclaimOrder(command) => self.fulfiller(&command.id).await,
             Command::CompleteOrder(command) => self.fulfiller(&command.id).await,
             Command::RaiseFence(_) => Err(unbound("fences")),
+            Command::SetPriceTiers(_)
+            | Command::SetCard(_)
+            | Command::Propose(_)
+            | Command::AcceptProposal(_)
+            | Command::RejectProposal(_)
+            | Command::WithdrawProposal(_) => Err(unbound("cards and proposals")),
         }
     }
 
@@ -190,6 +196,13 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             Err(unbound("wallets"))
         }
         Read::Query(Query::Fence(_)) => Err(unbound("fences")),
+        Read::Query(
+            Query::PriceTiers
+            | Query::Card(_)
+            | Query::Cards { .. }
+            | Query::Proposal(_)
+            | Query::Proposals { .. },
+        ) => Err(unbound("cards and proposals")),
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
         Read::Query(_) | Read::Status => Ok(()),
     }

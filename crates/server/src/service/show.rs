@@ -153,6 +153,8 @@ pub(super) fn event(view: &EventView) -> Event {
             outside: money.outside.name().into(),
         }),
         claims: outcome.claims,
+        proposal_kind: outcome.proposal_kind,
+        closed: outcome.closed,
         filled: view.filled.iter().map(Into::into).collect(),
     }
 }
@@ -173,6 +175,8 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         archived: status.archived,
         positions: status.positions,
         wallets: status.wallets,
+        cards: status.cards,
+        open_proposals: status.open_proposals,
         expiry_lag_ms: status.expiry_lag_ms,
         keys: status.keys,
         key_window_ms: status.key_window_ms,

@@ -6,13 +6,15 @@
 use jaego_domain::{
     Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
     event::{
-        AdjustedLine, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine, OrderShort, OrderedLine,
-        PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take, UnpickedLine, Watched,
+        AdjustedLine, ClosedProposal, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine,
+        OrderShort, OrderedLine, PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take,
+        UnpickedLine, Watched,
     },
     row::{
-        Answered, Authorization, Balance, Claim, End, Fence, Filed, Filing, Gate, Head, Hold, HoldLine,
-        HoldStatus, Holder, HolderKind, Line, Location, LocationKind, Lot, Order, OrderAllocation, OrderLine,
-        OrderSetting, OrderStatus, Pick, Position, Site, Sku, Staged, Totals, Tracking, Transfer, Wallet,
+        Answered, Authorization, Balance, Card, Claim, CloseReason, End, Fence, Filed, Filing, Gate, Head,
+        Hold, HoldLine, HoldStatus, Holder, HolderKind, Line, Location, LocationKind, Lot, Order,
+        OrderAllocation, OrderLine, OrderSetting, OrderStatus, Pick, Position, PriceTiers, Proposal,
+        ProposalEnd, ProposalKind, Site, Sku, Staged, Totals, Tracking, Transfer, Wallet,
     },
 };
 
@@ -23,18 +25,18 @@ use super::{
     held,
 };
 
-/// Names as one byte.
+/// Names as one byte, which may stand for a name within a name.
 macro_rules! names {
-    ($($type:ident { $($tag:literal $name:ident),* $(,)? })*) => {$(
+    ($($type:ident { $($tag:literal $name:ident $(($of:path))?),* $(,)? })*) => {$(
         impl Field for $type {
             fn put(&self, w: &mut Writer) {
-                w.byte(match self { $(Self::$name => $tag),* });
+                w.byte(match self { $(Self::$name $(($of))? => $tag),* });
             }
 
             fn get(r: &mut Reader<'_>, what: &'static str) -> Result<Self> {
                 let at = r.at();
                 match r.byte(what)? {
-                    $($tag => Ok(Self::$name),)*
+                    $($tag => Ok(Self::$name $(($of))?),)*
                     tag => Err(Error::new(what, at, Problem::Tag(tag))),
                 }
             }
@@ -53,6 +55,12 @@ names! {
     MoneyOutside { 1 PaymentProvider, 2 Sales }
     OrderStatus { 1 Waiting, 2 Processing, 3 Completed, 4 Cancelled }
     OrderAllocation { 1 OnArrival, 2 OnDemand, 3 AtCompletion }
+    ProposalKind { 1 Offer, 2 Poke }
+    CloseReason { 1 CardTraded, 2 OwnerChanged, 3 PriceChanged }
+    ProposalEnd {
+        1 Accepted, 2 Rejected, 3 Withdrawn,
+        4 Closed(CloseReason::CardTraded), 5 Closed(CloseReason::OwnerChanged), 6 Closed(CloseReason::PriceChanged),
+    }
 }
 
 /// Fields one after the other. Where one is `never zero`, neither side lets a zero pass.
@@ -108,6 +116,7 @@ records! {
     OrderedLine { sku, lot, quantity }
     OrderShort { line, sku, requested, available }
     FilledOrder { order, takes }
+    ClosedProposal { proposal, reason }
 
     // Rows and their parts.
     Head { sequence, at, sites, locations, skus, lots }
@@ -135,6 +144,9 @@ records! {
     Claim { worker, fence, expires_at }
     OrderLine { sku, lot, quantity, picks }
     Order { site, customer, priority, body, placed, placed_at, answer, backorder, awaits_stock, status, claim, lines }
+    PriceTiers { from, set }
+    Card { owner, price, made, set, changed }
+    Proposal { from_card, to_card, from_owner, to_owner, from_price, to_price, kind, body, proposed, proposed_at, end }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
@@ -208,6 +220,9 @@ tagged! {
         26 OrderSetting { 0: site, 1: row }
         27 Unfilled { 0: site, 1: sku, 2: unfilled }
         39 Fence { 0: resource, 1: row }
+        32 PriceTiers { 0: row }
+        33 Card { 0: card, 1: row }
+        34 Proposal { 0: id, 1: row }
     }
 }
 
@@ -235,7 +250,7 @@ tag_then_fields! { Account Filing }
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50 | 60..=65)
 }
 
 macro_rules! facts {
@@ -315,4 +330,10 @@ facts! {
     49 OrderUnclaimed { id, worker }
     50 ClaimsLapsed { ids }
     75 FenceRaised { resource, fence }
+    60 PriceTiersSet { from }
+    61 CardSet { card, owner, price, closed }
+    62 Proposed { id, body, from_card, to_card, from_owner, to_owner, from_price, to_price, kind }
+    63 ProposalAccepted { id, from_card, to_card, from_owner, to_owner, closed }
+    64 ProposalRejected { id }
+    65 ProposalWithdrawn { id }
 }

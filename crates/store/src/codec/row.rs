@@ -18,8 +18,8 @@ use super::{
 /// Bytes of a payload without rows.
 pub const HEADER_LEN: usize = 5;
 
-/// The fewest bytes of a row: tag, length, a key of one byte and a mark that there is no row.
-const ROW_LEN_MIN: usize = 4;
+/// The fewest bytes of a row: tag, length, and a mark that there is no row, where there can only be one of its kind.
+const ROW_LEN_MIN: usize = 3;
 
 /// Gathers rows into a payload. It can be emptied and used again, and then needs no new memory.
 #[derive(Debug)]

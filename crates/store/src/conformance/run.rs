@@ -170,6 +170,12 @@ fn is_keyed(call: &Call) -> bool {
         | Command::ClaimOrder(_)
         | Command::CompleteOrder(_)
         | Command::RaiseFence(_) => true,
+        Command::SetPriceTiers(_)
+        | Command::SetCard(_)
+        | Command::Propose(_)
+        | Command::AcceptProposal(_)
+        | Command::RejectProposal(_)
+        | Command::WithdrawProposal(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -195,7 +201,7 @@ fn is_keyed(call: &Call) -> bool {
 }
 
 /// Facts that a row has to tell when the answer has them: they would be a surprise to whoever reads it.
-const NEVER_LEFT_OUT: [&str; 2] = ["short", "holders"];
+const NEVER_LEFT_OUT: [&str; 3] = ["short", "holders", "closed"];
 
 fn compare(row: &Row, told: &Told) -> Result<(), String> {
     let wrong = |why: String| {
@@ -281,6 +287,11 @@ fn past(verb: &str) -> Option<&'static str> {
         "unclaim_order" => "unclaimed",
         "complete_order" => "completed",
         "raise_fence" => "raised",
+        "set_price_tiers" | "set_card" => "set",
+        "propose" => "proposed",
+        "accept_proposal" => "accepted",
+        "reject_proposal" => "rejected",
+        "withdraw_proposal" => "withdrawn",
         _ => return None,
     })
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use jaego_domain::{
-    ClaimView, Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
-    query::{Candidate, HeldAt, OrderSummary, OrderView, PositionView},
-    row::Totals,
+    Amount, ClaimView, Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
+    event::ClosedProposal,
+    query::{Candidate, CardView, HeldAt, OrderSummary, OrderView, PositionView, ProposalView},
+    row::{CloseReason, ProposalKind, Totals},
 };
 
 use super::START;
@@ -50,7 +51,9 @@ impl Told {
             .with_some("short", list(&outcome.shortages, short))
             .with_some("holders", list(&outcome.holders, holding))
             .with_some("claims", list(&outcome.claims, claimed))
-            .with_some("fences", list(&outcome.claims, fence));
+            .with_some("fences", list(&outcome.claims, fence))
+            .with_some("kind", outcome.proposal_kind().map_or("", ProposalKind::name).to_owned())
+            .with_some("closed", list(outcome.closed(), closed));
         let told = match &outcome.id {
             Some(id) => told.with("id", id),
             None => told,
@@ -201,6 +204,24 @@ impl Told {
                 told.with("resource", resource).with("fence", fence).with("current_fence", current_fence)
             }
             Refusal::TooManyFences { resource, max } => told.with("resource", resource).with("max", max),
+            Refusal::CardNotFound { card } => told.with("card", card),
+            Refusal::ProposalNotFound { proposal } => told.with("proposal", proposal),
+            Refusal::CardNotOwned { card, owner, owned_by } => {
+                told.with("card", card).with("owner", owner).with("owned_by", owned_by)
+            }
+            Refusal::SameOwner { owner, from_card, to_card } => {
+                told.with("owner", owner).with("from_card", from_card).with("to_card", to_card)
+            }
+            Refusal::PairProposed { proposal, from_card, to_card } => {
+                told.with("proposal", proposal).with("from_card", from_card).with("to_card", to_card)
+            }
+            Refusal::TooManyProposals { card, proposals, max } => {
+                told.with("card", card).with("proposals", proposals).with("max", max)
+            }
+            Refusal::ProposalEnded { proposal, status, reason } => told
+                .with("proposal", proposal)
+                .with("status", status)
+                .with_some("reason", reason.unwrap_or_default().to_owned()),
         }
     }
 
@@ -295,6 +316,20 @@ impl Told {
                 let shown = |order: &OrderSummary| format!("{}:{}", order.id, order.status.name());
                 Self::new("").with("orders", or_none(list(&orders.items, shown)))
             }
+            View::PriceTiers(tiers) => Self::new("").with("from", list(&tiers.from, Amount::to_string)),
+            View::Card(card) => Self::new("")
+                .with("owner", &card.owner)
+                .with("price", card.price)
+                .with("open_proposals", card.open_proposals),
+            View::Cards(cards) => {
+                let shown = |card: &CardView| format!("{}:{}:{}", card.card, card.owner, card.price);
+                Self::new("").with("cards", or_none(list(&cards.items, shown)))
+            }
+            View::Proposal(proposal) => Self::proposal(proposal),
+            View::Proposals(proposals) => {
+                let shown = |one: &ProposalView| format!("{}:{}", one.id, one.status.name());
+                Self::new("").with("proposals", or_none(list(&proposals.items, shown)))
+            }
             View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
                 panic!("scenarios look at one thing at a time")
             }
@@ -352,6 +387,19 @@ impl Told {
                 told.with("worker", worker).with("fence", claim.fence).with("expires", time(claim.expires_at))
             }
         }
+    }
+
+    fn proposal(view: &ProposalView) -> Self {
+        Self::new(view.status.name())
+            .with("kind", view.kind.name())
+            .with("from_card", &view.from_card)
+            .with("to_card", &view.to_card)
+            .with("from_owner", &view.from_owner)
+            .with("to_owner", &view.to_owner)
+            .with("from_price", view.from_price)
+            .with("to_price", view.to_price)
+            .with("proposed", time(view.proposed_at))
+            .with("reason", view.reason.map_or("none", CloseReason::name))
     }
 
     fn position(view: &PositionView) -> Self {
@@ -437,6 +485,11 @@ fn fence(claim: &ClaimView) -> String {
 /// `O1:+900s`: the order, and when the claim lapses.
 fn claimed(claim: &ClaimView) -> String {
     format!("{}:{}", claim.order, time(claim.expires_at))
+}
+
+/// `P1:price_changed`.
+fn closed(closed: &ClosedProposal) -> String {
+    format!("{}:{}", closed.proposal, closed.reason.name())
 }
 
 /// `hold:H1/1:4`.

@@ -40,6 +40,11 @@
 //! complete_order     ID [WORKER FENCE]             a FENCE is a number, or ID.claim: that of the last thing claimed as ID
 //! raise_fence        RESOURCE FENCE                fence RESOURCE
 //! order ID           orders SITE [status=…] [customer=…] [worker=…] [limit=N]
+//! set_price_tiers    BOUND BOUND …                 set_card  CARD OWNER PRICE
+//! propose            ID OWNER FROM_CARD TO_CARD
+//! accept_proposal | reject_proposal | withdraw_proposal   ID OWNER
+//! price_tiers        card CARD       proposal ID
+//! cards              [owner=…] [limit=N]           proposals [card=…] [owner=…] [status=…] [limit=N]
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
@@ -54,16 +59,17 @@ use jaego_domain::{
     Amount, Code, Command, Currency, Date, MovementId, Name, Outside, Quantity, Query, Refusal, Sequence,
     Strategy, TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, Authorize, CancelOrder,
-        CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant,
-        CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, Fenced, HoldLine, HoldPart,
-        Lines, Move, MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, RaiseFence,
-        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation,
-        SetLot, SetOrderAllocation, SetSite, SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine,
-        TransferPart, UnclaimOrder, UnpickTransfer, Void,
+        Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, AnswerProposal, Authorize,
+        CancelOrder, CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPolicy,
+        Claimant, CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, Fenced, HoldLine,
+        HoldPart, Lines, Move, MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder,
+        Propose, RaiseFence, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer,
+        Reverse, SetCard, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku,
+        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder, UnpickTransfer,
+        Void,
     },
     query::Page,
-    row::{LocationKind, OrderAllocation, OrderStatus, Tracking},
+    row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
 };
 
 use super::{Call, LookBack, Row, START};
@@ -153,6 +159,19 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
         "fence" => Deed::Look(Query::Fence(words.code()?)),
         "order" => Deed::Look(Query::Order(words.code()?)),
         "orders" => Deed::Look(words.orders()?),
+        "price_tiers" => Deed::Look(Query::PriceTiers),
+        "card" => Deed::Look(Query::Card(words.code()?)),
+        "cards" => Deed::Look(Query::Cards { owner: words.option_code("owner")?, page: words.page()? }),
+        "proposal" => Deed::Look(Query::Proposal(words.code()?)),
+        "proposals" => Deed::Look(Query::Proposals {
+            card: words.option_code("card")?,
+            owner: words.option_code("owner")?,
+            status: words
+                .option("status")
+                .map(|status| ProposalStatus::parse("status", &status))
+                .transpose()?,
+            page: words.page()?,
+        }),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
         "site" => Deed::Look(Query::Site(words.code()?)),
         "location" => Deed::Look(Query::Location { site: words.code()?, location: words.code()? }),
@@ -356,6 +375,27 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             let (resource, fence) = (words.code()?, words.number()?);
             Command::RaiseFence(RaiseFence { fenced: Fenced::new(resource, fence)? })
         }
+        "set_price_tiers" => {
+            let mut from = Vec::new();
+            while words.peek().is_some() {
+                from.push(words.amount_of("from")?);
+            }
+            Command::SetPriceTiers(SetPriceTiers { from })
+        }
+        "set_card" => Command::SetCard(SetCard {
+            card: words.code()?,
+            owner: words.code()?,
+            price: words.amount_of("price")?,
+        }),
+        "propose" => Command::Propose(Propose {
+            id: words.code()?,
+            owner: words.code()?,
+            from_card: words.code()?,
+            to_card: words.code()?,
+        }),
+        "accept_proposal" => Command::AcceptProposal(words.answer()?),
+        "reject_proposal" => Command::RejectProposal(words.answer()?),
+        "withdraw_proposal" => Command::WithdrawProposal(words.answer()?),
         other => return Err(format!("there is no verb {other}").into()),
     })
 }
@@ -568,7 +608,21 @@ impl Words {
     }
 
     fn amount(&mut self) -> Read<Amount> {
-        Ok(Amount::new("amount", self.number()?)?)
+        self.amount_of("amount")
+    }
+
+    fn amount_of(&mut self, field: &'static str) -> Read<Amount> {
+        Ok(Amount::new(field, self.number()?)?)
+    }
+
+    /// Who answers which proposal.
+    fn answer(&mut self) -> Read<AnswerProposal> {
+        Ok(AnswerProposal { id: self.code()?, owner: self.code()? })
+    }
+
+    fn page(&mut self) -> Read<Page> {
+        let limit = self.option_number("limit")?.unwrap_or(100) as usize;
+        Ok(Page { after: None, limit })
     }
 
     fn payment(&mut self) -> Read<Payment> {

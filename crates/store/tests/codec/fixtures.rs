@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, fences, money, orders, samples};
+use crate::{decode, decode_rows, fences, money, orders, samples, trades};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -90,10 +90,17 @@ fn there_is_a_sample_of_every_fact() {
         Fact::OrderUnclaimed { .. } => 40,
         Fact::ClaimsLapsed { .. } => 41,
         Fact::FenceRaised { .. } => 42,
+        Fact::PriceTiersSet { .. } => 42,
+        Fact::CardSet { .. } => 43,
+        Fact::Proposed { .. } => 44,
+        Fact::ProposalAccepted { .. } => 45,
+        Fact::ProposalRejected { .. } => 46,
+        Fact::ProposalWithdrawn { .. } => 47,
     };
-    let facts = [samples::facts(), money::facts(), orders::facts(), fences::facts()].concat();
+    let facts =
+        [samples::facts(), money::facts(), orders::facts(), fences::facts(), trades::facts()].concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..43).collect());
+    assert_eq!(there, (0..49).collect());
 }
 
 /// As above, for rows.
@@ -121,8 +128,11 @@ fn there_is_a_sample_of_every_row() {
         Row::OrderSetting(..) => 18,
         Row::Unfilled(..) => 19,
         Row::Fence(..) => 20,
+        Row::PriceTiers(..) => 20,
+        Row::Card(..) => 21,
+        Row::Proposal(..) => 22,
     };
-    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows()].concat();
+    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows()].concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..21).collect());
+    assert_eq!(there, (0..24).collect());
 }

@@ -9,6 +9,7 @@ mod orders;
 mod round_trip;
 mod samples;
 mod sizes;
+mod trades;
 
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};

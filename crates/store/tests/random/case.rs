@@ -9,7 +9,7 @@ use jaego_domain::{
     Changes, Code, Command, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Request, Row, Sequence,
     Tables, Timestamp, View, apply, check, decide, outcome,
     query::Page,
-    row::OrderStatus,
+    row::{OrderStatus, ProposalStatus},
     turn::{self, Accepted},
 };
 use jaego_store::conformance::START;
@@ -47,8 +47,8 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 43, "every kind of event happened: {self}");
-        assert!(self.refusals.len() >= 44, "most refusals happened: {self}");
+        assert_eq!(self.events.len(), 49, "every kind of event happened: {self}");
+        assert!(self.refusals.len() >= 50, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }
 }
@@ -391,6 +391,14 @@ impl Case {
                 Row::Wallet(owner, _) => queries.push(Query::Wallet(owner)),
                 Row::Authorization(id, _) => queries.push(Query::Authorization(id)),
                 Row::Order(id, _) => queries.push(Query::Order(id)),
+                Row::Proposal(id, _) => queries.push(Query::Proposal(id)),
+                Row::Card(card, Some(row)) => {
+                    let page = Page { after: None, limit: 10 };
+                    queries.push(Query::Card(card.clone()));
+                    queries.push(Query::Cards { owner: Some(row.owner), page });
+                    let (card, status) = (Some(card), Some(ProposalStatus::Open));
+                    queries.push(Query::Proposals { card, owner: None, status, page });
+                }
                 Row::Sku(_, Some(sku)) => queries.push(Query::SkuStock(sku.code)),
                 Row::Lot(_, Some(lot)) => {
                     let sku = self.memory.sku(lot.sku).code.clone();
@@ -412,6 +420,8 @@ impl Case {
         }
         queries.push(Query::Wallets(Page { after: None, limit: 10 }));
         queries.push(Query::Wallets(Page { after: Some(30), limit: 1 }));
+        queries.push(Query::PriceTiers);
+        queries.push(Query::Cards { owner: None, page: Page { after: None, limit: 10 } });
         queries
     }
 
@@ -466,6 +476,7 @@ impl Case {
                 }
             }
         }
+        queries.extend(self.pages_of_proposals());
         for query in queries {
             let (ours, theirs) =
                 (self.memory.query(&query, self.now), self.forgetful.query(&query, self.now));
@@ -480,10 +491,38 @@ impl Case {
                     let filtered = matches!(query, Query::Orders { status: Some(_), .. });
                     ensure(ours == theirs || filtered && ours.starts_with(theirs), &law)?;
                 }
+                (Ok(View::Proposals(ours)), Ok(View::Proposals(theirs))) => {
+                    let (ours, theirs) = (&ours.items, &theirs.items);
+                    let filtered = !matches!(query, Query::Proposals { owner: None, status: None, .. });
+                    ensure(ours == theirs || filtered && ours.starts_with(theirs), &law)?;
+                }
                 _ => ensure(ours == theirs, &law)?,
             }
         }
         Ok(())
+    }
+
+    /// Pages of all proposals, of those of each status and of those of an owner, each after the one before.
+    fn pages_of_proposals(&self) -> Vec<Query> {
+        let statuses = ProposalStatus::ALL.map(|status| (Some(status), None));
+        let filters = [(None, None), (None, Code::new("owner", "kim").ok())].into_iter().chain(statuses);
+        let mut queries = Vec::new();
+        for ((status, owner), limit) in
+            filters.flat_map(|filter| [1, 2, 5].map(|limit| (filter.clone(), limit)))
+        {
+            let mut after = None;
+            loop {
+                let page = Page { after, limit };
+                let query = Query::Proposals { card: None, owner: owner.clone(), status, page };
+                let Ok(View::Proposals(list)) = self.memory.query(&query, self.now) else { break };
+                after = list.next;
+                queries.push(query);
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        queries
     }
 }
 

@@ -7,7 +7,7 @@ use jaego_domain::{
     DocumentKey, Event, Memory, Outcome, Query, Refusal, Request, Row, Tables, Timestamp, View, apply,
     outcome,
     query::Elsewhere,
-    row::{Order, Transfer},
+    row::{Order, Proposal, Transfer},
     turn::{self, Accepted},
 };
 
@@ -100,6 +100,7 @@ impl Forgetful {
         let elsewhere = match query {
             Query::Transfers { page, .. } => self.elsewhere(page.after, page.limit),
             Query::Orders { page, .. } => self.orders_elsewhere(page.after, page.limit),
+            Query::Proposals { page, .. } => self.proposals_elsewhere(page.after, page.limit),
             _ => Elsewhere::default(),
         };
         let view = self.memory.query_with(query, now, &elsewhere);
@@ -135,6 +136,21 @@ impl Forgetful {
         orders.truncate(limit);
         let upto = orders.last().map(|(_, order)| order.placed).filter(|_| more);
         Elsewhere { orders, upto, ..Elsewhere::default() }
+    }
+
+    /// The same of proposals.
+    fn proposals_elsewhere(&self, after: Option<u64>, limit: usize) -> Elsewhere {
+        let proposals = self.shelf.values().filter_map(|rows| match rows.first() {
+            Some(Row::Proposal(id, Some(row))) => Some((id.clone(), Proposal::clone(row))),
+            _ => None,
+        });
+        let mut proposals: Vec<_> =
+            proposals.filter(|(_, row)| after.is_none_or(|after| row.proposed.0 > after)).collect();
+        proposals.sort_unstable_by_key(|(_, row)| row.proposed);
+        let more = proposals.len() > limit;
+        proposals.truncate(limit);
+        let upto = proposals.last().map(|(_, row)| row.proposed).filter(|_| more);
+        Elsewhere { proposals, upto, ..Elsewhere::default() }
     }
 
     /// All rows, those of the shelf included.

@@ -2,6 +2,8 @@
 //!
 //! It reads events only; what it says about stock, holders and shortages has to be what the tables say.
 
+mod trades;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
@@ -27,6 +29,7 @@ pub(crate) struct Naive {
     purses: BTreeMap<(Code, Currency), Purse>,
     authorized: BTreeMap<Code, Authorized>,
     fences: BTreeMap<Code, u64>,
+    trades: trades::Trades,
 }
 
 /// What somebody has in a currency: sums of what the events say.
@@ -246,6 +249,12 @@ impl Naive {
                 let before = self.fences.insert(resource.clone(), *fence);
                 assert!(before < Some(*fence), "the fence of {resource} went from {before:?} to {fence}");
             }
+            Fact::PriceTiersSet { .. }
+            | Fact::CardSet { .. }
+            | Fact::Proposed { .. }
+            | Fact::ProposalAccepted { .. }
+            | Fact::ProposalRejected { .. }
+            | Fact::ProposalWithdrawn { .. } => self.trades.apply(&event.fact),
             Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }
             | Fact::OrdersClaimed { .. }
@@ -399,7 +408,8 @@ impl Naive {
         if places != self.on_hand.len() {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
-        self.agrees_on_money(memory)
+        self.agrees_on_money(memory)?;
+        self.trades.agrees(memory)
     }
 
     /// What a new hold gets. `None` where a line narrows what another one leaves: there the strategy decides.

@@ -1,6 +1,7 @@
 //! A small world, and plausible things to ask of it: few ids, so that repeats, conflicts and races occur.
 
 mod orders;
+mod trades;
 
 use jaego_domain::{
     Amount, Code, Command, Currency, Date, LotId, Memory, MovementId, Name, Outside, Quantity, Request,
@@ -71,6 +72,7 @@ pub(crate) struct World {
     orders: u64,
     papers: u64,
     authorizations: u64,
+    proposals: u64,
     keys: u64,
     /// Commands that were sent, to be sent again.
     sent: Vec<(Command, Option<Code>)>,
@@ -107,6 +109,7 @@ impl World {
             orders: 0,
             papers: 0,
             authorizations: 0,
+            proposals: 0,
             keys: 0,
             sent: Vec::new(),
         }
@@ -139,6 +142,7 @@ impl World {
             let (owner, amount) = (code(owner), Amount::new("amount", units).unwrap());
             facts.push(Command::Charge(Payment { owner, amount, ..self.payment() }));
         }
+        facts.extend(trades::facts());
         facts
     }
 
@@ -223,7 +227,7 @@ impl World {
     }
 
     fn command(&mut self, memory: &Memory, events: u64) -> Command {
-        match self.dice.below(100) {
+        match self.dice.below(101) {
             0..2 => {
                 let index = self.index(LOCATIONS.len());
                 self.set_location(index, 10)
@@ -248,17 +252,18 @@ impl World {
                 },
                 original: None,
             }),
-            28..36 => self.place_hold(),
-            36..43 => self.work_on_money(memory),
-            43..53 => self.work_on_hold(memory),
-            53..59 => self.request_transfer(),
-            59..79 => self.work_on_transfer(memory),
-            79 => {
+            28..35 => self.place_hold(),
+            35..41 => self.work_on_money(memory),
+            41..50 => self.work_on_hold(memory),
+            50..56 => self.request_transfer(),
+            56..74 => self.work_on_transfer(memory),
+            74..90 => self.order_command(memory),
+            90..100 => self.trade(memory),
+            _ => {
                 let resource = code(self.dice.word(&["door", "gate"]));
                 let fence = (self.keys + self.dice.below(4)).max(1);
                 Command::RaiseFence(RaiseFence { fenced: Fenced::new(resource, fence).unwrap() })
             }
-            _ => self.order_command(memory),
         }
     }
 

@@ -111,7 +111,7 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
 /// `H1` and an order `O1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 38] = [
+const BOUND: [(&str, [bool; 3]); 44] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -150,10 +150,16 @@ const BOUND: [(&str, [bool; 3]); 38] = [
     ("unclaim_order", [true, false, false]),
     ("complete_order", [true, false, false]),
     ("raise_fence", [false, false, false]),
+    ("set_price_tiers", [false, false, false]),
+    ("set_card", [false, false, false]),
+    ("propose", [false, false, false]),
+    ("accept_proposal", [false, false, false]),
+    ("reject_proposal", [false, false, false]),
+    ("withdraw_proposal", [false, false, false]),
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 37] = [
+const BOUND_READS: [(&str, [bool; 3]); 42] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -191,6 +197,11 @@ const BOUND_READS: [(&str, [bool; 3]); 37] = [
     ("/v1/fences/product:42", [false, false, false]),
     ("/v1/events", [false, false, false]),
     ("/v1/status", [true, true, true]),
+    ("/v1/price-tiers", [false, false, false]),
+    ("/v1/cards", [false, false, false]),
+    ("/v1/cards/sword", [false, false, false]),
+    ("/v1/proposals", [false, false, false]),
+    ("/v1/proposals/P1", [false, false, false]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

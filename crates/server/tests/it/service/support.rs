@@ -138,7 +138,8 @@ impl Caller<'_> {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// On top of [`Caller::stock`]: a lot, a transfer `T1` from `ICN` to `PUS` that lacks everything, and a hold `H1`.
+    /// On top of [`Caller::stock`]: a lot, a transfer `T1` from `ICN` to `PUS` that lacks everything, a hold `H1`, and
+    /// a proposal `P1` of kim's sword for lee's shield.
     pub(super) async fn world(&self) {
         for (path, body) in [
             ("/v1/sites/BUS", json!({})),
@@ -146,6 +147,9 @@ impl Caller<'_> {
             ("/v1/sites/ICN/locations/S-01", json!({"kind": "staging"})),
             ("/v1/skus/milk", json!({"tracking": "lot"})),
             ("/v1/skus/milk/lots/L1", json!({})),
+            ("/v1/cards/sword", json!({"owner": "kim", "price": 9_000})),
+            ("/v1/cards/shield", json!({"owner": "lee", "price": 7_000})),
+            ("/v1/cards/crown", json!({"owner": "lee", "price": 60_000})),
         ] {
             let (status, answer) = self.put(path, &body).await;
             assert_eq!(status, 200, "{path}: {answer}");
@@ -158,12 +162,14 @@ impl Caller<'_> {
         let money = |amount: u64| json!({"currency": "KRW", "amount": amount});
         let mut held = money(3);
         held["id"] = "AU1".into();
+        let proposal = json!({"id": "P1", "owner": "kim", "from_card": "sword", "to_card": "shield"});
         for (path, body) in [
             ("/v1/transfers", transfer),
             ("/v1/holds", hold("H1", 2)),
             ("/v1/orders", order),
             ("/v1/wallets/kim/charge", money(10)),
             ("/v1/wallets/kim/authorize", held),
+            ("/v1/proposals", proposal),
         ] {
             let (status, answer) = self.post(path, &body).await;
             assert_eq!(status, 200, "{path}: {answer}");
@@ -273,6 +279,11 @@ pub(super) fn sample(op: &str) -> Value {
         "extend_claim" => json!({"order": "O1", "worker": "ann", "fence": 7, "lease_s": 60}),
         "unclaim_order" | "complete_order" => json!({"order": "O1", "worker": "ann", "fence": 7}),
         "raise_fence" => json!({"resource": "product:42", "fence": 7}),
+        "set_price_tiers" => json!({"from": [0, 10_000]}),
+        "set_card" => json!({"card": "sword", "owner": "kim", "price": 9_000}),
+        "propose" => json!({"id": "P2", "owner": "kim", "from_card": "sword", "to_card": "crown"}),
+        "accept_proposal" | "reject_proposal" => json!({"proposal": "P1", "owner": "lee"}),
+        "withdraw_proposal" => json!({"proposal": "P1", "owner": "kim"}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

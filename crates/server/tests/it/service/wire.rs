@@ -200,6 +200,17 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         Command::RaiseFence(raise) => {
             json!({"resource": raise.fenced.resource().as_str(), "fence": raise.fenced.fence()})
         }
+        Command::SetPriceTiers(tiers) => json!({"from": all(&tiers.from, |bound| bound.get().into())}),
+        Command::SetCard(card) => {
+            json!({"card": card.card.as_str(), "owner": card.owner.as_str(), "price": card.price.get()})
+        }
+        Command::Propose(propose) => json!({"id": propose.id.as_str(), "owner": propose.owner.as_str(),
+            "from_card": propose.from_card.as_str(), "to_card": propose.to_card.as_str()}),
+        Command::AcceptProposal(answer)
+        | Command::RejectProposal(answer)
+        | Command::WithdrawProposal(answer) => {
+            json!({"proposal": answer.id.as_str(), "owner": answer.owner.as_str()})
+        }
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -255,6 +266,19 @@ pub(super) fn url(query: &Query) -> String {
             let filters = [("site", site), ("status", &status), ("customer", customer), ("worker", worker)];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/orders?{}limit={}", said.collect::<String>(), page.limit)
+        }
+        Query::PriceTiers => "/v1/price-tiers".to_owned(),
+        Query::Card(card) => format!("/v1/cards/{card}"),
+        Query::Cards { owner, page } => {
+            let owner = owner.as_ref().map(|owner| format!("owner={owner}&"));
+            format!("/v1/cards?{}limit={}", owner.unwrap_or_default(), page.limit)
+        }
+        Query::Proposal(proposal) => format!("/v1/proposals/{proposal}"),
+        Query::Proposals { card, owner, status, page } => {
+            let status = status.map(|status| Code::new("status", status.name()).unwrap());
+            let filters = [("card", card), ("owner", owner), ("status", &status)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/proposals?{}limit={}", said.collect::<String>(), page.limit)
         }
         other => panic!("no scenario looks at {other:?}"),
     }
@@ -334,6 +358,9 @@ pub(super) fn done(outcome: &Value) -> Told {
     if !outcome["balance"].is_null() {
         told = told.with("balance", &outcome["balance"]);
     }
+    if !outcome["proposal_kind"].is_null() {
+        told = told.with("kind", word(&outcome["proposal_kind"]));
+    }
     for (name, items, show) in [
         ("picks", &outcome["picks"], pick as fn(&Value) -> String),
         ("short", &outcome["shortages"], short),
@@ -342,6 +369,9 @@ pub(super) fn done(outcome: &Value) -> Told {
             format!("{}:{}", word(&claim["order"]), time(&claim["expires_at"]))
         }),
         ("fences", &outcome["claims"], |claim| format!("{}:{}", word(&claim["order"]), claim["fence"])),
+        ("closed", &outcome["closed"], |closed| {
+            format!("{}:{}", word(&closed["proposal"]), word(&closed["reason"]))
+        }),
     ] {
         let text = list(items, show);
         if !text.is_empty() {
@@ -362,7 +392,7 @@ pub(super) fn refusal(problem: &Value) -> Told {
         }
         let fact = fact.as_str().map_or_else(|| fact.to_string(), str::to_owned);
         told = match name.as_str() {
-            "hold_status" | "authorization_status" => told.with("status", fact),
+            "hold_status" | "authorization_status" | "proposal_status" => told.with("status", fact),
             "expires_at" => told.with("expires", time(&problem["expires_at"])),
             "current_fence" if problem["current_fence"].is_null() => told.with(name, "none"),
             "field" => told.with("field", field(&fact)),
@@ -486,6 +516,26 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
         Query::Orders { .. } => {
             let shown = |order: &Value| format!("{}:{}", word(&order["id"]), word(&order["status"]));
             Told::new("").with("orders", or_none(list(&json["items"], shown)))
+        }
+        Query::PriceTiers => Told::new("").with("from", list(&json["from"], Value::to_string)),
+        Query::Card(_) => {
+            facts(Told::new(""), json, &["price", "open_proposals"]).with("owner", word(&json["owner"]))
+        }
+        Query::Cards { .. } => {
+            let shown =
+                |card: &Value| format!("{}:{}:{}", word(&card["card"]), word(&card["owner"]), card["price"]);
+            Told::new("").with("cards", or_none(list(&json["items"], shown)))
+        }
+        Query::Proposal(_) => {
+            let told = facts(Told::new(word(&json["status"])), json, &["from_price", "to_price"])
+                .with("proposed", time(&json["proposed_at"]))
+                .with("reason", json["reason"].as_str().unwrap_or("none"));
+            let names = ["kind", "from_card", "to_card", "from_owner", "to_owner"];
+            names.iter().fold(told, |told, name| told.with(name, word(&json[*name])))
+        }
+        Query::Proposals { .. } => {
+            let shown = |one: &Value| format!("{}:{}", word(&one["id"]), word(&one["status"]));
+            Told::new("").with("proposals", or_none(list(&json["items"], shown)))
         }
         Query::Explain { .. } => match json["items"].as_array().unwrap().as_slice() {
             [] => Told::new("none"),
