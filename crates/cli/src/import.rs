@@ -610,6 +610,17 @@ mod tests {
     }
 
     #[test]
+    fn a_card_is_set_under_a_key_of_its_load() {
+        let load = || told(Noun::Cards, Format::Csv, "card,owner,price\nsword,kim,9000\naxe,kim,-1\n");
+        let (cards, errors) = load();
+        assert!(errors.starts_with("f:3: price is negative"), "{errors}");
+        let parts: Vec<_> = cards[0].split("\"key\":\"import-").collect();
+        assert_eq!(parts[0], r#"{"card":"sword","#);
+        assert!(parts[1].ends_with(r#"-2","op":"set_card","owner":"kim","price":9000}"#), "{cards:?}");
+        assert_ne!(load().0, cards, "another load sets it again");
+    }
+
+    #[test]
     fn lines_become_orders() {
         let (commands, errors) = told(
             Noun::Orders,

@@ -10,3 +10,4 @@ mod jaego;
 mod order;
 mod orders;
 mod races;
+mod trades;
