@@ -19,7 +19,7 @@ use crate::{
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX},
     plain,
     problem::Problem,
-    table::{self, CommandRow, Role, read_fields},
+    table::{self, CommandRow, Repeat, Role, read_fields},
     value::{Text, Word},
 };
 
@@ -220,6 +220,24 @@ pub fn read_ndjson(body: &[u8], atomic: bool, by: &Code) -> Result<BatchRequest,
     taken.finish()
 }
 
+/// Reads one command that comes by itself, in the form that it has in a batch: with `op`, and perhaps with `key`.
+///
+/// Without a `key` of its own it gets `key`, unless it makes a document: its id is its key, for ever, where request
+/// keys are forgotten.
+///
+/// # Errors
+/// Those of [`read_batch`]. A command refused for its values is in [`BatchRequest::refused`].
+pub fn read_command(body: &[u8], key: &Code, by: &Code) -> Result<BatchRequest, Box<Problem>> {
+    let body = utf8(body)?;
+    let mut taken = Taken::new(by);
+    taken.key = Some(key);
+    match taken.read_text(body) {
+        Ok(command) => taken.take(command),
+        Err((error, field)) => return Err(malformed(&error, &field)),
+    }
+    taken.finish()
+}
+
 fn utf8(body: &[u8]) -> Result<&str, Box<Problem>> {
     std::str::from_utf8(body).map_err(|error| {
         let at = error.valid_up_to();
@@ -413,6 +431,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, 'de, A> {
 /// The commands of a batch as they come in.
 struct Taken<'b, 'de> {
     by: &'b Code,
+    /// The key of a command that names none.
+    key: Option<&'b Code>,
     batch: BatchRequest,
     found: Found<'de>,
     /// How many commands there were, those past the limit included.
@@ -428,6 +448,7 @@ impl<'b, 'de> Taken<'b, 'de> {
     fn new(by: &'b Code) -> Self {
         Self {
             by,
+            key: None,
             batch: BatchRequest::default(),
             found: Found::default(),
             count: 0,
@@ -444,7 +465,11 @@ impl<'b, 'de> Taken<'b, 'de> {
         if self.batch.role.is_none_or(|(role, _)| role < row.role) {
             self.batch.role = Some((row.role, row.op));
         }
-        let key = self.found.key.take().map(|key| key.code("key")).transpose();
+        let lent = || self.key.filter(|_| row.repeat != Repeat::Creation).cloned();
+        let key = match self.found.key.take() {
+            Some(key) => key.code("key").map(Some),
+            None => Ok(lent()),
+        };
         let fenced = self.found.fenced.take().map(|fenced| Fenced::parse(fenced.as_str())).transpose();
         let request = command.and_then(|command| {
             self.lines += command.line_count();
@@ -470,6 +495,23 @@ impl<'b, 'de> Taken<'b, 'de> {
         origin: impl FnOnce() -> (usize, usize),
     ) -> Result<(), Box<Problem>> {
         let index = self.count;
+        match self.read_text(text) {
+            Ok(command) => {
+                self.take(command);
+                Ok(())
+            }
+            Err((error, field)) => {
+                let dot = if field.is_empty() { "" } else { "." };
+                let field = format!("commands[{index}]{dot}{field}");
+                let (line, column) = origin();
+                let column = error.column() + if error.line() == 1 { column } else { 0 };
+                Err(malformed_at(&error, &field, (line + error.line().max(1) - 1, column)))
+            }
+        }
+    }
+
+    /// Reads a command from its own text. An error comes with the field that it lies in.
+    fn read_text(&mut self, text: &'de str) -> Result<Result<Command, Refusal>, (serde_json::Error, String)> {
         let found = &mut self.found;
         found.op_came_late = false;
         let mut row = None;
@@ -487,27 +529,17 @@ impl<'b, 'de> Taken<'b, 'de> {
                 })
             });
         }
-        match command {
-            Ok(command) => {
-                self.take(command);
-                Ok(())
-            }
-            Err(error) => {
-                let nameless = self.found.op_came_late && row.is_none();
-                let field = place(text, |reader| {
-                    if nameless {
-                        return Ok(());
-                    }
-                    let found = &mut Found::default();
-                    reader.deserialize_map(OneCommand { row, path: &[], in_batch: true, found }).map(drop)
-                });
-                let dot = if field.is_empty() { "" } else { "." };
-                let field = format!("commands[{index}]{dot}{field}");
-                let (line, column) = origin();
-                let column = error.column() + if error.line() == 1 { column } else { 0 };
-                Err(malformed_at(&error, &field, (line + error.line().max(1) - 1, column)))
-            }
-        }
+        command.map_err(|error| {
+            let nameless = self.found.op_came_late && row.is_none();
+            let field = place(text, |reader| {
+                if nameless {
+                    return Ok(());
+                }
+                let found = &mut Found::default();
+                reader.deserialize_map(OneCommand { row, path: &[], in_batch: true, found }).map(drop)
+            });
+            (error, field)
+        })
     }
 
     fn finish(self) -> Result<BatchRequest, Box<Problem>> {

@@ -33,7 +33,9 @@ pub mod value;
 pub mod wallet;
 mod write;
 
-pub use body::{BatchFormat, BatchRequest, Marks, Subjects, read_batch, read_ndjson, read_request};
+pub use body::{
+    BatchFormat, BatchRequest, Marks, Subjects, read_batch, read_command, read_ndjson, read_request,
+};
 pub use problem::Problem;
 pub use read::{READS, Read, ReadRow, read_query};
 pub use table::{COMMANDS, CommandRow, Method, Repeat, Role};

@@ -1,9 +1,13 @@
 //! The routes of stock, made from the tables of the wire: one handler for all commands, one for all reads, the batch
 //! and the feed. It knows the contract of a store, and no store.
 
+mod commands;
 mod feed;
 mod scope;
 mod show;
+
+pub use commands::{Commands, Undecided};
+pub use show::event_json;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -283,15 +287,8 @@ impl Service {
             Ok(batch) => batch,
             Err(problem) => return refuse(&problem),
         };
-        if let Some((role, op)) = batch.role
-            && !allows(caller.role(), role)
-        {
-            let detail = format!(
-                "{op} needs the role {}, and the token's role is {}",
-                role.as_str(),
-                caller.role().as_str()
-            );
-            return refuse(&Problem::forbidden(detail));
+        if let Err(problem) = may_give(caller, batch.role) {
+            return refuse(&problem);
         }
         if let Err(problem) = scope::commands(caller, &self.store, &batch.requests, batch.atomic).await {
             return refuse(&problem);
@@ -395,6 +392,18 @@ impl Service {
             },
             Read::Status => json(show::status(&self.store.status()), None),
         }
+    }
+}
+
+/// Refuses with `forbidden` a command that asks for a greater role than the caller's.
+fn may_give(caller: &Caller, needed: Option<(table::Role, &'static str)>) -> Result<(), Box<Problem>> {
+    match needed {
+        Some((role, op)) if !allows(caller.role(), role) => {
+            let own = caller.role().as_str();
+            let detail = format!("{op} needs the role {}, and the token's role is {own}", role.as_str());
+            Err(Box::new(Problem::forbidden(detail)))
+        }
+        _ => Ok(()),
     }
 }
 

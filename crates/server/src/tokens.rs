@@ -267,6 +267,13 @@ impl Tokens {
         list
     }
 
+    /// The holder of the token with this id, for work that this server does in the token's name. `None` if there is no
+    /// such token, or not any more.
+    pub fn holder(&self, id: TokenId) -> Option<Caller> {
+        let table = self.table.read().expect("nobody panics while holding the tokens");
+        table.get(&id).map(|entry| entry.caller.clone())
+    }
+
     /// Removes a token. This server refuses it from now on, others of the same file within their reload interval.
     ///
     /// # Errors

@@ -123,6 +123,11 @@ fn account(view: &AccountView) -> Account {
     }
 }
 
+/// An event as the feed shows it, as JSON.
+pub fn event_json(view: &EventView) -> Vec<u8> {
+    serde_json::to_vec(&event(view)).expect("an event has text for keys")
+}
+
 pub(super) fn event(view: &EventView) -> Event {
     let outcome = Outcome::new(&view.outcome, false);
     let watched = view.watched.iter().map(|(site, sku, available, level, low)| Watched {
