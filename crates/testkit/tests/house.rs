@@ -9,6 +9,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("engine", &["domain", "store"]),
     ("api", &["domain"]),
     ("server", &["api", "domain", "store"]),
+    ("queue", &["api", "domain", "server", "store"]),
     ("client", &["api"]),
     ("lock", &["lock-macros"]),
     ("lock-macros", &[]),
@@ -16,7 +17,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),
     ("e2e", &[]),
-    ("cli", &["api", "bench", "client", "domain", "engine", "lock", "server", "store"]),
+    ("cli", &["api", "bench", "client", "domain", "engine", "lock", "queue", "server", "store"]),
 ];
 
 /// Our crates among the `[dependencies]` of a manifest.

@@ -1,0 +1,56 @@
+//! Every limit of the queues, side by side.
+
+use std::time::Duration;
+
+/// Bytes of the name of a stream, a group or a consumer.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Bytes of a command in a message: as many as the body of a batch may have.
+pub const COMMAND_BYTES_MAX: usize = jaego_api::limits::DOCUMENT_BYTES_MAX;
+/// Messages that are read, decided and answered together, by default.
+pub const READ_MESSAGES: usize = 512;
+/// Messages that may be read together.
+pub const READ_MESSAGES_MAX: usize = jaego_api::limits::BATCH_COMMANDS_MAX;
+/// Bytes that one read should bring. How many messages that is, is learned from the reads before.
+pub const READ_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of answers that are handed over in one step.
+pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Replies that are kept in their stream, about, by default.
+pub const REPLIES: u64 = 100_000;
+/// Dead letters that are kept in their stream, about, by default.
+pub const DEAD_LETTERS: u64 = 10_000;
+/// Fields of a message that a dead letter keeps.
+pub const DEAD_FIELDS_MAX: usize = 64;
+/// Bytes of a field's name and of its value that a dead letter keeps.
+pub const DEAD_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Events that are kept in their stream, about, by default.
+pub const EVENTS: u64 = 1_000_000;
+/// Events that are published in one step.
+pub const PUBLISH_EVENTS: usize = 256;
+
+/// How long a read waits for a message; at the end of the process it is waited for, so that nothing is delivered to
+/// nobody.
+pub const READ_WAIT: Duration = Duration::from_millis(500);
+/// How long connecting may take, and every answer beyond what it waits for.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How often the group is looked at: what is pending, and how much waits.
+pub const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// How often the entries of other consumers are looked through for those that nobody works on.
+pub const CLAIM_PAUSE: Duration = Duration::from_secs(10);
+/// How long an entry of another consumer has to be idle before it is taken over, by default.
+pub const CLAIM_IDLE: Duration = Duration::from_secs(60);
+/// The pause before connecting again; it doubles from try to try …
+pub const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// … up to this, and a random half of it is left out.
+pub const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The pause before commands are handed again to a store that had too much to do; it doubles …
+pub const BUSY_PAUSE_MIN: Duration = Duration::from_millis(5);
+/// … up to this, and a random half of it is left out.
+pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The pause before an outbox that has halted looks whether its reason is still there.
+pub const HALT_PAUSE: Duration = Duration::from_secs(10);
+/// The pause before a token that is gone is looked for again.
+pub const TOKEN_PAUSE: Duration = Duration::from_secs(1);
+/// How often an outbox with nothing to publish tries its connection.
+pub const TRY_PAUSE: Duration = Duration::from_secs(5);
+/// How far the clocks of Redis and of this machine may stand apart before it is said.
+pub const CLOCK_APART: Duration = Duration::from_secs(60);

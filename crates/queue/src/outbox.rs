@@ -1,0 +1,363 @@
+//! Events into a stream, in order, each once.
+
+use std::sync::Arc;
+
+use jaego_domain::Sequence;
+use jaego_server::{Metrics, service::event_json};
+use jaego_store::{EventView, Failure, Store};
+use redis::{Pipeline, Value, cmd};
+use tokio::{sync::watch, time};
+
+use crate::{
+    limits,
+    link::{Error, Link},
+    message::{self, Message, MessageId},
+    meters::OutboxMeters,
+    options::OutboxOptions,
+    pause::{Pause, rest, stopped},
+};
+
+/// The field of an entry that holds its event.
+const EVENT: &str = "event";
+/// The field that holds the kind of it, so that a reader need not open it.
+const KIND: &str = "kind";
+
+/// What publishes events to a stream.
+///
+/// An entry's id is the event's sequence, `<sequence>-0`. The server takes only ids that grow, so that no event is
+/// published twice or out of order, whoever tries; and the last id of the stream says where to go on.
+pub struct Outbox {
+    options: OutboxOptions,
+    store: Arc<dyn Store>,
+    meters: OutboxMeters,
+    stopping: watch::Receiver<bool>,
+    /// The last event that this process is done with.
+    done: Option<Sequence>,
+}
+
+/// Why an outbox refuses to publish, rather than leave events out or mix two histories.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Halt {
+    /// The stream has an event that the store has not.
+    #[error(
+        "the stream ends with event {stream}, and the store with {store}: the store was restored from a backup, or the \
+         stream is another store's; publish to a new stream"
+    )]
+    Ahead {
+        /// The stream's last event.
+        stream: u64,
+        /// The store's.
+        store: u64,
+    },
+    /// An event of the stream is not the store's of the same number.
+    #[error(
+        "event {sequence} of the stream is not the store's event {sequence}: the store was restored from a backup and \
+         went on, or the stream is another store's; publish to a new stream"
+    )]
+    OtherHistory {
+        /// The event.
+        sequence: u64,
+    },
+    /// The stream has entries that no outbox made.
+    #[error("the stream ends with the id {id}, which is no event's: publish to a stream of its own")]
+    Foreign {
+        /// The id.
+        id: String,
+    },
+    /// The journal does not go back to where the stream ends.
+    #[error(
+        "the next event of the stream is {next}, and the journal begins with {first}: older ones were archived; bring \
+         them back, or begin a new stream after event {}", .first - 1
+    )]
+    Archived {
+        /// The event to be published next.
+        next: u64,
+        /// The first that can be read.
+        first: u64,
+    },
+    /// The past of the store cannot be read.
+    #[error("{detail}")]
+    Unreadable {
+        /// What cannot be read.
+        detail: String,
+    },
+}
+
+/// Where a session begins.
+struct Start {
+    /// The last event that the stream has or is not to get.
+    done: Sequence,
+    /// Whether there is a stream.
+    is_there: bool,
+}
+
+/// Why a session came to its end.
+enum Ending {
+    Stop,
+    Halted(Halt),
+    Broken(Error),
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Halt> for Ending {
+    fn from(halt: Halt) -> Self {
+        Self::Halted(halt)
+    }
+}
+
+impl Outbox {
+    /// An outbox of a store. It ends when `stopping` says so.
+    pub fn new(
+        options: OutboxOptions,
+        store: Arc<dyn Store>,
+        metrics: &Metrics,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { options, store, meters: OutboxMeters::new(metrics), stopping, done: None }
+    }
+
+    /// Publishes until the process is to end or the store has ended. Connects again whenever it has to, and looks again
+    /// from time to time whether a reason to halt is still there.
+    pub async fn run(mut self) {
+        tracing::info!(server = %self.options.server, stream = %self.options.stream, "the outbox begins");
+        let mut pause = Pause::new(limits::CONNECT_PAUSE_MIN, limits::CONNECT_PAUSE_MAX);
+        let mut said = String::new();
+        loop {
+            let ending = self.session(&mut pause).await;
+            self.meters.connected.set(0);
+            let (server, stream) = (&self.options.server, &self.options.stream);
+            let goes_on = match ending {
+                Err(Ending::Broken(error)) => {
+                    self.meters.reconnects.increment();
+                    let error = error.text();
+                    if pause.is_first() || error != said {
+                        tracing::warn!(%server, %stream, error, "the outbox connects again");
+                        said = error;
+                    }
+                    pause.wait(&self.stopping).await
+                }
+                Err(Ending::Halted(halt)) => {
+                    self.meters.halted.set(1);
+                    let reason = halt.to_string();
+                    if reason != said {
+                        tracing::error!(%server, %stream, reason, "the outbox publishes nothing");
+                        said = reason;
+                    }
+                    rest(limits::HALT_PAUSE, &self.stopping).await
+                }
+                Ok(()) | Err(Ending::Stop) => false,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        tracing::info!(stream = %self.options.stream, "the outbox has ended");
+    }
+
+    /// One connection's life.
+    async fn session(&mut self, pause: &mut Pause) -> Result<(), Ending> {
+        let mut link = tokio::select! {
+            link = Link::open(&self.options.server) => link?,
+            () = stopped(&self.stopping) => return Err(Ending::Stop),
+        };
+        let Start { mut done, mut is_there } = self.resume(&mut link).await?;
+        self.meters.connected.set(1);
+        self.meters.halted.set(0);
+        tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
+        loop {
+            self.done = Some(done);
+            let durable = self.store.status().durable;
+            self.meters.sequence.set(gauge(done.0));
+            self.meters.lag.set(gauge(durable.0.saturating_sub(done.0)));
+            if *self.stopping.borrow() {
+                return Ok(());
+            }
+            let events = self.read(done, limits::PUBLISH_EVENTS).await?;
+            let Some(last) = events.last() else {
+                pause.reset();
+                self.wait(&mut link, done).await?;
+                continue;
+            };
+            is_there |= self.publish(&mut link, &events, is_there).await?;
+            done = last.outcome.sequence;
+            pause.reset();
+        }
+    }
+
+    /// Where the stream ends, once it is sure that what it has is of this store.
+    async fn resume(&self, link: &mut Link) -> Result<Start, Ending> {
+        let Some(end) = self.end_of_stream(link).await? else {
+            if let Some(done) = self.done.filter(|done| *done > self.options.after) {
+                tracing::warn!(stream = %self.options.stream, published = done.0, after = self.options.after.0,
+                    "the stream is gone: its events are published again");
+            }
+            return Ok(Start { done: self.options.after, is_there: false });
+        };
+        if end.sequence != 0 {
+            return Err(Halt::Foreign { id: end.to_string() }.into());
+        }
+        let store = self.store.status().durable.0;
+        if end.milliseconds > store {
+            return Err(Halt::Ahead { stream: end.milliseconds, store }.into());
+        }
+        if let Some(entry) = self.last_entry(link).await? {
+            self.compare(&entry).await?;
+        }
+        let end = Sequence(end.milliseconds);
+        if let Some(done) = self.done.filter(|done| *done > end && self.options.kinds.is_empty()) {
+            tracing::warn!(stream = %self.options.stream, published = done.0, after = end.0,
+                "Redis has lost the stream's last events: they are published again");
+        }
+        Ok(Start { done: end, is_there: true })
+    }
+
+    /// The id that the stream gave last, entries that are gone included; nothing if it never gave one.
+    async fn end_of_stream(&self, link: &mut Link) -> Result<Option<MessageId>, Error> {
+        let doing = "look where the stream of events ends";
+        let look = cmd("XINFO").arg("STREAM").arg(self.options.stream.as_str()).to_owned();
+        let facts = match link.run(doing, &look).await {
+            Ok(facts) => message::list(facts).ok_or(Error::Shape { doing })?,
+            Err(Error::Redis { source, .. }) if is_no_key(&source) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut pairs = facts.chunks_exact(2);
+        let end = pairs.find(|pair| message::bytes(pair[0].clone()).as_deref() == Some(b"last-generated-id"));
+        let end = end.and_then(|pair| MessageId::parse(&message::bytes(pair[1].clone())?));
+        Ok(Some(end.ok_or(Error::Shape { doing })?).filter(|end| *end != MessageId::default()))
+    }
+
+    async fn last_entry(&self, link: &mut Link) -> Result<Option<Message>, Error> {
+        let doing = "read the last event of the stream";
+        let mut read = cmd("XREVRANGE");
+        read.arg(self.options.stream.as_str()).arg("+").arg("-").arg("COUNT").arg(1);
+        let entries = message::entries(link.run(doing, &read).await?).ok_or(Error::Shape { doing })?;
+        Ok(entries.into_iter().next())
+    }
+
+    /// Holds an entry of the stream against the store's event of the same number.
+    async fn compare(&self, entry: &Message) -> Result<(), Ending> {
+        let sequence = entry.id.milliseconds;
+        let fields = entry.fields.as_deref().unwrap_or_default();
+        let event = fields.iter().find(|(name, _)| name == EVENT.as_bytes());
+        let published =
+            event.and_then(|(_, json)| serde_json::from_slice::<jaego_api::event::Event>(json).ok());
+        let (Some(published), 0, Some(before)) = (published, entry.id.sequence, sequence.checked_sub(1))
+        else {
+            return Err(Halt::Foreign { id: entry.id.to_string() }.into());
+        };
+        let own = match self.events(Sequence(before), 1).await {
+            Ok(own) => own,
+            // Whoever cannot read it any more cannot compare it, but may well go on after it.
+            Err(Ending::Halted(_)) => return Ok(()),
+            Err(ending) => return Err(ending),
+        };
+        let Some(own) = own.first().filter(|own| own.outcome.sequence.0 == sequence) else { return Ok(()) };
+        // What an event tells may grow from version to version. When it happened, and what it is, does not change.
+        let own = serde_json::from_slice::<jaego_api::event::Event>(&event_json(own)).ok();
+        let is_same = own.is_some_and(|own| {
+            (own.at, own.kind, own.document) == (published.at, published.kind, published.document)
+        });
+        if is_same { Ok(()) } else { Err(Halt::OtherHistory { sequence }.into()) }
+    }
+
+    /// Reads the events that come next, none of them left out.
+    async fn read(&self, done: Sequence, limit: usize) -> Result<Vec<EventView>, Ending> {
+        let events = self.events(done, limit).await?;
+        match events.first() {
+            Some(first) if first.outcome.sequence != done.next() => {
+                Err(Halt::Archived { next: done.next().0, first: first.outcome.sequence.0 }.into())
+            }
+            _ => Ok(events),
+        }
+    }
+
+    async fn events(&self, after: Sequence, limit: usize) -> Result<Vec<EventView>, Ending> {
+        let mut pause = Pause::new(limits::BUSY_PAUSE_MIN, limits::BUSY_PAUSE_MAX);
+        loop {
+            match self.store.events(after, limit).await {
+                Ok(page) => return Ok(page.events),
+                Err(Failure::Failed { .. } | Failure::Closed) => return Err(Ending::Stop),
+                Err(Failure::Busy { .. } | Failure::Full { .. }) => {
+                    if !pause.wait(&self.stopping).await {
+                        return Err(Ending::Stop);
+                    }
+                }
+                Err(failure @ (Failure::HistoryUnreadable { .. } | Failure::TooLarge { .. })) => {
+                    return Err(Halt::Unreadable { detail: failure.to_string() }.into());
+                }
+            }
+        }
+    }
+
+    /// Adds events to the stream, all in one step, and says whether there were any of the kinds that are wanted. One that
+    /// was there and is gone is not made anew by this: it would begin with a gap.
+    async fn publish(&self, link: &mut Link, events: &[EventView], is_there: bool) -> Result<bool, Error> {
+        let doing = "publish events";
+        let mut publish = Pipeline::new();
+        publish.atomic();
+        let mut count = 0;
+        for event in events {
+            if !self.options.kinds.is_empty() && !self.options.kinds.iter().any(|kind| kind == event.kind) {
+                continue;
+            }
+            let mut add = cmd("XADD");
+            add.arg(self.options.stream.as_str());
+            if is_there {
+                add.arg("NOMKSTREAM");
+            }
+            if let Some(events_max) = self.options.events_max {
+                add.arg("MAXLEN").arg("~").arg(events_max);
+            }
+            add.arg(format!("{}-0", event.outcome.sequence)).arg(KIND).arg(event.kind);
+            add.arg(EVENT).arg(event_json(event));
+            publish.add_command(add);
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(false);
+        }
+        // An id that is there already is an error, and then the stream is looked at again: an answer was lost, or somebody
+        // else publishes to it as well.
+        match link.run_all(doing, &publish).await? {
+            Value::Array(ids) if ids.contains(&Value::Nil) => return Err(Error::Gone { doing }),
+            Value::Array(ids) if ids.len() == count => {}
+            _ => return Err(Error::Shape { doing }),
+        }
+        self.meters.published.add(count as u64);
+        Ok(true)
+    }
+
+    /// Waits for events, and tries the connection meanwhile.
+    async fn wait(&self, link: &mut Link, done: Sequence) -> Result<(), Ending> {
+        let mut events = self.store.wait_for_events(done);
+        loop {
+            tokio::select! {
+                () = &mut events => {
+                    // A store that has ended has no more events, and says so at once.
+                    if self.store.status().durable <= done {
+                        rest(limits::BUSY_PAUSE_MIN, &self.stopping).await;
+                    }
+                    return Ok(());
+                }
+                () = stopped(&self.stopping) => return Err(Ending::Stop),
+                () = time::sleep(limits::TRY_PAUSE) => {
+                    link.run("try the connection", &cmd("PING")).await?;
+                }
+            }
+        }
+    }
+}
+
+fn is_no_key(error: &redis::RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("no such key"))
+}
+
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

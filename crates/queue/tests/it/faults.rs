@@ -1,0 +1,167 @@
+//! Crashes between any two steps: of the intake, of another consumer, of Redis.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jaego_queue::{IntakeOptions, Server, StreamName};
+use jaego_testkit::{Direction, Durability, Fault, FaultProxy, wait_until};
+
+use crate::world::{PATIENCE, STREAM, World, hold};
+
+/// Reads as a consumer of the group that never answers.
+fn read_as(client: &mut crate::world::Client, consumer: &str) {
+    let read: redis::Value =
+        client.run(&["XREADGROUP", "GROUP", "jaego", consumer, "COUNT", "100", "STREAMS", STREAM, ">"]);
+    assert_ne!(read, redis::Value::Nil);
+}
+
+#[test]
+fn what_was_read_and_not_answered_comes_first() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    let ids: Vec<_> = (0..3).map(|number| client.send(&hold(&format!("H{number}"), "mug", 1))).collect();
+    read_as(&mut client, "jaego");
+    let later = client.send(&hold("H3", "mug", 1));
+    // One of them is deleted meanwhile: there is nothing left to answer.
+    let _: u64 = client.run(&["XDEL", STREAM, &ids[1]]);
+    let running = world.intake();
+    assert_eq!(client.told(&later), "done");
+    assert_eq!(world.store.documents("held"), ["H0", "H2", "H3"]);
+    assert_eq!(client.told(&ids[0]), "done");
+    assert_eq!(client.pending(), 0);
+    assert!(!client.replies().contains_key(&ids[1]));
+    assert_eq!(world.metric("jaego_intake_vanished_total"), 1);
+    world.end(running);
+}
+
+#[test]
+fn what_a_dead_consumer_left_is_taken_over() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    let id = client.send(&hold("H1", "mug", 1));
+    read_as(&mut client, "gone");
+    // Somebody who may still be at work is left alone …
+    let options = || IntakeOptions { consumer: StreamName::new("next").unwrap(), ..world.options() };
+    let running = world.intake_with(options());
+    let other = client.send(&hold("H2", "mug", 1));
+    assert_eq!(client.told(&other), "done");
+    assert!(!client.replies().contains_key(&id));
+    world.end(running);
+    // … until it was idle for long enough.
+    let running = world.intake_with(IntakeOptions { claim_idle: Duration::from_millis(1), ..options() });
+    assert_eq!(client.told(&id), "done");
+    assert_eq!(world.metric("jaego_intake_claimed_total"), 1);
+    assert_eq!(client.pending(), 0);
+    world.end(running);
+}
+
+#[test]
+fn what_was_decided_and_not_answered_is_answered_once_as_a_repeat() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    // No reply can be added to this: the command is decided, and the message stays unanswered.
+    let _: u64 = client.run(&["DEL", "orders:replies"]);
+    let _: () = client.run(&["SET", "orders:replies", "in the way"]);
+    let ids = [
+        client.send(&hold("H1", "mug", 1)),
+        client.send(r#"{"op":"charge","owner":"ann","currency":"KRW","amount":5}"#),
+    ];
+    let running = world.intake();
+    world.wait_for(r#"jaego_commands_total{command="charge",outcome="repeat"}"#, 2);
+    assert_eq!(client.pending(), 2);
+    let _: u64 = client.run(&["DEL", "orders:replies"]);
+    assert_eq!([client.told(&ids[0]), client.told(&ids[1])], ["repeat", "repeat"]);
+    assert_eq!(client.reply(&ids[1]).said["balance"], 5);
+    assert_eq!((client.pending(), world.store.open_holds()), (0, 1));
+    assert!(world.metric("jaego_intake_reconnects_total") >= 2);
+    world.end(running);
+}
+
+#[test]
+fn an_answer_whose_receipt_was_lost_is_not_given_twice() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 1_000_000);
+    world.end(running);
+    let proxy = FaultProxy::start(world.redis.addr()).unwrap();
+    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    let mut sent = Vec::new();
+    for round in 0..10 {
+        for number in 0..200 {
+            sent.push(client.send(&hold(&format!("H{round}-{number}"), "mug", 1)));
+        }
+        // Redis does what it is asked, and somewhere in its answers the connection breaks.
+        proxy.set(Direction::ToClient, Fault::CutAfter(fastrand::u64(0..20_000)));
+        for number in 0..100 {
+            sent.push(client.send(&hold(&format!("H{round}-late-{number}"), "mug", 1)));
+        }
+    }
+    client.reply(sent.last().unwrap());
+    wait_until("answers to all", PATIENCE, || (client.pending() == 0).then_some(())).unwrap();
+    let replies = client.replies();
+    for id in &sent {
+        assert_eq!(replies[id].len(), 1, "{:?}", replies[id]);
+        assert!(replies[id][0].is_done);
+    }
+    assert_eq!(world.store.open_holds(), sent.len() as u64);
+    assert!(world.metric("jaego_intake_reconnects_total") >= 1);
+    world.end(running);
+}
+
+#[test]
+fn redis_may_be_killed_in_the_middle() {
+    const ROUNDS: usize = 4;
+    const MESSAGES: usize = 500;
+    let mut world = World::new(Durability::Always);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 1_000_000);
+    let mut sent = BTreeSet::new();
+    for round in 0..ROUNDS {
+        for number in 0..MESSAGES {
+            sent.insert(client.send(&hold(&format!("H{round}-{number}"), "mug", 1)));
+        }
+        let answered = client.replies().len();
+        assert!(answered <= sent.len() + 5);
+        world.redis.kill_9().unwrap();
+        world.redis.restart().unwrap();
+        client = world.client();
+    }
+    let all = sent.len() + 5;
+    wait_until("all replies", PATIENCE, || (client.replies().len() == all).then_some(())).unwrap();
+    let replies = client.replies();
+    for id in &sent {
+        assert_eq!(replies[id].len(), 1, "{id} was answered more than once");
+        assert!(replies[id][0].is_done, "{:?}", replies[id]);
+    }
+    assert_eq!(world.store.open_holds(), sent.len() as u64);
+    assert_eq!(world.store.documents("held").len(), sent.len());
+    assert!(world.metric("jaego_intake_reconnects_total") >= ROUNDS as u64);
+    world.end(running);
+}
+
+#[test]
+fn a_redis_that_lost_everything_is_begun_anew() {
+    let mut world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.redis.restart_empty().unwrap();
+    let mut client = world.client();
+    let id = client.send(&hold("H1", "mug", 1));
+    assert_eq!(client.told(&id), "done");
+    // What is sent again by somebody who got no reply took effect once.
+    let id = client.send(&hold("H1", "mug", 1));
+    assert_eq!(client.told(&id), "repeat");
+    world.end(running);
+}

@@ -1,0 +1,8 @@
+//! The queues on a real Redis: every message is answered once and takes effect once, every event is published once.
+
+mod dead;
+mod faults;
+mod intake;
+mod outbox;
+mod rights;
+mod world;

@@ -1,0 +1,207 @@
+//! Events in a stream: each once, in order, none left out, and none of another store.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use jaego_domain::Sequence;
+use jaego_queue::OutboxOptions;
+use jaego_server::service::event_json;
+use jaego_store::Store;
+use jaego_testkit::{Durability, wait_until};
+
+use crate::world::{Client, EVENTS, PATIENCE, Shop, World, hold};
+
+/// A store with this many events, made by an intake that has ended again.
+fn with_events(world: &World, client: &mut Client, count: usize) {
+    let running = world.intake();
+    let before = world.store.status().durable.0;
+    if before == 0 {
+        world.stock(client, &["mug"], 1_000_000);
+    }
+    let ids: Vec<_> =
+        (0..count).map(|number| client.send(&hold(&format!("H{before}-{number}"), "mug", 1))).collect();
+    if let Some(id) = ids.last() {
+        client.reply(id);
+    }
+    world.end(running);
+}
+
+/// Waits until the stream ends with the store's last event, and proves that it has all of them after the first ones.
+fn prove(world: &World, client: &mut Client, without: u64) {
+    let durable = world.store.status().durable.0;
+    let last = format!("{durable}-0");
+    let ends = || client.entries(EVENTS).last().is_some_and(|(id, _)| *id == last).then_some(());
+    wait_until(format!("event {durable} in the stream"), PATIENCE, ends).unwrap();
+    let entries = client.entries(EVENTS);
+    assert_eq!(entries.len() as u64, durable - without);
+    let mut after = Sequence(without);
+    for entries in entries.chunks(1_000) {
+        let page = world.store.events(after, entries.len()).wait().unwrap();
+        assert_eq!(page.events.len(), entries.len());
+        for (event, (id, fields)) in page.events.iter().zip(entries) {
+            after = event.outcome.sequence;
+            assert_eq!(*id, format!("{after}-0"));
+            let json = String::from_utf8(event_json(event)).unwrap();
+            assert_eq!(*fields, [("kind".to_owned(), event.kind.to_owned()), ("event".to_owned(), json)]);
+        }
+    }
+}
+
+#[test]
+fn every_event_is_published_once_and_in_order() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 1_500);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    // While it runs …
+    with_events(&world, &mut client, 300);
+    prove(&world, &mut client, 0);
+    assert_eq!(world.metric("jaego_outbox_published_total"), world.store.status().durable.0);
+    world.end(running);
+    // … and what happened while it did not. A second one at the same time adds nothing of its own.
+    with_events(&world, &mut client, 300);
+    let first = world.outbox_with(world.outbox_options());
+    let second = world.outbox_with(world.outbox_options());
+    with_events(&world, &mut client, 600);
+    prove(&world, &mut client, 0);
+    world.end(first);
+    world.end(second);
+    assert_eq!(world.metric("jaego_outbox_halted"), 0);
+}
+
+#[test]
+fn kinds_can_be_chosen_and_old_events_left_out() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 20);
+    let kinds = vec!["sku_set".to_owned(), "held".to_owned()];
+    let options = OutboxOptions { kinds, after: Sequence(7), ..world.outbox_options() };
+    let running = world.outbox_with(options.clone());
+    let ids = |client: &mut Client, count: usize| {
+        let entries = || Some(client.entries(EVENTS)).filter(|entries| entries.len() >= count);
+        let entries = wait_until("events", PATIENCE, entries).unwrap();
+        entries.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    let held = |count: u64| (8..8 + count).map(|sequence| format!("{sequence}-0")).collect::<Vec<_>>();
+    let first = client.entries(EVENTS);
+    assert!(first.len() <= 20);
+    let of_stock = world.store.status().durable.0 - 20;
+    let skipped = usize::try_from(7 - of_stock).unwrap();
+    assert_eq!(ids(&mut client, 20 - skipped), held(20 - skipped as u64));
+    world.end(running);
+    with_events(&world, &mut client, 5);
+    let running = world.outbox_with(options);
+    assert_eq!(ids(&mut client, 25 - skipped).len(), 25 - skipped);
+    world.end(running);
+}
+
+#[test]
+fn the_stream_is_bounded() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 1_000);
+    let running = world.outbox_with(OutboxOptions { events_max: Some(200), ..world.outbox_options() });
+    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    let kept = client.entries(EVENTS).len();
+    assert!((200..=300).contains(&kept), "{kept} events were kept");
+    world.end(running);
+    // Trimmed to nothing, it still knows where it was.
+    let _: u64 = client.run(&["XTRIM", EVENTS, "MAXLEN", "0"]);
+    with_events(&world, &mut client, 10);
+    let before = world.store.status().durable.0 - 10;
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, before);
+    world.end(running);
+}
+
+#[test]
+fn redis_may_be_killed_in_the_middle() {
+    let mut world = World::new(Durability::Always);
+    let mut client = world.client();
+    let running = world.outbox_with(world.outbox_options());
+    for _ in 0..4 {
+        with_events(&world, &mut client, 300);
+        world.redis.kill_9().unwrap();
+        world.redis.restart().unwrap();
+        client = world.client();
+    }
+    prove(&world, &mut client, 0);
+    world.end(running);
+}
+
+#[test]
+fn a_stream_that_is_lost_is_published_again() {
+    let mut world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 300);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    // Deleted under the outbox: it does not go on behind a gap.
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    with_events(&world, &mut client, 1);
+    prove(&world, &mut client, 0);
+    // Lost with its server.
+    world.redis.restart_empty().unwrap();
+    client = world.client();
+    prove(&world, &mut client, 0);
+    // Its last events lost, as by a crash that an append-only file of every second allows.
+    let durable = world.store.status().durable.0;
+    world.end(running);
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    let running =
+        world.outbox_with(OutboxOptions { kinds: vec!["none".to_owned()], ..world.outbox_options() });
+    world.wait_for("jaego_outbox_sequence", durable);
+    world.end(running);
+    assert!(client.entries(EVENTS).is_empty());
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    world.end(running);
+}
+
+/// What an outbox says when it refuses to publish.
+fn halted(world: &World, options: OutboxOptions, entries: usize) {
+    let running = world.outbox_with(options);
+    world.wait_for("jaego_outbox_halted", 1);
+    let mut client = world.client();
+    assert_eq!(client.entries(EVENTS).len(), entries);
+    world.end(running);
+}
+
+#[test]
+fn another_history_is_not_mixed_in() {
+    let mut world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 50);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    world.end(running);
+    let published = client.entries(EVENTS).len();
+    // A store that is behind the stream, as after a restore …
+    world.store = Arc::new(Shop::new());
+    halted(&world, world.outbox_options(), published);
+    // … and one that went on from there, and is past it by now.
+    let _: u64 = client.run(&["DEL", "orders:replies"]);
+    with_events(&world, &mut client, 100);
+    halted(&world, world.outbox_options(), published);
+    // A stream with entries of other programs is none of ours.
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    let _: String = client.run(&["XADD", EVENTS, "*", "any", "thing"]);
+    halted(&world, world.outbox_options(), 1);
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    let _: String = client.run(&["XADD", EVENTS, "5-0", "any", "thing"]);
+    halted(&world, world.outbox_options(), 1);
+}
+
+#[test]
+fn archived_events_are_not_left_out_silently() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 50);
+    world.store.archived.store(20, Ordering::SeqCst);
+    halted(&world, world.outbox_options(), 0);
+    // Whoever begins after them says so.
+    let running = world.outbox_with(OutboxOptions { after: Sequence(20), ..world.outbox_options() });
+    prove(&world, &mut client, 20);
+    assert_eq!(world.metric("jaego_outbox_halted"), 0);
+    world.end(running);
+}
