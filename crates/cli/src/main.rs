@@ -20,6 +20,7 @@ mod order;
 mod outcome;
 mod page;
 mod proposal;
+mod queues;
 mod refusal;
 mod remote;
 mod rows;

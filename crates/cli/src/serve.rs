@@ -7,11 +7,12 @@ use clap::Args;
 use jaego_engine::{Config, Engine, SystemClock};
 use jaego_server::{Limits, Metrics, Role, Shell, Tokens, logs, service, tokens::TokenGrant};
 use jaego_store::Store;
-use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch, task::JoinSet};
 
 use crate::{
     data,
     exit::Usage,
+    queues::{QueueOptions, Queues},
     settings::{DataFolder, LISTEN_DEFAULT, SettingsFile},
 };
 
@@ -35,6 +36,9 @@ pub(crate) struct Options {
     /// What is logged, such as `info` or `jaego=debug`.
     #[arg(long, env = "JAEGO_LOG", default_value = "info")]
     log: String,
+    // The last ones: their heading would stand above all that follow.
+    #[command(flatten)]
+    queues: QueueOptions,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -46,11 +50,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(listen) => listen,
         None => LISTEN_DEFAULT.parse().map_err(|error| Usage(format!("{LISTEN_DEFAULT}: {error}")))?,
     };
-    let service = Service::open(&data)?;
+    let mut service = Service::open(&data)?;
     if let Some(token) = service.first_token()? {
         // The only time that it is seen; to stdout, for scripts.
         println!("admin token: {token}");
     }
+    // After the first token was made, so that a first start can name it.
+    service.queues = options.queues.read(&settings, &service.tokens)?;
     let runtime = runtime()?;
     let engine = service.engine();
     let served = runtime.block_on(async {
@@ -84,6 +90,7 @@ pub(crate) async fn listen_on(address: SocketAddr) -> Result<TcpListener> {
 pub(crate) struct Service {
     engine: Arc<Engine>,
     tokens: Tokens,
+    queues: Queues,
 }
 
 impl Service {
@@ -99,7 +106,8 @@ impl Service {
             tracing::warn!(%detail, "a checkpoint cannot be used and was passed over");
         }
         let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
-        Ok(Self { engine: Engine::start(recovered, Config::default(), SystemClock), tokens })
+        let engine = Engine::start(recovered, Config::default(), SystemClock);
+        Ok(Self { engine, tokens, queues: Queues::default() })
     }
 
     pub(crate) fn engine(&self) -> Arc<Engine> {
@@ -118,7 +126,7 @@ impl Service {
 
     /// Serves until a signal, until the store fails, or until `ended`.
     pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
-        let Self { engine, tokens } = self;
+        let Self { engine, tokens, queues } = self;
         let metrics = Metrics::new();
         let syncs = metrics.histogram(
             "jaego_sync_duration_seconds",
@@ -141,7 +149,10 @@ impl Service {
         );
         let (stop, stopping) = watch::channel(false);
         let store: Arc<dyn Store> = engine.clone();
-        let shell = Shell::new(Limits::default(), Arc::new(tokens), metrics.clone());
+        let tokens = Arc::new(tokens);
+        let mut tasks = JoinSet::new();
+        queues.start(&mut tasks, &store, &tokens, &metrics, &stopping);
+        let shell = Shell::new(Limits::default(), tokens, metrics.clone());
         let shell = service::mount(shell, store, &metrics, stopping);
         let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;
@@ -151,16 +162,17 @@ impl Service {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: finishing what was begun"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: finishing what was begun"),
-                detail = failed => failure = Some(detail),
+                detail = failed => failure = Some(anyhow!("the store has failed: {detail}")),
+                // A queue that ends by itself does so with its store, which says why.
+                Some(Err(error)) = tasks.join_next() => failure = Some(anyhow!("a queue has stopped: {error}")),
                 () = ended => {}
             }
             stop.send_replace(true);
+            // What was read from a queue is finished like what came over HTTP.
+            while tasks.join_next().await.is_some() {}
         };
         let drained = shell.serve(listener, ending).await;
         tracing::info!(finished = drained.finished, cut = drained.cut, "jaego has stopped serving");
-        match failure {
-            None => Ok(()),
-            Some(detail) => Err(anyhow!("the store has failed: {detail}")),
-        }
+        failure.map_or(Ok(()), Err)
     }
 }

@@ -38,6 +38,40 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// The address that `serve` listens on.
     pub(crate) listen: Option<SocketAddr>,
+    /// Where `serve` takes commands from, beside HTTP.
+    #[serde(default)]
+    pub(crate) intake: IntakeSettings,
+    /// Where `serve` publishes events, beside HTTP.
+    #[serde(default)]
+    pub(crate) outbox: OutboxSettings,
+}
+
+/// What the file may say of the intake.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IntakeSettings {
+    pub(crate) url: Option<String>,
+    pub(crate) stream: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) replies: Option<String>,
+    pub(crate) dead_letters: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) consumer: Option<String>,
+    pub(crate) replies_max: Option<u64>,
+    pub(crate) dead_letters_max: Option<u64>,
+    pub(crate) claim_idle_s: Option<u64>,
+    pub(crate) keep_messages: Option<bool>,
+}
+
+/// What the file may say of the outbox.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutboxSettings {
+    pub(crate) url: Option<String>,
+    pub(crate) stream: Option<String>,
+    pub(crate) max: Option<u64>,
+    pub(crate) kinds: Option<Vec<String>>,
+    pub(crate) after: Option<u64>,
 }
 
 impl SettingsFile {
