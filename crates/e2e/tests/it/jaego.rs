@@ -35,12 +35,24 @@ impl Jaego {
         Self::start_as(folder, data, program(), Vec::new())
     }
 
+    /// Starts it on an empty folder with more arguments.
+    pub(crate) fn start_with(after: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("jaego-e2e-").tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self::launch(folder, data, program(), Vec::new(), after)
+    }
+
     /// Starts it on `data` as `runner` with `before` among its arguments: the binary itself, or a tool that runs it.
     pub(crate) fn start_as(folder: TempDir, data: PathBuf, runner: &Path, before: Vec<String>) -> Self {
+        Self::launch(folder, data, runner, before, &[])
+    }
+
+    fn launch(folder: TempDir, data: PathBuf, runner: &Path, before: Vec<String>, after: &[&str]) -> Self {
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
         let mut args = before;
         args.extend(["serve".into(), "--listen".into(), addr.to_string(), "--data".into()]);
         args.push(data.to_str().expect("temporary folders have plain names").to_owned());
+        args.extend(after.iter().map(|word| (*word).to_owned()));
         let server = Server::start(ServerOptions {
             program: runner.to_owned(),
             args: args.into_iter().map(Into::into).collect(),

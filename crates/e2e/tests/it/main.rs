@@ -9,5 +9,6 @@ mod http;
 mod jaego;
 mod order;
 mod orders;
+mod queue;
 mod races;
 mod trades;

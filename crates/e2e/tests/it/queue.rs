@@ -1,0 +1,252 @@
+//! Commands that come through Redis while the service and Redis are killed, and events that leave through it.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
+use redis::{Connection, FromRedisValue, cmd, pipe};
+use serde_json::{Value, json};
+
+use crate::jaego::{Jaego, ok, stock};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SKUS: usize = 20;
+const OWNERS: usize = 10;
+
+/// A service with an intake and an outbox, and their Redis.
+struct Shop {
+    jaego: Jaego,
+    redis: Redis,
+    /// What was sent, by message: the id of a hold, or the owner of a charged wallet.
+    sent: BTreeMap<String, Command>,
+    next: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Command {
+    Hold(String),
+    Charge(String),
+}
+
+fn connect(redis: &Redis) -> Connection {
+    redis::Client::open(redis.url()).unwrap().get_connection().unwrap()
+}
+
+fn ask<T: FromRedisValue>(connection: &mut Connection, words: &[&str]) -> T {
+    let mut command = cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(word);
+    }
+    command.query(connection).unwrap()
+}
+
+impl Shop {
+    fn start() -> Self {
+        let durability = Durability::Always;
+        let redis = Redis::start(&RedisOptions { durability, ..RedisOptions::default() }).unwrap();
+        let url = redis.url();
+        let jaego = Jaego::start_with(&[
+            "--intake",
+            &url,
+            "--stream",
+            "orders",
+            "--intake-token",
+            "admin",
+            "--replies-max",
+            "1000000",
+            "--outbox",
+            &url,
+        ]);
+        let skus: Vec<_> = (0..SKUS).map(|number| format!("sku-{number}")).collect();
+        stock(&mut jaego.connect(), &skus, 1_000_000);
+        Self { jaego, redis, sent: BTreeMap::new(), next: 0 }
+    }
+
+    /// Sends commands, as many at a time as a busy shop would.
+    fn send(&mut self, count: usize) {
+        let mut connection = connect(&self.redis);
+        for _ in 0..count / 100 {
+            let mut commands = Vec::new();
+            let mut add = pipe();
+            for _ in 0..100 {
+                let number = self.next;
+                self.next += 1;
+                // What makes a document has its own id; a charge has nothing but the message's.
+                let (command, text) = if number.is_multiple_of(2) {
+                    let (id, sku) = (format!("H{number}"), format!("sku-{}", number % SKUS));
+                    let lines = json!([{"site": "ICN", "sku": sku, "quantity": 1}]);
+                    (Command::Hold(id.clone()), json!({"op": "hold", "id": id, "lines": lines}))
+                } else {
+                    let owner = format!("owner-{}", number % OWNERS);
+                    let charge = json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": 7});
+                    (Command::Charge(owner), charge)
+                };
+                commands.push(command);
+                add.cmd("XADD").arg("orders").arg("*").arg("command").arg(text.to_string());
+            }
+            let ids: Vec<String> = add.query(&mut connection).unwrap();
+            self.sent.extend(ids.into_iter().zip(commands));
+        }
+    }
+
+    fn answered(&self) -> usize {
+        ask(&mut connect(&self.redis), &["XLEN", "orders:replies"])
+    }
+
+    fn wait_for_answers(&self, count: usize) {
+        let what = format!("{count} of {} replies", self.sent.len());
+        wait_until(what, PATIENCE, || (self.answered() >= count).then_some(())).unwrap();
+    }
+
+    /// The last event that the service has decided.
+    fn decided(&self) -> u64 {
+        ok(self.jaego.connect().get("/v1/status").unwrap())["sequence"].as_u64().unwrap()
+    }
+
+    /// Holds every reply, every wallet, every hold and every published event against what was sent. Returns how many
+    /// messages were answered as repeats.
+    fn prove(self) -> usize {
+        self.wait_for_answers(self.sent.len());
+        let mut redis = connect(&self.redis);
+        let mut repeats = 0;
+        let mut open = self.sent.clone();
+        let replies: Vec<(String, BTreeMap<String, String>)> =
+            ask(&mut redis, &["XRANGE", "orders:replies", "-", "+"]);
+        for (_, reply) in replies {
+            let command = open.remove(&reply["message"]);
+            let command = command.unwrap_or_else(|| panic!("a second reply, or one to nobody: {reply:?}"));
+            assert_eq!(reply["status"], "200", "{reply:?}");
+            let outcome: Value = serde_json::from_str(&reply["outcome"]).unwrap();
+            repeats += usize::from(outcome["repeat"] == true);
+            let (Command::Hold(id) | Command::Charge(id)) = command;
+            assert_eq!(outcome["id"], json!(id), "{reply:?}");
+        }
+        assert!(open.is_empty(), "{} messages have no reply", open.len());
+        let left: u64 = ask(&mut redis, &["XLEN", "orders"]);
+        assert_eq!(left, 0, "what was answered is deleted");
+
+        let mut http = self.jaego.connect();
+        let is_hold = |command: &&Command| matches!(command, Command::Hold(_));
+        let holds = self.sent.values().filter(is_hold).count();
+        assert_eq!(ok(http.get("/v1/status").unwrap())["open_holds"], json!(holds));
+        let mut charged = 0;
+        for owner in (0..OWNERS).map(|number| format!("owner-{number}")) {
+            let charges = self.sent.values().filter(|one| **one == Command::Charge(owner.clone())).count();
+            charged += charges;
+            if charges > 0 {
+                let wallet = ok(http.get(&format!("/v1/wallets/{owner}")).unwrap());
+                assert_eq!(wallet["balances"][0]["balance"], json!(7 * charges), "{wallet}");
+            }
+        }
+        assert_eq!(holds + charged, self.sent.len());
+        println!("{} messages, {repeats} of them answered after they had been decided", self.sent.len());
+
+        // The stream of events is the feed: the same events in the same order, each once.
+        let durable = ok(http.get("/v1/status").unwrap())["durable"].as_u64().unwrap();
+        let mut published = Vec::new();
+        wait_until("the last event in the stream", PATIENCE, || {
+            let entries: Vec<(String, BTreeMap<String, String>)> =
+                ask(&mut redis, &["XRANGE", "jaego:events", "-", "+"]);
+            published = entries;
+            (published.last().is_some_and(|(id, _)| *id == format!("{durable}-0"))).then_some(())
+        })
+        .unwrap();
+        assert_eq!(published.len() as u64, durable);
+        let mut published = published.into_iter();
+        let mut after = "0".to_owned();
+        loop {
+            let page = ok(http.get(&format!("/v1/events?limit=1000&after={after}")).unwrap());
+            for event in page["items"].as_array().unwrap() {
+                let (id, fields) = published.next().unwrap();
+                assert_eq!(id, format!("{}-0", event["sequence"]));
+                assert_eq!(serde_json::from_str::<Value>(&fields["event"]).unwrap(), *event);
+            }
+            match page["next"].as_str() {
+                Some(next) => after = next.to_owned(),
+                None => break,
+            }
+        }
+        assert!(published.next().is_none());
+        self.jaego.end();
+        repeats
+    }
+}
+
+#[test]
+fn commands_from_a_queue_take_effect_once_while_the_service_is_killed() {
+    const ROUNDS: usize = 8;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut shop = Shop::start();
+    for round in 0..ROUNDS {
+        let before = shop.answered();
+        // Every other time it is killed between a decision and its answer, which finds no stream of replies.
+        let in_between = round % 2 == 1;
+        if in_between {
+            shop.wait_for_answers(shop.sent.len());
+            let mut redis = connect(&shop.redis);
+            let _: () = ask(&mut redis, &["RENAME", "orders:replies", "aside"]);
+            let _: () = ask(&mut redis, &["SET", "orders:replies", "in the way"]);
+            let decided = shop.decided();
+            shop.send(1_000);
+            let more = || (shop.decided() > decided).then_some(());
+            wait_until("a decision", PATIENCE, more).unwrap();
+        } else {
+            shop.send(1_000);
+            shop.wait_for_answers(before + 1);
+            thread::sleep(Duration::from_micros(dice.u64(0..30_000)));
+        }
+        shop.jaego.server.kill_9().unwrap();
+        if in_between {
+            let mut redis = connect(&shop.redis);
+            let _: u64 = ask(&mut redis, &["DEL", "orders:replies"]);
+            let _: () = ask(&mut redis, &["RENAME", "aside", "orders:replies"]);
+        }
+        if round % 4 == 3 {
+            shop.jaego.verify();
+        }
+        shop.jaego.server.restart().unwrap();
+    }
+    assert!(shop.prove() > 0, "some were decided before the service was killed, and answered after it");
+}
+
+#[test]
+fn commands_from_a_queue_take_effect_once_while_redis_is_killed() {
+    const ROUNDS: usize = 5;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut shop = Shop::start();
+    for round in 0..ROUNDS {
+        let before = shop.answered();
+        shop.send(1_000);
+        shop.wait_for_answers(before + 1);
+        thread::sleep(Duration::from_micros(dice.u64(0..30_000)));
+        shop.redis.kill_9().unwrap();
+        if round == 2 {
+            // Both of them, and the service first: it begins without a Redis.
+            shop.jaego.server.kill_9().unwrap();
+            shop.jaego.server.restart().unwrap();
+        }
+        shop.redis.restart().unwrap();
+    }
+    shop.prove();
+}
+
+#[test]
+fn asked_to_end_the_service_finishes_what_it_has_read() {
+    let mut shop = Shop::start();
+    for _ in 0..3 {
+        let before = shop.answered();
+        shop.send(1_000);
+        shop.wait_for_answers(before + 1);
+        shop.jaego.terminate();
+        // Nothing is left half done: what was not answered was not read either.
+        let (pending, ..): (u64, redis::Value, redis::Value, redis::Value) =
+            ask(&mut connect(&shop.redis), &["XPENDING", "orders", "jaego"]);
+        assert_eq!(pending, 0);
+        shop.jaego.verify();
+        shop.jaego.server.restart().unwrap();
+    }
+    shop.prove();
+}
