@@ -20,4 +20,4 @@ mod reply;
 pub use intake::Intake;
 pub use link::{AddressError, Server};
 pub use options::{IntakeOptions, OptionsError, OutboxOptions, StreamName};
-pub use outbox::{Halt, Outbox};
+pub use outbox::Outbox;

@@ -37,8 +37,7 @@ pub struct Outbox {
 
 /// Why an outbox refuses to publish, rather than leave events out or mix two histories.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Halt {
+enum Halt {
     /// The stream has an event that the store has not.
     #[error(
         "the stream ends with event {stream}, and the store with {store}: the store was restored from a backup, or the \
