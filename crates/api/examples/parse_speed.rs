@@ -80,6 +80,7 @@ fn outcome(hold: usize) -> Outcome {
         balance: None,
         claims: Vec::new(),
         trade: None,
+        pick_claims: Box::default(),
     }
 }
 

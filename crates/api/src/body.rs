@@ -694,6 +694,10 @@ fn subject(command: &Command) -> Word {
         Command::AcceptProposal(answer)
         | Command::RejectProposal(answer)
         | Command::WithdrawProposal(answer) => &answer.id,
+        Command::ClaimTransfer(transfer) => &transfer.id,
+        Command::ClaimPicks(picks) => &picks.site,
+        Command::ExtendTransferClaim(transfer) => &transfer.id,
+        Command::UnclaimTransfer(transfer) => &transfer.id,
     };
     code.into()
 }

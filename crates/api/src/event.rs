@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     movement::{Document, Movement},
-    order::ClaimedOrder,
     outcome::Pick,
+    picking::{Claimed, Picks},
     stock::{Holding, Shortage},
     time::Time,
     trade::ClosedProposal,
@@ -53,7 +53,7 @@ pub struct Event {
     pub money: Option<MoneyMovement>,
     /// The claims that a worker got or extended by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub claims: Vec<ClaimedOrder>,
+    pub claims: Vec<Claimed>,
     /// What a new proposal is: an offer within a price tier, or a poke across tiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_kind: Option<Choice<ProposalKind>>,
@@ -63,6 +63,9 @@ pub struct Event {
     /// The orders that got stock that they had waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Word>,
+    /// The pick work that waits again: claims on it lapsed, or were given up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<Picks>,
 }
 
 /// Money that went into a wallet or out of it.

@@ -18,6 +18,7 @@ pub mod movement;
 pub mod openapi;
 pub mod order;
 pub mod outcome;
+pub mod picking;
 mod plain;
 pub mod problem;
 pub mod read;

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    picking::Work,
     stock::HeldAt,
     time::Time,
-    value::{Choice, Lines, Text, Whole, Word, code_if_any},
+    value::{Choice, Label, Lines, Text, Whole, Word, code_if_any, name_if_any},
 };
 
 /// Says when the orders of a site are allocated. Those that were placed before keep what they hold.
@@ -141,7 +142,7 @@ impl ClaimOrder<'_> {
     }
 }
 
-/// Claims the next orders of a site for a worker.
+/// Claims the next orders of a site for a worker, or the next picks of its transfers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub struct ClaimOrders<'a> {
@@ -149,6 +150,12 @@ pub struct ClaimOrders<'a> {
     pub site: Text<'a>,
     /// For whom.
     pub worker: Text<'a>,
+    /// Orders, or what transfers have to pick: each zone of each transfer for itself. Orders if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<Choice<Work>>,
+    /// Picks of this zone only; of any if not said. An empty text is the zone of locations in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Label<'a>>,
     /// Which ones: the oldest if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Choice<ClaimPolicy>>,
@@ -165,13 +172,22 @@ pub struct ClaimOrders<'a> {
 impl ClaimOrders<'_> {
     pub(crate) fn command(&self) -> Result<Command, Refusal> {
         let policy = self.policy.as_ref().map_or(Ok(ClaimPolicy::Oldest), |policy| policy.get("policy"))?;
-        Ok(Command::ClaimOrders(command::ClaimOrders {
-            site: self.site.code("site")?,
-            worker: self.worker.code("worker")?,
-            policy,
-            count: self.count.map_or(Ok(1), |count| count.small("count"))? as usize,
-            lease_ms: lease_if_any(self.lease_s)?,
-        }))
+        let work = self.work.as_ref().map_or(Ok(Work::Orders), |work| work.get("work"))?;
+        let (site, worker) = (self.site.code("site")?, self.worker.code("worker")?);
+        let zone = name_if_any(self.zone.as_ref(), "zone")?;
+        let count = self.count.map_or(Ok(1), |count| count.small("count"))? as usize;
+        let lease_ms = lease_if_any(self.lease_s)?;
+        match work {
+            Work::Picks => {
+                Ok(Command::ClaimPicks(command::ClaimPicks { site, zone, worker, policy, count, lease_ms }))
+            }
+            Work::Orders if zone.is_some() => {
+                Err(Refusal::invalid("zone", "is named, and orders are of no zone: only picks are"))
+            }
+            Work::Orders => {
+                Ok(Command::ClaimOrders(command::ClaimOrders { site, worker, policy, count, lease_ms }))
+            }
+        }
     }
 }
 
@@ -243,21 +259,29 @@ pub struct CompleteOrder<'a> {
 impl CompleteOrder<'_> {
     pub(crate) fn command(&self) -> Result<Command, Refusal> {
         let id = self.order.code("order")?;
-        let claimant = match (&self.worker, self.fence) {
-            (Some(worker), Some(fence)) => Some(claimant(worker, fence)?),
-            (None, None) => None,
-            (Some(_), None) => return Err(Refusal::invalid("fence", "is missing, and a worker is named")),
-            (None, Some(_)) => return Err(Refusal::invalid("worker", "is missing, and a fence is named")),
-        };
+        let claimant = claimant_if_any(self.worker.as_ref(), self.fence)?;
         Ok(Command::CompleteOrder(command::CompleteOrder { id, claimant }))
     }
 }
 
-fn lease_if_any(seconds: Option<Whole>) -> Result<Option<u64>, Refusal> {
+pub(crate) fn lease_if_any(seconds: Option<Whole>) -> Result<Option<u64>, Refusal> {
     seconds.map(|seconds| seconds.seconds_as_ms("lease_s")).transpose()
 }
 
-fn claimant(worker: &Text<'_>, fence: Whole) -> Result<command::Claimant, Refusal> {
+/// Both a worker and a fence, or neither. Refuses with `invalid_value`.
+pub(crate) fn claimant_if_any(
+    worker: Option<&Text<'_>>,
+    fence: Option<Whole>,
+) -> Result<Option<command::Claimant>, Refusal> {
+    match (worker, fence) {
+        (Some(worker), Some(fence)) => claimant(worker, fence).map(Some),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Refusal::invalid("fence", "is missing, and a worker is named")),
+        (None, Some(_)) => Err(Refusal::invalid("worker", "is missing, and a fence is named")),
+    }
+}
+
+pub(crate) fn claimant(worker: &Text<'_>, fence: Whole) -> Result<command::Claimant, Refusal> {
     let worker = worker.code("worker")?;
     Ok(command::Claimant { worker, fence: Sequence(fence.quantity("fence")?.get()) })
 }
@@ -279,9 +303,9 @@ impl From<&ClaimView> for ClaimedOrder {
     }
 }
 
-/// A worker's claim on an order.
+/// A worker's claim on an order, or on what a transfer has to pick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct OrderClaim {
+pub struct WorkClaim {
     /// Whose it is.
     pub worker: Word,
     /// The fence that came with it.
@@ -322,7 +346,7 @@ pub struct OrderSummary {
     /// How many lines it has.
     pub line_count: u32,
     /// Who works on it, while somebody does.
-    pub claim: Option<OrderClaim>,
+    pub claim: Option<WorkClaim>,
     /// Who completed it, if a worker did who had claimed it.
     pub completed_by: Option<Word>,
 }
@@ -346,7 +370,7 @@ pub struct OrderLineState {
 
 impl From<&query::OrderSummary> for OrderSummary {
     fn from(view: &query::OrderSummary) -> Self {
-        let claim = view.claim.as_ref().map(|(worker, claim)| OrderClaim {
+        let claim = view.claim.as_ref().map(|(worker, claim)| WorkClaim {
             worker: worker.into(),
             fence: claim.fence.0,
             expires_at: claim.expires_at.into(),

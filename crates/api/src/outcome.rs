@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{
     order::ClaimedOrder,
+    picking::{Claimed, ClaimedPicks},
     stock::{Holding, Shortage},
     time::Time,
     trade::ClosedProposal,
@@ -41,7 +42,7 @@ pub struct Outcome {
     pub balance: Option<i64>,
     /// The claims that a worker got or extended by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub claims: Vec<ClaimedOrder>,
+    pub claims: Vec<Claimed>,
     /// What a new proposal is: an offer within a price tier, or a poke across tiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_kind: Option<Choice<ProposalKind>>,
@@ -80,11 +81,17 @@ impl Outcome {
             expires_at: outcome.expires_at.map(Time::from),
             holders: outcome.holders.iter().map(Holding::from).collect(),
             balance: outcome.balance,
-            claims: outcome.claims.iter().map(ClaimedOrder::from).collect(),
+            claims: claims(outcome).collect(),
             proposal_kind: outcome.proposal_kind().map(Choice::from),
             closed: outcome.closed().iter().map(ClosedProposal::from).collect(),
         }
     }
+}
+
+/// The claims that came of a command, on orders and on picks.
+pub(crate) fn claims(outcome: &outcome::Outcome) -> impl Iterator<Item = Claimed> {
+    let orders = outcome.claims.iter().map(|claim| Claimed::Order(ClaimedOrder::from(claim)));
+    orders.chain(outcome.pick_claims.iter().map(|claim| Claimed::Picks(ClaimedPicks::from(claim))))
 }
 
 impl From<&outcome::PickView> for Pick {

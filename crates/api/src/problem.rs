@@ -130,7 +130,9 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("order_short", 409, "The order is not wholly allocated"),
     kind("order_claimed", 409, "The order is claimed"),
     kind("claim_lost", 409, "The claim is lost"),
-    kind("nothing_to_claim", 409, "No order waits to be claimed"),
+    kind("nothing_to_claim", 409, "No work waits to be claimed"),
+    kind("transfer_claimed", 409, "The picks of the transfer are claimed"),
+    kind("location_claimed", 409, "A worker has claimed what is to be picked at the location"),
     // The lock says no.
     kind("stale_fence", 409, "The lock is another's by now"),
     kind("too_many_fences", 409, "The fences of too many resources are kept"),
@@ -463,6 +465,37 @@ impl From<&Refusal> for Problem {
                 if let Some(reason) = reason {
                     fact("reason", (*reason).into());
                 }
+            }
+            Refusal::NoPicksToClaim { site, zone } => {
+                fact("site", text(site));
+                if let Some(zone) = zone {
+                    fact("zone", zone.as_str().into());
+                }
+            }
+            Refusal::NothingAllocatedIn { transfer, zone } => {
+                fact("transfer", text(transfer));
+                fact("zone", zone.as_str().into());
+            }
+            Refusal::TransferClaimed { transfer, zone, worker, expires_at } => {
+                fact("transfer", text(transfer));
+                fact("zone", zone.as_str().into());
+                fact("worker", text(worker));
+                fact("expires_at", Time::from(*expires_at).to_string().into());
+            }
+            Refusal::PickClaimLost { transfer, zone, worker, fence, current_fence } => {
+                fact("transfer", text(transfer));
+                if let Some(zone) = zone {
+                    fact("zone", zone.as_str().into());
+                }
+                fact("worker", text(worker));
+                fact("fence", fence.0.into());
+                fact("current_fence", current_fence.map_or(Value::Null, |fence| fence.0.into()));
+            }
+            Refusal::LocationClaimed { site, location, transfer, worker } => {
+                fact("site", text(site));
+                fact("location", text(location));
+                fact("transfer", text(transfer));
+                fact("worker", text(worker));
             }
         }
         problem

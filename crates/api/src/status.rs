@@ -32,6 +32,12 @@ pub struct Status {
     /// Orders that a worker has claimed.
     #[serde(default)]
     pub claimed_orders: u64,
+    /// Pick work that waits for a worker: zones of transfers with something to pick.
+    #[serde(default)]
+    pub waiting_picks: u64,
+    /// Pick work that a worker has claimed.
+    #[serde(default)]
+    pub claimed_picks: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

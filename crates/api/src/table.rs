@@ -18,6 +18,7 @@ use crate::{
         AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, CompleteOrder, ExtendClaim, PlaceOrder,
         SetOrderAllocation, UnclaimOrder,
     },
+    picking::{ClaimTransfer, ExtendTransferClaim, UnclaimTransfer},
     site::SetSite,
     sku::SetSku,
     trade::{AcceptProposal, Propose, RejectProposal, SetCard, SetPriceTiers, WithdrawProposal},
@@ -193,7 +194,7 @@ commands! {
     "allocate_order" AllocateOrder Post "/v1/orders/{order}/allocate" Operator BODY_BYTES_MAX Action "Allocate what an order lacks"
     "cancel_order" CancelOrder Post "/v1/orders/{order}/cancel" Operator BODY_BYTES_MAX Action "Cancel an order"
     "claim_order" ClaimOrder Post "/v1/orders/{order}/claim" Worker BODY_BYTES_MAX Action "Claim an order for a worker"
-    "claim_orders" ClaimOrders Post "/v1/sites/{site}/claims" Worker BODY_BYTES_MAX Action "Claim the next orders of a site for a worker"
+    "claim_orders" ClaimOrders Post "/v1/sites/{site}/claims" Worker BODY_BYTES_MAX Action "Claim the next orders of a site for a worker, or the next picks of its transfers"
     "extend_claim" ExtendClaim Post "/v1/orders/{order}/extend" Worker BODY_BYTES_MAX Action "Give a claim a new life"
     "unclaim_order" UnclaimOrder Post "/v1/orders/{order}/unclaim" Worker BODY_BYTES_MAX Action "Give a claim up"
     "complete_order" CompleteOrder Post "/v1/orders/{order}/complete" Worker BODY_BYTES_MAX Action "Complete an order: its goods go to the customer"
@@ -205,4 +206,7 @@ commands! {
     "accept_proposal" AcceptProposal Post "/v1/proposals/{proposal}/accept" Operator BODY_BYTES_MAX Action "Accept a proposal: both cards change hands"
     "reject_proposal" RejectProposal Post "/v1/proposals/{proposal}/reject" Operator BODY_BYTES_MAX Action "Reject a proposal"
     "withdraw_proposal" WithdrawProposal Post "/v1/proposals/{proposal}/withdraw" Operator BODY_BYTES_MAX Action "Take a proposal back"
+    "claim_transfer" ClaimTransfer Post "/v1/transfers/{transfer}/claim" Worker BODY_BYTES_MAX Action "Claim for a worker what a transfer has to pick"
+    "extend_transfer_claim" ExtendTransferClaim Post "/v1/transfers/{transfer}/extend" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer a new life"
+    "unclaim_transfer" UnclaimTransfer Post "/v1/transfers/{transfer}/unclaim" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer up"
 }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hold::{is_partial, strategy_if_any},
+    order::claimant_if_any,
+    picking::Picking,
     stock::{Candidate, HeldAt},
     time::Time,
     value::{Choice, Lines, Partial, Text, Whole, Word, code_if_any, lines_if_any, quantity_if_any},
@@ -191,9 +193,16 @@ impl CancelTransfer<'_> {
 pub struct PickTransfer<'a> {
     /// The transfer.
     pub transfer: Text<'a>,
-    /// What was picked and what was not; everything as allocated if not said.
+    /// What was picked and what was not; everything as allocated if not said, under a claim in its zones only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<Lines<PickLine<'a>>>,
+    /// Under whose claim; without one only what nobody has claimed can be picked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Text<'a>>,
+    /// The fence that came with the claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub fence: Option<Whole>,
     /// Where it was put; the site's first staging location if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staging: Option<Text<'a>>,
@@ -235,6 +244,7 @@ impl PickTransfer<'_> {
         Ok(Command::PickTransfer(command::PickTransfer {
             id: self.transfer.code("transfer")?,
             lines: lines_if_any(self.lines.as_ref(), PickLine::line)?,
+            claimant: claimant_if_any(self.worker.as_ref(), self.fence)?,
             staging: code_if_any(self.staging.as_ref(), "staging")?,
         }))
     }
@@ -380,6 +390,9 @@ pub struct Transfer {
     pub summary: TransferSummary,
     /// Its lines.
     pub lines: Vec<TransferLineState>,
+    /// What is to be picked, zone by zone, and who does.
+    #[serde(default)]
+    pub picking: Vec<Picking>,
 }
 
 /// A transfer without its lines.
@@ -512,6 +525,7 @@ impl From<&query::TransferView> for Transfer {
         Self {
             summary: (&view.summary).into(),
             lines: view.lines.iter().map(TransferLineState::from).collect(),
+            picking: view.picking.iter().map(Picking::from).collect(),
         }
     }
 }

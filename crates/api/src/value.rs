@@ -124,6 +124,10 @@ impl Label<'_> {
     }
 }
 
+pub(crate) fn name_if_any(label: Option<&Label<'_>>, field: &'static str) -> Result<Option<Name>, Refusal> {
+    label.map(|label| label.name(field)).transpose()
+}
+
 /// A name that is empty where it is missing.
 pub(crate) fn name_or_empty(label: Option<&Label<'_>>, field: &'static str) -> Result<Name, Refusal> {
     label.map_or(Ok(Name::default()), |label| label.name(field))

@@ -6,7 +6,7 @@
 use jaego_domain::{Code, Outcome, PickView};
 
 use crate::{
-    order::ClaimedOrder,
+    outcome::claims,
     stock::{Holding, Shortage},
     time::Time,
     trade::ClosedProposal,
@@ -53,9 +53,9 @@ pub(crate) fn done(json: &mut Vec<u8>, index: usize, id: &str, outcome: &Outcome
         json.extend_from_slice(br#","balance":"#);
         serde_json::to_writer(&mut *json, &balance).expect("a number is written");
     }
-    if !outcome.claims.is_empty() {
+    if !outcome.claims.is_empty() || !outcome.pick_claims.is_empty() {
         json.extend_from_slice(br#","claims":"#);
-        list(json, outcome.claims.iter().map(ClaimedOrder::from));
+        list(json, claims(outcome));
     }
     if let Some(kind) = outcome.proposal_kind() {
         json.extend_from_slice(br#","proposal_kind":""#);
@@ -126,7 +126,9 @@ fn number(json: &mut Vec<u8>, number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use jaego_domain::{Quantity, Sequence, Timestamp, outcome::ClaimView, row::HolderKind};
+    use jaego_domain::{
+        Name, PickClaimView, PickWorkId, Quantity, Sequence, Timestamp, outcome::ClaimView, row::HolderKind,
+    };
 
     use super::*;
     use crate::{
@@ -172,6 +174,14 @@ mod tests {
             balance: None,
             claims: Vec::new(),
             trade: None,
+            pick_claims: Box::default(),
+        };
+        let picks = PickClaimView {
+            work: PickWorkId {
+                transfer: text("T1"), zone: Name::new("zone", "상온 \"1\"").expect("a name")
+            },
+            fence: Sequence(8),
+            expires_at: Timestamp(0),
         };
         let claim = ClaimView { order: text("O1"), fence: Sequence(7), expires_at: Timestamp(0) };
         let full = Outcome {
@@ -189,6 +199,7 @@ mod tests {
                     .map(|reason| jaego_domain::event::ClosedProposal { proposal: text("P1"), reason })
                     .to_vec(),
             })),
+            pick_claims: [picks.clone(), picks].into(),
             ..plain
         };
         for (index, id, one, repeat) in

@@ -9,9 +9,9 @@ use jaego_api::{
     transfer::{Transfer, TransferSummary},
 };
 use jaego_domain::{
-    Code, Quantity, Refusal, Sequence, Timestamp, View,
+    Code, Name, PickWork, Quantity, Refusal, Sequence, Timestamp, View,
     query::{HeldAt, Listed, TransferLineView, TransferView},
-    row::{Totals, TransferStatus},
+    row::{Claim, Totals, TransferStatus},
 };
 use serde_json::{Value, json};
 
@@ -48,6 +48,14 @@ fn transfer() -> TransferView {
             staged: vec![],
             in_transit: vec![(None, Quantity::stored(1))],
         }],
+        picking: vec![
+            PickWork { zone: Name::default(), lines: 1, claim: None },
+            PickWork {
+                zone: Name::new("zone", "A").unwrap(),
+                lines: 2,
+                claim: Some(Claim { worker: code("ann"), fence: Sequence(9), expires_at: Timestamp(0) }),
+            },
+        ],
     }
 }
 
@@ -61,7 +69,9 @@ fn a_transfer() {
         "picks": [{"site": "ICN", "location": "A-01", "lot": "L1", "quantity": 4}], "transit": [{"lot": null, "quantity": 1}]});
     line.as_object_mut().unwrap().extend(totals.as_object().unwrap().clone());
     let expected = json!({"id": "T1", "from": "ICN", "to": "PUS", "status": "partially_allocated", "priority": 3,
-        "requested_at": "2026-03-01T14:59:59.999Z", "line_count": 1, "totals": totals, "lines": [line]});
+        "requested_at": "2026-03-01T14:59:59.999Z", "line_count": 1, "totals": totals, "lines": [line],
+        "picking": [{"zone": "", "line_count": 1, "claim": null},
+            {"zone": "A", "line_count": 2, "claim": {"worker": "ann", "fence": 9, "expires_at": "1970-01-01T00:00:00Z"}}]});
     assert_eq!(json, expected);
     let back: Transfer = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(serde_json::to_vec(&back).unwrap(), bytes);
@@ -94,6 +104,7 @@ fn a_batch_is_answered_in_order() {
         balance: None,
         claims: vec![],
         trade: None,
+        pick_claims: Box::default(),
     };
     let refusal = Refusal::TransferNotFound { transfer: code("T3") };
     let said = || [Ok((&outcome, true)), Err(&refusal)];

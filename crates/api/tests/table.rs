@@ -36,7 +36,7 @@ fn samples() -> Vec<Value> {
             {"line": "1", "quantity": 2, "location": "A-01", "lot": "L1"}]}),
         json!({"op": "release_transfer", "transfer": "T1", "lines": [{"line": "1", "quantity": 1}]}),
         json!({"op": "cancel_transfer", "transfer": "T1", "release": true}),
-        json!({"op": "pick_transfer", "transfer": "T1", "staging": "S-01", "lines": [
+        json!({"op": "pick_transfer", "transfer": "T1", "staging": "S-01", "worker": "ann", "fence": 7, "lines": [
             {"line": "1", "location": "A-01", "lot": "L1", "quantity": 1, "short": {"quantity": 1, "reason": "damaged"}}]}),
         json!({"op": "unpick_transfer", "transfer": "T1", "to": "A-02", "lines": [{"line": "1"}]}),
         json!({"op": "ship_transfer", "transfer": "T1", "shipment": "S1", "lines": [{"line": "1"}]}),
@@ -67,6 +67,10 @@ fn samples() -> Vec<Value> {
         json!({"op": "accept_proposal", "proposal": "P1", "owner": "lee"}),
         json!({"op": "reject_proposal", "proposal": "P1", "owner": "lee"}),
         json!({"op": "withdraw_proposal", "proposal": "P1", "owner": "kim"}),
+        json!({"op": "claim_transfer", "transfer": "T1", "worker": "ann", "zone": "A", "lease_s": 60}),
+        json!({"op": "claim_orders", "site": "ICN", "worker": "ann", "work": "picks", "zone": "", "policy": "random", "count": 3}),
+        json!({"op": "extend_transfer_claim", "transfer": "T1", "worker": "ann", "fence": 1042, "lease_s": 60}),
+        json!({"op": "unclaim_transfer", "transfer": "T1", "worker": "ann", "fence": 1042, "zone": "A"}),
     ]
 }
 
@@ -128,6 +132,10 @@ fn number(command: &Command) -> usize {
         Command::AcceptProposal(_) => 40,
         Command::RejectProposal(_) => 41,
         Command::WithdrawProposal(_) => 42,
+        Command::ClaimTransfer(_) => 37,
+        Command::ClaimPicks(_) => 38,
+        Command::ExtendTransferClaim(_) => 39,
+        Command::UnclaimTransfer(_) => 40,
     }
 }
 
@@ -135,7 +143,7 @@ fn number(command: &Command) -> usize {
 fn the_table_has_every_command_under_its_own_name() {
     let commands: Vec<_> = samples().iter().map(in_batch).collect();
     let numbers: Vec<_> = commands.iter().map(number).collect();
-    assert_eq!(numbers, (0..=43).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=47).collect::<Vec<_>>());
     let named: BTreeSet<_> = commands.iter().map(Command::name).collect();
     let rows: BTreeSet<_> = COMMANDS.iter().map(|row| row.op).collect();
     assert_eq!(named, rows);

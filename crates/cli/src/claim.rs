@@ -1,8 +1,8 @@
-//! `jaego claim`: who works on which order.
+//! `jaego claim`: who works on which order, and who picks what of which transfer.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use jaego_api::outcome::Outcome;
+use jaego_api::{outcome::Outcome, picking::Claimed};
 use serde_json::json;
 
 use crate::{
@@ -22,29 +22,35 @@ pub(crate) struct Options {
 }
 
 #[derive(Args)]
-struct Worker {
+pub(crate) struct Worker {
     /// For whom.
     #[arg(long)]
-    worker: String,
+    pub(crate) worker: String,
     /// A request key, so that giving it again does it once.
     #[arg(long)]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Args)]
-struct Lease {
+pub(crate) struct Lease {
     /// How long the claim stands if nobody extends it: 90s, 10m, 2h [default: 15m]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
-    lease: Option<u64>,
+    pub(crate) lease: Option<u64>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Claim the next orders of a site: jaego claim next ICN --worker ann
+    /// Claim the next orders or picks of a site: jaego claim next ICN --worker ann --work picks --zone A
     Next {
         site: String,
         #[command(flatten)]
         worker: Worker,
+        /// orders, or picks: what transfers have to pick, each zone for itself [default: orders]
+        #[arg(long)]
+        work: Option<String>,
+        /// Picks of this zone only; '' is the zone of locations in none.
+        #[arg(long)]
+        zone: Option<String>,
         /// Which ones: oldest, priority or random [default: oldest]
         #[arg(long)]
         policy: Option<String>,
@@ -86,9 +92,9 @@ enum Command {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     options.remote.run(async |service: Service| match &options.command {
-        Command::Next { site, worker: Worker { worker, key }, policy, count, lease } => {
+        Command::Next { site, worker: Worker { worker, key }, work, zone, policy, count, lease } => {
             let fields = json!({
-                "site": site, "worker": worker, "policy": policy, "count": count, "lease_s": lease.lease,
+                "site": site, "worker": worker, "work": work, "zone": zone, "policy": policy, "count": count, "lease_s": lease.lease,
                 "key": key,
             });
             service.submit("claim_orders", &said(fields), |done| claimed(worker, done)).await
@@ -112,13 +118,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// What a worker has now, and by which fences.
-fn claimed(worker: &str, outcome: &Outcome) -> String {
+pub(crate) fn claimed(worker: &str, outcome: &Outcome) -> String {
     let count = outcome.claims.len();
-    let orders = if count == 1 { "order" } else { "orders" };
-    let text = outcome::text(&format!("{worker} has {count} {orders}"), outcome);
-    let mut table = Table::new(&["ORDER", right!("FENCE"), "UNTIL"]);
+    let is_of_orders = outcome.claims.iter().all(|claim| claim.order().is_some());
+    let (one, many) = if is_of_orders { ("order", "orders") } else { ("zone to pick", "zones to pick") };
+    let text =
+        outcome::text(&format!("{worker} has {count} {}", if count == 1 { one } else { many }), outcome);
+    let mut table = match is_of_orders {
+        true => Table::new(&["ORDER", right!("FENCE"), "UNTIL"]),
+        false => Table::new(&["TRANSFER", "ZONE", right!("FENCE"), "UNTIL"]),
+    };
     for claim in &outcome.claims {
-        table.row([&*claim.order, &claim.fence.to_string(), &claim.expires_at.to_string()]);
+        let (fence, until) = (claim.fence().to_string(), claim.expires_at().to_string());
+        match claim {
+            Claimed::Order(claim) => table.row([&*claim.order, &fence, &until]),
+            Claimed::Picks(claim) => table.row([&*claim.transfer, &claim.zone, &fence, &until]),
+        };
     }
     text + &table.text()
 }

@@ -78,7 +78,7 @@ fn line(event: &Event) -> String {
         line += &format!("  {lapsed} {id}");
     }
     for claim in &event.claims {
-        line += &format!("  {} until {}", claim.order, claim.expires_at);
+        line += &format!("  {} until {}", claim.work(), claim.expires_at());
     }
     if let Some(kind) = &event.proposal_kind {
         line += &format!("  {}", kind.as_str());
@@ -88,6 +88,9 @@ fn line(event: &Event) -> String {
     }
     for order in &event.filled {
         line += &format!("  order {order}");
+    }
+    for work in &event.returned {
+        line += &format!("  {}/{}", work.transfer, work.zone);
     }
     for watched in &event.watched {
         let what = if watched.low { "low" } else { "recovered" };
@@ -117,7 +120,7 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\ncards       {}\nproposals   {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\ncards       {}\nproposals   {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -129,6 +132,8 @@ fn status_text(status: &Status) -> String {
         status.claimed_orders,
         status.cards,
         status.open_proposals,
+        status.waiting_picks,
+        status.claimed_picks,
         status.archived,
         status.expiry_lag_ms,
         status.keys,

@@ -9,6 +9,7 @@ use jaego_api::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    claim::{Lease, Worker, claimed},
     exit::Usage,
     lines::{Line, TypedLines, parts},
     master::said,
@@ -109,6 +110,49 @@ enum Command {
         /// Where they are put [default: the site's first staging location]
         #[arg(long, value_name = "LOCATION")]
         staging: Option<String>,
+        /// Under whose claim: without lines, all in its zones.
+        #[arg(long, requires = "fence")]
+        worker: Option<String>,
+        /// The fence that came with the claim.
+        #[arg(long, requires = "worker")]
+        fence: Option<u64>,
+    },
+    /// Claim for a worker what a transfer has to pick.
+    Claim {
+        transfer: String,
+        #[command(flatten)]
+        worker: Worker,
+        /// In which zone; '' is the zone of locations in none [default: all that nobody has claimed]
+        #[arg(long)]
+        zone: Option<String>,
+        #[command(flatten)]
+        lease: Lease,
+    },
+    /// Give claims on the picks of a transfer a new life, counted from now.
+    Extend {
+        transfer: String,
+        #[command(flatten)]
+        worker: Worker,
+        /// The fence that came with the claims.
+        #[arg(long)]
+        fence: u64,
+        /// In which zone [default: all that were claimed under this fence]
+        #[arg(long)]
+        zone: Option<String>,
+        #[command(flatten)]
+        lease: Lease,
+    },
+    /// Give claims on the picks of a transfer up: the work waits for others.
+    Unclaim {
+        transfer: String,
+        #[command(flatten)]
+        worker: Worker,
+        /// The fence that came with the claims.
+        #[arg(long)]
+        fence: u64,
+        /// In which zone [default: all that were claimed under this fence]
+        #[arg(long)]
+        zone: Option<String>,
     },
     /// Take staged goods back to their bins.
     Unpick {
@@ -188,9 +232,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let lines = parts(&action.lines, "quantity")?;
             act(&service, "release_transfer", action, lines, json!({}), "is released").await
         }
-        Command::Pick { action, staging } => {
+        Command::Pick { action, staging, worker, fence } => {
             let lines = picked(&action.lines)?;
-            act(&service, "pick_transfer", action, lines, json!({ "staging": staging }), "is picked").await
+            let rest = json!({ "staging": staging, "worker": worker, "fence": fence });
+            act(&service, "pick_transfer", action, lines, rest, "is picked").await
+        }
+        Command::Claim { transfer, worker: Worker { worker, key }, zone, lease } => {
+            let fields = json!({
+                "transfer": transfer, "worker": worker, "zone": zone, "lease_s": lease.lease, "key": key,
+            });
+            service.submit("claim_transfer", &said(fields), |done| claimed(worker, done)).await
+        }
+        Command::Extend { transfer, worker: Worker { worker, key }, fence, zone, lease } => {
+            let fields = json!({
+                "transfer": transfer, "worker": worker, "fence": fence, "zone": zone,
+                "lease_s": lease.lease, "key": key,
+            });
+            service.submit("extend_transfer_claim", &said(fields), |done| claimed(worker, done)).await
+        }
+        Command::Unclaim { transfer, worker: Worker { worker, key }, fence, zone } => {
+            let fields = json!({
+                "transfer": transfer, "worker": worker, "fence": fence, "zone": zone, "key": key,
+            });
+            let what = format!("what transfer {transfer} has to pick waits for others");
+            service.submit("unclaim_transfer", &said(fields), |done| outcome::text(&what, done)).await
         }
         Command::Unpick { action, to } => {
             let lines = parts(&action.lines, "quantity")?;
@@ -379,8 +444,17 @@ fn text(transfer: &Transfer) -> String {
             held.row([&line.line, &pick.site, &pick.location, lot, &pick.quantity.to_string(), kind]);
         }
     }
+    let mut picking = Table::new(&["ZONE", right!("LINES"), "WORKER", right!("FENCE"), "UNTIL"]);
+    for work in &transfer.picking {
+        let (worker, fence, until) = match &work.claim {
+            Some(claim) => (&*claim.worker, claim.fence.to_string(), claim.expires_at.to_string()),
+            None => Default::default(),
+        };
+        picking.row([&work.zone, &work.line_count.to_string(), worker, &fence, &until]);
+    }
     text += &lines.text();
-    text + &held.text_if_any("holds:")
+    text += &held.text_if_any("holds:");
+    text + &picking.text_if_any("to pick:")
 }
 
 fn explained(lines: &[ExplainedLine]) -> String {

@@ -16,6 +16,7 @@ use jaego_api::{
         SetOrderAllocation, UnclaimOrder,
     },
     outcome::Outcome,
+    picking::{ClaimTransfer, ExtendTransferClaim, UnclaimTransfer},
     site::SetSite,
     sku::SetSku,
     table::{self, BATCH_PATH},
@@ -145,7 +146,7 @@ methods! {
     allocate_order AllocateOrder "allocate_order" "Allocates what an order lacks."
     cancel_order CancelOrder "cancel_order" "Cancels an order."
     claim_order ClaimOrder "claim_order" "Claims an order for a worker."
-    claim_orders ClaimOrders "claim_orders" "Claims the next orders of a site for a worker: see [`Outcome::claims`]."
+    claim_orders ClaimOrders "claim_orders" "Claims the next orders or picks of a site for a worker: see [`Outcome::claims`]."
     extend_claim ExtendClaim "extend_claim" "Gives a claim a new life."
     unclaim_order UnclaimOrder "unclaim_order" "Gives a claim up."
     complete_order CompleteOrder "complete_order" "Completes an order: its goods go to the customer."
@@ -156,6 +157,9 @@ methods! {
     accept_proposal AcceptProposal "accept_proposal" "Accepts a proposal: both cards change hands."
     reject_proposal RejectProposal "reject_proposal" "Rejects a proposal."
     withdraw_proposal WithdrawProposal "withdraw_proposal" "Takes a proposal back."
+    claim_transfer ClaimTransfer "claim_transfer" "Claims for a worker what a transfer has to pick: see [`Outcome::claims`]."
+    extend_transfer_claim ExtendTransferClaim "extend_transfer_claim" "Gives claims on the picks of a transfer a new life."
+    unclaim_transfer UnclaimTransfer "unclaim_transfer" "Gives claims on the picks of a transfer up."
 }
 
 fn new_key() -> String {

@@ -3,6 +3,7 @@
 
 mod book;
 mod order;
+mod picking;
 mod trade;
 mod wallet;
 
@@ -420,7 +421,13 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         | Fact::ProposalAccepted { .. }
         | Fact::ProposalRejected { .. }
         | Fact::ProposalWithdrawn { .. } => book.apply_trade(&event.fact),
+        Fact::TransferClaimed { .. }
+        | Fact::PicksClaimed { .. }
+        | Fact::TransferClaimExtended { .. }
+        | Fact::TransferUnclaimed { .. }
+        | Fact::PickClaimsLapsed { .. } => book.apply_picking(&event.fact, event.sequence),
     }
+    book.end_pick_claims();
     answer(&mut book, event);
     book.put(Row::Head(head));
     book.changes()

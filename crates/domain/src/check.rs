@@ -2,11 +2,12 @@
 
 mod trade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Code, Currency, LotId, Memory, MoneyOutside, Outside, Place, Quantity, Row, SkuId, Tables,
-    row::{HoldStatus, OrderStatus, Tracking, Wallet},
+    Code, Currency, LotId, Memory, MoneyOutside, Name, Outside, PickWorkId, Place, Quantity, Row, SiteId,
+    SkuId, Tables, WaitingBy,
+    row::{HoldStatus, Line, OrderStatus, Tracking, Wallet},
 };
 
 /// What was proven, in numbers.
@@ -43,6 +44,7 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
     let mut positions: BTreeMap<Place, (Quantity, Quantity)> = BTreeMap::new();
     let mut money = Money::default();
     let mut trades = trade::Trades::default();
+    let mut picking = Picking::default();
     let amount = |quantity: Quantity| i128::from(quantity.get());
 
     for row in memory.rows() {
@@ -126,7 +128,8 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                     wrong.push(format!("the sums of transfer {id} are not those of its lines"));
                 }
             }
-            Row::Lines(_, Some(lines)) => {
+            Row::Lines(id, Some(lines)) => {
+                picking.lines(memory, &id, &lines, &mut wrong);
                 for line in lines {
                     let picks = line.picks.iter().map(|pick| (pick.location, pick.lot, pick.quantity));
                     let staged =
@@ -192,6 +195,15 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
             Row::Proposal(id, Some(proposal)) => {
                 trades.proposal(memory, id, &proposal, &mut proof, &mut wrong);
             }
+            Row::PickClaim(id, zone, Some(claim)) => {
+                let work = memory.pick_work(&id, &zone);
+                if work.is_none_or(|work| work.lines == 0 || work.claim.as_ref() != Some(&*claim)) {
+                    wrong.push(format!(
+                        "transfer {id} has nothing to pick in zone {zone:?}, and {claim:?} on it"
+                    ));
+                }
+                picking.claims += 1;
+            }
             _ => {}
         }
         if wrong.len() >= 100 {
@@ -231,8 +243,67 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
     }
     money.close(&mut wrong);
     trades.close(memory, &mut wrong);
+    picking.close(memory, &mut wrong);
     wrong.truncate(100);
     if wrong.is_empty() { Ok(proof) } else { Err(wrong) }
+}
+
+/// What the lines of transfers come to in pick work, beside what the indexes have.
+#[derive(Default)]
+struct Picking {
+    claims: usize,
+    indexed_claims: usize,
+    waiting: BTreeMap<SiteId, BTreeSet<PickWorkId>>,
+}
+
+impl Picking {
+    fn lines(&mut self, memory: &Memory, id: &Code, lines: &[Line], wrong: &mut Vec<String>) {
+        let mut zones: BTreeMap<&Name, Vec<u32>> = BTreeMap::new();
+        for (line, index) in lines.iter().zip(0..) {
+            let of_line: BTreeSet<&Name> =
+                line.picks.iter().map(|pick| &memory.location(pick.location).zone).collect();
+            of_line.into_iter().for_each(|zone| zones.entry(zone).or_default().push(index));
+        }
+        let works = memory.pick_works(id);
+        self.indexed_claims += works.iter().filter(|work| work.claim.is_some()).count();
+        let indexed: BTreeMap<&Name, Vec<u32>> =
+            works.iter().map(|work| (&work.zone, memory.pick_lines(id, &work.zone))).collect();
+        if indexed != zones {
+            wrong.push(format!("transfer {id} has {zones:?} to pick, and the index has {indexed:?}"));
+        }
+        let Some(transfer) = memory.transfer(id) else { return };
+        let waiting = works.into_iter().filter(|work| work.claim.is_none());
+        let waiting = waiting.map(|work| PickWorkId { transfer: id.clone(), zone: work.zone });
+        self.waiting.entry(transfer.from).or_default().extend(waiting);
+    }
+
+    fn close(self, memory: &Memory, wrong: &mut Vec<String>) {
+        if self.claims != self.indexed_claims {
+            wrong.push(format!(
+                "{} claims on picks stand, and {} in the index",
+                self.claims, self.indexed_claims
+            ));
+        }
+        for (site, waiting) in self.waiting {
+            let zones: BTreeSet<&Name> = waiting.iter().map(|work| &work.zone).collect();
+            for by in [WaitingBy::Age, WaitingBy::Priority, WaitingBy::Chance(0)] {
+                let all: Vec<PickWorkId> = memory.waiting_picks(site, None, by).collect();
+                let by_zone: Vec<PickWorkId> =
+                    zones.iter().flat_map(|zone| memory.waiting_picks(site, Some(zone), by)).collect();
+                for indexed in [all, by_zone] {
+                    let set: BTreeSet<&PickWorkId> = indexed.iter().collect();
+                    if indexed.len() != waiting.len() || !waiting.iter().all(|work| set.contains(work)) {
+                        wrong.push(format!(
+                            "{} pieces of pick work wait at site {}, and {} in the index, {by:?}",
+                            waiting.len(),
+                            memory.site(site).code,
+                            indexed.len()
+                        ));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The sums of money that have to be zero.

@@ -5,6 +5,7 @@
 
 mod fence;
 mod order;
+mod picking;
 mod trade;
 mod wallet;
 
@@ -22,6 +23,7 @@ pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
     OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
 };
+pub use picking::{ClaimPicks, ClaimTransfer, ExtendTransferClaim, UnclaimTransfer};
 pub use trade::{AnswerProposal, Propose, SetCard, SetPriceTiers};
 pub use wallet::{Authorize, Capture, Payment, SetWalletLimit, Void};
 
@@ -144,6 +146,10 @@ pub enum Command {
     AcceptProposal(AnswerProposal),
     RejectProposal(AnswerProposal),
     WithdrawProposal(AnswerProposal),
+    ClaimTransfer(ClaimTransfer),
+    ClaimPicks(ClaimPicks),
+    ExtendTransferClaim(ExtendTransferClaim),
+    UnclaimTransfer(UnclaimTransfer),
 }
 
 /// Sets a site: makes it, or changes its name, time zone or strategy.
@@ -422,8 +428,10 @@ pub struct CancelTransfer {
 pub struct PickTransfer {
     /// The transfer.
     pub id: Code,
-    /// What was picked and what was not; everything as allocated if not said.
+    /// What was picked and what was not; everything as allocated if not said, under a claim in its zones only.
     pub lines: Option<Vec<PickLine>>,
+    /// Under whose claim; without one only what nobody has claimed is picked.
+    pub claimant: Option<Claimant>,
     /// Where it was put; the site's first staging location if not said.
     pub staging: Option<Code>,
 }
@@ -544,7 +552,8 @@ impl Command {
             Self::AllocateOrder(_) => "allocate_order",
             Self::CancelOrder(_) => "cancel_order",
             Self::ClaimOrder(_) => "claim_order",
-            Self::ClaimOrders(_) => "claim_orders",
+            // One route and one name for both: what differs is the kind of work.
+            Self::ClaimOrders(_) | Self::ClaimPicks(_) => "claim_orders",
             Self::ExtendClaim(_) => "extend_claim",
             Self::UnclaimOrder(_) => "unclaim_order",
             Self::CompleteOrder(_) => "complete_order",
@@ -555,6 +564,9 @@ impl Command {
             Self::AcceptProposal(_) => "accept_proposal",
             Self::RejectProposal(_) => "reject_proposal",
             Self::WithdrawProposal(_) => "withdraw_proposal",
+            Self::ClaimTransfer(_) => "claim_transfer",
+            Self::ExtendTransferClaim(_) => "extend_transfer_claim",
+            Self::UnclaimTransfer(_) => "unclaim_transfer",
         }
     }
 
@@ -608,6 +620,8 @@ impl Command {
             | Self::AcceptProposal(_)
             | Self::RejectProposal(_)
             | Self::WithdrawProposal(_) => 1,
+            Self::ClaimPicks(claim) => claim.count,
+            Self::ClaimTransfer(_) | Self::ExtendTransferClaim(_) | Self::UnclaimTransfer(_) => 1,
         }
     }
 
@@ -746,6 +760,10 @@ impl Command {
             | Self::AcceptProposal(_)
             | Self::RejectProposal(_)
             | Self::WithdrawProposal(_) => Ok(()),
+            Self::ClaimTransfer(claim) => claim.validate(),
+            Self::ClaimPicks(claim) => claim.validate(),
+            Self::ExtendTransferClaim(claim) => claim.validate(),
+            Self::UnclaimTransfer(_) => Ok(()),
         }
     }
 }
@@ -928,7 +946,12 @@ impl Command {
                 d.number(16).text(transfer.id.as_str()).flag(transfer.release);
             }
             Self::PickTransfer(transfer) => {
-                d.number(17).text(transfer.id.as_str());
+                // Requests that name no claim have the fingerprint that they had before there were any.
+                match &transfer.claimant {
+                    None => drop(d.number(17)),
+                    Some(claimant) => claimant.digest(d.number(74)),
+                }
+                d.text(transfer.id.as_str());
                 d.maybe_text(transfer.staging.as_ref().map(Code::as_str)).flag(transfer.lines.is_some());
                 for line in transfer.lines.iter().flatten() {
                     d.text(line.line.as_str()).maybe_text(line.location.as_ref().map(Code::as_str));
@@ -987,6 +1010,10 @@ impl Command {
             Self::AcceptProposal(answer) => answer.digest(d, 63),
             Self::RejectProposal(answer) => answer.digest(d, 64),
             Self::WithdrawProposal(answer) => answer.digest(d, 65),
+            Self::ClaimTransfer(claim) => claim.digest(d),
+            Self::ClaimPicks(claim) => claim.digest(d),
+            Self::ExtendTransferClaim(claim) => claim.digest(d),
+            Self::UnclaimTransfer(claim) => claim.digest(d),
         }
         digest.finish()
     }

@@ -13,6 +13,7 @@ mod fulfil;
 mod hold;
 mod master;
 mod order;
+mod picking;
 mod trade;
 mod transfer;
 mod wallet;
@@ -109,6 +110,10 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::AcceptProposal(command) => desk.accept_proposal(command),
         Command::RejectProposal(command) => desk.reject_proposal(command),
         Command::WithdrawProposal(command) => desk.withdraw_proposal(command),
+        Command::ClaimTransfer(command) => desk.claim_transfer(command),
+        Command::ClaimPicks(command) => desk.claim_picks(command, body),
+        Command::ExtendTransferClaim(command) => desk.extend_transfer_claim(command),
+        Command::UnclaimTransfer(command) => desk.unclaim_transfer(command),
     };
     // After the repeats: what was answered once may be told again. Before any other refusal: who comes too late has
     // nothing to know of the rest.

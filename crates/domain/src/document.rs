@@ -80,6 +80,11 @@ impl Command {
             Self::AcceptProposal(command) => visit(proposal(&command.id)),
             Self::RejectProposal(command) => visit(proposal(&command.id)),
             Self::WithdrawProposal(command) => visit(proposal(&command.id)),
+            Self::ClaimTransfer(command) => visit(transfer(&command.id)),
+            Self::ExtendTransferClaim(command) => visit(transfer(&command.id)),
+            Self::UnclaimTransfer(command) => visit(transfer(&command.id)),
+            // A transfer that has something to pick is not at rest.
+            Self::ClaimPicks(_) => {}
         }
     }
 }

@@ -4,7 +4,8 @@ use smallvec::SmallVec;
 
 use crate::{
     Account, Amount, Code, Currency, Date, LocationId, LotId, MoneyMovement, MoneyOutside, Movement,
-    MovementId, Name, Outside, Place, Quantity, Sequence, SiteId, SkuId, Strategy, TimeZone, Timestamp,
+    MovementId, Name, Outside, PickWorkId, Place, Quantity, Sequence, SiteId, SkuId, Strategy, TimeZone,
+    Timestamp,
     row::{CloseReason, Holder, LocationKind, OrderAllocation, ProposalKind, Tracking},
 };
 
@@ -564,6 +565,33 @@ pub enum Fact {
     ProposalWithdrawn {
         id: Code,
     },
+    /// What a transfer has to pick in these zones is this worker's.
+    TransferClaimed {
+        id: Code,
+        worker: Code,
+        expires_at: Timestamp,
+        zones: Vec<Name>,
+    },
+    PicksClaimed {
+        worker: Code,
+        expires_at: Timestamp,
+        works: Vec<PickWorkId>,
+    },
+    TransferClaimExtended {
+        id: Code,
+        fence: Sequence,
+        expires_at: Timestamp,
+        zones: Vec<Name>,
+    },
+    TransferUnclaimed {
+        id: Code,
+        worker: Code,
+        zones: Vec<Name>,
+    },
+    /// The claims on this pick work: it waits again.
+    PickClaimsLapsed {
+        works: Vec<PickWorkId>,
+    },
 }
 
 impl Fact {
@@ -619,6 +647,11 @@ impl Fact {
             Self::ProposalAccepted { .. } => "proposal_accepted",
             Self::ProposalRejected { .. } => "proposal_rejected",
             Self::ProposalWithdrawn { .. } => "proposal_withdrawn",
+            Self::TransferClaimed { .. } => "transfer_claimed",
+            Self::PicksClaimed { .. } => "picks_claimed",
+            Self::TransferClaimExtended { .. } => "transfer_claim_extended",
+            Self::TransferUnclaimed { .. } => "transfer_unclaimed",
+            Self::PickClaimsLapsed { .. } => "pick_claims_lapsed",
         }
     }
 
@@ -672,6 +705,10 @@ impl Fact {
             | Self::ProposalAccepted { id, .. }
             | Self::ProposalRejected { id }
             | Self::ProposalWithdrawn { id } => Some(("proposal", id)),
+            Self::TransferClaimed { id, .. }
+            | Self::TransferClaimExtended { id, .. }
+            | Self::TransferUnclaimed { id, .. } => Some(("transfer", id)),
+            Self::PicksClaimed { .. } | Self::PickClaimsLapsed { .. } => None,
         }
     }
 
@@ -729,6 +766,10 @@ impl Fact {
             Self::PriceTiersSet { from } => from.len(),
             Self::CardSet { closed, .. } | Self::ProposalAccepted { closed, .. } => 1 + closed.len(),
             Self::Proposed { .. } | Self::ProposalRejected { .. } | Self::ProposalWithdrawn { .. } => 1,
+            Self::TransferClaimed { zones, .. }
+            | Self::TransferClaimExtended { zones, .. }
+            | Self::TransferUnclaimed { zones, .. } => zones.len(),
+            Self::PicksClaimed { works, .. } | Self::PickClaimsLapsed { works } => works.len(),
         }
     }
 
@@ -861,7 +902,12 @@ impl Fact {
             | Self::Proposed { .. }
             | Self::ProposalAccepted { .. }
             | Self::ProposalRejected { .. }
-            | Self::ProposalWithdrawn { .. } => {}
+            | Self::ProposalWithdrawn { .. }
+            | Self::TransferClaimed { .. }
+            | Self::PicksClaimed { .. }
+            | Self::TransferClaimExtended { .. }
+            | Self::TransferUnclaimed { .. }
+            | Self::PickClaimsLapsed { .. } => {}
         }
     }
 }

@@ -8,7 +8,9 @@ mod hold_row;
 mod list;
 mod order_row;
 mod orders;
+mod picking;
 mod places;
+mod queue;
 mod rest;
 mod slab;
 mod trades;
@@ -24,8 +26,8 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Outside, Place, Quantity, Row, Sequence,
-    SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
+    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId, Place,
+    Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
         Answered, Authorization, Card, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder,
         HolderKind, Line, Location, LocationKind, Lot, Order, OrderSetting, Position, PriceTiers, Proposal,
@@ -34,6 +36,7 @@ use crate::{
 };
 use hold_row::{HoldRow, Links};
 use orders::Orders;
+use picking::{Picking, Works};
 use places::{Balances, Entry, GateRow, Marks, PositionRow};
 use slab::{Index, Slab};
 use trades::Trades;
@@ -83,6 +86,7 @@ pub struct Memory {
     orders: Orders,
     fences: BTreeMap<Code, Fence>,
     trades: Trades,
+    picking: Picking,
 }
 
 #[derive(Default)]
@@ -108,6 +112,7 @@ struct TransferRow {
     lines: Vec<LineRow>,
     /// The lines' indexes in the order of their names.
     by_name: Vec<u32>,
+    works: Works,
 }
 
 struct LineRow {
@@ -200,7 +205,7 @@ impl Memory {
     /// When the first open hold or claim lapses.
     pub fn next_due(&self) -> Option<Timestamp> {
         let hold = self.due.first().map(|(at, _)| *at);
-        hold.into_iter().chain(self.orders.next_due()).min()
+        hold.into_iter().chain(self.orders.next_due()).chain(self.picking.next_due()).min()
     }
 
     fn hash(&self, key: &impl Hash) -> u64 {
@@ -379,15 +384,19 @@ impl Memory {
             let row = self.locations.pop().expect("there was a location");
             self.site_locations[row.site.index()].pop();
             self.location_codes[row.site.index()].remove(&row.code);
+            self.strike_bin();
             return Some(Box::new(row));
         };
         if id.index() < self.locations.len() {
-            return Some(Box::new(std::mem::replace(&mut self.locations[id.index()], *row)));
+            let before = std::mem::replace(&mut self.locations[id.index()], *row);
+            self.enter_bin(id);
+            return Some(Box::new(before));
         }
         assert_eq!(id.index(), self.locations.len(), "numbers are handed out in order");
         self.site_locations[row.site.index()].push(id);
         self.location_codes[row.site.index()].insert(row.code.clone(), id);
         self.locations.push(*row);
+        self.enter_bin(id);
         None
     }
 
@@ -581,6 +590,7 @@ impl Memory {
                     transfer: *transfer,
                     lines: Vec::new(),
                     by_name: Vec::new(),
+                    works: Works::default(),
                 };
                 let requested = row.transfer.requested;
                 let slot = self.transfers.insert(row);
@@ -612,8 +622,12 @@ impl Memory {
         row.by_name = (0..count).collect();
         let TransferRow { lines, by_name, .. } = row;
         by_name.sort_unstable_by(|a, b| lines[*a as usize].line.name.cmp(&lines[*b as usize].line.name));
+        for (row, line) in before.iter().zip(0..) {
+            self.uncount(slot, line, &row.line.picks, &[]);
+        }
         for line in 0..count {
             self.enter_line(slot, line);
+            self.recount(slot, line, &[]);
         }
         (!before.is_empty()).then(|| before.into_iter().map(|row| row.line).collect())
     }
@@ -623,6 +637,7 @@ impl Memory {
         self.strike_line(slot, line as usize);
         let before = std::mem::replace(&mut self.transfers.get_mut(slot).lines[line as usize].line, row);
         self.enter_line(slot, line);
+        self.recount(slot, line, &before.picks);
         before
     }
 
@@ -708,6 +723,7 @@ impl Memory {
             .chain(self.order_rows())
             .chain(self.fences.iter().map(|(resource, row)| Row::Fence(resource.clone(), Some(*row))))
             .chain(self.trades.rows())
+            .chain(self.pick_claim_rows())
     }
 }
 
@@ -911,6 +927,39 @@ impl Tables for Memory {
         self.trades.open_on(card)
     }
 
+    fn pick_work(&self, transfer: &Code, zone: &Name) -> Option<PickWork> {
+        self.transfer_pick_work(transfer, zone)
+    }
+
+    fn pick_works(&self, transfer: &Code) -> Vec<PickWork> {
+        self.transfer_pick_works(transfer)
+    }
+
+    fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32> {
+        self.transfer_pick_lines(transfer, zone)
+    }
+
+    fn pick_claim_count(&self, transfer: &Code) -> usize {
+        self.transfer_claim_count(transfer)
+    }
+
+    fn pickers_at(&self, location: LocationId, limit: usize) -> Option<Vec<Code>> {
+        self.pickers(location, limit)
+    }
+
+    fn waiting_picks(
+        &self,
+        site: SiteId,
+        zone: Option<&Name>,
+        by: WaitingBy,
+    ) -> impl Iterator<Item = PickWorkId> {
+        self.picks_waiting(site, zone, by)
+    }
+
+    fn due_pick_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, PickWorkId)> {
+        self.pick_claims_due(now, limit)
+    }
+
     fn filed(&self, document: &Filing) -> Option<Filed> {
         self.filed.get(document).copied()
     }
@@ -1004,6 +1053,10 @@ impl Tables for Memory {
             Row::Proposal(id, proposal) => {
                 let before = self.trades.put_proposal(&id, proposal);
                 Row::Proposal(id, before)
+            }
+            Row::PickClaim(transfer, zone, claim) => {
+                let before = self.put_pick_claim(&transfer, &zone, claim);
+                Row::PickClaim(transfer, zone, before)
             }
         }
     }

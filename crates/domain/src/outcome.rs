@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::{
-    Code, Event, Fact, LocationId, LotId, Quantity, Sequence, SiteId, Tables, Timestamp,
+    Code, Event, Fact, LocationId, LotId, Name, PickWorkId, Quantity, Sequence, SiteId, Tables, Timestamp,
     command::numbered,
     event::{ClosedProposal, Short, Take},
     refusal::{Holding, Shortage},
@@ -32,10 +32,12 @@ pub struct Outcome {
     pub holders: Vec<Holding>,
     /// The wallet's balance after it, in the currency that it was about, where it moved money.
     pub balance: Option<i64>,
-    /// The claims that a worker got or extended by it.
+    /// The claims on orders that a worker got or extended by it.
     pub claims: Vec<ClaimView>,
     /// What it made or ended of proposals. Few outcomes have any: it stands apart to keep the others small.
     pub trade: Option<Box<TradeView>>,
+    /// The claims on picks that a worker got or extended by it.
+    pub pick_claims: Box<[PickClaimView]>,
 }
 
 /// What an event made or ended of proposals.
@@ -57,6 +59,17 @@ impl Outcome {
     pub fn closed(&self) -> &[ClosedProposal] {
         self.trade.as_ref().map_or(&[], |trade| &trade.closed)
     }
+}
+
+/// A worker's claim on what a transfer has to pick in a zone, in the caller's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PickClaimView {
+    /// The transfer and the zone.
+    pub work: PickWorkId,
+    /// What the worker names to pick, extend or give it up.
+    pub fence: Sequence,
+    /// From when on it no longer counts.
+    pub expires_at: Timestamp,
 }
 
 /// A worker's claim on an order, in the caller's words.
@@ -100,6 +113,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         balance: event.fact.money().map(|money| money.balance),
         claims: Vec::new(),
         trade: None,
+        pick_claims: Box::default(),
     };
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {
@@ -181,9 +195,30 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
         Fact::CardSet { closed, .. } | Fact::ProposalAccepted { closed, .. } if !closed.is_empty() => {
             outcome.trade = Some(Box::new(TradeView { kind: None, closed: closed.clone() }));
         }
+        Fact::TransferClaimed { id, expires_at, zones, .. } => {
+            outcome.pick_claims = pick_claims(id, zones, event.sequence, *expires_at);
+        }
+        Fact::TransferClaimExtended { id, fence, expires_at, zones } => {
+            outcome.pick_claims = pick_claims(id, zones, *fence, *expires_at);
+        }
+        Fact::PicksClaimed { expires_at, works, .. } => {
+            let (fence, expires_at) = (event.sequence, *expires_at);
+            let view = |work: &PickWorkId| PickClaimView { work: work.clone(), fence, expires_at };
+            outcome.pick_claims = works.iter().map(view).collect();
+        }
         _ => {}
     }
     outcome
+}
+
+fn pick_claims(
+    transfer: &Code,
+    zones: &[Name],
+    fence: Sequence,
+    expires_at: Timestamp,
+) -> Box<[PickClaimView]> {
+    let work = |zone: &Name| PickWorkId { transfer: transfer.clone(), zone: zone.clone() };
+    zones.iter().map(|zone| PickClaimView { work: work(zone), fence, expires_at }).collect()
 }
 
 /// Picks of a document whose lines have only numbers.

@@ -286,6 +286,8 @@ pub struct TransferSummary {
 pub struct TransferView {
     pub summary: TransferSummary,
     pub lines: Vec<TransferLineView>,
+    /// What is to be picked, zone by zone, and who does.
+    pub picking: Vec<crate::PickWork>,
 }
 
 /// A line of a transfer.
@@ -618,7 +620,8 @@ pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal
         }
     });
     let lines = lines.collect();
-    Ok(TransferView { summary: transfer_summary(tables, id, &row), lines })
+    let (summary, picking) = (transfer_summary(tables, id, &row), tables.pick_works(id));
+    Ok(TransferView { summary, lines, picking })
 }
 
 /// Why lines of a transfer are not allocated, at `now`: the one that is named, or the first that lack something, at

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Amount, Code, Currency, Quantity, Sequence, Timestamp, row::HolderKind};
+use crate::{Amount, Code, Currency, Name, Quantity, Sequence, Timestamp, row::HolderKind};
 
 /// What a line lacked: all of a request's shortages come at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -372,6 +372,39 @@ pub enum Refusal {
         status: &'static str,
         reason: Option<&'static str>,
     },
+    /// Nothing waits to be picked at the site, in this zone or in any, that could be claimed.
+    NoPicksToClaim {
+        site: Code,
+        zone: Option<Name>,
+    },
+    /// Nothing is allocated to the transfer in this zone.
+    NothingAllocatedIn {
+        transfer: Code,
+        zone: Name,
+    },
+    /// Somebody works on what the transfer has to pick in this zone.
+    TransferClaimed {
+        transfer: Code,
+        zone: Name,
+        worker: Code,
+        expires_at: Timestamp,
+    },
+    /// The claim of this worker and fence on picks does not stand, any more; `current_fence` is that of the one that
+    /// does.
+    PickClaimLost {
+        transfer: Code,
+        zone: Option<Name>,
+        worker: Code,
+        fence: Sequence,
+        current_fence: Option<Sequence>,
+    },
+    /// A worker has claimed what is to be picked at the location: it stays in its zone.
+    LocationClaimed {
+        site: Code,
+        location: Code,
+        transfer: Code,
+        worker: Code,
+    },
 }
 
 impl Refusal {
@@ -442,7 +475,11 @@ impl Refusal {
             Self::OrderShort { .. } => "order_short",
             Self::OrderClaimed { .. } => "order_claimed",
             Self::ClaimLost { .. } => "claim_lost",
-            Self::NothingToClaim { .. } => "nothing_to_claim",
+            Self::NothingToClaim { .. } | Self::NoPicksToClaim { .. } => "nothing_to_claim",
+            Self::NothingAllocatedIn { .. } => "nothing_allocated",
+            Self::TransferClaimed { .. } => "transfer_claimed",
+            Self::PickClaimLost { .. } => "claim_lost",
+            Self::LocationClaimed { .. } => "location_claimed",
             Self::FenceNotFound { .. } => "fence_not_found",
             Self::StaleFence { .. } => "stale_fence",
             Self::TooManyFences { .. } => "too_many_fences",
@@ -528,6 +565,8 @@ impl Refusal {
         "pair_proposed",
         "too_many_proposals",
         "proposal_ended",
+        "transfer_claimed",
+        "location_claimed",
     ];
 }
 
@@ -719,6 +758,49 @@ impl fmt::Display for Refusal {
                 write!(f, "proposal {proposal} has ended: {status}")?;
                 reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
+            Self::NoPicksToClaim { site, zone } => {
+                write!(f, "nothing waits to be picked at {site}{} that could be claimed", In(zone.as_ref()))
+            }
+            Self::NothingAllocatedIn { transfer, zone } => {
+                write!(f, "nothing is allocated to transfer {transfer}{}", In(Some(zone)))
+            }
+            Self::TransferClaimed { transfer, zone, worker, expires_at } => write!(
+                f,
+                "what transfer {transfer} has to pick{} is claimed by {worker} until {expires_at}",
+                In(Some(zone))
+            ),
+            Self::PickClaimLost { transfer, zone, worker, fence, current_fence } => {
+                let zone = In(zone.as_ref());
+                if *current_fence == Some(*fence) {
+                    return write!(
+                        f,
+                        "claim {fence} on transfer {transfer}{zone} is another worker's, not {worker}'s"
+                    );
+                }
+                write!(f, "claim {fence} of {worker} on transfer {transfer}{zone} is lost")?;
+                match current_fence {
+                    Some(current) => write!(f, ": claim {current} stands"),
+                    None => Ok(()),
+                }
+            }
+            Self::LocationClaimed { site, location, transfer, worker } => write!(
+                f,
+                "{worker} has claimed what transfer {transfer} has to pick at location {location} of {site}, \
+                 which keeps its zone until then"
+            ),
+        }
+    }
+}
+
+/// A zone in a sentence, if one is meant. The zone of locations that are in none has no name.
+struct In<'a>(Option<&'a Name>);
+
+impl fmt::Display for In<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(zone) if zone.as_str().is_empty() => write!(f, " outside all zones"),
+            Some(zone) => write!(f, " in zone {zone}"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The one seam between the decisions and whoever keeps the rows.
 
 use crate::{
-    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Outside, Place, Quantity,
-    Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
+    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Name, Outside, PickWork,
+    PickWorkId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
 };
 
 /// What a store keeps, as the decisions see it.
@@ -112,6 +112,28 @@ pub trait Tables {
     /// How many those are.
     fn open_proposal_count(&self, card: &Code) -> usize;
 
+    /// What a transfer has to pick in a zone of its site, if anything lies there or somebody claimed it.
+    fn pick_work(&self, transfer: &Code, zone: &Name) -> Option<PickWork>;
+    /// What a transfer has to pick, zone by zone, in the order of their names.
+    fn pick_works(&self, transfer: &Code) -> Vec<PickWork>;
+    /// The lines of a transfer that have something to pick in a zone, by index.
+    fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32>;
+    /// In how many zones somebody claimed what a transfer has to pick.
+    fn pick_claim_count(&self, transfer: &Code) -> usize;
+    /// The transfers that have something to pick at a location, in the order of their ids; `None` if there are more
+    /// than `limit` holders of any kind to look at.
+    fn pickers_at(&self, location: LocationId, limit: usize) -> Option<Vec<Code>>;
+    /// Pick work at a site that nobody has claimed, in a zone or in all of them. A transfer stands where its request
+    /// puts it; its zones follow each other by name.
+    fn waiting_picks(
+        &self,
+        site: SiteId,
+        zone: Option<&Name>,
+        by: WaitingBy,
+    ) -> impl Iterator<Item = PickWorkId>;
+    /// Claims on picks whose time has come at `now`, earliest first and then by transfer and zone, at most `limit`.
+    fn due_pick_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, PickWorkId)>;
+
     /// What was filed under a document's id, for documents that keep no row of their own.
     fn filed(&self, document: &row::Filing) -> Option<row::Filed>;
     /// The answer given to a request key.
@@ -160,6 +182,8 @@ pub enum Row {
     PriceTiers(Option<Box<row::PriceTiers>>),
     Card(Code, Option<row::Card>),
     Proposal(Code, Option<Box<row::Proposal>>),
+    /// The claim on what a transfer has to pick in a zone.
+    PickClaim(Code, Name, Option<Box<row::Claim>>),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Changes, Code, Decision, Event, Fact, Quantity, Refusal, Request, Row, Sequence, SiteId, SkuId, Tables,
-    Timestamp, apply, apply_for_good,
+    Changes, Code, Decision, Event, Fact, PickWorkId, Quantity, Refusal, Request, Row, Sequence, SiteId,
+    SkuId, Tables, Timestamp, apply, apply_for_good,
     command::Fenced,
     decide,
     decide::fill,
@@ -29,7 +29,7 @@ pub fn system() -> Code {
 pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>) -> (Changes, Timestamp) {
     let head = tables.head();
     let clock = clock.max(head.at);
-    let Due { holds, claims, first_left } = due(tables, clock);
+    let Due { holds, claims, picks, first_left } = due(tables, clock);
     let mut now = clock;
     if let Some(first_left) = first_left {
         // Nothing that is due was due at the last event's time, so this does not go back behind it.
@@ -37,11 +37,15 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>
         assert!(now >= head.at, "logical time stayed before the first that was not swept");
     }
     let mut undo = Changes::default();
-    for (ids, is_of_holds) in [(holds, true), (claims, false)] {
-        if !ids.is_empty() {
-            let fact = if is_of_holds { Fact::HoldsLapsed { ids } } else { Fact::ClaimsLapsed { ids } };
-            undo.before.extend(happen(tables, of_itself(tables, now, fact), events, apply).before);
-        }
+    for fact in [
+        (!holds.is_empty()).then_some(Fact::HoldsLapsed { ids: holds }),
+        (!claims.is_empty()).then_some(Fact::ClaimsLapsed { ids: claims }),
+        (!picks.is_empty()).then_some(Fact::PickClaimsLapsed { works: picks }),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        undo.before.extend(happen(tables, of_itself(tables, now, fact), events, apply).before);
     }
     if let Some(event) = fill_on(tables, now) {
         undo.before.extend(happen(tables, event, events, apply).before);
@@ -59,38 +63,47 @@ pub fn fill_on(tables: &impl Tables, now: Timestamp) -> Option<Event> {
 }
 
 /// What lapses in one sweep, and when the first lapses that has to wait for another.
+#[derive(Default)]
 struct Due {
     holds: Vec<Code>,
     claims: Vec<Code>,
+    picks: Vec<PickWorkId>,
     first_left: Option<Timestamp>,
+}
+
+/// Something that lapses. At the same time holds go first, then claims on orders, then those on picks.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Lapsing {
+    Hold(Code),
+    Claim(Code),
+    PickClaim(PickWorkId),
 }
 
 /// Takes what is due, whichever was due first, until it is enough for one sweep.
 fn due(tables: &impl Tables, clock: Timestamp) -> Due {
-    let mut holds = tables.due(clock, SWEEP_MAX + 1).into_iter().peekable();
-    let mut claims = tables.due_claims(clock, SWEEP_MAX + 1).into_iter().peekable();
-    let mut due = Due { holds: Vec::new(), claims: Vec::new(), first_left: None };
-    let mut picks = 0;
-    loop {
-        let is_hold = match (holds.peek(), claims.peek()) {
-            (Some((hold, _)), Some((claim, _))) => hold <= claim,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => return due,
-        };
-        let next = if is_hold { &mut holds } else { &mut claims };
-        let (at, id) = next.next().expect("it was just looked at");
-        if due.holds.len() + due.claims.len() == SWEEP_MAX || picks >= SWEEP_PICKS_MAX {
+    let holds = tables.due(clock, SWEEP_MAX + 1).into_iter().map(|(at, id)| (at, Lapsing::Hold(id)));
+    let claims = tables.due_claims(clock, SWEEP_MAX + 1).into_iter().map(|(at, id)| (at, Lapsing::Claim(id)));
+    let picks = tables.due_pick_claims(clock, SWEEP_MAX + 1).into_iter();
+    let picks = picks.map(|(at, work)| (at, Lapsing::PickClaim(work)));
+    let mut all: Vec<(Timestamp, Lapsing)> = holds.chain(claims).chain(picks).collect();
+    all.sort();
+    let mut due = Due::default();
+    let mut hold_picks = 0;
+    for (count, (at, lapsing)) in all.into_iter().enumerate() {
+        if count == SWEEP_MAX || hold_picks >= SWEEP_PICKS_MAX {
             due.first_left = Some(at);
             return due;
         }
-        if is_hold {
-            picks += tables.pick_count(&id);
-            due.holds.push(id);
-        } else {
-            due.claims.push(id);
+        match lapsing {
+            Lapsing::Hold(id) => {
+                hold_picks += tables.pick_count(&id);
+                due.holds.push(id);
+            }
+            Lapsing::Claim(id) => due.claims.push(id),
+            Lapsing::PickClaim(work) => due.picks.push(work),
         }
     }
+    due
 }
 
 /// The next event, which nobody asked for.

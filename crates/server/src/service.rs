@@ -151,11 +151,17 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 14] = [
+    let rows: [(&'static str, &'static str, Reading); 16] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
         ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.waiting_orders),
         ("jaego_claimed_orders", "Orders that a worker has claimed.", |status| status.claimed_orders),
+        ("jaego_waiting_picks", "Zones of transfers whose picks wait for a worker.", |status| {
+            status.waiting_picks
+        }),
+        ("jaego_claimed_picks", "Zones of transfers whose picks a worker has claimed.", |status| {
+            status.claimed_picks
+        }),
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
         ("jaego_wallets", "Wallets.", |status| status.wallets),

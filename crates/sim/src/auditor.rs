@@ -264,6 +264,12 @@ impl Auditor {
                     assert_eq!(*ids, due, "exactly the claims that are due at {} lapse", event.at);
                     self.counts.system += 1;
                 }
+                (Fact::PickClaimsLapsed { works }, None) => {
+                    let due = self.shadow.due_pick_claims(event.at, SWEEP_MAX);
+                    let due: Vec<_> = due.into_iter().map(|(_, work)| work).collect();
+                    assert_eq!(*works, due, "exactly the claims on picks that are due at {} lapse", event.at);
+                    self.counts.system += 1;
+                }
                 (Fact::HoldsLapsed { ids }, None) => {
                     let due = self.shadow.due(event.at, SWEEP_MAX);
                     let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();

@@ -1,6 +1,7 @@
 //! Clients that ask for plausible things in a small world, so that they meet each other.
 
 mod orders;
+mod picking;
 mod trades;
 
 use jaego_domain::{
@@ -67,7 +68,7 @@ pub fn setup() -> Vec<Request> {
             commands.push(Command::SetLocation(SetLocation {
                 site: code(site),
                 location: code(location),
-                zone: Name::default(),
+                zone: picking::zone(location),
                 pick_order,
                 kind,
             }));
@@ -176,9 +177,10 @@ impl Client {
     }
 
     fn command(&mut self, dice: &mut Dice) -> Command {
-        match dice.below(51) {
+        match dice.below(54) {
             46..=50 => self.trade_command(dice),
             40..=45 => self.order_command(dice),
+            51..=53 => self.pick_claim_command(dice),
             0..=8 => self.place_hold(dice),
             9..=11 => Command::ReleaseHold(ReleaseHold { id: self.hold(dice), lines: self.parts(dice) }),
             12..=14 => Command::ConfirmHold(ConfirmHold {
@@ -356,7 +358,8 @@ impl Client {
                 short: dice.one_in(2).then(|| (quantity(1), reason)),
             }]
         });
-        Command::PickTransfer(PickTransfer { id: self.transfer(dice), lines, staging: None })
+        let claimant = dice.one_in(3).then(|| self.claimant(dice));
+        Command::PickTransfer(PickTransfer { id: self.transfer(dice), lines, claimant, staging: None })
     }
 
     fn receive(&mut self, dice: &mut Dice) -> Command {

@@ -70,6 +70,7 @@ files!(
     "claims.rows",
     "fences.rows",
     "trades.rows",
+    "pick_claims.rows",
 );
 
 /// How much was played.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, Place, Quantity, Query, Refusal,
-    Request, Sequence, Timestamp, View,
+    Code, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, PickWorkId, Place, Quantity, Query,
+    Refusal, Request, Sequence, Timestamp, View,
 };
 use tokio::sync::oneshot;
 
@@ -135,6 +135,8 @@ pub struct EventView {
     pub money: Option<MoneyView>,
     /// The orders that got stock that they had waited for.
     pub filled: Vec<Code>,
+    /// The pick work that waits again: claims on it lapsed, or were given up.
+    pub returned: Vec<PickWorkId>,
 }
 
 /// Money that moved, in the caller's words.
@@ -384,6 +386,10 @@ pub struct Status {
     pub waiting_orders: u64,
     /// Orders that a worker has claimed.
     pub claimed_orders: u64,
+    /// Pick work that waits for a worker: zones of transfers with something to pick.
+    pub waiting_picks: u64,
+    /// Pick work that a worker has claimed.
+    pub claimed_picks: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

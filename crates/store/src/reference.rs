@@ -192,6 +192,8 @@ impl Store for Reference {
             open_holds: books.tables.open_hold_count(),
             waiting_orders: books.tables.waiting_order_count(),
             claimed_orders: books.tables.claimed_order_count(),
+            waiting_picks: books.tables.waiting_pick_count(),
+            claimed_picks: books.tables.claimed_pick_count(),
             archived: 0,
             positions: books.tables.position_count(),
             wallets: books.tables.wallet_count(),

@@ -4,13 +4,16 @@
 //! then. What an event is about has to be in the tables, though: for the lines of a transfer that is the
 //! transfer. The functions here panic without it, as [`outcome`] does.
 
-use jaego_domain::{Account, Code, Event, Fact, LotId, Movement, MovementId, Name, Place, Tables, outcome};
+use jaego_domain::{
+    Account, Code, Event, Fact, LotId, Movement, MovementId, Name, PickWorkId, Place, Tables, outcome,
+};
 
 use crate::{AccountView, EventView, MoneyView, MovementFilter, MovementView};
 
 /// An event that the tables have seen.
 pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
     let (mut watched, mut lapsed, mut filled) = (Vec::new(), Vec::new(), Vec::new());
+    let mut returned = Vec::new();
     match &event.fact {
         Fact::StockWatched { items } => {
             for item in items {
@@ -19,6 +22,11 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
             }
         }
         Fact::HoldsLapsed { ids } | Fact::ClaimsLapsed { ids } => lapsed.clone_from(ids),
+        Fact::PickClaimsLapsed { works } => returned.clone_from(works),
+        Fact::TransferUnclaimed { id, zones, .. } => {
+            let work = |zone: &Name| PickWorkId { transfer: id.clone(), zone: zone.clone() };
+            returned = zones.iter().map(work).collect();
+        }
         Fact::OrdersFilled { orders, .. } => {
             filled = orders.iter().map(|filled| filled.order.clone()).collect();
         }
@@ -40,6 +48,7 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
             outside: money.outside,
         }),
         filled,
+        returned,
     }
 }
 

@@ -84,8 +84,8 @@ fn every_command_and_every_refusal_has_a_row() {
     }
 }
 
-/// `Command::name` of every command, in the order of the enum.
-const COMMANDS: [&str; 44] = [
+/// The verb of every command in the rows, in the order of the enum: mostly `Command::name`.
+const COMMANDS: [&str; 48] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -130,6 +130,10 @@ const COMMANDS: [&str; 44] = [
     "accept_proposal",
     "reject_proposal",
     "withdraw_proposal",
+    "claim_transfer",
+    "claim_picks",
+    "extend_transfer_claim",
+    "unclaim_transfer",
 ];
 
 #[test]

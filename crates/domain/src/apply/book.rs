@@ -1,5 +1,7 @@
 //! The pen that writes rows and keeps what stood there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use smallvec::SmallVec;
 
 use super::{Filed, Filing, HoldStatus, LotId, order, settle};
@@ -23,11 +25,13 @@ pub(super) struct Book<'a, T> {
     pub(super) event: &'a Event,
     kept: Kept,
     before: Vec<Row>,
+    /// Where lines of claimed transfers had something to pick before they were written on.
+    pub(super) left: BTreeMap<Code, BTreeSet<LocationId>>,
 }
 
 impl<'a, T: Tables> Book<'a, T> {
     pub(super) fn open(tables: &'a mut T, event: &'a Event, kept: Kept) -> Self {
-        Self { tables, event, kept, before: Vec::new() }
+        Self { tables, event, kept, before: Vec::new(), left: BTreeMap::new() }
     }
 
     pub(super) fn changes(self) -> Changes {
@@ -260,7 +264,8 @@ impl<'a, T: Tables> Book<'a, T> {
     /// Opens a transfer's papers: its header, and one line at a time.
     pub(super) fn papers<'b>(&'b mut self, id: &'b Code) -> Papers<'b, 'a, T> {
         let transfer = self.tables.transfer(id).expect("the event's transfer is there");
-        Papers { book: self, id, transfer, open: None }
+        let is_claimed = self.tables.pick_claim_count(id) > 0;
+        Papers { book: self, id, transfer, open: None, is_claimed }
     }
 }
 
@@ -270,6 +275,8 @@ pub(super) struct Papers<'b, 'a, T> {
     id: &'b Code,
     pub(super) transfer: row::Transfer,
     open: Option<(u32, row::Totals, Line)>,
+    /// Whether somebody claimed what is to be picked in some zone: mostly nobody did.
+    is_claimed: bool,
 }
 
 impl<T: Tables> Papers<'_, '_, T> {
@@ -278,6 +285,10 @@ impl<T: Tables> Papers<'_, '_, T> {
         if self.open.as_ref().is_none_or(|(open, _, _)| *open != index) {
             self.put_line();
             let line = self.book.tables.line(self.id, index);
+            if self.is_claimed {
+                let left = self.book.left.entry(self.id.clone()).or_default();
+                left.extend(line.picks.iter().map(|pick| pick.location));
+            }
             self.open = Some((index, line.totals, line));
         }
         let (_, _, line) = self.open.as_mut().expect("it was just opened");

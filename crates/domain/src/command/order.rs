@@ -115,7 +115,7 @@ pub struct ClaimOrders {
     pub lease_ms: Option<u64>,
 }
 
-/// Who says that an order is theirs: the worker, and the fence that came with the claim.
+/// Who says that some work is theirs: the worker, and the fence that came with the claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said above")]
 pub struct Claimant {
@@ -178,9 +178,7 @@ impl ClaimOrder {
 
 impl ClaimOrders {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
-        if self.count == 0 || self.count > CLAIMS_MAX {
-            return Err(Refusal::invalid("count", format!("is not from 1 to {CLAIMS_MAX}")));
-        }
+        claim_count(self.count)?;
         lease(self.lease_ms)
     }
 
@@ -191,7 +189,7 @@ impl ClaimOrders {
 }
 
 impl Claimant {
-    fn digest(&self, d: &mut Digest) {
+    pub(super) fn digest(&self, d: &mut Digest) {
         d.text(self.worker.as_str()).number(self.fence.0);
     }
 }
@@ -223,7 +221,14 @@ impl CompleteOrder {
     }
 }
 
-fn lease(ms: Option<u64>) -> Result<(), Refusal> {
+pub(super) fn claim_count(count: usize) -> Result<(), Refusal> {
+    if count == 0 || count > CLAIMS_MAX {
+        return Err(Refusal::invalid("count", format!("is not from 1 to {CLAIMS_MAX}")));
+    }
+    Ok(())
+}
+
+pub(super) fn lease(ms: Option<u64>) -> Result<(), Refusal> {
     match ms {
         Some(0) => Err(Refusal::invalid("lease_s", "is zero")),
         Some(ms) if ms > LEASE_MS_MAX => Err(Refusal::invalid("lease_s", "is more than 24 hours")),

@@ -27,15 +27,7 @@ impl<T: Tables> Desk<'_, T> {
 
     pub(super) fn claim_orders(&self, command: &ClaimOrders, body: u64) -> Result<Verdict, Refusal> {
         let site = self.site(&command.site)?;
-        let by = match command.policy {
-            ClaimPolicy::Oldest => WaitingBy::Age,
-            ClaimPolicy::Priority => WaitingBy::Priority,
-            // Another place for each request and each time; the same one for whoever decides this again.
-            ClaimPolicy::Random => {
-                let next = self.tables.head().sequence.next();
-                WaitingBy::Chance(Digest::default().number(body).number(next.0).finish())
-            }
-        };
+        let by = self.waiting_by(command.policy, body);
         let ids = self.claimable(site, by, command.count);
         if ids.is_empty() {
             return Err(Refusal::NothingToClaim { site: command.site.clone() });
@@ -79,7 +71,20 @@ impl<T: Tables> Desk<'_, T> {
         Refusal::OrderClaimed { order: id.clone(), worker, expires_at }
     }
 
-    fn lease(&self, ms: Option<u64>) -> Timestamp {
+    /// The order in which a policy gives work, to the request of this fingerprint.
+    pub(super) fn waiting_by(&self, policy: ClaimPolicy, body: u64) -> WaitingBy {
+        match policy {
+            ClaimPolicy::Oldest => WaitingBy::Age,
+            ClaimPolicy::Priority => WaitingBy::Priority,
+            // Another place for each request and each time; the same one for whoever decides this again.
+            ClaimPolicy::Random => {
+                let next = self.tables.head().sequence.next();
+                WaitingBy::Chance(Digest::default().number(body).number(next.0).finish())
+            }
+        }
+    }
+
+    pub(super) fn lease(&self, ms: Option<u64>) -> Timestamp {
         self.now.after_ms(ms.unwrap_or(LEASE_MS))
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::{Verdict, adjust::repeat_or_taken, allocate::Want, desk::Desk, transfer::part_of};
+use super::{
+    Verdict, adjust::repeat_or_taken, allocate::Want, desk::Desk, picking::Reach, transfer::part_of,
+};
 use crate::{
     Code, Fact, LotId, Outside, Quantity, Refusal, Tables,
     command::{
@@ -15,23 +17,26 @@ use crate::{
     row::{self, Filing, LocationKind},
 };
 
-/// Where picked goods go, and where damaged ones would.
+/// Where picked goods come from and go to, and where damaged ones would.
 struct Places {
     staging: crate::LocationId,
     quarantine: Result<crate::LocationId, Refusal>,
+    /// Where they may come from.
+    reach: Reach,
 }
 
 impl<T: Tables> Desk<'_, T> {
     pub(super) fn pick_transfer(&mut self, command: &PickTransfer) -> Result<Verdict, Refusal> {
         let id = &command.id;
         let transfer = self.live_transfer(id)?;
+        let reach = self.reach(command)?;
         let staging =
             self.location_of_kind(transfer.from, command.staging.as_ref(), LocationKind::Staging)?;
         let mut picked = Vec::new();
         let mut missed = Vec::new();
         match &command.lines {
             None => {
-                for take in self.all_picks(id, &transfer) {
+                for take in self.picks_within(command, &reach)? {
                     self.not_blocked(take.lot)?;
                     picked.push(PickedLine { take, staging });
                 }
@@ -39,7 +44,7 @@ impl<T: Tables> Desk<'_, T> {
             Some(lines) => {
                 let mut open: HashMap<u32, Vec<row::Pick>> = HashMap::new();
                 let quarantine = self.location_of_kind(transfer.from, None, LocationKind::Quarantine);
-                let places = Places { staging, quarantine };
+                let places = Places { staging, quarantine, reach };
                 for line in lines {
                     self.pick_line(command, &transfer, line, &places, &mut open, &mut picked, &mut missed)?;
                 }
@@ -79,15 +84,18 @@ impl<T: Tables> Desk<'_, T> {
             });
             picks
         });
-        let fits = |pick: &row::Pick| {
+        let named = |pick: &row::Pick| {
             location.is_none_or(|location| location == pick.location) && lot.is_none_or(|lot| lot == pick.lot)
         };
+        let fits = |pick: &row::Pick| named(pick) && self.is_within(&places.reach, pick.location);
         let held: Quantity = picks.iter().filter(|pick| fits(pick)).map(|pick| pick.quantity).sum();
         let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
         let Some(requested) = line.quantity.checked_add(short) else {
             return Err(Refusal::invalid("quantity", "and what was short are more than 9007199254740991"));
         };
         if requested > held {
+            let others = picks.iter().filter(|pick| named(pick) && !fits(pick) && !pick.quantity.is_zero());
+            self.nobody_elses(&command.id, &places.reach, others)?;
             let document = command.id.clone();
             return Err(Refusal::NotHeld { document, line: line.line.clone(), requested, held });
         }

@@ -44,6 +44,9 @@ impl<T: Tables> Desk<'_, T> {
                     location: command.location.clone(),
                 });
             }
+            if row.zone != command.zone {
+                self.may_change_zone(command, id, &row.zone)?;
+            }
         }
         Ok(Verdict::New(Fact::LocationSet {
             id: found.unwrap_or(LocationId(self.tables.head().locations)),

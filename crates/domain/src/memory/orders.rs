@@ -11,10 +11,11 @@ use smallvec::SmallVec;
 use super::{
     Memory,
     order_row::OrderRow,
+    queue::Queue,
     slab::{Index, Slab},
 };
 use crate::{
-    Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy, chance,
+    Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
     row::{HolderKind, Order, OrderSetting, OrderStatus},
 };
 
@@ -32,14 +33,6 @@ pub(super) struct Orders {
     awaiting: BTreeMap<AwaitingKey, u32>,
     unfilled: BTreeSet<(SiteId, SkuId)>,
     processing: u64,
-}
-
-/// Waiting orders, in each of the orders in which somebody may want them.
-#[derive(Default)]
-struct Queue {
-    by_age: BTreeMap<Sequence, u32>,
-    by_priority: BTreeMap<(Reverse<u32>, Sequence), u32>,
-    by_chance: BTreeMap<u64, u32>,
 }
 
 /// Where a line that waits for stock stands: those of one SKU, site and wanted lot follow each other, the first to
@@ -77,16 +70,7 @@ impl Orders {
         by: WaitingBy,
     ) -> impl Iterator<Item = Waiting> + '_ {
         let queue = self.waiting.get(site.index()).map(|queues| &queues[usize::from(allocated)]);
-        let slots: Box<dyn Iterator<Item = u32> + '_> = match (queue, by) {
-            (None, _) => Box::new(std::iter::empty()),
-            (Some(queue), WaitingBy::Age) => Box::new(queue.by_age.values().copied()),
-            (Some(queue), WaitingBy::Priority) => Box::new(queue.by_priority.values().copied()),
-            (Some(queue), WaitingBy::Chance(from)) => {
-                let around = queue.by_chance.range(..from);
-                Box::new(queue.by_chance.range(from..).chain(around).map(|(_, slot)| *slot))
-            }
-        };
-        slots.map(|slot| {
+        queue.into_iter().flat_map(move |queue| queue.slots(by)).map(|slot| {
             let row = self.rows.get(slot);
             Waiting { order: row.id.clone(), priority: row.priority, placed: row.placed }
         })
@@ -173,10 +157,7 @@ impl Orders {
                 if self.waiting.len() <= site {
                     self.waiting.resize_with(site + 1, Default::default);
                 }
-                let queue = &mut self.waiting[site][allocated];
-                queue.by_age.insert(row.placed, slot);
-                queue.by_priority.insert((Reverse(row.priority), row.placed), slot);
-                queue.by_chance.insert(chance(row.placed), slot);
+                self.waiting[site][allocated].insert(row.placed, row.priority, slot);
             }
             OrderStatus::Processing => {
                 self.processing += 1;
@@ -195,9 +176,7 @@ impl Orders {
         match row.status {
             OrderStatus::Waiting => {
                 let queue = &mut self.waiting[row.site.index()][usize::from(row.is_allocated)];
-                queue.by_age.remove(&row.placed);
-                queue.by_priority.remove(&(Reverse(row.priority), row.placed));
-                queue.by_chance.remove(&chance(row.placed));
+                queue.remove(row.placed, row.priority);
             }
             OrderStatus::Processing => {
                 self.processing -= 1;
@@ -212,7 +191,7 @@ impl Orders {
 impl Memory {
     /// How many orders wait for a worker, at all sites.
     pub fn waiting_order_count(&self) -> u64 {
-        self.orders.waiting.iter().flatten().map(|queue| queue.by_age.len() as u64).sum()
+        self.orders.waiting.iter().flatten().map(|queue| queue.len() as u64).sum()
     }
 
     /// How many orders a worker has claimed.

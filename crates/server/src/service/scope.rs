@@ -121,6 +121,10 @@ impl Scope<'_> {
             | Command::AcceptProposal(_)
             | Command::RejectProposal(_)
             | Command::WithdrawProposal(_) => Err(unbound("cards and proposals")),
+            Command::ClaimPicks(command) => enter(caller, &command.site),
+            Command::ClaimTransfer(command) => self.giver(&command.id).await,
+            Command::ExtendTransferClaim(command) => self.giver(&command.id).await,
+            Command::UnclaimTransfer(command) => self.giver(&command.id).await,
         }
     }
 

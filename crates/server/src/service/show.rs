@@ -161,6 +161,7 @@ pub(super) fn event(view: &EventView) -> Event {
         proposal_kind: outcome.proposal_kind,
         closed: outcome.closed,
         filled: view.filled.iter().map(Into::into).collect(),
+        returned: view.returned.iter().map(Into::into).collect(),
     }
 }
 
@@ -177,6 +178,8 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         open_holds: status.open_holds,
         waiting_orders: status.waiting_orders,
         claimed_orders: status.claimed_orders,
+        waiting_picks: status.waiting_picks,
+        claimed_picks: status.claimed_picks,
         archived: status.archived,
         positions: status.positions,
         wallets: status.wallets,

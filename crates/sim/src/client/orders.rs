@@ -85,16 +85,16 @@ impl Client {
         code(&format!("O{}", self.orders.saturating_sub(back)))
     }
 
-    fn claimant(&self, dice: &mut Dice) -> Claimant {
+    pub(super) fn claimant(&self, dice: &mut Dice) -> Claimant {
         let back = dice.below(FENCES) as u64;
         Claimant { worker: worker(dice), fence: Sequence(self.events.saturating_sub(back)) }
     }
 }
 
-fn worker(dice: &mut Dice) -> Code {
+pub(super) fn worker(dice: &mut Dice) -> Code {
     code(WORKERS[dice.below(WORKERS.len())])
 }
 
-fn lease(dice: &mut Dice) -> Option<u64> {
+pub(super) fn lease(dice: &mut Dice) -> Option<u64> {
     dice.one_in(2).then(|| 1 + dice.throw() % 20_000)
 }

@@ -4,7 +4,8 @@
 //! The law in [`super`] says how this may grow. Tags begin at 1, so that zeroed bytes are never a thing.
 
 use jaego_domain::{
-    Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, Place, Row, Strategy, Timestamp,
+    Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, PickWorkId, Place, Row, Strategy,
+    Timestamp,
     event::{
         AdjustedLine, ClosedProposal, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine,
         OrderShort, OrderedLine, PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take,
@@ -117,6 +118,7 @@ records! {
     OrderShort { line, sku, requested, available }
     FilledOrder { order, takes }
     ClosedProposal { proposal, reason }
+    PickWorkId { transfer, zone }
 
     // Rows and their parts.
     Head { sequence, at, sites, locations, skus, lots }
@@ -223,6 +225,7 @@ tagged! {
         32 PriceTiers { 0: row }
         33 Card { 0: card, 1: row }
         34 Proposal { 0: id, 1: row }
+        36 PickClaim { 0: transfer, 1: zone, 2: row }
     }
 }
 
@@ -250,7 +253,7 @@ tag_then_fields! { Account Filing }
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50 | 60..=65)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50 | 60..=65 | 70..=74)
 }
 
 macro_rules! facts {
@@ -336,4 +339,9 @@ facts! {
     63 ProposalAccepted { id, from_card, to_card, from_owner, to_owner, closed }
     64 ProposalRejected { id }
     65 ProposalWithdrawn { id }
+    70 TransferClaimed { id, worker, expires_at, zones }
+    71 PicksClaimed { worker, expires_at, works }
+    72 TransferClaimExtended { id, fence, expires_at, zones }
+    73 TransferUnclaimed { id, worker, zones }
+    74 PickClaimsLapsed { works }
 }

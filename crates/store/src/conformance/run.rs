@@ -175,7 +175,8 @@ fn is_keyed(call: &Call) -> bool {
         | Command::Propose(_)
         | Command::AcceptProposal(_)
         | Command::RejectProposal(_)
-        | Command::WithdrawProposal(_) => true,
+        | Command::WithdrawProposal(_)
+        | Command::ClaimTransfer(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -196,7 +197,10 @@ fn is_keyed(call: &Call) -> bool {
         | Command::AllocateOrder(_)
         | Command::ClaimOrders(_)
         | Command::ExtendClaim(_)
-        | Command::UnclaimOrder(_) => call.key.is_some(),
+        | Command::UnclaimOrder(_)
+        | Command::ClaimPicks(_)
+        | Command::ExtendTransferClaim(_)
+        | Command::UnclaimTransfer(_) => call.key.is_some(),
     }
 }
 
@@ -292,6 +296,9 @@ fn past(verb: &str) -> Option<&'static str> {
         "accept_proposal" => "accepted",
         "reject_proposal" => "rejected",
         "withdraw_proposal" => "withdrawn",
+        "claim_transfer" | "claim_picks" => "claimed",
+        "extend_transfer_claim" => "extended",
+        "unclaim_transfer" => "unclaimed",
         _ => return None,
     })
 }

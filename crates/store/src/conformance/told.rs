@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use jaego_domain::{
-    Amount, ClaimView, Code, Holding, PickView, Quantity, Refusal, Shortage, Timestamp, View,
+    Amount, ClaimView, Code, Holding, Name, PickClaimView, PickView, PickWork, Quantity, Refusal, Shortage,
+    Timestamp, View,
     event::ClosedProposal,
     query::{Candidate, CardView, HeldAt, OrderSummary, OrderView, PositionView, ProposalView},
     row::{CloseReason, ProposalKind, Totals},
@@ -41,6 +42,13 @@ impl Told {
         if value.is_empty() { self } else { self.with(name, value) }
     }
 
+    fn with_zone(self, zone: Option<&Name>) -> Self {
+        match zone {
+            Some(zone) => self.with("zone", zone),
+            None => self,
+        }
+    }
+
     /// The answer to an accepted request.
     pub fn done(done: &Done) -> Self {
         let outcome = &done.outcome;
@@ -50,8 +58,8 @@ impl Told {
             .with_some("picks", list(&outcome.picks, pick))
             .with_some("short", list(&outcome.shortages, short))
             .with_some("holders", list(&outcome.holders, holding))
-            .with_some("claims", list(&outcome.claims, claimed))
-            .with_some("fences", list(&outcome.claims, fence))
+            .with_some("claims", list(&outcome.claims, claimed) + &list(&outcome.pick_claims, picks_claimed))
+            .with_some("fences", list(&outcome.claims, fence) + &list(&outcome.pick_claims, pick_fence))
             .with_some("kind", outcome.proposal_kind().map_or("", ProposalKind::name).to_owned())
             .with_some("closed", list(outcome.closed(), closed));
         let told = match &outcome.id {
@@ -222,6 +230,26 @@ impl Told {
                 .with("proposal", proposal)
                 .with("status", status)
                 .with_some("reason", reason.unwrap_or_default().to_owned()),
+            Refusal::NoPicksToClaim { site, zone } => told.with("site", site).with_zone(zone.as_ref()),
+            Refusal::NothingAllocatedIn { transfer, zone } => {
+                told.with("transfer", transfer).with_zone(Some(zone))
+            }
+            Refusal::TransferClaimed { transfer, zone, worker, expires_at } => told
+                .with("transfer", transfer)
+                .with("worker", worker)
+                .with("expires", time(*expires_at))
+                .with_zone(Some(zone)),
+            Refusal::PickClaimLost { transfer, zone, worker, fence, current_fence } => told
+                .with("transfer", transfer)
+                .with("worker", worker)
+                .with("fence", fence)
+                .with("current_fence", current_fence.map_or("none".to_owned(), |fence| fence.to_string()))
+                .with_zone(zone.as_ref()),
+            Refusal::LocationClaimed { site, location, transfer, worker } => told
+                .with("site", site)
+                .with("location", location)
+                .with("transfer", transfer)
+                .with("worker", worker),
         }
     }
 
@@ -268,6 +296,7 @@ impl Told {
                     .with("picks", or_none(picks.collect::<Vec<_>>().join(",")))
                     .with("staged", or_none(staged.collect::<Vec<_>>().join(",")))
                     .with("priority", transfer.summary.priority)
+                    .with("work", or_none(list(&transfer.picking, pick_work)))
                     .totals(&transfer.summary.totals)
             }
             View::Explain(lines) => match lines.as_slice() {
@@ -490,6 +519,22 @@ fn claimed(claim: &ClaimView) -> String {
 /// `P1:price_changed`.
 fn closed(closed: &ClosedProposal) -> String {
     format!("{}:{}", closed.proposal, closed.reason.name())
+}
+
+/// `T1:12`: what rows call `T1.claim`.
+fn pick_fence(claim: &PickClaimView) -> String {
+    format!("{}:{}", claim.work.transfer, claim.fence)
+}
+
+/// `T1/A:+900s`: the transfer, the zone, and when the claim lapses.
+fn picks_claimed(claim: &PickClaimView) -> String {
+    format!("{}/{}:{}", claim.work.transfer, claim.work.zone, time(claim.expires_at))
+}
+
+/// `A:2`: the zone, and how many lines have something to pick there; `A:2/ann+900s` if it is claimed.
+fn pick_work(work: &PickWork) -> String {
+    let claim = work.claim.as_ref().map(|claim| format!("/{}{}", claim.worker, time(claim.expires_at)));
+    format!("{}:{}{}", work.zone, work.lines, claim.unwrap_or_default())
 }
 
 /// `hold:H1/1:4`.

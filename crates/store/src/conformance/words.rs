@@ -22,6 +22,7 @@
 //! release_transfer   ID [LINE [QUANTITY], …]
 //! cancel_transfer    ID [release]
 //! pick_transfer      ID [LINE QUANTITY [at LOCATION] [lot LOT] [not_found 2 | damaged 2], …] [staging=LOCATION]
+//!                    [worker=WORKER fence=FENCE]
 //! unpick_transfer    ID [LINE [QUANTITY], …] [to=LOCATION]
 //! ship_transfer      ID SHIPMENT [LINE [QUANTITY], …]
 //! receive_transfer   ID [LINE QUANTITY [damaged 2] [lot LOT], …] [location=LOCATION] [quarantine=LOCATION]
@@ -39,6 +40,10 @@
 //! extend_claim       ID WORKER FENCE [lease=60s]   unclaim_order ID WORKER FENCE
 //! complete_order     ID [WORKER FENCE]             a FENCE is a number, or ID.claim: that of the last thing claimed as ID
 //! raise_fence        RESOURCE FENCE                fence RESOURCE
+//! claim_transfer     ID WORKER [zone=ZONE] [lease=60s]
+//! claim_picks        SITE WORKER POLICY [zone=ZONE] [count=3] [lease=60s]
+//! extend_transfer_claim ID WORKER FENCE [zone=ZONE] [lease=60s]
+//! unclaim_transfer   ID WORKER FENCE [zone=ZONE]   what is claimed of a transfer is ID.claim as well
 //! order ID           orders SITE [status=…] [customer=…] [worker=…] [limit=N]
 //! set_price_tiers    BOUND BOUND …                 set_card  CARD OWNER PRICE
 //! propose            ID OWNER FROM_CARD TO_CARD
@@ -60,13 +65,13 @@ use jaego_domain::{
     Strategy, TimeZone, Timestamp,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, AnswerProposal, Authorize,
-        CancelOrder, CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPolicy,
-        Claimant, CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim, ExtendHold, Fenced, HoldLine,
-        HoldPart, Lines, Move, MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder,
-        Propose, RaiseFence, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer,
-        Reverse, SetCard, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku,
-        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder, UnpickTransfer,
-        Void,
+        CancelOrder, CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPicks,
+        ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim,
+        ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, Lines, Move, MoveLine, OrderLine,
+        Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose, RaiseFence, ReceiveLine,
+        ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetCard, SetLocation,
+        SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku, SetWalletLimit, ShipTransfer,
+        ShortReason, TransferLine, TransferPart, UnclaimOrder, UnclaimTransfer, UnpickTransfer, Void,
     },
     query::Page,
     row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
@@ -296,6 +301,7 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
         }
         "pick_transfer" => Command::PickTransfer(PickTransfer {
             staging: words.option_code("staging")?,
+            claimant: words.option_claimant(done)?,
             id: words.code()?,
             lines: words.maybe_lines(Words::pick_line)?,
         }),
@@ -396,8 +402,39 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
         "accept_proposal" => Command::AcceptProposal(words.answer()?),
         "reject_proposal" => Command::RejectProposal(words.answer()?),
         "withdraw_proposal" => Command::WithdrawProposal(words.answer()?),
+        "claim_transfer" => Command::ClaimTransfer(ClaimTransfer {
+            lease_ms: words.lease()?,
+            zone: words.option_zone()?,
+            id: words.code()?,
+            worker: words.code()?,
+        }),
+        "claim_picks" => Command::ClaimPicks(ClaimPicks {
+            lease_ms: words.lease()?,
+            zone: words.option_zone()?,
+            count: words.option_number("count")?.unwrap_or(1) as usize,
+            site: words.code()?,
+            worker: words.code()?,
+            policy: ClaimPolicy::parse("policy", &words.word()?)?,
+        }),
+        "extend_transfer_claim" => Command::ExtendTransferClaim(ExtendTransferClaim {
+            lease_ms: words.lease()?,
+            zone: words.option_zone()?,
+            id: words.code()?,
+            claimant: words.claimant(done)?,
+        }),
+        "unclaim_transfer" => Command::UnclaimTransfer(UnclaimTransfer {
+            zone: words.option_zone()?,
+            id: words.code()?,
+            claimant: words.claimant(done)?,
+        }),
         other => return Err(format!("there is no verb {other}").into()),
     })
+}
+
+fn fence(word: &str, done: &BTreeMap<String, Sequence>) -> Read<Sequence> {
+    let number = word.parse().ok().map(Sequence);
+    let named = || done.get(word).copied();
+    number.or_else(named).ok_or_else(|| format!("{word} is no fence").into())
 }
 
 fn movement_id(text: &str, done: &BTreeMap<String, Sequence>) -> Read<MovementId> {
@@ -697,11 +734,17 @@ impl Words {
 
     /// A worker and a fence.
     fn claimant(&mut self, done: &BTreeMap<String, Sequence>) -> Read<Claimant> {
-        let (worker, fence) = (self.code()?, self.word()?);
-        let number = fence.parse().ok().map(Sequence);
-        let named = || done.get(&fence).copied();
-        let fence = number.or_else(named).ok_or_else(|| format!("{fence} is no fence"))?;
-        Ok(Claimant { worker, fence })
+        Ok(Claimant { worker: self.code()?, fence: fence(&self.word()?, done)? })
+    }
+
+    fn option_claimant(&mut self, done: &BTreeMap<String, Sequence>) -> Read<Option<Claimant>> {
+        let Some(worker) = self.option_code("worker")? else { return Ok(None) };
+        let word = self.option("fence").ok_or_else(|| "fence= is missing".to_owned())?;
+        Ok(Some(Claimant { worker, fence: fence(&word, done)? }))
+    }
+
+    fn option_zone(&mut self) -> Read<Option<Name>> {
+        Ok(self.option("zone").map(|text| Name::new("zone", &text)).transpose()?)
     }
 
     fn orders(&mut self) -> Read<Query> {

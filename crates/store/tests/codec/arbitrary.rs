@@ -22,7 +22,7 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
-use crate::money;
+use crate::{money, picking};
 
 use crate::{fences, orders};
 
@@ -350,7 +350,7 @@ fn watch() -> BoxedStrategy<Fact> {
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
     let fact = prop_oneof![
         2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts(),
-        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact()
+        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact(), 2 => picking::any_fact()
     ];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];
@@ -541,7 +541,8 @@ pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
         money::some_rows(),
         orders::any_row(),
         fences::any_row(),
-        trades::any_row()
+        trades::any_row(),
+        picking::any_row()
     ];
     vec(row, 0..40).boxed()
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, fences, money, orders, samples, trades};
+use crate::{decode, decode_rows, fences, money, orders, picking, samples, trades};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -96,11 +96,23 @@ fn there_is_a_sample_of_every_fact() {
         Fact::ProposalAccepted { .. } => 45,
         Fact::ProposalRejected { .. } => 46,
         Fact::ProposalWithdrawn { .. } => 47,
+        Fact::TransferClaimed { .. } => 42,
+        Fact::PicksClaimed { .. } => 43,
+        Fact::TransferClaimExtended { .. } => 44,
+        Fact::TransferUnclaimed { .. } => 45,
+        Fact::PickClaimsLapsed { .. } => 46,
     };
-    let facts =
-        [samples::facts(), money::facts(), orders::facts(), fences::facts(), trades::facts()].concat();
+    let facts = [
+        samples::facts(),
+        money::facts(),
+        orders::facts(),
+        fences::facts(),
+        trades::facts(),
+        picking::facts(),
+    ]
+    .concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..49).collect());
+    assert_eq!(there, (0..54).collect());
 }
 
 /// As above, for rows.
@@ -131,8 +143,11 @@ fn there_is_a_sample_of_every_row() {
         Row::PriceTiers(..) => 20,
         Row::Card(..) => 21,
         Row::Proposal(..) => 22,
+        Row::PickClaim(..) => 20,
     };
-    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows()].concat();
+    let rows =
+        [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows(), picking::rows()]
+            .concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..24).collect());
+    assert_eq!(there, (0..25).collect());
 }

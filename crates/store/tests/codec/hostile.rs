@@ -6,7 +6,7 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{decode, decode_rows, fences, fixtures, money, orders, samples, trades};
+use crate::{decode, decode_rows, fences, fixtures, money, orders, picking, samples, trades};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -36,6 +36,8 @@ fn a_payload_that_was_cut_anywhere_is_refused() {
         (fixtures::events_v1(), fixtures::rows_v1()),
         (orders::events_file(), orders::rows_file()),
         (trades::events_file(), trades::rows_file()),
+        (fences::events_file(), fences::rows_file()),
+        (picking::events_file(), picking::rows_file()),
     ] {
         for len in 0..events.len() {
             let error = try_events(&events[..len]).expect_err("events are missing");
@@ -69,6 +71,8 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (fences::rows_file(), Err(fences::rows())),
         (trades::events_file(), Ok(trades::events())),
         (trades::rows_file(), Err(trades::rows())),
+        (picking::events_file(), Ok(picking::events())),
+        (picking::rows_file(), Err(picking::rows())),
     ];
     for (file, written) in files {
         let mut payload = file.clone();
@@ -135,9 +139,18 @@ fn random_bytes_are_read_or_refused() {
     println!("JAEGO_SEED={seed}, {payloads} payloads");
     let mut dice = Dice(seed);
     let mut written = Vec::new();
-    let events =
-        [samples::events(), money::events(), orders::events(), fences::events(), trades::events()].concat();
-    let rows = [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows()].concat();
+    let events = [
+        samples::events(),
+        money::events(),
+        orders::events(),
+        fences::events(),
+        trades::events(),
+        picking::events(),
+    ]
+    .concat();
+    let rows =
+        [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows(), picking::rows()]
+            .concat();
     written.extend(events.iter().map(|event| codec::encode([event])));
     written.extend(rows.iter().map(|row| codec::row::encode([row])));
     let (mut read, mut bytes) = (0, Vec::new());

@@ -6,6 +6,7 @@ mod fixtures;
 mod hostile;
 mod money;
 mod orders;
+mod picking;
 mod round_trip;
 mod samples;
 mod sizes;

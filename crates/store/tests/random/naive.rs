@@ -7,8 +7,8 @@ mod trades;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
-    Account, Code, Currency, Date, Event, Fact, LocationId, LotId, Memory, Outside, Place, SiteId, SkuId,
-    Tables, TimeZone, Timestamp,
+    Account, Code, Currency, Date, Event, Fact, LocationId, LotId, Memory, Name, Outside, PickWorkId, Place,
+    Sequence, SiteId, SkuId, Tables, TimeZone, Timestamp, WaitingBy, chance,
     command::{AllocateTransfer, HoldLine, PlaceHold},
     event::Take,
     row::{Holder, HolderKind, LocationKind},
@@ -20,6 +20,9 @@ pub(crate) struct Naive {
     missing: BTreeMap<Place, u64>,
     held: BTreeMap<(Holder, Place), u64>,
     zones: BTreeMap<SiteId, TimeZone>,
+    bins: BTreeMap<LocationId, Name>,
+    /// Who picks what of which transfer in which zone: the worker, the fence, and until when.
+    claims: BTreeMap<(Code, Name), (Code, Sequence, Timestamp)>,
     locations: BTreeMap<LocationId, (SiteId, LocationKind)>,
     lots: BTreeMap<LotId, (Option<Date>, bool)>,
     stocked: BTreeSet<(SiteId, SkuId)>,
@@ -96,7 +99,8 @@ impl Naive {
             Fact::SiteSet { id, time_zone, .. } => {
                 self.zones.insert(*id, time_zone.clone());
             }
-            Fact::LocationSet { id, site, kind, .. } => {
+            Fact::LocationSet { id, site, kind, zone, .. } => {
+                self.bins.insert(*id, zone.clone());
                 self.locations.insert(*id, (*site, *kind));
             }
             Fact::LotSet { id, expires_on, blocked, .. } => {
@@ -255,6 +259,29 @@ impl Naive {
             | Fact::ProposalAccepted { .. }
             | Fact::ProposalRejected { .. }
             | Fact::ProposalWithdrawn { .. } => self.trades.apply(&event.fact),
+            Fact::TransferClaimed { id, worker, expires_at, zones } => {
+                for zone in zones {
+                    self.claim(id, zone, worker, event.sequence, *expires_at);
+                }
+            }
+            Fact::PicksClaimed { worker, expires_at, works } => {
+                for work in works {
+                    self.claim(&work.transfer, &work.zone, worker, event.sequence, *expires_at);
+                }
+            }
+            Fact::TransferClaimExtended { id, fence, expires_at, zones } => {
+                for zone in zones {
+                    let claim = self.claims.get_mut(&(id.clone(), zone.clone())).expect("it was claimed");
+                    assert_eq!(claim.1, *fence, "nobody extends the claim of another");
+                    claim.2 = *expires_at;
+                }
+            }
+            Fact::TransferUnclaimed { id, zones, .. } => {
+                zones.iter().for_each(|zone| self.unclaim(id, zone));
+            }
+            Fact::PickClaimsLapsed { works } => {
+                works.iter().for_each(|work| self.unclaim(&work.transfer, &work.zone));
+            }
             Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }
             | Fact::OrdersClaimed { .. }
@@ -271,6 +298,91 @@ impl Naive {
         self.on_hand.retain(|_, quantity| *quantity > 0);
         self.missing.retain(|_, quantity| *quantity > 0);
         self.held.retain(|_, quantity| *quantity > 0);
+        if !self.claims.is_empty() {
+            let works = self.pick_works();
+            self.claims.retain(|work, _| works.contains_key(work));
+        }
+    }
+
+    fn claim(&mut self, id: &Code, zone: &Name, worker: &Code, fence: Sequence, expires_at: Timestamp) {
+        let key = (id.clone(), zone.clone());
+        assert!(self.pick_works().contains_key(&key), "only what is there is claimed");
+        let before = self.claims.insert(key, (worker.clone(), fence, expires_at));
+        assert_eq!(before, None, "no two workers ever hold the same work");
+    }
+
+    fn unclaim(&mut self, id: &Code, zone: &Name) {
+        self.claims.remove(&(id.clone(), zone.clone())).expect("it was claimed");
+    }
+
+    /// The lines with something to pick: what transfers hold in storage, by transfer and zone.
+    fn pick_works(&self) -> BTreeMap<(Code, Name), BTreeSet<u32>> {
+        let mut works: BTreeMap<_, BTreeSet<u32>> = BTreeMap::new();
+        for (holder, place) in self.held.keys() {
+            let is_stored = self.locations[&place.location].1 == LocationKind::Storage;
+            if holder.kind == HolderKind::Transfer && is_stored {
+                let key = (holder.id.clone(), self.bins[&place.location].clone());
+                works.entry(key).or_default().insert(holder.line);
+            }
+        }
+        works
+    }
+
+    /// Compares all pick work with the tables: what there is, who claimed it, and what waits in which order.
+    fn agrees_on_picks(&self, memory: &Memory) -> Result<(), String> {
+        let ours = self.pick_works();
+        for id in self.from.keys() {
+            let theirs = memory.pick_works(id).into_iter().map(|work| {
+                let lines = memory.pick_lines(id, &work.zone).into_iter().collect::<BTreeSet<_>>();
+                let claim = work.claim.map(|claim| (claim.worker, claim.fence, claim.expires_at));
+                ((id.clone(), work.zone), (lines, claim))
+            });
+            let theirs: BTreeMap<_, _> = theirs.collect();
+            let of_this = ours.iter().filter(|((other, _), _)| other == id);
+            let ours: BTreeMap<_, _> = of_this
+                .map(|(key, lines)| (key.clone(), (lines.clone(), self.claims.get(key).cloned())))
+                .collect();
+            if ours != theirs {
+                return Err(format!("the events say {ours:?} is to be picked, the tables {theirs:?}"));
+            }
+        }
+        let waiting = ours.into_keys().filter(|key| !self.claims.contains_key(key));
+        let mut waiting: Vec<_> = waiting
+            .map(|(id, zone)| {
+                let transfer = memory.transfer(&id).expect("what is to be picked is of a transfer");
+                (transfer.from, transfer.priority, transfer.requested, PickWorkId { transfer: id, zone })
+            })
+            .collect();
+        let from = self.claims.len() as u64 * 0x1234_5678_9abc_def1;
+        for by in [WaitingBy::Age, WaitingBy::Priority, WaitingBy::Chance(from)] {
+            waiting.sort_by_key(|(_, priority, requested, work)| {
+                let rank = match by {
+                    WaitingBy::Age => 0,
+                    WaitingBy::Priority => u64::from(u32::MAX - priority),
+                    WaitingBy::Chance(from) => chance(*requested).wrapping_sub(from),
+                };
+                (rank, *requested, work.zone.clone())
+            });
+            for site in self.zones.keys() {
+                let here = || waiting.iter().filter(|(at, ..)| at == site).map(|(.., work)| work.clone());
+                let theirs: Vec<_> = memory.waiting_picks(*site, None, by).collect();
+                if !here().eq(theirs.iter().cloned()) {
+                    return Err(format!(
+                        "{:?} waits {by:?}, the tables say {theirs:?}",
+                        here().collect::<Vec<_>>()
+                    ));
+                }
+                for zone in self.bins.values().collect::<BTreeSet<_>>() {
+                    let in_zone = here().filter(|work| work.zone == *zone);
+                    if !in_zone.eq(memory.waiting_picks(*site, Some(zone), by)) {
+                        return Err(format!(
+                            "zone {zone:?} of {site:?} has other work than its site, {by:?}"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn lay(&mut self, place: Place, change: i128) {
@@ -408,6 +520,7 @@ impl Naive {
         if places != self.on_hand.len() {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
+        self.agrees_on_picks(memory)?;
         self.agrees_on_money(memory)?;
         self.trades.agrees(memory)
     }

@@ -1,6 +1,7 @@
 //! A small world, and plausible things to ask of it: few ids, so that repeats, conflicts and races occur.
 
 mod orders;
+mod picking;
 mod trades;
 
 use jaego_domain::{
@@ -256,7 +257,8 @@ impl World {
             35..41 => self.work_on_money(memory),
             41..50 => self.work_on_hold(memory),
             50..56 => self.request_transfer(),
-            56..74 => self.work_on_transfer(memory),
+            56..72 => self.work_on_transfer(memory),
+            77..80 => self.pick_claim_command(memory),
             74..90 => self.order_command(memory),
             90..100 => self.trade(memory),
             _ => {
@@ -327,7 +329,7 @@ impl World {
         Command::SetLocation(SetLocation {
             site: code(site),
             location: code(location),
-            zone: Name::default(),
+            zone: self.zone(index, odd),
             pick_order: u32::try_from(self.dice.below(3)).unwrap(),
             kind,
         })
@@ -662,8 +664,9 @@ impl World {
 
     fn pick(&mut self, memory: &Memory, id: Code, transfer: &row::Transfer) -> Command {
         let staging = if self.dice.chance(15) { Some(self.location_of(memory, transfer.from)) } else { None };
+        let claimant = self.claimant_for_picks(memory, &id);
         if self.dice.chance(40) {
-            return Command::PickTransfer(PickTransfer { id, lines: None, staging });
+            return Command::PickTransfer(PickTransfer { id, lines: None, claimant, staging });
         }
         let mut lines = Vec::new();
         for _ in 0..1 + self.dice.below(2) {
@@ -687,7 +690,7 @@ impl World {
             let line = code(&(line + 1).to_string());
             lines.push(PickLine { line, location, lot, quantity: quantity(taken), short });
         }
-        Command::PickTransfer(PickTransfer { id, lines: Some(lines), staging })
+        Command::PickTransfer(PickTransfer { id, lines: Some(lines), claimant, staging })
     }
 
     fn receive(&mut self, memory: &Memory, id: Code, transfer: &row::Transfer) -> Command {

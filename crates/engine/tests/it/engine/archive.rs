@@ -86,7 +86,7 @@ fn whole_transfer(id: &str, units: u64) -> [Command; 5] {
             lines: None,
             dry_run: false,
         }),
-        Command::PickTransfer(PickTransfer { id: code(id), lines: None, staging: None }),
+        Command::PickTransfer(PickTransfer { id: code(id), lines: None, claimant: None, staging: None }),
         Command::ShipTransfer(ShipTransfer { id: code(id), shipment: code("S1"), lines: None }),
         receive(id, None),
     ]

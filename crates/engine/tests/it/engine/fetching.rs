@@ -55,7 +55,7 @@ fn life_of(id: &str) -> Vec<Command> {
     vec![
         large_transfer(id.as_str()),
         Command::AllocateTransfer(allocate),
-        Command::PickTransfer(PickTransfer { id: id.clone(), lines: None, staging: None }),
+        Command::PickTransfer(PickTransfer { id: id.clone(), lines: None, claimant: None, staging: None }),
         Command::ShipTransfer(ShipTransfer { id: id.clone(), shipment: code("S1"), lines: None }),
         Command::ReceiveTransfer(ReceiveTransfer {
             id: id.clone(),

@@ -111,7 +111,7 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
 /// `H1` and an order `O1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 44] = [
+const BOUND: [(&str, [bool; 3]); 47] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -156,6 +156,9 @@ const BOUND: [(&str, [bool; 3]); 44] = [
     ("accept_proposal", [false, false, false]),
     ("reject_proposal", [false, false, false]),
     ("withdraw_proposal", [false, false, false]),
+    ("claim_transfer", [true, false, false]),
+    ("extend_transfer_claim", [true, false, false]),
+    ("unclaim_transfer", [true, false, false]),
 ];
 
 /// The same for reads, by URL.

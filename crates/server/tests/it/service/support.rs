@@ -248,7 +248,8 @@ pub(super) fn sample(op: &str) -> Value {
         "release_transfer" => json!({"transfer": "T1", "lines": part}),
         "cancel_transfer" => json!({"transfer": "T1", "release": false}),
         "pick_transfer" => {
-            json!({"transfer": "T1", "staging": "S-01", "lines": [{"line": "1", "location": "A-01",
+            json!({"transfer": "T1", "staging": "S-01", "worker": "ann", "fence": 7,
+            "lines": [{"line": "1", "location": "A-01",
             "quantity": 1, "short": {"quantity": 1, "reason": "not_found"}}]})
         }
         "unpick_transfer" => json!({"transfer": "T1", "lines": part, "to": "A-01"}),
@@ -274,7 +275,8 @@ pub(super) fn sample(op: &str) -> Value {
         "allocate_order" | "cancel_order" => json!({"order": "O1"}),
         "claim_order" => json!({"order": "O1", "worker": "ann", "lease_s": 60}),
         "claim_orders" => {
-            json!({"site": "ICN", "worker": "ann", "policy": "priority", "count": 2, "lease_s": 60})
+            json!({"site": "ICN", "worker": "ann", "work": "picks", "zone": "", "policy": "priority",
+            "count": 2, "lease_s": 60})
         }
         "extend_claim" => json!({"order": "O1", "worker": "ann", "fence": 7, "lease_s": 60}),
         "unclaim_order" | "complete_order" => json!({"order": "O1", "worker": "ann", "fence": 7}),
@@ -284,6 +286,11 @@ pub(super) fn sample(op: &str) -> Value {
         "propose" => json!({"id": "P2", "owner": "kim", "from_card": "sword", "to_card": "crown"}),
         "accept_proposal" | "reject_proposal" => json!({"proposal": "P1", "owner": "lee"}),
         "withdraw_proposal" => json!({"proposal": "P1", "owner": "kim"}),
+        "claim_transfer" => json!({"transfer": "T1", "worker": "ann", "zone": "", "lease_s": 60}),
+        "extend_transfer_claim" => {
+            json!({"transfer": "T1", "worker": "ann", "fence": 7, "zone": "", "lease_s": 60})
+        }
+        "unclaim_transfer" => json!({"transfer": "T1", "worker": "ann", "fence": 7, "zone": ""}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

@@ -3,7 +3,7 @@
 
 use jaego_api::Time;
 use jaego_domain::{
-    Code, Command, Query,
+    Code, Command, Name, Query,
     command::{Change, HoldLine, HoldPart, Payment, ShortReason, TransferPart},
 };
 use jaego_store::conformance::{LookBack, START, Told};
@@ -138,7 +138,10 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
                         "quantity": line.quantity.get(), "short": short})
                 })
             });
-            json!({"transfer": transfer.id.as_str(), "lines": lines, "staging": said(&transfer.staging)})
+            let claimant = transfer.claimant.as_ref();
+            json!({"transfer": transfer.id.as_str(), "lines": lines, "staging": said(&transfer.staging),
+                "worker": claimant.map(|claimant| claimant.worker.as_str()),
+                "fence": claimant.map(|claimant| claimant.fence.0)})
         }
         Command::UnpickTransfer(transfer) => json!({"transfer": transfer.id.as_str(),
             "lines": parts(&transfer.lines), "to": said(&transfer.to)}),
@@ -211,6 +214,18 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         | Command::WithdrawProposal(answer) => {
             json!({"proposal": answer.id.as_str(), "owner": answer.owner.as_str()})
         }
+        Command::ClaimTransfer(claim) => json!({"transfer": claim.id.as_str(),
+            "worker": claim.worker.as_str(), "zone": named(claim.zone.as_ref()),
+            "lease_s": claim.lease_ms.map(seconds)}),
+        Command::ClaimPicks(claim) => json!({"site": claim.site.as_str(), "worker": claim.worker.as_str(),
+            "work": "picks", "zone": named(claim.zone.as_ref()), "policy": claim.policy.name(),
+            "count": claim.count, "lease_s": claim.lease_ms.map(seconds)}),
+        Command::ExtendTransferClaim(claim) => json!({"transfer": claim.id.as_str(),
+            "worker": claim.claimant.worker.as_str(), "fence": claim.claimant.fence.0,
+            "zone": named(claim.zone.as_ref()), "lease_s": claim.lease_ms.map(seconds)}),
+        Command::UnclaimTransfer(claim) => json!({"transfer": claim.id.as_str(),
+            "worker": claim.claimant.worker.as_str(), "fence": claim.claimant.fence.0,
+            "zone": named(claim.zone.as_ref())}),
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -218,6 +233,24 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
 
 fn all<'a, T: 'a>(items: impl IntoIterator<Item = &'a T>, show: impl Fn(&T) -> Value) -> Value {
     items.into_iter().map(show).collect()
+}
+
+fn named(name: Option<&Name>) -> Option<&str> {
+    name.map(Name::as_str)
+}
+
+/// The work of a zone, as the scenarios tell it.
+fn picking(work: &Value) -> String {
+    let claim = match &work["claim"] {
+        Value::Null => String::new(),
+        claim => format!("/{}{}", word(&claim["worker"]), time(&claim["expires_at"])),
+    };
+    format!("{}:{}{claim}", word(&work["zone"]), work["line_count"])
+}
+
+/// What a claim is on: an order, or a transfer.
+fn claimed(claim: &Value) -> &str {
+    claim["order"].as_str().unwrap_or_else(|| word(&claim["transfer"]))
 }
 
 fn seconds(ms: u64) -> u64 {
@@ -366,9 +399,10 @@ pub(super) fn done(outcome: &Value) -> Told {
         ("short", &outcome["shortages"], short),
         ("holders", &outcome["holders"], holding),
         ("claims", &outcome["claims"], |claim| {
-            format!("{}:{}", word(&claim["order"]), time(&claim["expires_at"]))
+            let zone = claim["zone"].as_str().map(|zone| format!("/{zone}")).unwrap_or_default();
+            format!("{}{zone}:{}", claimed(claim), time(&claim["expires_at"]))
         }),
-        ("fences", &outcome["claims"], |claim| format!("{}:{}", word(&claim["order"]), claim["fence"])),
+        ("fences", &outcome["claims"], |claim| format!("{}:{}", claimed(claim), claim["fence"])),
         ("closed", &outcome["closed"], |closed| {
             format!("{}:{}", word(&closed["proposal"]), word(&closed["reason"]))
         }),
@@ -483,6 +517,7 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
                 .with("picks", picked("picks"))
                 .with("staged", picked("staged"))
                 .with("priority", &json["priority"])
+                .with("work", or_none(list(&json["picking"], picking)))
                 .with("open", requested - rest.iter().sum::<u64>());
             let names = [
                 "requested",

@@ -51,11 +51,11 @@ impl World {
         })
     }
 
-    fn worker(&mut self) -> Code {
+    pub(super) fn worker(&mut self) -> Code {
         code(self.dice.word(&WORKERS))
     }
 
-    fn lease(&mut self) -> Option<u64> {
+    pub(super) fn lease(&mut self) -> Option<u64> {
         if self.dice.chance(70) { Some(1 + self.dice.below(60_000)) } else { None }
     }
 

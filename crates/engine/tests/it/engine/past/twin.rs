@@ -249,7 +249,7 @@ impl Twin {
             }
             10 => {
                 let id = self.old(|twin| &twin.transfers);
-                Command::PickTransfer(PickTransfer { id, lines: None, staging: None })
+                Command::PickTransfer(PickTransfer { id, lines: None, claimant: None, staging: None })
             }
             11 => {
                 let (id, shipment) = (self.old(|twin| &twin.transfers), self.document());

@@ -1,0 +1,219 @@
+//! Claims on what transfers have to pick: who picks what in which zone, and until when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Verdict, desk::Desk};
+use crate::{
+    Code, Fact, LocationId, Name, PickWork, PickWorkId, Refusal, Tables,
+    command::{
+        ClaimPicks, ClaimTransfer, Claimant, ExtendTransferClaim, PickTransfer, SetLocation, UnclaimTransfer,
+    },
+    event::Take,
+    limits::{CLAIMS_MAX, PARTS_MAX},
+    row::{Claim, Pick},
+};
+
+impl<T: Tables> Desk<'_, T> {
+    pub(super) fn claim_transfer(&self, command: &ClaimTransfer) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        let transfer = self.live_transfer(id)?;
+        if transfer.totals.allocated.is_zero() {
+            return Err(Refusal::NothingAllocated { transfer: id.clone() });
+        }
+        let works = match &command.zone {
+            None => self.tables.pick_works(id),
+            Some(zone) => self.tables.pick_work(id, zone).into_iter().collect(),
+        };
+        let waiting = works.iter().filter(|work| work.claim.is_none());
+        let zones: Vec<Name> = waiting.map(|work| work.zone.clone()).take(CLAIMS_MAX).collect();
+        if zones.is_empty() {
+            let claims =
+                || works.iter().filter_map(|work| work.claim.as_ref().map(|claim| (&work.zone, claim)));
+            let own = claims().filter(|(_, claim)| claim.worker == command.worker);
+            // The worker who was not told is told again, of several claims the last one.
+            if let Some(fence) = own.map(|(_, claim)| claim.fence).max() {
+                return Ok(Verdict::Repeat(fence));
+            }
+            return Err(match (claims().next(), &command.zone) {
+                (Some((zone, claim)), _) => Self::transfer_claimed(id, zone, claim),
+                (None, Some(zone)) => {
+                    Refusal::NothingAllocatedIn { transfer: id.clone(), zone: zone.clone() }
+                }
+                (None, None) => Refusal::NothingAllocated { transfer: id.clone() },
+            });
+        }
+        let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));
+        Ok(Verdict::New(Fact::TransferClaimed { id: id.clone(), worker, expires_at, zones }))
+    }
+
+    pub(super) fn claim_picks(&self, command: &ClaimPicks, body: u64) -> Result<Verdict, Refusal> {
+        let site = self.site(&command.site)?;
+        let by = self.waiting_by(command.policy, body);
+        let waiting = self.tables.waiting_picks(site, command.zone.as_ref(), by);
+        let works: Vec<PickWorkId> = waiting.take(command.count).collect();
+        if works.is_empty() {
+            let (site, zone) = (command.site.clone(), command.zone.clone());
+            return Err(Refusal::NoPicksToClaim { site, zone });
+        }
+        let expires_at = self.lease(command.lease_ms);
+        Ok(Verdict::New(Fact::PicksClaimed { worker: command.worker.clone(), expires_at, works }))
+    }
+
+    pub(super) fn extend_transfer_claim(&self, command: &ExtendTransferClaim) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        self.live_transfer(id)?;
+        let zones = self.claimed_zones(id, command.zone.as_ref(), &command.claimant)?;
+        let (fence, expires_at) = (command.claimant.fence, self.lease(command.lease_ms));
+        Ok(Verdict::New(Fact::TransferClaimExtended { id: id.clone(), fence, expires_at, zones }))
+    }
+
+    pub(super) fn unclaim_transfer(&self, command: &UnclaimTransfer) -> Result<Verdict, Refusal> {
+        let id = &command.id;
+        self.live_transfer(id)?;
+        let zones = self.claimed_zones(id, command.zone.as_ref(), &command.claimant)?;
+        let worker = command.claimant.worker.clone();
+        Ok(Verdict::New(Fact::TransferUnclaimed { id: id.clone(), worker, zones }))
+    }
+
+    /// The zones in which this claim stands, or the one that is named. Refuses with `claim_lost` if there is none.
+    fn claimed_zones(
+        &self,
+        id: &Code,
+        zone: Option<&Name>,
+        claimant: &Claimant,
+    ) -> Result<Vec<Name>, Refusal> {
+        let works = match zone {
+            None if self.tables.pick_claim_count(id) == 0 => Vec::new(),
+            None => self.tables.pick_works(id),
+            Some(zone) => self.tables.pick_work(id, zone).into_iter().collect(),
+        };
+        let of_fence =
+            |work: &&PickWork| work.claim.as_ref().is_some_and(|claim| claim.fence == claimant.fence);
+        let own = |work: &&PickWork| work.claim.as_ref().is_some_and(|claim| claim.worker == claimant.worker);
+        let zones: Vec<Name> =
+            works.iter().filter(of_fence).filter(own).map(|work| work.zone.clone()).collect();
+        if !zones.is_empty() {
+            return Ok(zones);
+        }
+        // Of a zone that is named, the claim that stands; else one of this fence that is another worker's.
+        let stands = match zone {
+            Some(_) => works.first(),
+            None => works.iter().find(of_fence),
+        };
+        Err(Refusal::PickClaimLost {
+            transfer: id.clone(),
+            zone: zone.cloned(),
+            worker: claimant.worker.clone(),
+            fence: claimant.fence,
+            current_fence: stands.and_then(|work| work.claim.as_ref()).map(|claim| claim.fence),
+        })
+    }
+
+    fn transfer_claimed(id: &Code, zone: &Name, claim: &Claim) -> Refusal {
+        let Claim { worker, expires_at, .. } = claim.clone();
+        Refusal::TransferClaimed { transfer: id.clone(), zone: zone.clone(), worker, expires_at }
+    }
+
+    /// Whose picks a request to pick is about. Refuses with `claim_lost`.
+    pub(super) fn reach(&self, command: &PickTransfer) -> Result<Reach, Refusal> {
+        let id = &command.id;
+        if let Some(claimant) = &command.claimant {
+            let zones = self.claimed_zones(id, None, claimant)?;
+            return Ok(Reach::Own(zones.into_iter().collect()));
+        }
+        if self.tables.pick_claim_count(id) == 0 {
+            return Ok(Reach::All);
+        }
+        let works = self.tables.pick_works(id).into_iter();
+        Ok(Reach::Unclaimed(works.filter_map(|work| Some((work.zone, work.claim?))).collect()))
+    }
+
+    /// Everything within reach that is allocated and not picked. Refuses with `transfer_claimed` where a part of it
+    /// is a worker's.
+    pub(super) fn picks_within(&self, command: &PickTransfer, reach: &Reach) -> Result<Vec<Take>, Refusal> {
+        let id = &command.id;
+        let lines: BTreeSet<u32> = match reach {
+            Reach::All => return Ok(self.all_picks(id, &self.transfer(id)?)),
+            Reach::Unclaimed(claims) => {
+                let (zone, claim) = claims.first_key_value().expect("somebody claimed something");
+                return Err(Self::transfer_claimed(id, zone, claim));
+            }
+            Reach::Own(zones) => zones.iter().flat_map(|zone| self.tables.pick_lines(id, zone)).collect(),
+        };
+        let mut takes = Vec::new();
+        for index in lines {
+            let line = self.tables.line(id, index);
+            let within = line.picks.iter().filter(|pick| self.is_within(reach, pick.location));
+            takes.extend(within.map(|pick| Take {
+                line: index,
+                sku: line.sku,
+                location: pick.location,
+                lot: pick.lot,
+                quantity: pick.quantity,
+            }));
+        }
+        Ok(takes)
+    }
+
+    pub(super) fn is_within(&self, reach: &Reach, location: LocationId) -> bool {
+        match reach {
+            Reach::All => true,
+            Reach::Unclaimed(claims) => !claims.contains_key(&self.tables.location(location).zone),
+            Reach::Own(zones) => zones.contains(&self.tables.location(location).zone),
+        }
+    }
+
+    /// Refuses with `transfer_claimed` if some of these picks are claimed by a worker whom the request does not name.
+    pub(super) fn nobody_elses<'p>(
+        &self,
+        id: &Code,
+        reach: &Reach,
+        mut picks: impl Iterator<Item = &'p Pick>,
+    ) -> Result<(), Refusal> {
+        let claimed = picks.find_map(|pick| {
+            let zone = &self.tables.location(pick.location).zone;
+            let claim = match reach {
+                Reach::All => None,
+                Reach::Unclaimed(claims) => claims.get(zone).cloned(),
+                Reach::Own(zones) if zones.contains(zone) => None,
+                Reach::Own(_) => self.tables.pick_work(id, zone).and_then(|work| work.claim),
+            };
+            claim.map(|claim| Self::transfer_claimed(id, zone, &claim))
+        });
+        claimed.map_or(Ok(()), Err)
+    }
+
+    /// A location goes to another zone with all that is to be picked there, but not away from under a worker.
+    /// Refuses with `location_claimed`, and with `location_occupied` where too much is held to look at.
+    pub(super) fn may_change_zone(
+        &self,
+        command: &SetLocation,
+        location: LocationId,
+        zone: &Name,
+    ) -> Result<(), Refusal> {
+        let (site, code) = (command.site.clone(), command.location.clone());
+        let Some(transfers) = self.tables.pickers_at(location, PARTS_MAX) else {
+            return Err(Refusal::LocationOccupied { site, location: code });
+        };
+        let claimed = transfers.into_iter().find_map(|transfer| {
+            let claim = self.tables.pick_work(&transfer, zone)?.claim?;
+            Some((transfer, claim.worker))
+        });
+        match claimed {
+            None => Ok(()),
+            Some((transfer, worker)) => {
+                Err(Refusal::LocationClaimed { site, location: code, transfer, worker })
+            }
+        }
+    }
+}
+
+/// What of a transfer's picks a request to pick may take.
+pub(super) enum Reach {
+    /// All: nobody has claimed any.
+    All,
+    /// Those in zones that nobody has claimed; these are the others.
+    Unclaimed(BTreeMap<Name, Claim>),
+    /// Those in the zones that the worker has claimed.
+    Own(BTreeSet<Name>),
+}
