@@ -71,7 +71,7 @@ fn a_transfer() {
     let expected = json!({"id": "T1", "from": "ICN", "to": "PUS", "status": "partially_allocated", "priority": 3,
         "requested_at": "2026-03-01T14:59:59.999Z", "line_count": 1, "totals": totals, "lines": [line],
         "picking": [{"zone": "", "line_count": 1, "claim": null},
-            {"zone": "A", "line_count": 2, "claim": {"worker": "ann", "fence": 9, "expires_at": "1970-01-01T00:00:00Z"}}]});
+            {"zone": "A", "line_count": 2, "claim": {"worker": "ann", "fence": 9, "expires_at": "1970-01-01T00:00:00.000Z"}}]});
     assert_eq!(json, expected);
     let back: Transfer = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(serde_json::to_vec(&back).unwrap(), bytes);

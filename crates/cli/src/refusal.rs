@@ -53,13 +53,19 @@ fn advice(code: &str) -> Option<&'static str> {
             "`jaego order show ID` shows what it lacks; `jaego order allocate ID` once there is stock"
         }
         "order_claimed" => "wait until the claim is over, or claim another with `jaego claim next SITE`",
-        "claim_lost" => "leave the goods: `jaego order show ID` tells who has it now",
+        "transfer_claimed" => {
+            "pick under your own claim, or claim another with `jaego claim next SITE --work picks`"
+        }
+        "location_claimed" => "wait until it is picked, or give the claim up with `jaego transfer unclaim`",
+        "claim_lost" => {
+            "leave the goods: `jaego order show ID` or `jaego transfer show ID` tells who has it now"
+        }
         "stale_fence" => "the lock is another's by now: stop, and ask for it again",
         "fence_not_found" => {
             "`jaego fence raise RESOURCE FENCE` is how it begins, or a command that carries one"
         }
         "nothing_to_claim" => {
-            "`jaego order list --site SITE --status waiting` shows what waits, and for what"
+            "`jaego order list --site SITE --status waiting` shows what waits, and for what; of transfers, those that are allocated"
         }
         "card_not_found" => "`jaego card list` shows the cards, `jaego card set` makes one",
         "card_not_owned" => "`jaego card show CARD` shows whose it is",

@@ -444,6 +444,50 @@ fn many_refusals_across_batches_change_nothing() {
 }
 
 #[test]
+fn picks_are_claimed_zone_by_zone() {
+    let house = House::furnished();
+    house.done("location set ICN A-01 --pick-order 1 --zone A");
+    house.done("location set ICN A-02 --pick-order 2 --zone B");
+    house.done("transfer request T1 --from ICN --to GMP mug=6 cup=3");
+    house.done("transfer allocate T1");
+    assert!(house.done("status").contains("\npicks       2 waiting, 0 claimed\n"));
+    let claimed = house.done("transfer claim T1 --worker ann --zone A");
+    assert!(
+        claimed.starts_with("ann has 1 zone to pick (event N)\nTRANSFER  ZONE  FENCE  UNTIL\nT1        A "),
+        "{claimed}"
+    );
+    let next = house.run("claim next ICN --worker bob --work picks --zone B --json");
+    let claims: serde_json::Value = serde_json::from_str(&next.out).unwrap();
+    assert_eq!((&claims["claims"][0]["transfer"], &claims["claims"][0]["zone"]), (&"T1".into(), &"B".into()));
+    let none = house.run("claim next ICN --worker bob --work picks");
+    assert!(none.err.contains("(nothing_to_claim)\n"), "{}", none.err);
+    assert_eq!(house.run("claim next ICN --worker bob --zone B").code, 3, "orders are of no zone");
+    let others = house.run("transfer pick T1");
+    assert!(others.err.contains("is claimed by ann until "), "{}", others.err);
+    let fence = fence_of(&house, "T1");
+    house.done(&format!("transfer extend T1 --worker ann --fence {fence} --lease 1h"));
+    assert_eq!(house.run("transfer pick T1 --worker ann").code, 2, "a worker comes with a fence");
+    let lost = house.run(&format!("transfer pick T1 --worker bob --fence {fence}"));
+    assert_eq!(lost.code, 3);
+    assert!(lost.err.contains("(claim_lost)"), "{}", lost.err);
+    let picked = house.done(&format!("transfer pick T1 --worker ann --fence {fence}"));
+    assert!(picked.starts_with("transfer T1 is picked (event N)\n"), "{picked}");
+    let shown = house.done("transfer show T1");
+    assert!(shown.contains("to pick:\nZONE  LINES  WORKER  FENCE  UNTIL\nB         1  bob "), "{shown}");
+    let fence = claims["claims"][0]["fence"].as_u64().unwrap();
+    house.done(&format!("transfer unclaim T1 --worker bob --fence {fence}"));
+    assert!(house.done("events --kind transfer_unclaimed").trim_end().ends_with("transfer T1  T1/B"));
+}
+
+/// The fence of the first claim on what a transfer has to pick.
+fn fence_of(house: &House, transfer: &str) -> u64 {
+    let shown = house.run(&format!("transfer show {transfer} --json"));
+    let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    let claims = shown["picking"].as_array().unwrap().iter().map(|work| &work["claim"]);
+    claims.filter_map(|claim| claim["fence"].as_u64()).next().unwrap()
+}
+
+#[test]
 fn orders_are_placed_claimed_and_completed() {
     let house = House::furnished();
     assert_eq!(

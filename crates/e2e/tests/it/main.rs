@@ -9,6 +9,7 @@ mod http;
 mod jaego;
 mod order;
 mod orders;
+mod picks;
 mod queue;
 mod races;
 mod trades;
