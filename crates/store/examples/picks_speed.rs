@@ -24,8 +24,8 @@ use jaego_domain::{
 const CLAIMS: usize = 100_000;
 /// Pieces of work that wait where few do.
 const FEW: usize = 10;
-/// Zones of a site; a transfer takes one line from one of them.
-const ZONES: usize = 4;
+/// Zones of a site; a transfer takes one line from one of them. The few are spread over them evenly.
+const ZONES: usize = 5;
 
 fn code(text: &str) -> Code {
     Code::new("code", text).expect("it is a code")
