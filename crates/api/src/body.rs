@@ -698,6 +698,10 @@ fn subject(command: &Command) -> Word {
         Command::ClaimPicks(picks) => &picks.site,
         Command::ExtendTransferClaim(transfer) => &transfer.id,
         Command::UnclaimTransfer(transfer) => &transfer.id,
+        Command::SetCart(cart) => &cart.id,
+        Command::SetCartItem(item) => &item.id,
+        Command::DiscardCart(cart) => &cart.id,
+        Command::Checkout(checkout) => &checkout.id,
     };
     code.into()
 }

@@ -45,7 +45,7 @@ pub struct Event {
     /// What crossed its safety level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<Watched>,
-    /// The holds that lapsed, or the orders whose claims did.
+    /// The holds that lapsed, the orders whose claims did, or the carts whose items are held no longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lapsed: Vec<Word>,
     /// What money went into a wallet or out of it.

@@ -7,6 +7,7 @@ pub mod adjustment;
 pub mod batch;
 pub mod bin_move;
 pub mod body;
+pub mod cart;
 pub mod event;
 pub mod fence;
 pub mod hold;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cart::{Cart, CartSummary},
     fence::Fence,
     hold::Hold,
     location::Location,
@@ -107,6 +108,8 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Cards(listed) => page::<_, Card>(listed),
         View::Proposal(view) => json(&Proposal::from(view)),
         View::Proposals(listed) => page::<_, Proposal>(listed),
+        View::Cart(view) => json(&Cart::from(&**view)),
+        View::Carts(listed) => page::<_, CartSummary>(listed),
     }
 }
 

@@ -104,7 +104,7 @@ impl AllocateOrder<'_> {
     }
 }
 
-/// Cancels an order: what it holds is released, and a claim on it is void.
+/// Cancels an order: what it holds is released, a claim on it is void, and what was paid for it is refunded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub struct CancelOrder<'a> {
@@ -320,8 +320,24 @@ pub struct Order {
     /// All but its lines.
     #[serde(flatten)]
     pub summary: OrderSummary,
+    /// What it was sold for, where it came of a cart.
+    #[serde(flatten)]
+    pub sale: Option<OrderSale>,
     /// Its lines.
     pub lines: Vec<OrderLineState>,
+}
+
+/// What an order was sold for, in the currency's minor unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderSale {
+    /// The currency.
+    pub currency: Word,
+    /// What its lines cost together.
+    pub total: u64,
+    /// What was paid for it, less what was refunded.
+    pub paid: u64,
+    /// What was given back when it was cancelled.
+    pub refunded: u64,
 }
 
 /// An order without its lines.
@@ -364,6 +380,9 @@ pub struct OrderLineState {
     pub quantity: u64,
     /// How much of it is held.
     pub allocated: u64,
+    /// What one unit was sold for, where the order came of a cart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<u64>,
     /// What it holds.
     pub picks: Vec<HeldAt>,
 }
@@ -393,7 +412,10 @@ impl From<&query::OrderSummary> for OrderSummary {
 
 impl From<&query::OrderView> for Order {
     fn from(view: &query::OrderView) -> Self {
-        let lines = view.lines.iter().map(|line| OrderLineState {
+        let prices = view.sale.as_ref().map_or(&[][..], |sale| &sale.prices);
+        let prices = prices.iter().map(|price| Some(price.get())).chain(std::iter::repeat(None));
+        let lines = view.lines.iter().zip(prices).map(|(line, price)| OrderLineState {
+            price,
             line: line.line,
             sku: (&line.sku).into(),
             lot: line.lot.as_ref().map(Word::from),
@@ -401,6 +423,12 @@ impl From<&query::OrderView> for Order {
             allocated: line.allocated.get(),
             picks: line.picks.iter().map(HeldAt::from).collect(),
         });
-        Self { lines: lines.collect(), summary: (&view.summary).into() }
+        let sale = view.sale.as_ref().map(|sale| OrderSale {
+            currency: sale.currency.as_str().into(),
+            total: sale.total.get(),
+            paid: (sale.total - sale.refunded).get(),
+            refunded: sale.refunded.get(),
+        });
+        Self { lines: lines.collect(), sale, summary: (&view.summary).into() }
     }
 }

@@ -31,7 +31,7 @@ pub struct Outcome {
     /// What was short, where a part was good enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<Shortage>,
-    /// Until when a hold stands.
+    /// Until when a hold stands, or what a cart holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// Whose holds were cut or moved by it.
@@ -54,7 +54,7 @@ pub struct Outcome {
 /// A quantity at a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pick {
-    /// The line: its name in a transfer, its number from 1 in a hold or an order.
+    /// The line: its name in a transfer, its SKU in a cart, its number from 1 in a hold or an order.
     pub line: Word,
     /// The site.
     pub site: Word,

@@ -84,6 +84,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("hold_not_found", 404, "There is no such hold"),
     kind("transfer_not_found", 404, "There is no such transfer"),
     kind("order_not_found", 404, "There is no such order"),
+    kind("cart_not_found", 404, "There is no such cart"),
     kind("line_not_found", 404, "There is no such line"),
     kind("movement_not_found", 404, "There is no such movement"),
     kind("wallet_not_found", 404, "There is no such wallet"),
@@ -144,6 +145,12 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("pair_proposed", 409, "The two cards have an open proposal"),
     kind("too_many_proposals", 409, "The card has too many open proposals"),
     kind("proposal_ended", 409, "The proposal has ended"),
+    kind("cart_ordered", 409, "The cart was checked out"),
+    kind("cart_discarded", 409, "The cart was discarded"),
+    kind("cart_empty", 409, "Nothing is in the cart"),
+    kind("price_not_set", 409, "A price is missing"),
+    kind("price_changed", 409, "The total is another"),
+    kind("checkout_blocked", 409, "The cart cannot be checked out"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -496,6 +503,36 @@ impl From<&Refusal> for Problem {
                 fact("location", text(location));
                 fact("transfer", text(transfer));
                 fact("worker", text(worker));
+            }
+            Refusal::CartNotFound { cart }
+            | Refusal::CartDiscarded { cart }
+            | Refusal::CartEmpty { cart } => {
+                fact("cart", text(cart));
+            }
+            Refusal::CartOrdered { cart, order } => {
+                fact("cart", text(cart));
+                fact("order", text(order));
+            }
+            Refusal::PriceNotSet { currency, skus } => {
+                fact("currency", currency.as_str().into());
+                fact("skus", skus.iter().map(text).collect());
+            }
+            Refusal::PriceChanged { currency, expected_total, total } => {
+                fact("currency", currency.as_str().into());
+                fact("expected_total", expected_total.get().into());
+                fact("total", total.get().into());
+            }
+            Refusal::CheckoutBlocked { cart, shortages, funds } => {
+                fact("cart", text(cart));
+                // Both are always there, so that a client asks the one what is missing and the other how much.
+                let funds = funds.as_ref().map_or(Value::Null, |funds| {
+                    serde_json::json!({
+                        "owner": funds.owner.as_str(), "currency": funds.currency.as_str(),
+                        "requested": funds.requested.get(), "available": funds.available,
+                    })
+                });
+                fact("funds", funds);
+                problem.shortages = shortages.iter().map(Shortage::from).collect();
             }
         }
         problem

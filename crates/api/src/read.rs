@@ -10,6 +10,7 @@ use jaego_domain::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
+    cart::{Cart, CartSummary},
     event::Event,
     fence::Fence,
     hold::Hold,
@@ -281,6 +282,12 @@ reads! {
         |values| Ok(Read::Query(Query::Fence(values.code("resource")?))), "Show the highest fence that was seen for a resource"
     "order" "/v1/orders/{order}" Order []
         |values| Ok(Read::Query(Query::Order(values.code("order")?))), "Show an order with its lines"
+    "carts" "/v1/carts" List<CartSummary> [SITE, parameter("owner", Form::Code, "Of this owner"), AFTER, LIMIT]
+        |values| Ok(Read::Query(Query::Carts {
+            site: values.code_if_any("site")?, owner: values.code_if_any("owner")?, page: values.page()?
+        })), "List open carts as they were opened, oldest first"
+    "cart" "/v1/carts/{cart}" Cart []
+        |values| Ok(Read::Query(Query::Cart(values.code("cart")?))), "Show a cart with its items"
     "status" "/v1/status" Status []
         |_| Ok(Read::Status), "Show how the store is doing"
     "price_tiers" "/v1/price-tiers" PriceTiers []

@@ -1,17 +1,18 @@
-//! SKUs and their safety levels.
+//! SKUs, their safety levels and their prices.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use jaego_domain::{Code, Command, Quantity, Refusal, command, query, row::Tracking};
+use jaego_domain::{Amount, Code, Command, Currency, Quantity, Refusal, command, query, row::Tracking};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 
+use crate::cart::amounts;
 use crate::value::{Choice, Label, Text, Whole, Word, name_or_empty};
 
-/// Sets a SKU: makes it, or replaces its name, tracking and safety levels.
+/// Sets a SKU: makes it, or replaces its name, tracking, safety levels and prices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub struct SetSku<'a> {
@@ -26,6 +27,9 @@ pub struct SetSku<'a> {
     /// For each site, the level below which available stock is low. Replaces the levels of all sites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_stock: Option<Levels<'a>>,
+    /// For each currency, what one unit costs, in the currency's minor unit. Replaces the prices in all currencies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Levels<'a>>,
 }
 
 impl SetSku<'_> {
@@ -38,11 +42,12 @@ impl SetSku<'_> {
                 .as_ref()
                 .map_or(Ok(Tracking::None), |tracking| tracking.get("tracking"))?,
             safety_stock: self.safety_stock.as_ref().map_or(Ok(Vec::new()), Levels::checked)?,
+            prices: self.prices.as_ref().map_or(Ok(Vec::new()), Levels::prices)?,
         }))
     }
 }
 
-/// A quantity for each site, in the order of the request.
+/// A whole number for each name, in the order of the request: a quantity for a site, or an amount for a currency.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels<'a>(Vec<(Text<'a>, Whole)>);
 
@@ -52,6 +57,12 @@ impl Levels<'_> {
             .iter()
             .map(|(site, level)| Ok((site.code("safety_stock")?, level.quantity("safety_stock")?)))
             .collect()
+    }
+
+    fn prices(&self) -> Result<Vec<(Currency, Amount)>, Refusal> {
+        let price = |price: &Whole| Amount::new("prices", price.quantity("prices")?.get());
+        let prices = self.0.iter();
+        prices.map(|(name, one)| Ok((Currency::new("prices", name.as_str())?, price(one)?))).collect()
     }
 }
 
@@ -69,12 +80,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Levels<'a> {
             type Value = Levels<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of sites and quantities")
+                f.write_str("an object of names and whole numbers")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Levels<'de>, A::Error> {
                 let mut levels = Vec::new();
-                // A site named twice is kept twice here: the command refuses it.
+                // What is named twice is kept twice here: the command refuses it.
                 while let Some(level) = map.next_entry()? {
                     levels.push(level);
                 }
@@ -117,6 +128,9 @@ pub struct Sku {
     pub tracking: Choice<Tracking>,
     /// For each site, the level below which available stock is low.
     pub safety_stock: BTreeMap<Word, u64>,
+    /// For each currency, what one unit costs, in the currency's minor unit.
+    #[serde(default)]
+    pub prices: BTreeMap<Word, u64>,
 }
 
 impl From<&query::SkuView> for Sku {
@@ -125,6 +139,7 @@ impl From<&query::SkuView> for Sku {
             sku: (&view.sku).into(),
             name: (&view.name).into(),
             tracking: view.tracking.into(),
+            prices: amounts(&view.prices),
             safety_stock: view.safety_stock.iter().map(|(site, level)| (site.into(), level.get())).collect(),
         }
     }

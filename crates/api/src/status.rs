@@ -38,6 +38,9 @@ pub struct Status {
     /// Pick work that a worker has claimed.
     #[serde(default)]
     pub claimed_picks: u64,
+    /// Open carts.
+    #[serde(default)]
+    pub open_carts: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

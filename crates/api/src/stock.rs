@@ -159,7 +159,7 @@ pub struct Holding {
     pub kind: Choice<HolderKind>,
     /// Its id.
     pub id: Word,
-    /// Its line: the name in a transfer, the number from 1 in a hold.
+    /// Its line: the name in a transfer, the SKU in a cart, the number from 1 elsewhere.
     pub line: Word,
     /// How much.
     pub quantity: u64,

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Error, MapAccess, value::MapAccessDeserializer};
 use crate::{
     adjustment::Adjust,
     bin_move::Move,
+    cart::{Checkout, DiscardCart, SetCart, SetCartItem},
     fence::RaiseFence,
     hold::{ChangeHold, ConfirmHold, ExtendHold, PlaceHold, ReleaseHold},
     limits::{BODY_BYTES_MAX, DOCUMENT_BYTES_MAX},
@@ -36,6 +37,7 @@ pub enum Method {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 impl Method {
@@ -45,6 +47,7 @@ impl Method {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -209,4 +212,8 @@ commands! {
     "claim_transfer" ClaimTransfer Post "/v1/transfers/{transfer}/claim" Worker BODY_BYTES_MAX Action "Claim for a worker what a transfer has to pick"
     "extend_transfer_claim" ExtendTransferClaim Post "/v1/transfers/{transfer}/extend" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer a new life"
     "unclaim_transfer" UnclaimTransfer Post "/v1/transfers/{transfer}/unclaim" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer up"
+    "set_cart" SetCart Put "/v1/carts/{cart}" Operator BODY_BYTES_MAX Setting "Open a cart, or change for how long it holds its items"
+    "set_cart_item" SetCartItem Put "/v1/carts/{cart}/items/{sku}" Operator BODY_BYTES_MAX Setting "Set how much of a SKU is in a cart"
+    "discard_cart" DiscardCart Delete "/v1/carts/{cart}" Operator BODY_BYTES_MAX Action "Give a cart up: release what it holds"
+    "checkout" Checkout Post "/v1/carts/{cart}/checkout" Operator BODY_BYTES_MAX Action "Make an order of a cart: price it, allocate it and pay for it, all or nothing"
 }

@@ -12,8 +12,8 @@ use jaego_domain::{
     command::{ClaimPolicy, ShortReason},
     query::Verdict,
     row::{
-        AuthorizationStatus, CloseReason, HoldStatus, HolderKind, LocationKind, OrderAllocation, OrderStatus,
-        ProposalKind, ProposalStatus, Tracking, TransferStatus,
+        AuthorizationStatus, CartStatus, CloseReason, HoldStatus, HolderKind, LocationKind, OrderAllocation,
+        OrderStatus, ProposalKind, ProposalStatus, Tracking, TransferStatus,
     },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -363,6 +363,7 @@ named!(
     ProposalKind,
     ProposalStatus,
     CloseReason,
+    CartStatus,
 );
 
 impl Named for ShortReason {
@@ -377,13 +378,14 @@ impl Named for ShortReason {
 }
 
 impl Named for HolderKind {
-    const ALL: &'static [Self] = &[Self::Hold, Self::Transfer, Self::Order];
+    const ALL: &'static [Self] = &[Self::Hold, Self::Transfer, Self::Order, Self::Cart];
 
     fn name(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Transfer => "transfer",
             Self::Order => "order",
+            Self::Cart => "cart",
         }
     }
 }

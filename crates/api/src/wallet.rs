@@ -78,7 +78,7 @@ impl Refund<'_> {
     }
 }
 
-fn currency(text: &Text<'_>) -> Result<Currency, Refusal> {
+pub(crate) fn currency(text: &Text<'_>) -> Result<Currency, Refusal> {
     Currency::new("currency", text.as_str())
 }
 
@@ -294,7 +294,8 @@ pub struct StatementLine {
     pub at: Time,
     /// The event.
     pub sequence: u64,
-    /// What happened: `wallet_charged`, `wallet_paid`, `wallet_refunded` or `payment_captured`.
+    /// What happened: `wallet_charged`, `wallet_paid`, `wallet_refunded`, `payment_captured`, `cart_ordered` or
+    /// `order_cancelled`.
     pub kind: Word,
     /// The currency.
     pub currency: Word,
@@ -308,7 +309,7 @@ pub struct StatementLine {
     pub by: Word,
     /// Why, where it was said.
     pub reason: Option<Word>,
-    /// The authorization that it was captured from.
+    /// The authorization that it was captured from, or the order that was paid or refunded.
     pub document: Option<Document>,
     /// The caller's own document.
     pub reference: Option<Word>,

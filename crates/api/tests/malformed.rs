@@ -212,6 +212,8 @@ fn other_commands() {
     let hold: &[_] = &[("hold", "H1")];
     let transfer: &[_] = &[("transfer", "T1")];
     let location: &[_] = &[("site", "ICN"), ("location", "A-01")];
+    let cart: &[_] = &[("cart", "C1")];
+    let item: &[_] = &[("cart", "C1"), ("sku", "mug")];
     let adjusted = |line: &str| {
         format!(r#"{{"id":"A1","lines":[{{"site":"ICN","location":"A-01","sku":"mug",{line}}}]}}"#)
     };
@@ -264,6 +266,24 @@ fn other_commands() {
         ("set_sku", &[("sku", "mug")], None, r#"{"safety_stock":{"ICN":20}}"#, "ok"),
         ("set_sku", &[("sku", "mug")], None, r#"{"safety_stock":{"ICN":20,"ICN":30}}"#, "duplicate_line"),
         ("set_sku", &[("sku", "mug")], None, r#"{"safety_stock":{"ICN":-1}}"#, "invalid_value safety_stock"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":{"KRW":0,"USD":4}}"#, "ok"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":{"KRW":1,"KRW":1}}"#, "duplicate_line"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":{"won":1}}"#, "invalid_value prices"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":{"KRW":1.5}}"#, "invalid_value prices"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":{"KRW":-1}}"#, "invalid_value prices"),
+        ("set_sku", &[("sku", "mug")], None, r#"{"prices":[1]}"#, "malformed prices"),
+        ("set_cart", cart, None, r#"{"site":"ICN","owner":"kim"}"#, "ok"),
+        ("set_cart", cart, None, r#"{"site":"ICN"}"#, "malformed owner"),
+        ("set_cart", cart, None, r#"{"site":"ICN","owner":"kim","hold_s":0}"#, "invalid_value hold_s"),
+        ("set_cart", cart, None, r#"{"site":"ICN","owner":"kim","hold_s":31622401}"#, "invalid_value hold_s"),
+        ("set_cart_item", item, None, r#"{"quantity":0}"#, "ok"),
+        ("set_cart_item", item, None, r#"{"quantity":-1}"#, "invalid_value quantity"),
+        ("set_cart_item", item, None, "{}", "malformed quantity"),
+        ("discard_cart", cart, Some("K1"), "", "ok"),
+        ("checkout", cart, None, r#"{"currency":"KRW"}"#, "ok"),
+        ("checkout", cart, None, r#"{"currency":"won"}"#, "invalid_value currency"),
+        ("checkout", cart, None, r#"{"currency":"KRW","expected_total":-1}"#, "invalid_value expected_total"),
+        ("checkout", cart, None, "{}", "malformed currency"),
         (
             "set_lot",
             &[("sku", "milk"), ("lot", "L1")],

@@ -6,6 +6,7 @@ use jaego_api::{
     adjustment::Adjust,
     batch::Batch,
     bin_move::Move,
+    cart::{Checkout, DiscardCart, SetCart, SetCartItem},
     fence::RaiseFence,
     hold::{ChangeHold, ConfirmHold, ExtendHold, PlaceHold, ReleaseHold},
     location::SetLocation,
@@ -160,6 +161,10 @@ methods! {
     claim_transfer ClaimTransfer "claim_transfer" "Claims for a worker what a transfer has to pick: see [`Outcome::claims`]."
     extend_transfer_claim ExtendTransferClaim "extend_transfer_claim" "Gives claims on the picks of a transfer a new life."
     unclaim_transfer UnclaimTransfer "unclaim_transfer" "Gives claims on the picks of a transfer up."
+    set_cart SetCart "set_cart" "Opens a cart, or changes for how long it holds its items."
+    set_cart_item SetCartItem "set_cart_item" "Sets how much of a SKU is in a cart."
+    discard_cart DiscardCart "discard_cart" "Gives a cart up: what it holds is released."
+    checkout Checkout "checkout" "Makes an order of a cart: prices it, allocates it and pays for it. [`Outcome::id`] is the order's."
 }
 
 fn new_key() -> String {
@@ -194,6 +199,7 @@ fn call(row: &CommandRow, fields: &impl Serialize) -> Result<Call, Error> {
             table::Method::Get => Method::GET,
             table::Method::Post => Method::POST,
             table::Method::Put => Method::PUT,
+            table::Method::Delete => Method::DELETE,
         },
         path,
         content_type: Some("application/json"),

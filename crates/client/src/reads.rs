@@ -2,6 +2,7 @@
 
 use jaego_api::{
     READS,
+    cart::{Cart, CartSummary},
     event::Event,
     fence::Fence,
     hold::Hold,
@@ -85,6 +86,7 @@ methods! {
     authorization "authorization" (authorization) Authorization, "Shows an authorization."
     order "order" (order) Order, "Shows an order with its lines."
     fence "fence" (resource) Fence, "Shows the highest fence that was seen for a resource."
+    cart "cart" (cart) Cart, "Shows a cart with its items."
     status "status" () Status, "Shows how the store is doing."
     price_tiers "price_tiers" () PriceTiers, "Shows where the tiers of prices begin."
     card "card" (card) Card, "Shows a card."
@@ -101,6 +103,7 @@ lists! {
     sku_history "sku_history" (sku) BalancePoint, "Lists how the balance of a SKU came to be what it is, oldest first."
     transfers "transfers" () TransferSummary, "Lists transfers."
     orders "orders" () OrderSummary, "Lists orders as they were placed, oldest first."
+    carts "carts" () CartSummary, "Lists open carts as they were opened, oldest first."
     explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
     movements "movements" () Movement, "Lists movements, oldest first."
     wallets "wallets" () Wallet, "Lists the wallets, in the order in which they were opened."

@@ -2,6 +2,7 @@
 //! they are not the books that the decision was made on.
 
 mod book;
+mod cart;
 mod order;
 mod picking;
 mod trade;
@@ -69,7 +70,8 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 })),
             ));
         }
-        Fact::SkuSet { id, code, name, tracking, safety_stock } => {
+        Fact::SkuSet { id, code, name, tracking, safety_stock }
+        | Fact::SkuPriced { id, code, name, tracking, safety_stock, .. } => {
             let is_new = id.0 >= head.skus;
             head.skus = head.skus.max(id.0 + 1);
             let (stocked, old) = if is_new {
@@ -95,6 +97,9 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
             }
             for (site, level) in safety_stock {
                 book.gate(*site, *id, |gate| gate.safety_level = *level);
+            }
+            if let Fact::SkuPriced { prices, .. } = &event.fact {
+                book.put(Row::Prices(*id, prices.clone()));
             }
         }
         Fact::LotSet { id, sku, code, received_on, expires_on, blocked } => {
@@ -426,6 +431,12 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         | Fact::TransferClaimExtended { .. }
         | Fact::TransferUnclaimed { .. }
         | Fact::PickClaimsLapsed { .. } => book.apply_picking(&event.fact, event.sequence),
+        Fact::CartSet { .. }
+        | Fact::CartItemSet { .. }
+        | Fact::CartsLapsed { .. }
+        | Fact::CartDiscarded { .. }
+        | Fact::CartOrdered { .. }
+        | Fact::SaleCancelled { .. } => book.apply_cart(&event.fact, event.sequence, event.at),
     }
     book.end_pick_claims();
     answer(&mut book, event);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     Code, Currency, LotId, Memory, MoneyOutside, Name, Outside, PickWorkId, Place, Quantity, Row, SiteId,
     SkuId, Tables, WaitingBy,
-    row::{HoldStatus, Line, OrderStatus, Tracking, Wallet},
+    row::{Cart, CartStatus, HoldStatus, Line, OrderStatus, Sale, Tracking, Wallet},
 };
 
 /// What was proven, in numbers.
@@ -29,6 +29,8 @@ pub struct Proof {
     pub cards: u64,
     /// Open proposals.
     pub open_proposals: u64,
+    /// Carts.
+    pub carts: u64,
 }
 
 /// Checks every law of the books from the rows alone.
@@ -204,6 +206,11 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                 }
                 picking.claims += 1;
             }
+            Row::Cart(id, Some(cart)) => {
+                proof.carts += 1;
+                check_cart(memory, &id, &cart, &mut held, &mut wrong);
+            }
+            Row::Sale(order, Some(sale)) => check_sale(memory, &order, &sale, &mut wrong),
             _ => {}
         }
         if wrong.len() >= 100 {
@@ -303,6 +310,74 @@ impl Picking {
                 }
             }
         }
+    }
+}
+
+/// What a cart holds is there for what is in it, at its own site, for as long as it was said.
+fn check_cart(
+    memory: &Memory,
+    id: &Code,
+    cart: &Cart,
+    held: &mut BTreeMap<Place, i128>,
+    wrong: &mut Vec<String>,
+) {
+    let mut holds = false;
+    let mut skus = BTreeSet::new();
+    for line in &cart.lines {
+        let sku = &memory.sku(line.sku).code;
+        if !skus.insert(line.sku) || line.quantity.is_zero() {
+            wrong.push(format!("cart {id} has {sku} twice, or none of it"));
+        }
+        let mut sum = 0;
+        for pick in &line.picks {
+            let place = Place { location: pick.location, sku: line.sku, lot: pick.lot };
+            let quantity = i128::from(pick.quantity.get());
+            *held.entry(place).or_default() += quantity;
+            sum += quantity;
+            if memory.location(pick.location).site != cart.site {
+                wrong.push(format!("cart {id} holds {sku} at another site"));
+            }
+        }
+        holds |= sum != 0;
+        if sum > i128::from(line.quantity.get()) {
+            wrong.push(format!("cart {id} holds more {sku} than is in it"));
+        }
+    }
+    let may_hold = cart.status == CartStatus::Open && cart.hold_s.is_some() && cart.expires_at.is_some();
+    if holds && !may_hold {
+        wrong.push(format!(
+            "cart {id} is {} and holds stock, until {:?}",
+            cart.status.name(),
+            cart.expires_at
+        ));
+    }
+    if cart.status.may_rest() && cart.expires_at.is_some() {
+        wrong.push(format!("cart {id} is {} and lapses", cart.status.name()));
+    }
+    if (cart.status == CartStatus::Ordered) != cart.order.is_some() {
+        wrong.push(format!("cart {id} is {}, with the order {:?}", cart.status.name(), cart.order));
+    }
+}
+
+/// An order cost what its lines cost, and no more was given back, and only where it was cancelled.
+fn check_sale(memory: &Memory, id: &Code, sale: &Sale, wrong: &mut Vec<String>) {
+    let Some(order) = memory.order(id) else {
+        wrong.push(format!("something was sold as order {id}, which is not there"));
+        return;
+    };
+    let costs = order.lines.iter().zip(&sale.prices);
+    let total: u128 =
+        costs.map(|(line, price)| u128::from(line.quantity.get()) * u128::from(price.get())).sum();
+    if sale.prices.len() != order.lines.len() || total != u128::from(sale.total.get()) {
+        wrong.push(format!("order {id} was sold for {}, and its lines cost {total}", sale.total));
+    }
+    let cancelled = order.status == OrderStatus::Cancelled;
+    if sale.refunded > sale.total || (!sale.refunded.is_zero() && !cancelled) {
+        let status = order.status.name();
+        wrong.push(format!("order {id} is {status}: {} of {} were given back", sale.refunded, sale.total));
+    }
+    if order.customer.as_ref() != Some(&sale.owner) {
+        wrong.push(format!("order {id} was paid by {}, and is for {:?}", sale.owner, order.customer));
     }
 }
 

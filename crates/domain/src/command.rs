@@ -3,6 +3,7 @@
 //! A command carries codes; the decisions find the rows. [`Request::new`] checks all that can be checked
 //! without a row, so that whoever holds a [`Request`] need not check it again.
 
+mod cart;
 mod fence;
 mod order;
 mod picking;
@@ -12,12 +13,14 @@ mod wallet;
 use hashbrown::HashSet;
 
 use crate::{
-    Code, Date, Digest, Movement, MovementId, Name, Outside, Quantity, Strategy, TimeZone, Timestamp,
-    limits::{EXPIRY_MS_MAX, LINES_MAX},
+    Amount, Code, Currency, Date, Digest, Movement, MovementId, Name, Outside, Quantity, Strategy, TimeZone,
+    Timestamp,
+    limits::{EXPIRY_MS_MAX, LINES_MAX, PRICES_MAX},
     refusal::Refusal,
     row::{LocationKind, Tracking},
 };
 
+pub use cart::{Checkout, DiscardCart, SetCart, SetCartItem};
 pub use fence::{Fenced, RaiseFence};
 pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
@@ -150,6 +153,10 @@ pub enum Command {
     ClaimPicks(ClaimPicks),
     ExtendTransferClaim(ExtendTransferClaim),
     UnclaimTransfer(UnclaimTransfer),
+    SetCart(SetCart),
+    SetCartItem(SetCartItem),
+    DiscardCart(DiscardCart),
+    Checkout(Checkout),
 }
 
 /// Sets a site: makes it, or changes its name, time zone or strategy.
@@ -173,7 +180,8 @@ pub struct SetLocation {
     pub kind: LocationKind,
 }
 
-/// Sets a SKU. Its tracking is fixed once it was stocked. `safety_stock` replaces the levels of all sites.
+/// Sets a SKU. Its tracking is fixed once it was stocked. `safety_stock` replaces the levels of all sites, `prices`
+/// those in all currencies.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of the row")]
 pub struct SetSku {
@@ -181,6 +189,8 @@ pub struct SetSku {
     pub name: Name,
     pub tracking: Tracking,
     pub safety_stock: Vec<(Code, Quantity)>,
+    /// What one unit costs; may be nothing.
+    pub prices: Vec<(Currency, Amount)>,
 }
 
 /// Sets a lot or serial number; `blocked` recalls it.
@@ -567,6 +577,10 @@ impl Command {
             Self::ClaimTransfer(_) => "claim_transfer",
             Self::ExtendTransferClaim(_) => "extend_transfer_claim",
             Self::UnclaimTransfer(_) => "unclaim_transfer",
+            Self::SetCart(_) => "set_cart",
+            Self::SetCartItem(_) => "set_cart_item",
+            Self::DiscardCart(_) => "discard_cart",
+            Self::Checkout(_) => "checkout",
         }
     }
 
@@ -622,11 +636,12 @@ impl Command {
             | Self::WithdrawProposal(_) => 1,
             Self::ClaimPicks(claim) => claim.count,
             Self::ClaimTransfer(_) | Self::ExtendTransferClaim(_) | Self::UnclaimTransfer(_) => 1,
+            Self::SetCart(_) | Self::SetCartItem(_) | Self::DiscardCart(_) | Self::Checkout(_) => 1,
         }
     }
 
     /// Whether it works on all lines of a document that is there, however many it names: it names none, or it is about
-    /// a hold or an order, which is read and written as a whole. Accepting a proposal ends all others on its cards.
+    /// a hold, an order or a cart, which is read and written as a whole. Accepting a proposal ends all others on its cards.
     pub fn works_on_all(&self) -> bool {
         match self {
             Self::ConfirmHold(_)
@@ -641,7 +656,11 @@ impl Command {
             | Self::ExtendClaim(_)
             | Self::UnclaimOrder(_)
             | Self::CompleteOrder(_)
-            | Self::AcceptProposal(_) => true,
+            | Self::AcceptProposal(_)
+            | Self::SetCart(_)
+            | Self::SetCartItem(_)
+            | Self::DiscardCart(_)
+            | Self::Checkout(_) => true,
             Self::AllocateTransfer(transfer) => transfer.lines.is_none(),
             Self::ReleaseTransfer(transfer) => transfer.lines.is_none(),
             Self::PickTransfer(transfer) => transfer.lines.is_none(),
@@ -656,7 +675,15 @@ impl Command {
         match self {
             Self::SetSku(sku) => {
                 line_count(sku.safety_stock.len().max(1))?;
-                distinct(sku.safety_stock.iter().map(|(site, _)| site))
+                distinct(sku.safety_stock.iter().map(|(site, _)| site))?;
+                if sku.prices.len() > PRICES_MAX {
+                    return Err(Refusal::invalid(
+                        "prices",
+                        format!("are in more than {PRICES_MAX} currencies"),
+                    ));
+                }
+                let currency = |(currency, _): &(Currency, Amount)| currency_code(*currency);
+                distinct(sku.prices.iter().map(currency).collect::<Vec<_>>().iter())
             }
             Self::Adjust(adjust) => {
                 line_count(adjust.lines.len())?;
@@ -764,6 +791,8 @@ impl Command {
             Self::ClaimPicks(claim) => claim.validate(),
             Self::ExtendTransferClaim(claim) => claim.validate(),
             Self::UnclaimTransfer(_) => Ok(()),
+            Self::SetCart(cart) => cart.validate(),
+            Self::SetCartItem(_) | Self::DiscardCart(_) | Self::Checkout(_) => Ok(()),
         }
     }
 }
@@ -793,6 +822,10 @@ fn distinct<'a>(names: impl Iterator<Item = &'a Code>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn currency_code(currency: Currency) -> Code {
+    Code::new("currency", currency.as_str()).expect("capital letters are a code")
 }
 
 fn life(ms: u64) -> Result<(), Refusal> {
@@ -866,6 +899,13 @@ impl Command {
                 d.number(3).text(sku.sku.as_str()).text(sku.name.as_str()).text(sku.tracking.name());
                 for (site, level) in &sku.safety_stock {
                     d.text(site.as_str()).number(level.get());
+                }
+                // Fingerprints of what was asked before there were prices stay what they are.
+                if !sku.prices.is_empty() {
+                    d.number(51);
+                }
+                for (currency, price) in &sku.prices {
+                    d.text(currency.as_str()).number(price.get());
                 }
             }
             Self::SetLot(lot) => {
@@ -1014,6 +1054,10 @@ impl Command {
             Self::ClaimPicks(claim) => claim.digest(d),
             Self::ExtendTransferClaim(claim) => claim.digest(d),
             Self::UnclaimTransfer(claim) => claim.digest(d),
+            Self::SetCart(cart) => cart.digest(d),
+            Self::SetCartItem(item) => item.digest(d),
+            Self::DiscardCart(cart) => cart.digest(d),
+            Self::Checkout(checkout) => checkout.digest(d),
         }
         digest.finish()
     }

@@ -4,6 +4,7 @@
 
 mod adjust;
 mod allocate;
+mod cart;
 mod claim;
 mod desk;
 mod draft;
@@ -114,6 +115,10 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::ClaimPicks(command) => desk.claim_picks(command, body),
         Command::ExtendTransferClaim(command) => desk.extend_transfer_claim(command),
         Command::UnclaimTransfer(command) => desk.unclaim_transfer(command),
+        Command::SetCart(command) => desk.set_cart(command),
+        Command::SetCartItem(command) => desk.set_cart_item(command),
+        Command::DiscardCart(command) => desk.discard_cart(command),
+        Command::Checkout(command) => desk.checkout(command, body),
     };
     // After the repeats: what was answered once may be told again. Before any other refusal: who comes too late has
     // nothing to know of the rest.

@@ -22,10 +22,12 @@ pub enum DocumentKey {
     Filed(Filing),
     /// An authorization of money.
     Authorization(Code),
-    /// An order with its lines.
+    /// An order with its lines, and what it was sold for.
     Order(Code),
     /// A proposal to swap two cards.
     Proposal(Code),
+    /// A cart with its items.
+    Cart(Code),
 }
 
 impl Command {
@@ -85,6 +87,13 @@ impl Command {
             Self::UnclaimTransfer(command) => visit(transfer(&command.id)),
             // A transfer that has something to pick is not at rest.
             Self::ClaimPicks(_) => {}
+            Self::SetCart(command) => visit(DocumentKey::Cart(command.id.clone())),
+            Self::SetCartItem(command) => visit(DocumentKey::Cart(command.id.clone())),
+            Self::DiscardCart(command) => visit(DocumentKey::Cart(command.id.clone())),
+            Self::Checkout(command) => {
+                visit(DocumentKey::Cart(command.id.clone()));
+                visit(order(command.order_id()));
+            }
         }
     }
 }
@@ -104,6 +113,7 @@ impl Query {
             Self::Authorization(id) => Some(DocumentKey::Authorization(id.clone())),
             Self::Order(id) => Some(DocumentKey::Order(id.clone())),
             Self::Proposal(id) => Some(DocumentKey::Proposal(id.clone())),
+            Self::Cart(id) => Some(DocumentKey::Cart(id.clone())),
             _ => None,
         }
     }

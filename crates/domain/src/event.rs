@@ -592,6 +592,63 @@ pub enum Fact {
     PickClaimsLapsed {
         works: Vec<PickWorkId>,
     },
+    /// A SKU set as by `SkuSet`, and with other prices than it had. They are in the order of the currencies.
+    SkuPriced {
+        id: SkuId,
+        code: Code,
+        name: Name,
+        tracking: Tracking,
+        safety_stock: Vec<(SiteId, Quantity)>,
+        prices: Vec<(Currency, Amount)>,
+    },
+    /// `takes` replace all that the cart held. A take of a cart says its line by the number of its SKU.
+    CartSet {
+        id: Code,
+        site: SiteId,
+        owner: Code,
+        hold_s: Option<u32>,
+        expires_at: Option<Timestamp>,
+        takes: Takes,
+    },
+    /// `takes` replace what the cart held of this SKU, and come to what it holds of others.
+    CartItemSet {
+        id: Code,
+        sku: SkuId,
+        quantity: Quantity,
+        expires_at: Option<Timestamp>,
+        takes: Takes,
+    },
+    /// What these carts held: their items stay.
+    CartsLapsed {
+        ids: Vec<Code>,
+    },
+    CartDiscarded {
+        id: Code,
+    },
+    /// What the cart held is released, and `takes` are held for the order. `prices` are those of one unit, line by
+    /// line; `balance` is the wallet's in the currency, afterwards.
+    CartOrdered {
+        cart: Code,
+        order: Code,
+        body: u64,
+        site: SiteId,
+        owner: Code,
+        currency: Currency,
+        total: Amount,
+        balance: i64,
+        prices: Vec<Amount>,
+        lines: Vec<OrderedLine>,
+        takes: Takes,
+    },
+    /// An order cancelled as by `OrderCancelled`, and `amount` of what was paid for it given back.
+    SaleCancelled {
+        id: Code,
+        released: Takes,
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        balance: i64,
+    },
 }
 
 impl Fact {
@@ -652,6 +709,14 @@ impl Fact {
             Self::TransferClaimExtended { .. } => "transfer_claim_extended",
             Self::TransferUnclaimed { .. } => "transfer_unclaimed",
             Self::PickClaimsLapsed { .. } => "pick_claims_lapsed",
+            // Whoever follows SKUs and orders need not know that some have prices.
+            Self::SkuPriced { .. } => "sku_set",
+            Self::SaleCancelled { .. } => "order_cancelled",
+            Self::CartSet { .. } => "cart_set",
+            Self::CartItemSet { .. } => "cart_item_set",
+            Self::CartsLapsed { .. } => "carts_lapsed",
+            Self::CartDiscarded { .. } => "cart_discarded",
+            Self::CartOrdered { .. } => "cart_ordered",
         }
     }
 
@@ -709,6 +774,14 @@ impl Fact {
             | Self::TransferClaimExtended { id, .. }
             | Self::TransferUnclaimed { id, .. } => Some(("transfer", id)),
             Self::PicksClaimed { .. } | Self::PickClaimsLapsed { .. } => None,
+            Self::SkuPriced { code, .. } => Some(("sku", code)),
+            Self::CartSet { id, .. } | Self::CartItemSet { id, .. } | Self::CartDiscarded { id } => {
+                Some(("cart", id))
+            }
+            // The order is what it comes to, and what a statement names.
+            Self::CartOrdered { order, .. } => Some(("order", order)),
+            Self::SaleCancelled { id, .. } => Some(("order", id)),
+            Self::CartsLapsed { .. } => None,
         }
     }
 
@@ -757,7 +830,14 @@ impl Fact {
             }
             Self::OrderCompleted { takes, allocated, .. } => takes.len() + allocated.len(),
             Self::OrderCancelled { released, .. } => released.len(),
-            Self::OrdersClaimed { ids, .. } | Self::ClaimsLapsed { ids } => ids.len(),
+            Self::OrdersClaimed { ids, .. } | Self::ClaimsLapsed { ids } | Self::CartsLapsed { ids } => {
+                ids.len()
+            }
+            Self::SkuPriced { safety_stock, prices, .. } => 1 + safety_stock.len() + prices.len(),
+            Self::CartSet { takes, .. } | Self::CartItemSet { takes, .. } => 1 + takes.len(),
+            Self::CartDiscarded { .. } => 1,
+            Self::CartOrdered { lines, takes, .. } => lines.len() + takes.len(),
+            Self::SaleCancelled { released, .. } => released.len(),
             Self::OrderAllocationSet { .. }
             | Self::OrderClaimed { .. }
             | Self::ClaimExtended { .. }
@@ -786,9 +866,19 @@ impl Fact {
             | Self::PaymentCaptured { owner, currency, amount, balance, .. } => {
                 (owner, currency, amount, balance, MoneyOutside::Sales, false)
             }
+            Self::CartOrdered { owner, currency, total, balance, .. } => {
+                (owner, currency, total, balance, MoneyOutside::Sales, false)
+            }
+            Self::SaleCancelled { owner, currency, amount, balance, .. } => {
+                (owner, currency, amount, balance, MoneyOutside::Sales, true)
+            }
             _ => return None,
         };
         let (currency, amount, balance) = (*currency, *amount, *balance);
+        if amount.is_zero() {
+            // What costs nothing is ordered, and nothing is paid.
+            return None;
+        }
         Some(MoneyMovement { owner, currency, amount, outside, incoming, balance })
     }
 
@@ -908,6 +998,13 @@ impl Fact {
             | Self::TransferClaimExtended { .. }
             | Self::TransferUnclaimed { .. }
             | Self::PickClaimsLapsed { .. } => {}
+            Self::SkuPriced { .. }
+            | Self::CartSet { .. }
+            | Self::CartItemSet { .. }
+            | Self::CartsLapsed { .. }
+            | Self::CartDiscarded { .. }
+            | Self::CartOrdered { .. }
+            | Self::SaleCancelled { .. } => {}
         }
     }
 }

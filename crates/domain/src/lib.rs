@@ -18,6 +18,7 @@
 //! is below zero, what is held is the sum of the open holds, and no cancelled document holds stock.
 
 mod apply;
+mod cart;
 pub mod check;
 mod code;
 pub mod command;

@@ -13,6 +13,10 @@ pub const PARTS_MAX: usize = 150_000;
 pub const QUANTITY_MAX: u64 = 9_007_199_254_740_991;
 /// The largest amount of money, in a currency's minor unit; no balance is further from zero.
 pub const AMOUNT_MAX: u64 = QUANTITY_MAX;
+/// SKUs in one cart. Each change copies its cart, and many a cart is changed at once.
+pub const CART_LINES_MAX: usize = 1_000;
+/// Currencies in which one SKU has a price.
+pub const PRICES_MAX: usize = WALLET_CURRENCIES_MAX;
 /// Currencies in one wallet.
 pub const WALLET_CURRENCIES_MAX: usize = 64;
 /// Open authorizations that one wallet shows.

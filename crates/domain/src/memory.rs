@@ -4,6 +4,7 @@
 //! tables never stop the writer to grow. Every order that a reader could see comes from codes or from the order of
 //! creation, never from a hash.
 
+mod carts;
 mod hold_row;
 mod list;
 mod order_row;
@@ -26,14 +27,15 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId, Place,
-    Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
+    Amount, Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId,
+    Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
-        Answered, Authorization, Card, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder,
+        Answered, Authorization, Card, Cart, Fence, Filed, Filing, Gate, Head, Hold, HoldStatus, Holder,
         HolderKind, Line, Location, LocationKind, Lot, Order, OrderSetting, Position, PriceTiers, Proposal,
-        Site, Sku, Transfer, Wallet,
+        Sale, Site, Sku, Transfer, Wallet,
     },
 };
+use carts::Carts;
 use hold_row::{HoldRow, Links};
 use orders::Orders;
 use picking::{Picking, Works};
@@ -87,6 +89,7 @@ pub struct Memory {
     fences: BTreeMap<Code, Fence>,
     trades: Trades,
     picking: Picking,
+    carts: Carts,
 }
 
 #[derive(Default)]
@@ -202,10 +205,14 @@ impl Memory {
         row.unpack(|place| self.missing.get(&place).copied().unwrap_or_default())
     }
 
-    /// When the first open hold or claim lapses.
+    /// When the first open hold, claim or cart lapses.
     pub fn next_due(&self) -> Option<Timestamp> {
         let hold = self.due.first().map(|(at, _)| *at);
-        hold.into_iter().chain(self.orders.next_due()).chain(self.picking.next_due()).min()
+        hold.into_iter()
+            .chain(self.orders.next_due())
+            .chain(self.picking.next_due())
+            .chain(self.carts.next_due())
+            .min()
     }
 
     fn hash(&self, key: &impl Hash) -> u64 {
@@ -336,6 +343,7 @@ impl Memory {
             HolderKind::Order => {
                 self.orders.rows.get(node.slot).held_at(node.line, place.location, place.lot)
             }
+            HolderKind::Cart => self.carts.rows.get(node.slot).held_at(place.sku, place.location, place.lot),
             HolderKind::Transfer => {
                 let here = |location: LocationId, lot: LotId| (location, lot) == (place.location, place.lot);
                 let line = &self.transfers.get(node.slot).lines[node.line as usize].line;
@@ -724,6 +732,7 @@ impl Memory {
             .chain(self.fences.iter().map(|(resource, row)| Row::Fence(resource.clone(), Some(*row))))
             .chain(self.trades.rows())
             .chain(self.pick_claim_rows())
+            .chain(self.cart_rows())
     }
 }
 
@@ -808,6 +817,7 @@ impl Tables for Memory {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
                 HolderKind::Transfer => &self.transfers.get(node.slot).id,
                 HolderKind::Order => &self.orders.rows.get(node.slot).id,
+                HolderKind::Cart => &self.carts.rows.get(node.slot).id,
             };
             // A line with two entries at a place has two nodes, and is one holder.
             let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
@@ -884,6 +894,26 @@ impl Tables for Memory {
 
     fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting> {
         self.orders.awaiting(site, sku, lot)
+    }
+
+    fn sale(&self, order: &Code) -> Option<Sale> {
+        self.carts.sales.get(order).map(|sale| Sale::clone(sale))
+    }
+
+    fn cart(&self, id: &Code) -> Option<Cart> {
+        self.cart_slot(id).map(|slot| self.carts.rows.get(slot).unpack())
+    }
+
+    fn cart_part_count(&self, cart: &Code) -> usize {
+        self.cart_slot(cart).map_or(0, |slot| self.carts.rows.get(slot).part_count())
+    }
+
+    fn due_carts(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.carts.due(now, limit)
+    }
+
+    fn prices(&self, sku: SkuId) -> &[(Currency, Amount)] {
+        self.carts.prices.get(&sku).map_or(&[], Vec::as_slice)
     }
 
     fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool {
@@ -1057,6 +1087,15 @@ impl Tables for Memory {
             Row::PickClaim(transfer, zone, claim) => {
                 let before = self.put_pick_claim(&transfer, &zone, claim);
                 Row::PickClaim(transfer, zone, before)
+            }
+            Row::Prices(sku, prices) => Row::Prices(sku, self.carts.put_prices(sku, prices)),
+            Row::Cart(id, cart) => {
+                let before = self.put_cart(&id, cart);
+                Row::Cart(id, before)
+            }
+            Row::Sale(order, sale) => {
+                let before = self.carts.put_sale(&order, sale);
+                Row::Sale(order, before)
             }
         }
     }

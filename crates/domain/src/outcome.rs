@@ -6,7 +6,8 @@
 use smallvec::SmallVec;
 
 use crate::{
-    Code, Event, Fact, LocationId, LotId, Name, PickWorkId, Quantity, Sequence, SiteId, Tables, Timestamp,
+    Code, Event, Fact, LocationId, LotId, Name, PickWorkId, Quantity, Sequence, SiteId, SkuId, Tables,
+    Timestamp,
     command::numbered,
     event::{ClosedProposal, Short, Take},
     refusal::{Holding, Shortage},
@@ -26,7 +27,7 @@ pub struct Outcome {
     pub picks: SmallVec<[PickView; 1]>,
     /// What was short, where a part was good enough.
     pub shortages: Vec<Shortage>,
-    /// Until when a hold stands.
+    /// Until when a hold stands, or what a cart holds.
     pub expires_at: Option<Timestamp>,
     /// Whose holds were cut or moved by it.
     pub holders: Vec<Holding>,
@@ -86,7 +87,7 @@ pub struct ClaimView {
 /// A quantity at a place, in the caller's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PickView {
-    /// The line: its name in a transfer, its number from 1 in a hold.
+    /// The line: its name in a transfer, its SKU in a cart, its number from 1 elsewhere.
     pub line: Code,
     /// Where.
     pub site: Code,
@@ -206,6 +207,12 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
             let view = |work: &PickWorkId| PickClaimView { work: work.clone(), fence, expires_at };
             outcome.pick_claims = works.iter().map(view).collect();
         }
+        Fact::CartSet { takes, expires_at, .. } | Fact::CartItemSet { takes, expires_at, .. } => {
+            outcome.expires_at = *expires_at;
+            let item = |take: &Take| pick(tables, tables.sku(take.sku).code.clone(), take);
+            outcome.picks = takes.iter().map(item).collect();
+        }
+        Fact::CartOrdered { takes, .. } => outcome.picks = picks(tables, takes),
         _ => {}
     }
     outcome
@@ -231,6 +238,7 @@ pub(crate) fn holding(tables: &impl Tables, holder: &Holder, quantity: Quantity)
     let line = match holder.kind {
         HolderKind::Hold | HolderKind::Order => numbered(holder.line as usize),
         HolderKind::Transfer => tables.line(&holder.id, holder.line).name,
+        HolderKind::Cart => tables.sku(SkuId(holder.line)).code.clone(),
     };
     Holding { kind: holder.kind, id: holder.id.clone(), line, quantity }
 }
@@ -245,7 +253,7 @@ pub(crate) fn shortage(
     tables: &impl Tables,
     line: Code,
     site: SiteId,
-    sku: crate::SkuId,
+    sku: SkuId,
     short: &Short,
 ) -> Shortage {
     Shortage {

@@ -1,16 +1,18 @@
 //! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
 
+mod cart;
 mod order;
 mod trade;
 
 use crate::{
-    Code, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
+    Amount, Code, Currency, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
     row::{self, HoldStatus, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
 };
 
+pub use cart::{CartItemView, CartSummary, CartView, cart, cart_summary};
 pub use order::{OrderLineView, OrderSummary, OrderView, order, order_summary};
 pub use trade::{
     CardView, PriceTiersView, ProposalView, card, known_card, known_proposal, price_tiers, proposal,
@@ -98,6 +100,13 @@ pub enum Query {
         status: Option<ProposalStatus>,
         page: Page,
     },
+    Cart(Code),
+    /// Open carts, by any of these, in the order in which they were opened.
+    Carts {
+        site: Option<Code>,
+        owner: Option<Code>,
+        page: Page,
+    },
 }
 
 /// A part of a list.
@@ -161,6 +170,8 @@ pub enum View {
     Cards(Listed<CardView>),
     Proposal(ProposalView),
     Proposals(Listed<ProposalView>),
+    Cart(Box<CartView>),
+    Carts(Listed<CartSummary>),
 }
 
 /// A site.
@@ -193,6 +204,7 @@ pub struct SkuView {
     pub name: Name,
     pub tracking: row::Tracking,
     pub safety_stock: Vec<(Code, Quantity)>,
+    pub prices: Vec<(Currency, Amount)>,
 }
 
 /// A lot.
@@ -430,7 +442,9 @@ pub fn location(tables: &impl Tables, row: &row::Location) -> LocationView {
 
 /// A SKU as it is shown.
 pub fn sku(tables: &impl Tables, row: &row::Sku) -> SkuView {
+    let id = tables.sku_id(&row.code).expect("a SKU is found by its code");
     SkuView {
+        prices: tables.prices(id).to_vec(),
         sku: row.code.clone(),
         name: row.name.clone(),
         tracking: row.tracking,

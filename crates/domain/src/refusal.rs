@@ -7,7 +7,7 @@ use crate::{Amount, Code, Currency, Name, Quantity, Sequence, Timestamp, row::Ho
 /// What a line lacked: all of a request's shortages come at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// The line: its name in a transfer, its number from 1 elsewhere.
+    /// The line: its name in a transfer, its SKU in a cart, its number from 1 elsewhere.
     pub line: Code,
     /// Where.
     pub site: Code,
@@ -19,6 +19,19 @@ pub struct Shortage {
     pub available: Quantity,
 }
 
+/// What a wallet lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingFunds {
+    /// Whose wallet.
+    pub owner: Code,
+    /// In which currency.
+    pub currency: Currency,
+    /// How much is to be paid.
+    pub requested: Amount,
+    /// How much there is: the balance down to the limit, less what is held.
+    pub available: i64,
+}
+
 /// Who holds how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
@@ -26,7 +39,7 @@ pub struct Holding {
     pub kind: HolderKind,
     /// Its id.
     pub id: Code,
-    /// Its line: the name in a transfer, the number from 1 in a hold.
+    /// Its line: the name in a transfer, the SKU in a cart, the number from 1 elsewhere.
     pub line: Code,
     /// How much.
     pub quantity: Quantity,
@@ -405,6 +418,39 @@ pub enum Refusal {
         transfer: Code,
         worker: Code,
     },
+
+    CartNotFound {
+        cart: Code,
+    },
+    /// The cart was checked out: the order is there.
+    CartOrdered {
+        cart: Code,
+        order: Code,
+    },
+    CartDiscarded {
+        cart: Code,
+    },
+    /// Nothing is in the cart that could be ordered.
+    CartEmpty {
+        cart: Code,
+    },
+    /// These SKUs have no price in the currency.
+    PriceNotSet {
+        currency: Currency,
+        skus: Vec<Code>,
+    },
+    /// The cart costs something else than the caller believes.
+    PriceChanged {
+        currency: Currency,
+        expected_total: Amount,
+        total: Amount,
+    },
+    /// Stock, money or both are missing: all that stands in the way.
+    CheckoutBlocked {
+        cart: Code,
+        shortages: Vec<Shortage>,
+        funds: Option<MissingFunds>,
+    },
 }
 
 impl Refusal {
@@ -490,6 +536,13 @@ impl Refusal {
             Self::PairProposed { .. } => "pair_proposed",
             Self::TooManyProposals { .. } => "too_many_proposals",
             Self::ProposalEnded { .. } => "proposal_ended",
+            Self::CartNotFound { .. } => "cart_not_found",
+            Self::CartOrdered { .. } => "cart_ordered",
+            Self::CartDiscarded { .. } => "cart_discarded",
+            Self::CartEmpty { .. } => "cart_empty",
+            Self::PriceNotSet { .. } => "price_not_set",
+            Self::PriceChanged { .. } => "price_changed",
+            Self::CheckoutBlocked { .. } => "checkout_blocked",
         }
     }
 
@@ -567,6 +620,13 @@ impl Refusal {
         "proposal_ended",
         "transfer_claimed",
         "location_claimed",
+        "cart_not_found",
+        "cart_ordered",
+        "cart_discarded",
+        "cart_empty",
+        "price_not_set",
+        "price_changed",
+        "checkout_blocked",
     ];
 }
 
@@ -788,6 +848,34 @@ impl fmt::Display for Refusal {
                 "{worker} has claimed what transfer {transfer} has to pick at location {location} of {site}, \
                  which keeps its zone until then"
             ),
+            Self::CartNotFound { cart } => write!(f, "there is no cart {cart}"),
+            Self::CartOrdered { cart, order } => {
+                write!(f, "cart {cart} was checked out: it is order {order}")
+            }
+            Self::CartDiscarded { cart } => write!(f, "cart {cart} was discarded"),
+            Self::CartEmpty { cart } => write!(f, "nothing is in cart {cart}"),
+            Self::PriceNotSet { currency, skus } => match skus.as_slice() {
+                [one] => write!(f, "{one} has no price in {currency}"),
+                many => write!(f, "{} SKUs have no price in {currency}", many.len()),
+            },
+            Self::PriceChanged { currency, expected_total, total } => {
+                write!(f, "the total is {total} {currency} now, not {expected_total}")
+            }
+            Self::CheckoutBlocked { cart, shortages, funds } => {
+                write!(f, "cart {cart} cannot be checked out: ")?;
+                match shortages.as_slice() {
+                    [] => {}
+                    [one] => {
+                        write!(f, "{} of {} are available, not {}", one.available, one.sku, one.requested)?;
+                    }
+                    many => write!(f, "{} items ask for more than is available", many.len())?,
+                }
+                if let Some(MissingFunds { owner, currency, requested, available }) = funds {
+                    let and = if shortages.is_empty() { "" } else { ", and " };
+                    write!(f, "{and}{owner} has {available} {currency} available, not {requested}")?;
+                }
+                Ok(())
+            }
         }
     }
 }

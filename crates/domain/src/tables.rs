@@ -1,7 +1,7 @@
 //! The one seam between the decisions and whoever keeps the rows.
 
 use crate::{
-    Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Name, Outside, PickWork,
+    Amount, Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, MovementId, Name, Outside, PickWork,
     PickWorkId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
 };
 
@@ -89,6 +89,17 @@ pub trait Tables {
     fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool;
     /// The lines that wait for a SKU at a site, of this lot only or of any: by priority and then by age.
     fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting>;
+    /// What an order was sold for, if it came of a cart.
+    fn sale(&self, order: &Code) -> Option<row::Sale>;
+    /// The cart of this id.
+    fn cart(&self, id: &Code) -> Option<row::Cart>;
+    /// How many lines and picks a cart has: what it takes to end what it holds. 0 where there is none of this id.
+    fn cart_part_count(&self, cart: &Code) -> usize;
+    /// Carts whose hold ends at `now`, earliest first and then as they were opened, at most `limit`.
+    fn due_carts(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
+    /// What one unit of a SKU costs, in the order of the currencies.
+    fn prices(&self, sku: SkuId) -> &[(Currency, Amount)];
+
     /// Whether stock of a SKU is there that waiting lines have yet to get.
     fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool;
     /// The first pairs of which [`Tables::is_unfilled`] is true, at most `limit`.
@@ -184,6 +195,11 @@ pub enum Row {
     Proposal(Code, Option<Box<row::Proposal>>),
     /// The claim on what a transfer has to pick in a zone.
     PickClaim(Code, Name, Option<Box<row::Claim>>),
+    /// What one unit of a SKU costs, in the order of the currencies; empty where it has no price.
+    Prices(SkuId, Vec<(Currency, Amount)>),
+    Cart(Code, Option<Box<row::Cart>>),
+    /// What the order of this id was sold for.
+    Sale(Code, Option<Box<row::Sale>>),
 }
 
 /// Every row that an event touched, with what stood there before, in the order of the writing.
@@ -207,6 +223,7 @@ pub mod row {
     use smallvec::SmallVec;
 
     use super::*;
+    pub use crate::cart::{Cart, CartLine, CartStatus, Sale};
     pub use crate::order::{Claim, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus};
     pub use crate::trade::{
         Card, CloseReason, PriceTiers, Proposal, ProposalEnd, ProposalKind, ProposalStatus,
@@ -396,7 +413,7 @@ pub mod row {
         }
     }
 
-    /// Who holds something: a line (by index from 0) of a hold or of a transfer.
+    /// Who holds something: a line (by index from 0) of a hold, a transfer or an order, or an item of a cart.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Holder {
         /// Which kind of document.
@@ -416,6 +433,8 @@ pub mod row {
         Transfer,
         /// An allocation of an order.
         Order,
+        /// A cart, whose lines are told apart by their SKUs: the line is the SKU's number.
+        Cart,
     }
 
     /// A quantity held at a place; the SKU is the line's.

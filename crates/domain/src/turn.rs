@@ -21,15 +21,15 @@ pub fn system() -> Code {
     Code::new("by", "system").expect("a word is a code")
 }
 
-/// Lapses what is due, at most [`SWEEP_MAX`] holds and claims of about [`SWEEP_PICKS_MAX`] picks, goes on with what
+/// Lapses what is due, at most [`SWEEP_MAX`] holds, claims and carts of about [`SWEEP_PICKS_MAX`] picks, goes on with what
 /// waiting orders have yet to get, and says what time it logically is afterwards. New events are pushed to `events`.
 ///
-/// While more is due than one sweep takes, logical time stays before the first hold or claim that was not swept: one
-/// whose time has passed is never counted.
+/// While more is due than one sweep takes, logical time stays before the first of them that was not swept: one whose
+/// time has passed is never counted.
 pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>) -> (Changes, Timestamp) {
     let head = tables.head();
     let clock = clock.max(head.at);
-    let Due { holds, claims, picks, first_left } = due(tables, clock);
+    let Due { holds, claims, picks, carts, first_left } = due(tables, clock);
     let mut now = clock;
     if let Some(first_left) = first_left {
         // Nothing that is due was due at the last event's time, so this does not go back behind it.
@@ -41,6 +41,7 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>
         (!holds.is_empty()).then_some(Fact::HoldsLapsed { ids: holds }),
         (!claims.is_empty()).then_some(Fact::ClaimsLapsed { ids: claims }),
         (!picks.is_empty()).then_some(Fact::PickClaimsLapsed { works: picks }),
+        (!carts.is_empty()).then_some(Fact::CartsLapsed { ids: carts }),
     ]
     .into_iter()
     .flatten()
@@ -68,15 +69,17 @@ struct Due {
     holds: Vec<Code>,
     claims: Vec<Code>,
     picks: Vec<PickWorkId>,
+    carts: Vec<Code>,
     first_left: Option<Timestamp>,
 }
 
-/// Something that lapses. At the same time holds go first, then claims on orders, then those on picks.
+/// Something that lapses. At the same time holds go first, then claims on orders, then those on picks, then carts.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Lapsing {
     Hold(Code),
     Claim(Code),
     PickClaim(PickWorkId),
+    Cart(Code),
 }
 
 /// Takes what is due, whichever was due first, until it is enough for one sweep.
@@ -85,22 +88,27 @@ fn due(tables: &impl Tables, clock: Timestamp) -> Due {
     let claims = tables.due_claims(clock, SWEEP_MAX + 1).into_iter().map(|(at, id)| (at, Lapsing::Claim(id)));
     let picks = tables.due_pick_claims(clock, SWEEP_MAX + 1).into_iter();
     let picks = picks.map(|(at, work)| (at, Lapsing::PickClaim(work)));
-    let mut all: Vec<(Timestamp, Lapsing)> = holds.chain(claims).chain(picks).collect();
+    let carts = tables.due_carts(clock, SWEEP_MAX + 1).into_iter().map(|(at, id)| (at, Lapsing::Cart(id)));
+    let mut all: Vec<(Timestamp, Lapsing)> = holds.chain(claims).chain(picks).chain(carts).collect();
     all.sort();
     let mut due = Due::default();
-    let mut hold_picks = 0;
+    let mut held = 0;
     for (count, (at, lapsing)) in all.into_iter().enumerate() {
-        if count == SWEEP_MAX || hold_picks >= SWEEP_PICKS_MAX {
+        if count == SWEEP_MAX || held >= SWEEP_PICKS_MAX {
             due.first_left = Some(at);
             return due;
         }
         match lapsing {
             Lapsing::Hold(id) => {
-                hold_picks += tables.pick_count(&id);
+                held += tables.pick_count(&id);
                 due.holds.push(id);
             }
             Lapsing::Claim(id) => due.claims.push(id),
             Lapsing::PickClaim(work) => due.picks.push(work),
+            Lapsing::Cart(id) => {
+                held += tables.cart_part_count(&id);
+                due.carts.push(id);
+            }
         }
     }
     due

@@ -99,6 +99,7 @@ fn main() {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         })));
     }
     run(&mut core, setup);

@@ -71,6 +71,7 @@ fn furnish(engine: &Engine, skus: usize) {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         }))
     }));
     for facts in facts.chunks(BATCH) {

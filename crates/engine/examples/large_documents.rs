@@ -77,6 +77,7 @@ fn setup(engine: &Engine, skus: usize) {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         })
     };
     commands.extend((0..skus).map(sku));

@@ -153,6 +153,7 @@ fn warehouse(skus: usize) -> impl Iterator<Item = Request> {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         }))
     });
     std::iter::once(site).chain(locations).chain(skus)

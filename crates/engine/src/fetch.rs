@@ -140,6 +140,9 @@ fn line_count(row: &Row) -> usize {
         Row::Lines(_, Some(lines)) => lines.len(),
         Row::Hold(_, Some(hold)) => hold.lines.len(),
         Row::Order(_, Some(order)) => order.lines.len(),
+        Row::Cart(_, Some(cart)) => cart.lines.len(),
+        // Counted with its order.
+        Row::Sale(..) => 0,
         _ => 1,
     }
 }

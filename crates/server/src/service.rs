@@ -82,6 +82,7 @@ pub fn mount(
             table::Method::Get => (Method::GET, MethodFilter::GET),
             table::Method::Post => (Method::POST, MethodFilter::POST),
             table::Method::Put => (Method::PUT, MethodFilter::PUT),
+            table::Method::Delete => (Method::DELETE, MethodFilter::DELETE),
         };
         routes = routes.row_with_body(method, row.path, access(row.role), row.body_bytes_max);
         let service = Arc::clone(&service);
@@ -151,7 +152,7 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 16] = [
+    let rows: [(&'static str, &'static str, Reading); 17] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
         ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.waiting_orders),
@@ -162,6 +163,7 @@ fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
         ("jaego_claimed_picks", "Zones of transfers whose picks a worker has claimed.", |status| {
             status.claimed_picks
         }),
+        ("jaego_open_carts", "Carts that are open.", |status| status.open_carts),
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
         ("jaego_positions", "Positions with stock.", |status| status.positions),
         ("jaego_wallets", "Wallets.", |status| status.wallets),

@@ -270,6 +270,12 @@ impl Auditor {
                     assert_eq!(*works, due, "exactly the claims on picks that are due at {} lapse", event.at);
                     self.counts.system += 1;
                 }
+                (Fact::CartsLapsed { ids }, None) => {
+                    let due = self.shadow.due_carts(event.at, SWEEP_MAX);
+                    let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
+                    assert_eq!(*ids, due, "exactly the carts that are due at {} lapse", event.at);
+                    self.counts.system += 1;
+                }
                 (Fact::HoldsLapsed { ids }, None) => {
                     let due = self.shadow.due(event.at, SWEEP_MAX);
                     let due: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
@@ -341,12 +347,17 @@ impl Auditor {
             Fact::TransferRequested { id, .. } => Some(("transfer", id, None)),
             Fact::OrderPlaced { id, .. } => Some(("order", id, None)),
             Fact::Proposed { id, .. } => Some(("proposal", id, None)),
+            Fact::CartOrdered { order, .. } => Some(("order", order, None)),
             Fact::TransferShipped { id, shipment, .. } => Some(("shipment", id, Some(shipment))),
             _ => None,
         };
         if let Some((kind, id, part)) = document {
             let new = self.documents.insert((kind, id.clone(), part.cloned()));
             assert!(new, "{kind} {id} was made twice, the second time by {event:?}");
+        }
+        if let Fact::CartOrdered { cart, .. } = &event.fact {
+            let new = self.documents.insert(("ordered cart", cart.clone(), None));
+            assert!(new, "cart {cart} was ordered twice, the second time by {event:?}");
         }
         if let Some(keyed) = &event.keyed {
             let before = self.keys.insert(keyed.key.clone(), (keyed.body, event.at));

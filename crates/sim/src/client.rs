@@ -1,5 +1,6 @@
 //! Clients that ask for plausible things in a small world, so that they meet each other.
 
+mod carts;
 mod orders;
 mod picking;
 mod trades;
@@ -81,6 +82,7 @@ pub fn setup() -> Vec<Request> {
             name: Name::default(),
             tracking,
             safety_stock,
+            prices: vec![(carts::won(), carts::amount(2))],
         }));
     }
     for (lot, expires_on) in [("L1", "2026-03-03"), ("L2", "2026-09-01"), ("L3", "2035-01-01")] {
@@ -112,6 +114,8 @@ pub fn setup() -> Vec<Request> {
         ],
         release_holds: false,
     }));
+    commands.push(carts::charge(0, 100));
+    commands.push(carts::charge(1, 9));
     let requests =
         commands.into_iter().map(|command| asked(command, None).expect("the world is well formed"));
     requests.chain(trades::setup()).collect()
@@ -124,6 +128,7 @@ pub struct Client {
     transfers: u64,
     orders: u64,
     proposals: u64,
+    carts: u64,
     others: u64,
     keys: u64,
     events: u64,
@@ -155,8 +160,9 @@ impl Client {
     /// Something to read.
     pub fn query(&mut self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
-        match dice.below(16) {
+        match dice.below(18) {
             14 | 15 => self.trade_query(dice),
+            16 | 17 => self.carts_query(dice),
             12 => Query::Order(self.order(dice)),
             13 => self.orders_query(dice),
             0..=3 => Query::SkuStock(code(SKUS[dice.below(SKUS.len())].0)),
@@ -177,10 +183,11 @@ impl Client {
     }
 
     fn command(&mut self, dice: &mut Dice) -> Command {
-        match dice.below(54) {
+        match dice.below(61) {
             46..=50 => self.trade_command(dice),
             40..=45 => self.order_command(dice),
             51..=53 => self.pick_claim_command(dice),
+            54..=60 => self.cart_command(dice),
             0..=8 => self.place_hold(dice),
             9..=11 => Command::ReleaseHold(ReleaseHold { id: self.hold(dice), lines: self.parts(dice) }),
             12..=14 => Command::ConfirmHold(ConfirmHold {
@@ -241,6 +248,7 @@ impl Client {
                 name: Name::default(),
                 tracking: Tracking::None,
                 safety_stock: vec![(code("ICN"), quantity(dice.throw() % 25))],
+                prices: vec![(carts::won(), carts::amount(dice.throw() % 4))],
             }),
             _ => Command::SetLot(SetLot {
                 sku: code("tea"),

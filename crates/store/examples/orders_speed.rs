@@ -44,8 +44,9 @@ impl Books {
         let (zone, kind) = (name.clone(), LocationKind::Storage);
         let at = SetLocation { site: site.clone(), location: location.clone(), zone, pick_order: 1, kind };
         books.give(Command::SetLocation(at));
-        let (tracking, safety_stock) = (Tracking::None, Vec::new());
-        books.give(Command::SetSku(SetSku { sku: sku.clone(), name: name.clone(), tracking, safety_stock }));
+        let (tracking, safety_stock, prices) = (Tracking::None, Vec::new(), Vec::new());
+        let mug = SetSku { sku: sku.clone(), name: name.clone(), tracking, safety_stock, prices };
+        books.give(Command::SetSku(mug));
         let all = Change::Add(Quantity::stored(QUANTITY_MAX), Outside::Opening);
         let lines = vec![AdjustLine { site: site.clone(), location, sku, lot: None, change: all }];
         books.give(Command::Adjust(Adjust { id: code("J1"), reason: name, lines, release_holds: false }));

@@ -67,6 +67,7 @@ impl Books {
                 name: name.clone(),
                 tracking,
                 safety_stock,
+                prices: Vec::new(),
             }));
             let change = Change::Add(Quantity::stored(QUANTITY_MAX), Outside::Opening);
             let lines = vec![AdjustLine { site, location, sku, lot: None, change }];

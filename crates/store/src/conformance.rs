@@ -71,6 +71,8 @@ files!(
     "fences.rows",
     "trades.rows",
     "pick_claims.rows",
+    "carts.rows",
+    "checkouts.rows",
 );
 
 /// How much was played.

@@ -390,6 +390,8 @@ pub struct Status {
     pub waiting_picks: u64,
     /// Pick work that a worker has claimed.
     pub claimed_picks: u64,
+    /// Open carts.
+    pub open_carts: u64,
     /// Finished documents that left memory.
     pub archived: u64,
     /// Positions with a row.

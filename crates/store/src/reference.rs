@@ -191,6 +191,7 @@ impl Store for Reference {
             queue_len_max: 1,
             open_holds: books.tables.open_hold_count(),
             waiting_orders: books.tables.waiting_order_count(),
+            open_carts: books.tables.open_cart_count(),
             claimed_orders: books.tables.claimed_order_count(),
             waiting_picks: books.tables.waiting_pick_count(),
             claimed_picks: books.tables.claimed_pick_count(),

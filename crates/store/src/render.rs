@@ -21,7 +21,9 @@ pub fn event_view(tables: &impl Tables, event: &Event) -> EventView {
                 watched.push((site.code.clone(), sku.code.clone(), item.available, item.level, item.low));
             }
         }
-        Fact::HoldsLapsed { ids } | Fact::ClaimsLapsed { ids } => lapsed.clone_from(ids),
+        Fact::HoldsLapsed { ids } | Fact::ClaimsLapsed { ids } | Fact::CartsLapsed { ids } => {
+            lapsed.clone_from(ids);
+        }
         Fact::PickClaimsLapsed { works } => returned.clone_from(works),
         Fact::TransferUnclaimed { id, zones, .. } => {
             let work = |zone: &Name| PickWorkId { transfer: id.clone(), zone: zone.clone() };

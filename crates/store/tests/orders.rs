@@ -59,6 +59,7 @@ impl Shop {
                 name: Name::default(),
                 tracking: Tracking::None,
                 safety_stock: Vec::new(),
+                prices: Vec::new(),
             }),
         ]);
         shop

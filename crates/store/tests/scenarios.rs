@@ -85,7 +85,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// The verb of every command in the rows, in the order of the enum: mostly `Command::name`.
-const COMMANDS: [&str; 48] = [
+const COMMANDS: [&str; 52] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -134,6 +134,10 @@ const COMMANDS: [&str; 48] = [
     "claim_picks",
     "extend_transfer_claim",
     "unclaim_transfer",
+    "set_cart",
+    "set_cart_item",
+    "discard_cart",
+    "checkout",
 ];
 
 #[test]
@@ -305,6 +309,7 @@ fn a_decision_touches_at_most_so_many_picks() {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         }))
         .unwrap();
         let line = |at| AdjustLine {

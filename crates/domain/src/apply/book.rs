@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use super::{Filed, Filing, HoldStatus, LotId, order, settle};
+use super::{Filed, Filing, HoldStatus, LotId, cart, order, settle};
 use crate::{
     Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables,
     event::{Freed, Take},
@@ -215,6 +215,13 @@ impl<'a, T: Tables> Book<'a, T> {
                         order::shrink_line(line, place.location, place.lot, *quantity);
                     }
                 }),
+                HolderKind::Cart => self.change_cart(id, |_, cart| {
+                    for Freed { quantity, .. } in parts {
+                        let picks = &mut cart::line_of(cart, place.sku).picks;
+                        shrink_pick(picks, place.location, place.lot, *quantity);
+                        picks.retain(|pick| !pick.quantity.is_zero());
+                    }
+                }),
             }
         }
     }
@@ -249,6 +256,14 @@ impl<'a, T: Tables> Book<'a, T> {
                         let line = &mut order.lines[holder.line as usize];
                         order::shrink_line(line, from.location, from.lot, *quantity);
                         order::grow_line(line, to.location, to.lot, *quantity);
+                    }
+                }),
+                HolderKind::Cart => self.change_cart(id, |_, cart| {
+                    for Freed { quantity, .. } in parts {
+                        let picks = &mut cart::line_of(cart, from.sku).picks;
+                        shrink_pick(picks, from.location, from.lot, *quantity);
+                        picks.retain(|pick| !pick.quantity.is_zero());
+                        cart::grow_pick(picks, to.location, to.lot, *quantity);
                     }
                 }),
             }

@@ -27,7 +27,7 @@ impl<T: Tables> Book<'_, T> {
                 takes,
                 ..
             } => {
-                let mut order = Order {
+                let order = Order {
                     site: *site,
                     customer: customer.clone(),
                     priority: *priority,
@@ -42,9 +42,7 @@ impl<T: Tables> Book<'_, T> {
                     claim: None,
                     lines: lines.iter().map(order_line).collect(),
                 };
-                self.hold_all(takes);
-                grow(&mut order, takes);
-                self.put(Row::Order(id.clone(), Some(Box::new(order))));
+                self.enter_order(id, order, takes);
             }
             Fact::OrderAllocated { id, takes, .. } => {
                 self.hold_all(takes);
@@ -75,15 +73,7 @@ impl<T: Tables> Book<'_, T> {
                 }
                 self.change_order(id, |order| end(order, OrderStatus::Completed, sequence));
             }
-            Fact::OrderCancelled { id, released } => {
-                for take in released {
-                    self.unhold(take.place(), take.quantity);
-                }
-                self.change_order(id, |order| {
-                    end(order, OrderStatus::Cancelled, sequence);
-                    order.claim = None;
-                });
-            }
+            Fact::OrderCancelled { id, released } => self.cancel_order(id, released, sequence),
             Fact::OrderClaimed { id, worker, expires_at } => self.claim(id, worker, sequence, *expires_at),
             Fact::OrdersClaimed { worker, expires_at, ids } => {
                 for id in ids {
@@ -97,6 +87,23 @@ impl<T: Tables> Book<'_, T> {
             Fact::ClaimsLapsed { ids } => ids.iter().for_each(|id| self.unclaim(id)),
             _ => {}
         }
+    }
+
+    /// Enters a new order, which holds nothing yet, and what is held for it.
+    pub(super) fn enter_order(&mut self, id: &Code, mut order: Order, takes: &[Take]) {
+        self.hold_all(takes);
+        grow(&mut order, takes);
+        self.put(Row::Order(id.clone(), Some(Box::new(order))));
+    }
+
+    pub(super) fn cancel_order(&mut self, id: &Code, released: &[Take], sequence: Sequence) {
+        for take in released {
+            self.unhold(take.place(), take.quantity);
+        }
+        self.change_order(id, |order| {
+            end(order, OrderStatus::Cancelled, sequence);
+            order.claim = None;
+        });
     }
 
     fn claim(&mut self, id: &Code, worker: &Code, fence: Sequence, expires_at: Timestamp) {
@@ -121,7 +128,7 @@ impl<T: Tables> Book<'_, T> {
     }
 }
 
-fn order_line(line: &OrderedLine) -> OrderLine {
+pub(super) fn order_line(line: &OrderedLine) -> OrderLine {
     OrderLine { sku: line.sku, lot: line.lot, quantity: line.quantity, picks: Default::default() }
 }
 

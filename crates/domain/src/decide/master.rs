@@ -67,24 +67,26 @@ impl<T: Tables> Desk<'_, T> {
             }
         }
         safety_stock.sort_unstable();
+        let mut prices = command.prices.clone();
+        prices.sort_unstable();
         let found = self.tables.sku_id(&command.sku);
+        let same_prices = found.map_or(&[][..], |id| self.tables.prices(id)) == prices;
         if let Some(id) = found {
             let row = self.tables.sku(id);
             let same = (&row.name, row.tracking, &row.safety_stock)
                 == (&command.name, command.tracking, &safety_stock);
-            if same {
+            if same && same_prices {
                 return Ok(Verdict::Repeat(row.set));
             }
             if row.tracking != command.tracking && row.stocked {
                 return Err(Refusal::TrackingFixed { sku: command.sku.clone() });
             }
         }
-        Ok(Verdict::New(Fact::SkuSet {
-            id: found.unwrap_or(SkuId(self.tables.head().skus)),
-            code: command.sku.clone(),
-            name: command.name.clone(),
-            tracking: command.tracking,
-            safety_stock,
+        let id = found.unwrap_or(SkuId(self.tables.head().skus));
+        let (code, name, tracking) = (command.sku.clone(), command.name.clone(), command.tracking);
+        Ok(Verdict::New(match same_prices {
+            true => Fact::SkuSet { id, code, name, tracking, safety_stock },
+            false => Fact::SkuPriced { id, code, name, tracking, safety_stock, prices },
         }))
     }
 

@@ -8,10 +8,10 @@ use super::{
     desk::Desk,
 };
 use crate::{
-    Code, Fact, Quantity, Refusal, Shortage, SiteId, Tables,
+    Code, Fact, MoneyOutside, Quantity, Refusal, Shortage, SiteId, Tables,
     command::{AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, SetOrderAllocation, numbered},
     event::{OrderShort, OrderedLine, Short, Take, Takes},
-    row::{Order, OrderAllocation, OrderStatus},
+    row::{Balance, Order, OrderAllocation, OrderStatus, Sale},
 };
 
 impl<T: Tables> Desk<'_, T> {
@@ -122,7 +122,19 @@ impl<T: Tables> Desk<'_, T> {
             OrderStatus::Completed => return Err(Refusal::OrderCompleted { order: id.clone() }),
             OrderStatus::Waiting | OrderStatus::Processing => {}
         }
-        Ok(Verdict::New(Fact::OrderCancelled { id: id.clone(), released: all_picks(&order) }))
+        let (id, released) = (id.clone(), all_picks(&order));
+        let Some(Sale { owner, currency, total, .. }) = self.tables.sale(&id) else {
+            return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
+        };
+        // What was refunded by hand in between was perhaps for this order: no more than is left is given back.
+        let wallet = self.tables.wallet(&owner);
+        let purse = wallet.map_or_else(|| Balance::empty(currency), |wallet| wallet.balance(currency));
+        let amount = total.min(purse.paid);
+        if amount.is_zero() {
+            return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
+        }
+        let balance = self.paid_in(purse, MoneyOutside::Sales, amount)?;
+        Ok(Verdict::New(Fact::SaleCancelled { id, released, owner, currency, amount, balance }))
     }
 
     pub(super) fn order(&self, id: &Code) -> Result<Order, Refusal> {
@@ -157,7 +169,7 @@ impl<T: Tables> Desk<'_, T> {
         Refusal::OrderShort { order: id.clone(), shortages: shortages.collect() }
     }
 
-    fn allocate_for_order(
+    pub(super) fn allocate_for_order(
         &mut self,
         wants: &[Want],
         partial: Partial,

@@ -103,7 +103,12 @@ impl<T: Tables> Desk<'_, T> {
     }
 
     /// The balance after money came from outside. Refuses with `amount_too_large`.
-    fn paid_in(&self, before: Balance, outside: MoneyOutside, amount: Amount) -> Result<i64, Refusal> {
+    pub(super) fn paid_in(
+        &self,
+        before: Balance,
+        outside: MoneyOutside,
+        amount: Amount,
+    ) -> Result<i64, Refusal> {
         let account = self.tables.money_outside(before.currency, outside);
         let fits = |sum: i64| sum.unsigned_abs() <= AMOUNT_MAX;
         let after = before.balance + amount.signed();
@@ -114,7 +119,7 @@ impl<T: Tables> Desk<'_, T> {
     }
 
     /// The balance after money went to sales. Refuses with `amount_too_large`.
-    fn paid_out(&self, before: Balance, amount: Amount) -> Result<i64, Refusal> {
+    pub(super) fn paid_out(&self, before: Balance, amount: Amount) -> Result<i64, Refusal> {
         let account = self.tables.money_outside(before.currency, MoneyOutside::Sales);
         let fits = |sum: i64| sum.unsigned_abs() <= AMOUNT_MAX;
         let after = before.balance - amount.signed();

@@ -7,8 +7,8 @@ use crate::{
     Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
-        self, CardView, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page, PositionView,
-        ProposalView, Query, SiteView, SkuView, TraceView, TransferSummary, View, WalletView,
+        self, CardView, CartSummary, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page,
+        PositionView, ProposalView, Query, SiteView, SkuView, TraceView, TransferSummary, View, WalletView,
     },
     row::{Holder, HolderKind, Order, Proposal, ProposalStatus, Transfer},
 };
@@ -104,6 +104,11 @@ impl Memory {
             Query::Authorization(id) => View::Authorization(query::authorization(self, id)?),
             Query::Fence(resource) => View::Fence(query::fence(self, resource)?),
             Query::Order(id) => View::Order(Box::new(query::order(self, id)?)),
+            Query::Cart(id) => View::Cart(Box::new(query::cart(self, id)?)),
+            Query::Carts { site, owner, page } => {
+                let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
+                View::Carts(self.carts_page(page, site, owner.as_ref()))
+            }
             Query::Orders { site, status, customer, worker, page } => {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let fits = |order: &Order| {
@@ -227,6 +232,7 @@ impl Memory {
             let id = match node.kind {
                 HolderKind::Hold => &self.holds.get(node.slot).id,
                 HolderKind::Order => &self.orders.rows.get(node.slot).id,
+                HolderKind::Cart => &self.carts.rows.get(node.slot).id,
                 HolderKind::Transfer => {
                     let row = self.transfers.get(node.slot);
                     // A line with two entries at a place has two nodes, and is one holder.
@@ -291,6 +297,17 @@ impl Memory {
             }
             Found::There(id, order) if fits(order) => Some(query::order_summary(self, id, order)),
             _ => None,
+        })
+    }
+
+    /// A page of the open carts that fit, in the order in which they were opened.
+    fn carts_page(&self, page: &Page, site: Option<SiteId>, owner: Option<&Code>) -> Listed<CartSummary> {
+        let here = self.carts.open.range(start(page)..);
+        let here = here.map(|(opened, slot)| (*opened, self.carts.rows.get(*slot)));
+        merged(here, std::iter::empty(), page, None, |row| {
+            let fits =
+                site.is_none_or(|site| site == row.site) && owner.is_none_or(|owner| *owner == row.owner);
+            fits.then(|| query::cart_summary(self, &row.id, &row.unpack()))
         })
     }
 

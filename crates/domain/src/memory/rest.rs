@@ -16,6 +16,7 @@ impl Memory {
             DocumentKey::Authorization(id) => self.wallets.authorization(id).is_some(),
             DocumentKey::Order(id) => self.order_slot(id).is_some(),
             DocumentKey::Proposal(id) => self.trades.proposal(id).is_some(),
+            DocumentKey::Cart(id) => self.cart_slot(id).is_some(),
         }
     }
 
@@ -37,6 +38,9 @@ impl Memory {
                 self.order_slot(id).is_some_and(|slot| self.orders.rows.get(slot).status.may_rest())
             }
             DocumentKey::Proposal(id) => self.trades.proposal(id).is_some_and(|row| row.end.is_some()),
+            DocumentKey::Cart(id) => {
+                self.cart_slot(id).is_some_and(|slot| self.carts.rows.get(slot).status.may_rest())
+            }
         }
     }
 
@@ -48,6 +52,7 @@ impl Memory {
             self.wallets.authorizations().filter(|(_, row)| row.status() != AuthorizationStatus::Open);
         let orders = self.orders.rows.iter().filter(|(_, row)| row.status.may_rest());
         let proposals = self.trades.proposals().filter(|(_, row)| row.end.is_some());
+        let carts = self.carts.rows.iter().filter(|(_, row)| row.status.may_rest());
         holds
             .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
@@ -55,6 +60,7 @@ impl Memory {
             .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))
             .chain(orders.map(|(_, row)| DocumentKey::Order(row.id.clone())))
             .chain(proposals.map(|(id, _)| DocumentKey::Proposal(id.clone())))
+            .chain(carts.map(|(_, row)| DocumentKey::Cart(row.id.clone())))
     }
 
     /// The document's rows, in the order in which they are put back; none if it is not here.
@@ -81,7 +87,12 @@ impl Memory {
                 .into_iter()
                 .collect(),
             DocumentKey::Order(id) => {
-                self.order(id).map(|row| Row::Order(id.clone(), Some(Box::new(row)))).into_iter().collect()
+                let order = self.order(id).map(|row| Row::Order(id.clone(), Some(Box::new(row))));
+                let sale = self.sale(id).map(|row| Row::Sale(id.clone(), Some(Box::new(row))));
+                order.into_iter().chain(sale).collect()
+            }
+            DocumentKey::Cart(id) => {
+                self.cart(id).map(|row| Row::Cart(id.clone(), Some(Box::new(row)))).into_iter().collect()
             }
             DocumentKey::Proposal(id) => {
                 let row = self.proposal(id).map(|row| Row::Proposal(id.clone(), Some(Box::new(row))));
@@ -98,7 +109,11 @@ impl Memory {
             DocumentKey::Transfer(id) => drop(self.put_transfer(id, None)),
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
-            DocumentKey::Order(id) => drop(self.put_order(id, None)),
+            DocumentKey::Order(id) => {
+                drop(self.put_order(id, None));
+                drop(self.carts.put_sale(id, None));
+            }
+            DocumentKey::Cart(id) => drop(self.put_cart(id, None)),
             DocumentKey::Proposal(id) => drop(self.trades.put_proposal(id, None)),
         }
     }
@@ -121,6 +136,9 @@ impl Memory {
                 }
                 _ => 1,
             },
+            DocumentKey::Cart(id) => {
+                self.cart_slot(id).map_or(0, |slot| self.carts.rows.get(slot).line_count())
+            }
         }
     }
 

@@ -34,6 +34,8 @@ pub struct OrderSummary {
 pub struct OrderView {
     pub summary: OrderSummary,
     pub lines: Vec<OrderLineView>,
+    /// What it was sold for, if it came of a cart.
+    pub sale: Option<row::Sale>,
 }
 
 /// A line of an order, by its number from 1.
@@ -89,5 +91,5 @@ pub fn order(tables: &impl Tables, id: &Code) -> Result<OrderView, Refusal> {
             .collect(),
     });
     let lines = lines.collect();
-    Ok(OrderView { summary: order_summary(tables, id, &row), lines })
+    Ok(OrderView { summary: order_summary(tables, id, &row), lines, sale: tables.sale(id) })
 }

@@ -22,6 +22,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
         DocumentKey::Authorization(id) => text(8, id.as_str()),
         DocumentKey::Order(id) => text(7, id.as_str()),
         DocumentKey::Proposal(id) => text(11, id.as_str()),
+        DocumentKey::Cart(id) => text(9, id.as_str()),
     }
 }
 
@@ -32,7 +33,8 @@ pub(crate) fn document_of(row: &Row) -> Option<DocumentKey> {
         Row::Transfer(id, Some(_)) | Row::Lines(id, Some(_)) => Some(DocumentKey::Transfer(id.clone())),
         Row::Filed(filing, Some(_)) => Some(DocumentKey::Filed(filing.clone())),
         Row::Authorization(id, Some(_)) => Some(DocumentKey::Authorization(id.clone())),
-        Row::Order(id, Some(_)) => Some(DocumentKey::Order(id.clone())),
+        Row::Order(id, Some(_)) | Row::Sale(id, Some(_)) => Some(DocumentKey::Order(id.clone())),
+        Row::Cart(id, Some(_)) => Some(DocumentKey::Cart(id.clone())),
         Row::Proposal(id, Some(_)) => Some(DocumentKey::Proposal(id.clone())),
         _ => None,
     }

@@ -2,7 +2,8 @@
 //!
 //! A bound token acts only where every site that the command touches is one of its own. A transfer has two ends:
 //! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
-//! all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them.
+//! all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them. It fills carts of its own sites, and
+//! neither checks them out nor cancels what was paid for, which moves money.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +37,7 @@ pub(super) async fn commands(
         transfers: BTreeMap::new(),
         holds: BTreeSet::new(),
         orders: BTreeSet::new(),
+        carts: BTreeSet::new(),
     };
     for request in requests {
         scope.command(request.command()).await?;
@@ -56,6 +58,8 @@ struct Scope<'a> {
     holds: BTreeSet<Code>,
     /// The orders that it brings, all of them at the token's own sites.
     orders: BTreeSet<Code>,
+    /// The carts that it brings, in the same way.
+    carts: BTreeSet<Code>,
 }
 
 impl Scope<'_> {
@@ -109,7 +113,7 @@ impl Scope<'_> {
             }
             Command::ClaimOrders(command) => enter(caller, &command.site),
             Command::AllocateOrder(command) => self.fulfiller(&command.id).await,
-            Command::CancelOrder(command) => self.fulfiller(&command.id).await,
+            Command::CancelOrder(command) => self.refunder(&command.id).await,
             Command::ClaimOrder(command) => self.fulfiller(&command.id).await,
             Command::ExtendClaim(command) => self.fulfiller(&command.id).await,
             Command::UnclaimOrder(command) => self.fulfiller(&command.id).await,
@@ -125,7 +129,37 @@ impl Scope<'_> {
             Command::ClaimTransfer(command) => self.giver(&command.id).await,
             Command::ExtendTransferClaim(command) => self.giver(&command.id).await,
             Command::UnclaimTransfer(command) => self.giver(&command.id).await,
+            Command::SetCart(command) => {
+                enter(caller, &command.site)?;
+                self.carts.insert(command.id.clone());
+                Ok(())
+            }
+            Command::SetCartItem(command) => self.seller(&command.id).await,
+            Command::DiscardCart(command) => self.seller(&command.id).await,
+            Command::Checkout(_) => Err(unbound("wallets")),
         }
+    }
+
+    /// The site of a cart, which never changes.
+    async fn seller(&self, cart: &Code) -> Result<(), Box<Problem>> {
+        let answer = self.store.query(Query::Cart(cart.clone())).await;
+        match answer.map_err(|failure| problem_of(&failure))?.value {
+            Ok(View::Cart(view)) => enter(self.caller, &view.summary.site),
+            Err(Refusal::CartNotFound { .. }) if self.atomic && self.carts.contains(cart) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+            Ok(_) => unreachable!("a cart was asked for"),
+        }
+    }
+
+    /// The site of an order that nobody paid for: cancelling it gives no money back. Whether it was never changes.
+    async fn refunder(&self, order: &Code) -> Result<(), Box<Problem>> {
+        let answer = self.store.query(Query::Order(order.clone())).await;
+        if let Ok(View::Order(view)) = answer.map_err(|failure| problem_of(&failure))?.value
+            && view.sale.is_some()
+        {
+            return Err(unbound("wallets"));
+        }
+        self.fulfiller(order).await
     }
 
     /// The site of an order, which never changes.
@@ -186,7 +220,9 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Query(Query::Site(site) | Query::Location { site, .. } | Query::Locations { site, .. }) => {
             enter(caller, site)
         }
-        Read::Query(Query::Stock { site, .. } | Query::Orders { site, .. }) => named(caller, site.as_ref()),
+        Read::Query(Query::Stock { site, .. } | Query::Orders { site, .. } | Query::Carts { site, .. }) => {
+            named(caller, site.as_ref())
+        }
         Read::Query(Query::Transfers { from, to, .. }) => {
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }
@@ -219,6 +255,7 @@ pub(super) fn view(caller: &Caller, view: &View) -> Result<(), Box<Problem>> {
     }
     match view {
         View::Order(order) => enter(caller, &order.summary.site),
+        View::Cart(cart) => enter(caller, &cart.summary.site),
         View::Hold(hold) => hold.lines.iter().try_for_each(|line| enter(caller, &line.site)),
         View::Transfer(transfer) => {
             let summary = &transfer.summary;

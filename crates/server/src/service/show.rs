@@ -180,6 +180,7 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         claimed_orders: status.claimed_orders,
         waiting_picks: status.waiting_picks,
         claimed_picks: status.claimed_picks,
+        open_carts: status.open_carts,
         archived: status.archived,
         positions: status.positions,
         wallets: status.wallets,

@@ -67,7 +67,13 @@ fn set_up(engine: &Engine) -> u64 {
     for sku in 0..SKUS {
         let (sku_code, name) = (sku_code(sku), Name::default());
         let tracking = Tracking::None;
-        commands.push(Command::SetSku(SetSku { sku: sku_code, name, tracking, safety_stock: Vec::new() }));
+        commands.push(Command::SetSku(SetSku {
+            sku: sku_code,
+            name,
+            tracking,
+            safety_stock: Vec::new(),
+            prices: Vec::new(),
+        }));
         commands.push(receive(1_000_000 + sku as u64, sku, ON_HAND));
     }
     let requests = commands.into_iter().map(|command| Request::new(command, None, code("t")).unwrap());

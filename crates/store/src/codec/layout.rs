@@ -12,10 +12,11 @@ use jaego_domain::{
         UnpickedLine, Watched,
     },
     row::{
-        Answered, Authorization, Balance, Card, Claim, CloseReason, End, Fence, Filed, Filing, Gate, Head,
-        Hold, HoldLine, HoldStatus, Holder, HolderKind, Line, Location, LocationKind, Lot, Order,
-        OrderAllocation, OrderLine, OrderSetting, OrderStatus, Pick, Position, PriceTiers, Proposal,
-        ProposalEnd, ProposalKind, Site, Sku, Staged, Totals, Tracking, Transfer, Wallet,
+        Answered, Authorization, Balance, Card, Cart, CartLine, CartStatus, Claim, CloseReason, End, Fence,
+        Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder, HolderKind, Line, Location,
+        LocationKind, Lot, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, Pick, Position,
+        PriceTiers, Proposal, ProposalEnd, ProposalKind, Sale, Site, Sku, Staged, Totals, Tracking, Transfer,
+        Wallet,
     },
 };
 
@@ -50,7 +51,7 @@ names! {
     LocationKind { 1 Receiving, 2 Storage, 3 Quarantine, 4 Staging }
     Tracking { 1 None, 2 Lot, 3 Serial }
     Outside { 1 Opening, 2 Supplier, 3 Customer, 4 Loss, 5 Found }
-    HolderKind { 1 Hold, 2 Transfer, 3 Order }
+    HolderKind { 1 Hold, 2 Transfer, 3 Order, 4 Cart }
     HoldStatus { 1 Held, 2 Confirmed, 3 Released, 4 Expired }
     End { 1 Cancelled, 2 Closed }
     MoneyOutside { 1 PaymentProvider, 2 Sales }
@@ -62,6 +63,7 @@ names! {
         1 Accepted, 2 Rejected, 3 Withdrawn,
         4 Closed(CloseReason::CardTraded), 5 Closed(CloseReason::OwnerChanged), 6 Closed(CloseReason::PriceChanged),
     }
+    CartStatus { 1 Open, 2 Ordered, 3 Discarded }
 }
 
 /// Fields one after the other. Where one is `never zero`, neither side lets a zero pass.
@@ -149,6 +151,9 @@ records! {
     PriceTiers { from, set }
     Card { owner, price, made, set, changed }
     Proposal { from_card, to_card, from_owner, to_owner, from_price, to_price, kind, body, proposed, proposed_at, end }
+    Cart { site, owner, hold_s, opened, opened_at, set, changed, expires_at, status, order, lines }
+    CartLine { sku, quantity, picks } [quantity: never zero]
+    Sale { owner, currency, prices, total, refunded }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand
@@ -226,6 +231,9 @@ tagged! {
         33 Card { 0: card, 1: row }
         34 Proposal { 0: id, 1: row }
         36 PickClaim { 0: transfer, 1: zone, 2: row }
+        28 Prices { 0: sku, 1: prices }
+        29 Cart { 0: id, 1: row }
+        30 Sale { 0: order, 1: row }
     }
 }
 
@@ -253,7 +261,7 @@ tag_then_fields! { Account Filing }
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=50 | 60..=65 | 70..=74)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=74)
 }
 
 macro_rules! facts {
@@ -344,4 +352,11 @@ facts! {
     72 TransferClaimExtended { id, fence, expires_at, zones }
     73 TransferUnclaimed { id, worker, zones }
     74 PickClaimsLapsed { works }
+    51 SkuPriced { id, code, name, tracking, safety_stock, prices }
+    52 CartSet { id, site, owner, hold_s, expires_at, takes }
+    53 CartItemSet { id, sku, quantity, expires_at, takes }
+    54 CartsLapsed { ids }
+    55 CartDiscarded { id }
+    56 CartOrdered { cart, order, body, site, owner, currency, total, balance, prices, lines, takes }
+    57 SaleCancelled { id, released, owner, currency, amount, balance }
 }

@@ -177,6 +177,7 @@ fn is_keyed(call: &Call) -> bool {
         | Command::RejectProposal(_)
         | Command::WithdrawProposal(_)
         | Command::ClaimTransfer(_) => true,
+        Command::SetCart(_) | Command::SetCartItem(_) | Command::DiscardCart(_) => true,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)
@@ -200,7 +201,8 @@ fn is_keyed(call: &Call) -> bool {
         | Command::UnclaimOrder(_)
         | Command::ClaimPicks(_)
         | Command::ExtendTransferClaim(_)
-        | Command::UnclaimTransfer(_) => call.key.is_some(),
+        | Command::UnclaimTransfer(_)
+        | Command::Checkout(_) => call.key.is_some(),
     }
 }
 
@@ -299,6 +301,9 @@ fn past(verb: &str) -> Option<&'static str> {
         "claim_transfer" | "claim_picks" => "claimed",
         "extend_transfer_claim" => "extended",
         "unclaim_transfer" => "unclaimed",
+        "set_cart" | "set_cart_item" => "set",
+        "discard_cart" => "discarded",
+        "checkout" => "ordered",
         _ => return None,
     })
 }

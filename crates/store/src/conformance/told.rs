@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use jaego_domain::{
-    Amount, ClaimView, Code, Holding, Name, PickClaimView, PickView, PickWork, Quantity, Refusal, Shortage,
-    Timestamp, View,
+    Amount, ClaimView, Code, Currency, Holding, Name, PickClaimView, PickView, PickWork, Quantity, Refusal,
+    Shortage, Timestamp, View,
     event::ClosedProposal,
-    query::{Candidate, CardView, HeldAt, OrderSummary, OrderView, PositionView, ProposalView},
+    query::{Candidate, CardView, CartView, HeldAt, OrderSummary, OrderView, PositionView, ProposalView},
     row::{CloseReason, ProposalKind, Totals},
 };
 
@@ -250,6 +250,23 @@ impl Told {
                 .with("location", location)
                 .with("transfer", transfer)
                 .with("worker", worker),
+            Refusal::CartNotFound { cart }
+            | Refusal::CartDiscarded { cart }
+            | Refusal::CartEmpty { cart } => told.with("cart", cart),
+            Refusal::CartOrdered { cart, order } => told.with("cart", cart).with("order", order),
+            Refusal::PriceNotSet { currency, skus } => {
+                told.with("currency", currency).with("skus", list(skus, Code::to_string))
+            }
+            Refusal::PriceChanged { currency, expected_total, total } => {
+                told.with("currency", currency).with("expected_total", expected_total).with("total", total)
+            }
+            Refusal::CheckoutBlocked { cart, shortages, funds } => {
+                let told = told.with("cart", cart).with("short", or_none(list(shortages, short)));
+                let funds = funds.as_ref().map(|funds| {
+                    format!("{}:{}:{}/{}", funds.owner, funds.currency, funds.requested, funds.available)
+                });
+                told.with("funds", or_none(funds.unwrap_or_default()))
+            }
         }
     }
 
@@ -270,7 +287,8 @@ impl Told {
                 .with("zone", &location.zone),
             View::Sku(sku) => Self::new(sku.tracking.name())
                 .with("name", &sku.name)
-                .with("safety", list(&sku.safety_stock, |(site, level)| format!("{site}:{level}"))),
+                .with("safety", list(&sku.safety_stock, |(site, level)| format!("{site}:{level}")))
+                .with("prices", or_none(list(&sku.prices, money))),
             View::Lot(lot) => {
                 Self::new(if lot.blocked { "blocked" } else { "open" }).with("inside", lot.inside)
             }
@@ -359,6 +377,11 @@ impl Told {
                 let shown = |one: &ProposalView| format!("{}:{}", one.id, one.status.name());
                 Self::new("").with("proposals", or_none(list(&proposals.items, shown)))
             }
+            View::Cart(cart) => Self::cart(cart),
+            View::Carts(carts) => {
+                let ids = list(&carts.items, |cart| cart.id.to_string());
+                Self::new("").with("carts", or_none(ids))
+            }
             View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
                 panic!("scenarios look at one thing at a time")
             }
@@ -398,7 +421,7 @@ impl Told {
     }
 
     fn order(order: &OrderView) -> Self {
-        let OrderView { summary, lines } = order;
+        let OrderView { summary, lines, sale } = order;
         let picks = lines.iter().flat_map(|line| {
             let name = Code::new("line", &line.line.to_string()).expect("a number is a code");
             line.picks.iter().map(move |held| held_at(&name, held)).collect::<Vec<_>>()
@@ -410,6 +433,13 @@ impl Told {
             .with("allocated", summary.allocated)
             .with("lines", list(lines, |line| format!("{}:{}", line.sku, line.quantity)))
             .with("completed_by", summary.completed_by.as_ref().map_or("nobody", Code::as_str));
+        let told = match sale {
+            None => told.with("sold", "no"),
+            Some(sale) => told
+                .with("sold", format!("{}:{}", sale.currency, sale.total))
+                .with("prices", list(&sale.prices, ToString::to_string))
+                .with("refunded", sale.refunded),
+        };
         match &summary.claim {
             None => told.with("worker", "none"),
             Some((worker, claim)) => {
@@ -429,6 +459,25 @@ impl Told {
             .with("to_price", view.to_price)
             .with("proposed", time(view.proposed_at))
             .with("reason", view.reason.map_or("none", CloseReason::name))
+    }
+
+    fn cart(cart: &CartView) -> Self {
+        let CartView { summary, items, totals } = cart;
+        let picks = items
+            .iter()
+            .flat_map(|item| item.picks.iter().map(|held| held_at(&item.sku, held)).collect::<Vec<_>>());
+        let picks = picks.collect::<Vec<_>>().join(",");
+        Self::new(summary.status.name())
+            .with("owner", &summary.owner)
+            .with("hold", summary.hold_s.map_or("none".to_owned(), |seconds| format!("{seconds}s")))
+            .with("expires", summary.expires_at.map_or("never".to_owned(), time))
+            .with("order", summary.order.as_ref().map_or("none", Code::as_str))
+            .with(
+                "items",
+                or_none(list(items, |item| format!("{}:{}/{}", item.sku, item.quantity, item.held))),
+            )
+            .with("picks", or_none(picks))
+            .with("totals", or_none(list(totals, money)))
     }
 
     fn position(view: &PositionView) -> Self {
@@ -537,12 +586,18 @@ fn pick_work(work: &PickWork) -> String {
     format!("{}:{}{}", work.zone, work.lines, claim.unwrap_or_default())
 }
 
+/// `KRW:5000`.
+fn money((currency, amount): &(Currency, Amount)) -> String {
+    format!("{currency}:{amount}")
+}
+
 /// `hold:H1/1:4`.
 fn holding(holding: &Holding) -> String {
     let kind = match holding.kind {
         jaego_domain::row::HolderKind::Hold => "hold",
         jaego_domain::row::HolderKind::Transfer => "transfer",
         jaego_domain::row::HolderKind::Order => "order",
+        jaego_domain::row::HolderKind::Cart => "cart",
     };
     format!("{kind}:{}/{}:{}", holding.id, holding.line, holding.quantity)
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! set_site      SITE [zone=Asia/Seoul] [strategy=fefo] [name=NAME]
 //! set_location  SITE LOCATION KIND [order=1] [zone=ZONE]
-//! set_sku       SKU [tracking=lot] [name=NAME] [safety=SITE:20+SITE:5]
+//! set_sku       SKU [tracking=lot] [name=NAME] [safety=SITE:20+SITE:5] [prices=KRW:5000+USD:4]
 //! set_lot       SKU LOT [received=YYYY-MM-DD] [expires=YYYY-MM-DD] [blocked]
 //! stock         SITE LOCATION SKU [LOT] QUANTITY          an adjustment that opens the books
 //! adjust        ID SITE LOCATION SKU [lot LOT] add 5 supplier | remove 3 loss | counted 7, …  [reason=…] [release_holds]
@@ -50,6 +50,9 @@
 //! accept_proposal | reject_proposal | withdraw_proposal   ID OWNER
 //! price_tiers        card CARD       proposal ID
 //! cards              [owner=…] [limit=N]           proposals [card=…] [owner=…] [status=…] [limit=N]
+//! set_cart      ID SITE OWNER [hold=60s]           set_cart_item  ID SKU QUANTITY
+//! discard_cart  ID                                 checkout  ID CURRENCY [expected=TOTAL] [order=ID]
+//! cart ID            carts [SITE] [owner=…]
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
@@ -65,13 +68,14 @@ use jaego_domain::{
     Strategy, TimeZone, Timestamp,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, AnswerProposal, Authorize,
-        CancelOrder, CancelTransfer, Capture, Change, ChangeHold, ClaimOrder, ClaimOrders, ClaimPicks,
-        ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold, ExtendClaim,
-        ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, Lines, Move, MoveLine, OrderLine,
-        Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose, RaiseFence, ReceiveLine,
-        ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetCard, SetLocation,
-        SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku, SetWalletLimit, ShipTransfer,
-        ShortReason, TransferLine, TransferPart, UnclaimOrder, UnclaimTransfer, UnpickTransfer, Void,
+        CancelOrder, CancelTransfer, Capture, Change, ChangeHold, Checkout, ClaimOrder, ClaimOrders,
+        ClaimPicks, ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold,
+        DiscardCart, ExtendClaim, ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, Lines, Move,
+        MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose, RaiseFence,
+        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetCard,
+        SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku,
+        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder, UnclaimTransfer,
+        UnpickTransfer, Void,
     },
     query::Page,
     row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
@@ -177,6 +181,12 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
                 .transpose()?,
             page: words.page()?,
         }),
+        "cart" => Deed::Look(Query::Cart(words.code()?)),
+        "carts" => Deed::Look(Query::Carts {
+            owner: words.option_code("owner")?,
+            site: words.maybe_code()?,
+            page: Page { after: None, limit: 100 },
+        }),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
         "site" => Deed::Look(Query::Site(words.code()?)),
         "location" => Deed::Look(Query::Location { site: words.code()?, location: words.code()? }),
@@ -214,6 +224,7 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             name: words.name("name")?,
             tracking: words.tracking()?,
             safety_stock: words.safety_stock()?,
+            prices: words.prices()?,
         }),
         "set_lot" => Command::SetLot(SetLot {
             sku: words.code()?,
@@ -427,6 +438,30 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             id: words.code()?,
             claimant: words.claimant(done)?,
         }),
+        "set_cart" => Command::SetCart(SetCart {
+            hold_s: words.option("hold").map(|text| seconds(&text)).transpose()?,
+            id: words.code()?,
+            site: words.code()?,
+            owner: words.code()?,
+        }),
+        "set_cart_item" => Command::SetCartItem(SetCartItem {
+            id: words.code()?,
+            sku: words.code()?,
+            quantity: words.quantity()?,
+        }),
+        "discard_cart" => Command::DiscardCart(DiscardCart { id: words.code()? }),
+        "checkout" => {
+            let expected_total = words.option("expected").map(|text| text.parse()).transpose();
+            let expected_total = expected_total.map_err(|_| "expected= is no number".to_owned())?;
+            Command::Checkout(Checkout {
+                expected_total: expected_total
+                    .map(|units| Amount::new("expected_total", units))
+                    .transpose()?,
+                order: words.option_code("order")?,
+                id: words.code()?,
+                currency: words.currency()?,
+            })
+        }
         other => return Err(format!("there is no verb {other}").into()),
     })
 }
@@ -465,6 +500,11 @@ fn duration(text: &str) -> Read<u64> {
         .ok()
         .and_then(|number| number.checked_mul(unit_ms))
         .ok_or_else(|| format!("{text} is no duration").into())
+}
+
+fn seconds(text: &str) -> Read<u32> {
+    let seconds = duration(text)? / 1_000;
+    u32::try_from(seconds).map_err(|_| format!("{text} is too long").into())
 }
 
 struct Words {
@@ -611,6 +651,17 @@ impl Words {
             Ok((Code::new("site", site)?, Quantity::new("safety_stock", level)?))
         });
         levels.collect()
+    }
+
+    fn prices(&mut self) -> Read<Vec<(Currency, Amount)>> {
+        let Some(text) = self.option("prices") else { return Ok(Vec::new()) };
+        let prices = text.split('+').map(|part| {
+            let (currency, price) =
+                part.split_once(':').ok_or_else(|| Unread::Syntax(format!("{part} is no price")))?;
+            let price = price.parse().map_err(|_| Unread::Syntax(format!("{price} is no number")))?;
+            Ok((Currency::new("prices", currency)?, Amount::new("prices", price)?))
+        });
+        prices.collect()
     }
 
     fn lines<T>(&mut self, read: impl Fn(&mut Self) -> Read<T>) -> Read<Vec<T>> {

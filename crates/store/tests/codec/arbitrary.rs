@@ -22,11 +22,7 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
-use crate::{money, picking};
-
-use crate::{fences, orders};
-
-use crate::trades;
+use crate::{carts, fences, money, orders, picking, trades};
 
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
@@ -155,7 +151,11 @@ fn short() -> BoxedStrategy<Short> {
 }
 
 fn holder() -> BoxedStrategy<Holder> {
-    (select(vec![HolderKind::Hold, HolderKind::Transfer, HolderKind::Order]), code(), number())
+    (
+        select(vec![HolderKind::Hold, HolderKind::Transfer, HolderKind::Order, HolderKind::Cart]),
+        code(),
+        number(),
+    )
         .prop_map(|(kind, id, line)| Holder { kind, id, line })
         .boxed()
 }
@@ -350,7 +350,7 @@ fn watch() -> BoxedStrategy<Fact> {
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
     let fact = prop_oneof![
         2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts(),
-        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact(), 2 => picking::any_fact()
+        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact(), 2 => picking::any_fact(), 4 => carts::any_fact()
     ];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];
@@ -542,7 +542,8 @@ pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
         orders::any_row(),
         fences::any_row(),
         trades::any_row(),
-        picking::any_row()
+        picking::any_row(),
+        carts::any_row()
     ];
     vec(row, 0..40).boxed()
 }

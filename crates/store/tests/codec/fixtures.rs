@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Fact, Row};
 use jaego_store::codec;
 
-use crate::{decode, decode_rows, fences, money, orders, picking, samples, trades};
+use crate::{carts, decode, decode_rows, fences, money, orders, picking, samples, trades};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -90,17 +90,24 @@ fn there_is_a_sample_of_every_fact() {
         Fact::OrderUnclaimed { .. } => 40,
         Fact::ClaimsLapsed { .. } => 41,
         Fact::FenceRaised { .. } => 42,
-        Fact::PriceTiersSet { .. } => 42,
-        Fact::CardSet { .. } => 43,
-        Fact::Proposed { .. } => 44,
-        Fact::ProposalAccepted { .. } => 45,
-        Fact::ProposalRejected { .. } => 46,
-        Fact::ProposalWithdrawn { .. } => 47,
-        Fact::TransferClaimed { .. } => 42,
-        Fact::PicksClaimed { .. } => 43,
-        Fact::TransferClaimExtended { .. } => 44,
-        Fact::TransferUnclaimed { .. } => 45,
-        Fact::PickClaimsLapsed { .. } => 46,
+        Fact::PriceTiersSet { .. } => 43,
+        Fact::CardSet { .. } => 44,
+        Fact::Proposed { .. } => 45,
+        Fact::ProposalAccepted { .. } => 46,
+        Fact::ProposalRejected { .. } => 47,
+        Fact::ProposalWithdrawn { .. } => 48,
+        Fact::TransferClaimed { .. } => 49,
+        Fact::PicksClaimed { .. } => 50,
+        Fact::TransferClaimExtended { .. } => 51,
+        Fact::TransferUnclaimed { .. } => 52,
+        Fact::PickClaimsLapsed { .. } => 53,
+        Fact::SkuPriced { .. } => 54,
+        Fact::CartSet { .. } => 55,
+        Fact::CartItemSet { .. } => 56,
+        Fact::CartsLapsed { .. } => 57,
+        Fact::CartDiscarded { .. } => 58,
+        Fact::CartOrdered { .. } => 59,
+        Fact::SaleCancelled { .. } => 60,
     };
     let facts = [
         samples::facts(),
@@ -109,10 +116,11 @@ fn there_is_a_sample_of_every_fact() {
         fences::facts(),
         trades::facts(),
         picking::facts(),
+        carts::facts(),
     ]
     .concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..54).collect());
+    assert_eq!(there, (0..61).collect());
 }
 
 /// As above, for rows.
@@ -140,14 +148,24 @@ fn there_is_a_sample_of_every_row() {
         Row::OrderSetting(..) => 18,
         Row::Unfilled(..) => 19,
         Row::Fence(..) => 20,
-        Row::PriceTiers(..) => 20,
-        Row::Card(..) => 21,
-        Row::Proposal(..) => 22,
-        Row::PickClaim(..) => 20,
+        Row::PriceTiers(..) => 21,
+        Row::Card(..) => 22,
+        Row::Proposal(..) => 23,
+        Row::PickClaim(..) => 24,
+        Row::Prices(..) => 25,
+        Row::Cart(..) => 26,
+        Row::Sale(..) => 27,
     };
-    let rows =
-        [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows(), picking::rows()]
-            .concat();
+    let rows = [
+        samples::rows(),
+        money::rows(),
+        orders::rows(),
+        fences::rows(),
+        trades::rows(),
+        picking::rows(),
+        carts::rows(),
+    ]
+    .concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..25).collect());
+    assert_eq!(there, (0..28).collect());
 }

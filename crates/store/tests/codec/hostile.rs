@@ -6,7 +6,7 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{decode, decode_rows, fences, fixtures, money, orders, picking, samples, trades};
+use crate::{carts, decode, decode_rows, fences, fixtures, money, orders, picking, samples, trades};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -38,6 +38,7 @@ fn a_payload_that_was_cut_anywhere_is_refused() {
         (trades::events_file(), trades::rows_file()),
         (fences::events_file(), fences::rows_file()),
         (picking::events_file(), picking::rows_file()),
+        (carts::events_file(), carts::rows_file()),
     ] {
         for len in 0..events.len() {
             let error = try_events(&events[..len]).expect_err("events are missing");
@@ -73,6 +74,8 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (trades::rows_file(), Err(trades::rows())),
         (picking::events_file(), Ok(picking::events())),
         (picking::rows_file(), Err(picking::rows())),
+        (carts::events_file(), Ok(carts::events())),
+        (carts::rows_file(), Err(carts::rows())),
     ];
     for (file, written) in files {
         let mut payload = file.clone();
@@ -143,14 +146,22 @@ fn random_bytes_are_read_or_refused() {
         samples::events(),
         money::events(),
         orders::events(),
+        carts::events(),
         fences::events(),
         trades::events(),
         picking::events(),
     ]
     .concat();
-    let rows =
-        [samples::rows(), money::rows(), orders::rows(), fences::rows(), trades::rows(), picking::rows()]
-            .concat();
+    let rows = [
+        samples::rows(),
+        money::rows(),
+        orders::rows(),
+        fences::rows(),
+        trades::rows(),
+        picking::rows(),
+        carts::rows(),
+    ]
+    .concat();
     written.extend(events.iter().map(|event| codec::encode([event])));
     written.extend(rows.iter().map(|row| codec::row::encode([row])));
     let (mut read, mut bytes) = (0, Vec::new());

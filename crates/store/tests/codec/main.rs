@@ -1,6 +1,7 @@
 //! The codec, from outside: fixtures of every version, whatever comes back, and bytes that nobody wrote.
 
 mod arbitrary;
+mod carts;
 mod fences;
 mod fixtures;
 mod hostile;

@@ -22,11 +22,11 @@ use crate::{
     samples::{self, FIRST, code, name},
 };
 
-fn currency(text: &str) -> Currency {
+pub(crate) fn currency(text: &str) -> Currency {
     Currency::new("currency", text).expect("the samples' currencies are good")
 }
 
-fn amount(units: u64) -> Amount {
+pub(crate) fn amount(units: u64) -> Amount {
     Amount::new("amount", units).expect("the samples' amounts are small enough")
 }
 
@@ -126,11 +126,11 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-fn some_currency() -> BoxedStrategy<Currency> {
+pub(crate) fn some_currency() -> BoxedStrategy<Currency> {
     "[A-Z]{3}".prop_map(|text| currency(&text)).boxed()
 }
 
-fn some_amount() -> BoxedStrategy<Amount> {
+pub(crate) fn some_amount() -> BoxedStrategy<Amount> {
     prop_oneof![0..300_u64, 0..=AMOUNT_MAX, Just(AMOUNT_MAX)].prop_map(amount).boxed()
 }
 

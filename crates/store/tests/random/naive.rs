@@ -33,6 +33,8 @@ pub(crate) struct Naive {
     authorized: BTreeMap<Code, Authorized>,
     fences: BTreeMap<Code, u64>,
     trades: trades::Trades,
+    /// When what a cart holds lapses.
+    cart_ends: BTreeMap<Code, Timestamp>,
 }
 
 /// What somebody has in a currency: sums of what the events say.
@@ -78,6 +80,10 @@ fn transfer(id: &Code, line: u32) -> Holder {
 
 fn order(id: &Code, line: u32) -> Holder {
     Holder { kind: HolderKind::Order, id: id.clone(), line }
+}
+
+fn cart(id: &Code, line: u32) -> Holder {
+    Holder { kind: HolderKind::Cart, id: id.clone(), line }
 }
 
 impl Naive {
@@ -282,7 +288,32 @@ impl Naive {
             Fact::PickClaimsLapsed { works } => {
                 works.iter().for_each(|work| self.unclaim(&work.transfer, &work.zone));
             }
-            Fact::OrderAllocationSet { .. }
+            Fact::CartSet { id, expires_at, takes, .. } => {
+                self.drop_cart(id);
+                self.cart_takes(id, *expires_at, takes);
+            }
+            Fact::CartItemSet { id, sku, expires_at, takes, .. } => {
+                let line = cart(id, sku.0);
+                self.held.retain(|(holder, _), _| *holder != line);
+                self.cart_takes(id, *expires_at, takes);
+            }
+            Fact::CartsLapsed { ids } => ids.iter().for_each(|id| self.drop_cart(id)),
+            Fact::CartDiscarded { id } => self.drop_cart(id),
+            Fact::CartOrdered { cart, order, owner, currency, total, takes, .. } => {
+                self.drop_cart(cart);
+                self.order_takes(order, takes);
+                if !total.is_zero() {
+                    self.purse(owner, *currency).paid += i128::from(total.get());
+                }
+            }
+            Fact::SaleCancelled { id, released, owner, currency, amount, .. } => {
+                for take in released {
+                    self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+                self.purse(owner, *currency).refunded += i128::from(amount.get());
+            }
+            Fact::SkuPriced { .. }
+            | Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }
             | Fact::OrdersClaimed { .. }
             | Fact::ClaimExtended { .. }
@@ -439,6 +470,21 @@ impl Naive {
         }
     }
 
+    fn cart_takes(&mut self, id: &Code, expires_at: Option<Timestamp>, takes: &[Take]) {
+        for take in takes {
+            self.hold(&cart(id, take.sku.0), take.place(), i128::from(take.quantity.get()));
+        }
+        match expires_at {
+            Some(at) => drop(self.cart_ends.insert(id.clone(), at)),
+            None => drop(self.cart_ends.remove(id)),
+        }
+    }
+
+    fn drop_cart(&mut self, id: &Code) {
+        self.held.retain(|(holder, _), _| holder.kind != HolderKind::Cart || holder.id != *id);
+        self.cart_ends.remove(id);
+    }
+
     fn drop_hold(&mut self, id: &Code) {
         self.held.retain(|(holder, _), _| holder.kind != HolderKind::Hold || holder.id != *id);
     }
@@ -521,6 +567,11 @@ impl Naive {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
         self.agrees_on_picks(memory)?;
+        for (holder, _) in self.held.keys().filter(|(holder, _)| holder.kind == HolderKind::Cart) {
+            if self.cart_ends.get(&holder.id).is_none_or(|end| *end <= now) {
+                return Err(format!("{holder:?} holds what has lapsed"));
+            }
+        }
         self.agrees_on_money(memory)?;
         self.trades.agrees(memory)
     }

@@ -1,5 +1,6 @@
 //! A small world, and plausible things to ask of it: few ids, so that repeats, conflicts and races occur.
 
+mod carts;
 mod orders;
 mod picking;
 mod trades;
@@ -71,6 +72,7 @@ pub(crate) struct World {
     holds: u64,
     transfers: u64,
     orders: u64,
+    carts: u64,
     papers: u64,
     authorizations: u64,
     proposals: u64,
@@ -108,6 +110,7 @@ impl World {
             holds: 0,
             transfers: 0,
             orders: 0,
+            carts: 0,
             papers: 0,
             authorizations: 0,
             proposals: 0,
@@ -228,7 +231,7 @@ impl World {
     }
 
     fn command(&mut self, memory: &Memory, events: u64) -> Command {
-        match self.dice.below(101) {
+        match self.dice.below(113) {
             0..2 => {
                 let index = self.index(LOCATIONS.len());
                 self.set_location(index, 10)
@@ -257,10 +260,11 @@ impl World {
             35..41 => self.work_on_money(memory),
             41..50 => self.work_on_hold(memory),
             50..56 => self.request_transfer(),
-            56..72 => self.work_on_transfer(memory),
-            77..80 => self.pick_claim_command(memory),
-            74..90 => self.order_command(memory),
+            56..73 => self.work_on_transfer(memory),
+            73..77 => self.pick_claim_command(memory),
+            77..90 => self.order_command(memory),
             90..100 => self.trade(memory),
+            100..111 => self.cart_command(memory),
             _ => {
                 let resource = code(self.dice.word(&["door", "gate"]));
                 let fence = (self.keys + self.dice.below(4)).max(1);
@@ -344,7 +348,8 @@ impl World {
                 safety_stock.push((code(site), quantity(self.dice.below(6))));
             }
         }
-        Command::SetSku(SetSku { sku: code(sku), name: Name::default(), tracking, safety_stock })
+        let prices = self.prices(sku);
+        Command::SetSku(SetSku { sku: code(sku), name: Name::default(), tracking, safety_stock, prices })
     }
 
     fn set_lot(&mut self, sku: &str, lot: &str, odd: u64) -> Command {

@@ -97,6 +97,7 @@ pub(crate) fn opening(skus: &[&str], units: u64) -> Vec<Request> {
             name: Name::default(),
             tracking: Tracking::None,
             safety_stock: Vec::new(),
+            prices: Vec::new(),
         })));
         for bin in ["A-1", "A-2"] {
             let change = Change::Add(quantity(units), Outside::Opening);

@@ -158,9 +158,10 @@ fn values(body: &Value) -> Vec<Wrong> {
         match leaf {
             Value::Number(_) => {
                 let signed = matches!(name, "change" | "limit");
-                let level = pointer.starts_with("/safety_stock/");
-                // The reader of levels says which object it is in.
-                let at = if level { "safety_stock" } else { &at };
+                // The reader of levels and prices says which object it is in.
+                let within = ["safety_stock", "prices"];
+                let within = within.into_iter().find(|name| pointer.starts_with(&format!("/{name}/")));
+                let at = within.unwrap_or(&at);
                 for value in
                     ["0.5", "1.0", "1e3", "9007199254740992", "18446744073709551616", "-9007199254740992"]
                 {
@@ -460,6 +461,32 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
             ("location", json!("A-01")),
         ),
         (("set_lot", json!({"sku": "mug", "lot": "L1"})), 422, "lot_not_tracked", ("sku", json!("mug"))),
+        (
+            ("set_sku", json!({"sku": "cup", "prices": {"won": 5}})),
+            422,
+            "invalid_value",
+            ("field", json!("prices")),
+        ),
+        (
+            ("set_cart", json!({"cart": "C1", "site": "PUS", "owner": "kim"})),
+            409,
+            "id_taken",
+            ("id", json!("C1")),
+        ),
+        (
+            ("set_cart_item", json!({"cart": "C9", "sku": "mug", "quantity": 1})),
+            404,
+            "cart_not_found",
+            ("cart", json!("C9")),
+        ),
+        (
+            ("set_cart_item", json!({"cart": "C1", "sku": "cap", "quantity": 1})),
+            404,
+            "sku_not_found",
+            ("sku", json!("cap")),
+        ),
+        (("discard_cart", json!({"cart": "C9"})), 404, "cart_not_found", ("cart", json!("C9"))),
+        (("checkout", json!({"cart": "C1", "currency": "KRW"})), 409, "cart_empty", ("cart", json!("C1"))),
     ] {
         let (got, problem) = of(&caller.command(op, &fields).await);
         assert_eq!((got, &problem["code"]), (status, &json!(code)), "{op} {fields}: {problem}");

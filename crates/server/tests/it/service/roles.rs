@@ -110,8 +110,8 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 }
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
-/// `H1` and an order `O1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 47] = [
+/// `H1`, an order `O1` and a cart `C1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
+const BOUND: [(&str, [bool; 3]); 51] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -159,10 +159,14 @@ const BOUND: [(&str, [bool; 3]); 47] = [
     ("claim_transfer", [true, false, false]),
     ("extend_transfer_claim", [true, false, false]),
     ("unclaim_transfer", [true, false, false]),
+    ("set_cart", [true, false, false]),
+    ("set_cart_item", [true, false, false]),
+    ("discard_cart", [true, false, false]),
+    ("checkout", [false, false, false]),
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 42] = [
+const BOUND_READS: [(&str, [bool; 3]); 46] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -191,6 +195,10 @@ const BOUND_READS: [(&str, [bool; 3]); 42] = [
     ("/v1/orders?status=waiting", [false, false, false]),
     ("/v1/orders?site=ICN", [true, false, false]),
     ("/v1/orders/O1", [true, false, false]),
+    ("/v1/carts", [false, false, false]),
+    ("/v1/carts?owner=kim", [false, false, false]),
+    ("/v1/carts?site=ICN", [true, false, false]),
+    ("/v1/carts/C1", [true, false, false]),
     ("/v1/movements", [false, false, false]),
     ("/v1/movements?site=ICN", [true, false, false]),
     ("/v1/wallets", [false, false, false]),
@@ -297,6 +305,36 @@ async fn a_bound_token_cannot_smuggle_a_command_past_its_site_in_a_batch() {
     assert_eq!((status, &answer["code"]), (404, &json!("hold_not_found")), "{answer}");
     let (status, answer) = caller.post("/v1/orders/O9/cancel", &json!({})).await;
     assert_eq!((status, &answer["code"]), (404, &json!("order_not_found")), "{answer}");
+    let (status, answer) = caller.put("/v1/carts/C9/items/mug", &json!({"quantity": 1})).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("cart_not_found")), "{answer}");
+    // A cart of its own it may open and fill in one batch.
+    let open = json!({"op": "set_cart", "cart": "C8", "site": "PUS", "owner": "kim"});
+    let fill = json!({"op": "set_cart_item", "cart": "C8", "sku": "mug", "quantity": 1});
+    let (status, answer) = caller.post(BATCH_PATH, &json!({"atomic": true, "commands": [open, fill]})).await;
+    assert_eq!(status, 200, "{answer}");
+    // Cancelling what was paid for gives money back, which is for nobody who is bound.
+    let admin = service.caller(Role::Admin);
+    for (path, body) in [
+        ("/v1/skus/mug", json!({"prices": {"KRW": 5}})),
+        ("/v1/carts/C7", json!({"site": "ICN", "owner": "kim"})),
+        ("/v1/carts/C7/items/mug", json!({"quantity": 1})),
+    ] {
+        let (status, answer) = admin.put(path, &body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    for (path, body) in [
+        ("/v1/wallets/kim/charge", json!({"currency": "KRW", "amount": 5})),
+        ("/v1/carts/C7/checkout", json!({"currency": "KRW"})),
+    ] {
+        let (status, answer) = admin.post(path, &body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    let token = service.token("icn", Role::Admin, Some(&["ICN"]));
+    let bound = super::support::Caller { service: &service, token };
+    let (status, answer) = bound.post("/v1/orders/C7/cancel", &json!({})).await;
+    assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{answer}");
+    let (status, answer) = admin.post("/v1/orders/C7/cancel", &json!({})).await;
+    assert_eq!((status, &answer["balance"]), (200, &json!(5)), "{answer}");
     // An order of its own it may place and cancel in one batch.
     let place = json!({"op": "place_order", "id": "O8", "site": "PUS", "backorder": true,
         "lines": [{"sku": "mug", "quantity": 1}]});

@@ -139,7 +139,8 @@ impl Caller<'_> {
     }
 
     /// On top of [`Caller::stock`]: a lot, a transfer `T1` from `ICN` to `PUS` that lacks everything, a hold `H1`, and
-    /// a proposal `P1` of kim's sword for lee's shield.
+    /// a proposal `P1` of kim's sword for lee's shield, and
+    /// a cart `C1` with nothing in it.
     pub(super) async fn world(&self) {
         for (path, body) in [
             ("/v1/sites/BUS", json!({})),
@@ -150,6 +151,7 @@ impl Caller<'_> {
             ("/v1/cards/sword", json!({"owner": "kim", "price": 9_000})),
             ("/v1/cards/shield", json!({"owner": "lee", "price": 7_000})),
             ("/v1/cards/crown", json!({"owner": "lee", "price": 60_000})),
+            ("/v1/carts/C1", json!({"site": "ICN", "owner": "kim"})),
         ] {
             let (status, answer) = self.put(path, &body).await;
             assert_eq!(status, 200, "{path}: {answer}");
@@ -219,7 +221,8 @@ pub(super) fn sample(op: &str) -> Value {
         "set_location" => {
             json!({"site": "ICN", "location": "A-01", "zone": "cold", "pick_order": 3, "kind": "storage"})
         }
-        "set_sku" => json!({"sku": "cup", "name": "컵", "tracking": "none", "safety_stock": {"ICN": 5}}),
+        "set_sku" => json!({"sku": "cup", "name": "컵", "tracking": "none", "safety_stock": {"ICN": 5},
+            "prices": {"KRW": 3000}}),
         "set_lot" => {
             json!({"sku": "milk", "lot": "L1", "received_on": "2026-02-01", "expires_on": "2026-04-01",
             "blocked": false})
@@ -291,6 +294,10 @@ pub(super) fn sample(op: &str) -> Value {
             json!({"transfer": "T1", "worker": "ann", "fence": 7, "zone": "", "lease_s": 60})
         }
         "unclaim_transfer" => json!({"transfer": "T1", "worker": "ann", "fence": 7, "zone": ""}),
+        "set_cart" => json!({"cart": "C2", "site": "ICN", "owner": "kim", "hold_s": 60}),
+        "set_cart_item" => json!({"cart": "C1", "sku": "mug", "quantity": 1}),
+        "discard_cart" => json!({"cart": "C1"}),
+        "checkout" => json!({"cart": "C1", "currency": "KRW", "expected_total": 5, "order": "O3"}),
         other => panic!("{other} has no sample: whoever adds a command adds one"),
     }
 }

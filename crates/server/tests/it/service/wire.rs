@@ -51,8 +51,12 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
                 let before = sku.safety_stock[..at].iter().filter(|(earlier, _)| earlier == site).count();
                 (format!("{site}{}", AGAIN.repeat(before)), Value::from(level.get()))
             });
+            let prices = sku.prices.iter().enumerate().map(|(at, (currency, price))| {
+                let before = sku.prices[..at].iter().filter(|(earlier, _)| earlier == currency).count();
+                (format!("{currency}{}", AGAIN.repeat(before)), Value::from(price.get()))
+            });
             json!({"sku": sku.sku.as_str(), "name": sku.name.as_str(), "tracking": sku.tracking.name(),
-                "safety_stock": levels.collect::<Map<_, Value>>()})
+                "safety_stock": levels.collect::<Map<_, Value>>(), "prices": prices.collect::<Map<_, Value>>()})
         }
         Command::SetLot(lot) => {
             json!({"sku": lot.sku.as_str(), "lot": lot.lot.as_str(), "blocked": lot.blocked,
@@ -226,6 +230,15 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         Command::UnclaimTransfer(claim) => json!({"transfer": claim.id.as_str(),
             "worker": claim.claimant.worker.as_str(), "fence": claim.claimant.fence.0,
             "zone": named(claim.zone.as_ref())}),
+        Command::SetCart(cart) => json!({"cart": cart.id.as_str(), "site": cart.site.as_str(),
+            "owner": cart.owner.as_str(), "hold_s": cart.hold_s}),
+        Command::SetCartItem(item) => {
+            json!({"cart": item.id.as_str(), "sku": item.sku.as_str(), "quantity": item.quantity.get()})
+        }
+        Command::DiscardCart(cart) => json!({"cart": cart.id.as_str()}),
+        Command::Checkout(checkout) => json!({"cart": checkout.id.as_str(),
+            "currency": checkout.currency.as_str(), "order": said(&checkout.order),
+            "expected_total": checkout.expected_total.map(|total| total.get())}),
     };
     let Value::Object(fields) = without_nulls(fields) else { unreachable!("the fields are an object") };
     fields
@@ -312,6 +325,12 @@ pub(super) fn url(query: &Query) -> String {
             let filters = [("card", card), ("owner", owner), ("status", &status)];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/proposals?{}limit={}", said.collect::<String>(), page.limit)
+        }
+        Query::Cart(cart) => format!("/v1/carts/{cart}"),
+        Query::Carts { site, owner, page } => {
+            let filters = [("site", site), ("owner", owner)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/carts?{}limit={}", said.collect::<String>(), page.limit)
         }
         other => panic!("no scenario looks at {other:?}"),
     }
@@ -424,8 +443,16 @@ pub(super) fn refusal(problem: &Value) -> Told {
         if standard.contains(&name.as_str()) {
             continue;
         }
+        let of_fact = fact;
         let fact = fact.as_str().map_or_else(|| fact.to_string(), str::to_owned);
         told = match name.as_str() {
+            "skus" => told.with("skus", list(of_fact, |sku| word(sku).to_owned())),
+            "funds" if of_fact.is_null() => told.with("funds", "none"),
+            "funds" => {
+                let (owner, currency) = (word(&of_fact["owner"]), word(&of_fact["currency"]));
+                let (requested, available) = (&of_fact["requested"], &of_fact["available"]);
+                told.with("funds", format!("{owner}:{currency}:{requested}/{available}"))
+            }
             "hold_status" | "authorization_status" | "proposal_status" => told.with("status", fact),
             "expires_at" => told.with("expires", time(&problem["expires_at"])),
             "current_fence" if problem["current_fence"].is_null() => told.with(name, "none"),
@@ -433,6 +460,9 @@ pub(super) fn refusal(problem: &Value) -> Told {
             "reason" => told.with("reason", fact.replace(' ', "_")),
             name => told.with(name, fact),
         };
+    }
+    if code == "checkout_blocked" && problem["shortages"].is_null() {
+        told = told.with("short", "none");
     }
     if let Some(shortages) = problem["shortages"].as_array() {
         told = told.with("short", list(&problem["shortages"], short));
@@ -492,6 +522,7 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             Told::new(word(&json["tracking"]))
                 .with("name", word(&json["name"]))
                 .with("safety", levels.join(","))
+                .with("prices", or_none(amounts(&json["prices"])))
         }
         Query::Lot { .. } => {
             let told = Told::new(if json["blocked"] == true { "blocked" } else { "open" });
@@ -540,6 +571,16 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
                 .with("customer", name("customer", "none"))
                 .with("completed_by", name("completed_by", "nobody"))
                 .with("lines", lines);
+            let told = match &json["total"] {
+                Value::Null => told.with("sold", "no"),
+                total => {
+                    let sum = json["paid"].as_u64().unwrap() + json["refunded"].as_u64().unwrap();
+                    assert_eq!(*total, sum, "{json}");
+                    told.with("sold", format!("{}:{total}", word(&json["currency"])))
+                        .with("prices", list(&json["lines"], |line| line["price"].to_string()))
+                        .with("refunded", &json["refunded"])
+                }
+            };
             match &json["claim"] {
                 Value::Null => told.with("worker", "none"),
                 claim => told
@@ -571,6 +612,29 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
         Query::Proposals { .. } => {
             let shown = |one: &Value| format!("{}:{}", word(&one["id"]), word(&one["status"]));
             Told::new("").with("proposals", or_none(list(&json["items"], shown)))
+        }
+        Query::Cart(_) => {
+            let name = |field: &str, none: &str| json[field].as_str().unwrap_or(none).to_owned();
+            let items = || json["items"].as_array().unwrap().iter();
+            let picks = items().flat_map(|item| {
+                item["picks"].as_array().unwrap().iter().map(move |held| place(&item["sku"], held))
+            });
+            let expires =
+                if json["expires_at"].is_null() { "never".into() } else { time(&json["expires_at"]) };
+            let shown =
+                |item: &Value| format!("{}:{}/{}", word(&item["sku"]), item["quantity"], item["held"]);
+            Told::new(word(&json["status"]))
+                .with("owner", name("owner", "none"))
+                .with("hold", json["hold_s"].as_u64().map_or("none".into(), |seconds| format!("{seconds}s")))
+                .with("expires", expires)
+                .with("order", name("order", "none"))
+                .with("items", or_none(list(&json["items"], shown)))
+                .with("picks", or_none(picks.collect::<Vec<_>>().join(",")))
+                .with("totals", or_none(amounts(&json["totals"])))
+        }
+        Query::Carts { .. } => {
+            let ids = list(&json["items"], |cart| word(&cart["id"]).to_owned());
+            Told::new("").with("carts", or_none(ids))
         }
         Query::Explain { .. } => match json["items"].as_array().unwrap().as_slice() {
             [] => Told::new("none"),
@@ -624,6 +688,12 @@ fn time(value: &Value) -> String {
 
 fn list(items: &Value, show: impl Fn(&Value) -> String) -> String {
     items.as_array().map(|items| items.iter().map(show).collect::<Vec<_>>().join(",")).unwrap_or_default()
+}
+
+/// `KRW:5000,USD:4`.
+fn amounts(amounts: &Value) -> String {
+    let amounts = amounts.as_object().unwrap().iter();
+    amounts.map(|(currency, amount)| format!("{currency}:{amount}")).collect::<Vec<_>>().join(",")
 }
 
 fn or_none(text: String) -> String {

@@ -107,6 +107,7 @@ impl Twin {
                 name: Name::default(),
                 tracking,
                 safety_stock: Vec::new(),
+                prices: Vec::new(),
             }));
         }
         for lot in LOTS {

@@ -1,0 +1,256 @@
+//! Carts in memory: an open one of three items, with short ids, takes about 250 bytes beyond what it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smallvec::SmallVec;
+
+use super::{
+    Memory,
+    slab::{Index, Slab},
+};
+use crate::{
+    Amount, Code, Currency, LocationId, LotId, Place, Quantity, Row, Sequence, SiteId, SkuId, Timestamp,
+    row::{Cart, CartLine, CartStatus, HolderKind, Pick, Sale},
+};
+
+#[derive(Default)]
+pub(super) struct Carts {
+    pub(super) rows: Slab<CartRow>,
+    index: Index,
+    /// Open ones, in the order in which they were opened: how they are listed.
+    pub(super) open: BTreeMap<Sequence, u32>,
+    /// When what they hold lapses, and which event opened them.
+    due: BTreeSet<(Timestamp, Sequence)>,
+    /// Of the SKUs that have some, in the order of the currencies.
+    pub(super) prices: BTreeMap<SkuId, Vec<(Currency, Amount)>>,
+    /// Of the orders that were paid.
+    pub(super) sales: BTreeMap<Code, Box<Sale>>,
+}
+
+pub(super) struct CartRow {
+    pub(super) id: Code,
+    pub(super) owner: Code,
+    lines: Box<[(SkuId, Quantity)]>,
+    picks: Box<[HeldPick]>,
+    order: Option<Box<Code>>,
+    opened: Sequence,
+    opened_at: Timestamp,
+    set: Sequence,
+    changed: Sequence,
+    /// Zero where it holds nothing: no time is that early.
+    expires_at: Timestamp,
+    pub(super) site: SiteId,
+    /// Zero where it never holds anything.
+    hold_s: u32,
+    pub(super) status: CartStatus,
+}
+
+/// What is held for a line, by the line's index, and the node that it is entered under.
+struct HeldPick {
+    pick: Pick,
+    line: u32,
+    node: u32,
+}
+
+impl CartRow {
+    /// Packs a cart; `node` enters it as a holder of a place and gives the node.
+    fn pack(id: Code, cart: Cart, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
+        let mut picks = Vec::new();
+        for (line, number) in cart.lines.iter().zip(0..) {
+            for pick in &line.picks {
+                let place = Place { location: pick.location, sku: line.sku, lot: pick.lot };
+                picks.push(HeldPick { pick: *pick, line: number, node: node(place, line.sku.0) });
+            }
+        }
+        Self {
+            id,
+            owner: cart.owner,
+            lines: cart.lines.iter().map(|line| (line.sku, line.quantity)).collect(),
+            picks: picks.into_boxed_slice(),
+            order: cart.order.map(Box::new),
+            opened: cart.opened,
+            opened_at: cart.opened_at,
+            set: cart.set,
+            changed: cart.changed,
+            expires_at: cart.expires_at.unwrap_or(Timestamp(0)),
+            site: cart.site,
+            hold_s: cart.hold_s.unwrap_or_default(),
+            status: cart.status,
+        }
+    }
+
+    /// The cart again.
+    pub(super) fn unpack(&self) -> Cart {
+        let mut lines: SmallVec<[CartLine; 1]> = SmallVec::with_capacity(self.lines.len());
+        for (sku, quantity) in &self.lines {
+            lines.push(CartLine { sku: *sku, quantity: *quantity, picks: SmallVec::new() });
+        }
+        for held in &self.picks {
+            lines[held.line as usize].picks.push(held.pick);
+        }
+        Cart {
+            site: self.site,
+            owner: self.owner.clone(),
+            hold_s: (self.hold_s != 0).then_some(self.hold_s),
+            opened: self.opened,
+            opened_at: self.opened_at,
+            set: self.set,
+            changed: self.changed,
+            expires_at: self.expires_at(),
+            status: self.status,
+            order: self.order.as_deref().cloned(),
+            lines,
+        }
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        (self.expires_at.0 != 0).then_some(self.expires_at)
+    }
+
+    /// How many lines and picks it has: what it takes to end what it holds.
+    pub(super) fn part_count(&self) -> usize {
+        self.lines.len() + self.picks.len()
+    }
+
+    /// How many lines it has.
+    pub(super) fn line_count(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// How much it holds of a SKU at a place.
+    pub(super) fn held_at(&self, sku: SkuId, location: LocationId, lot: LotId) -> Quantity {
+        let here = self.picks.iter().filter(|held| {
+            (held.pick.location, held.pick.lot) == (location, lot) && self.lines[held.line as usize].0 == sku
+        });
+        here.map(|held| held.pick.quantity).sum()
+    }
+}
+
+impl Carts {
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        let due = self.due.iter().take_while(|(at, _)| *at <= now).take(limit);
+        due.map(|(at, opened)| (*at, self.rows.get(self.open[opened]).id.clone())).collect()
+    }
+
+    /// Puts what a SKU costs and gives back what stood there.
+    pub(super) fn put_prices(
+        &mut self,
+        sku: SkuId,
+        prices: Vec<(Currency, Amount)>,
+    ) -> Vec<(Currency, Amount)> {
+        let before =
+            if prices.is_empty() { self.prices.remove(&sku) } else { self.prices.insert(sku, prices) };
+        before.unwrap_or_default()
+    }
+
+    pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
+        match sale {
+            Some(sale) => self.sales.insert(order.clone(), sale),
+            None => self.sales.remove(order),
+        }
+    }
+
+    fn enter(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
+        if row.status == CartStatus::Open {
+            self.open.insert(row.opened, slot);
+            self.due.extend(row.expires_at().map(|at| (at, row.opened)));
+        }
+    }
+
+    fn strike(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
+        if row.status == CartStatus::Open {
+            self.open.remove(&row.opened);
+            if let Some(at) = row.expires_at() {
+                self.due.remove(&(at, row.opened));
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// How many carts are open.
+    pub fn open_cart_count(&self) -> u64 {
+        self.carts.open.len() as u64
+    }
+
+    pub(super) fn cart_slot(&self, id: &Code) -> Option<u32> {
+        self.carts.index.find(self.hash(id), |slot| self.carts.rows.get(slot).id == *id)
+    }
+
+    pub(super) fn put_cart(&mut self, id: &Code, cart: Option<Box<Cart>>) -> Option<Box<Cart>> {
+        let Some(slot) = self.cart_slot(id) else {
+            if let Some(cart) = cart {
+                let slot = self.carts.rows.next_slot();
+                let new = self.pack_cart(id.clone(), *cart, slot);
+                let carts = &mut self.carts;
+                assert_eq!(carts.rows.insert(new), slot, "a row goes where it was said to go");
+                let (rows, hasher) = (&carts.rows, &self.hasher);
+                let hash_of = |id: &Code| std::hash::BuildHasher::hash_one(hasher, id);
+                carts.index.insert(hash_of(id), slot, |slot| hash_of(&rows.get(slot).id));
+                carts.enter(slot);
+            }
+            return None;
+        };
+        self.carts.strike(slot);
+        self.strike_cart_holders(slot);
+        let before = self.carts.rows.get(slot).unpack();
+        if let Some(cart) = cart {
+            let new = self.pack_cart(id.clone(), *cart, slot);
+            *self.carts.rows.get_mut(slot) = new;
+            self.carts.enter(slot);
+        } else {
+            let hash = self.hash(id);
+            self.carts.index.remove(hash, slot);
+            self.carts.rows.remove(slot);
+        }
+        Some(Box::new(before))
+    }
+
+    /// Packs a cart, whose holders are entered under the slot that it will have.
+    fn pack_cart(&mut self, id: Code, cart: Cart, slot: u32) -> CartRow {
+        let mut node = |place, line| self.enter_holder(place, HolderKind::Cart, slot, line);
+        CartRow::pack(id, cart, &mut node)
+    }
+
+    fn strike_cart_holders(&mut self, slot: u32) {
+        let row = self.carts.rows.get(slot);
+        let nodes: SmallVec<[(Place, u32); 4]> = row
+            .picks
+            .iter()
+            .map(|held| {
+                let sku = row.lines[held.line as usize].0;
+                (Place { location: held.pick.location, sku, lot: held.pick.lot }, held.node)
+            })
+            .collect();
+        for (place, node) in nodes {
+            self.strike_holder(place, node);
+        }
+    }
+
+    /// The rows of carts, prices and sales, as [`Memory::rows`] tells them.
+    pub(super) fn cart_rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let prices = self.carts.prices.iter().map(|(sku, prices)| Row::Prices(*sku, prices.clone()));
+        let carts = self.carts.rows.iter();
+        let carts = carts.map(|(_, row)| Row::Cart(row.id.clone(), Some(Box::new(row.unpack()))));
+        let sales = self.carts.sales.iter().map(|(order, sale)| Row::Sale(order.clone(), Some(sale.clone())));
+        prices.chain(carts).chain(sales)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cart_stays_small() {
+        assert!(size_of::<CartRow>() <= 144, "{} bytes", size_of::<CartRow>());
+        assert_eq!(size_of::<CartRow>(), size_of::<Option<CartRow>>(), "a free slot takes no more");
+        assert_eq!((size_of::<(SkuId, Quantity)>(), size_of::<HeldPick>()), (16, 24));
+    }
+}
