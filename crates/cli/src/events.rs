@@ -73,7 +73,11 @@ fn line(event: &Event) -> String {
     for short in &event.shortages {
         line += &format!("  short {} {}", short.requested.saturating_sub(short.available), short.sku);
     }
-    let lapsed = if event.kind == "claims_lapsed" { "order" } else { "hold" };
+    let lapsed = match &*event.kind {
+        "claims_lapsed" => "order",
+        "carts_lapsed" => "cart",
+        _ => "hold",
+    };
     for id in &event.lapsed {
         line += &format!("  {lapsed} {id}");
     }
@@ -120,7 +124,7 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\ncards       {}\nproposals   {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\ncards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -134,6 +138,7 @@ fn status_text(status: &Status) -> String {
         status.open_proposals,
         status.waiting_picks,
         status.claimed_picks,
+        status.open_carts,
         status.archived,
         status.expiry_lag_ms,
         status.keys,

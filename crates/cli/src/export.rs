@@ -1,6 +1,7 @@
 //! `jaego export`: out of a service into files that `jaego import` reads.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -108,8 +109,8 @@ impl Sink {
             Out::Jsonl(to) => writeln!(to, "{}", said(fields))?,
             Out::Csv(to) => {
                 let cells = self.columns.iter().map(|column| {
-                    let value = match column.strip_prefix("safety_stock.") {
-                        Some(site) => &fields["safety_stock"][site],
+                    let value = match column.split_once('.') {
+                        Some((object, name)) => &fields[object][name],
                         None => &fields[column.as_str()],
                     };
                     match value {
@@ -151,7 +152,19 @@ impl<'a> Export<'a> {
                 sites.extend(page);
             }
         }
+        let mut currencies: BTreeSet<String> = BTreeSet::new();
+        if noun == Noun::Skus && format == Format::Csv {
+            // The header comes first, and names each currency in which anything has a price.
+            let mut pages: Pages<Sku> = Pages::new("skus", &[]);
+            while let Some(page) = pages.next(service).await? {
+                let named = page.iter().flat_map(|sku| sku.prices.keys());
+                currencies.extend(named.map(|currency| currency.to_string()));
+            }
+        }
         let columns = noun.columns().iter().flat_map(|column| match column.name.strip_suffix('.') {
+            Some("prices") => {
+                currencies.iter().map(|currency| format!("{}{currency}", column.name)).collect()
+            }
             Some(_) => sites.iter().map(|site: &Site| format!("{}{}", column.name, site.site)).collect(),
             None => vec![column.name.to_owned()],
         });

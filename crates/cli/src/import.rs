@@ -72,6 +72,7 @@ impl Noun {
             optional("name", Kind::Text),
             optional("tracking", Kind::Text),
             optional("safety_stock.", Kind::Whole),
+            optional("prices.", Kind::Whole),
         ];
         const LOTS: &[Column] = &[
             needed("sku", Kind::Text),

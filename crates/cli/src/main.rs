@@ -4,6 +4,7 @@ mod allocate;
 mod backup;
 mod bench;
 mod card;
+mod cart;
 mod claim;
 mod data;
 mod demo;
@@ -73,6 +74,8 @@ enum Command {
     Wallet(wallet::Options),
     /// Orders: what customers ordered.
     Order(order::Options),
+    /// Carts: what customers are about to order, and the checkout.
+    Cart(cart::Options),
     /// Claims: who works on which order.
     Claim(claim::Options),
     /// Fences of locks: who had a lock last.
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Command::Transfer(options) => transfer::run(&options),
         Command::Wallet(options) => wallet::run(&options),
         Command::Order(options) => order::run(&options),
+        Command::Cart(options) => cart::run(&options),
         Command::Claim(options) => claim::run(&options),
         Command::Fence(options) => fence::run(&options),
         Command::Card(options) => card::run(&options),

@@ -176,7 +176,7 @@ enum SkuCommand {
         #[command(flatten)]
         page: Page,
     },
-    /// Make a SKU, or replace its name, tracking and safety levels.
+    /// Make a SKU, or replace its name, tracking, safety levels and prices.
     Set {
         sku: String,
         #[arg(long)]
@@ -187,13 +187,30 @@ enum SkuCommand {
         /// The level below which available stock is low at a site; once for each site.
         #[arg(long = "safety-stock", value_name = "SITE=QUANTITY", value_parser = level)]
         safety_stock: Vec<(String, u64)>,
+        /// What one unit costs, in the currency's minor unit; once for each currency.
+        #[arg(long = "price", value_name = "CURRENCY=AMOUNT", value_parser = price)]
+        prices: Vec<(String, u64)>,
     },
 }
 
 fn level(text: &str) -> Result<(String, u64), String> {
-    let bad = || format!("{text:?} is not like ICN=20");
-    let (site, quantity) = text.split_once('=').ok_or_else(bad)?;
-    Ok((site.to_owned(), quantity.parse().map_err(|_| bad())?))
+    pair(text, "ICN=20")
+}
+
+fn price(text: &str) -> Result<(String, u64), String> {
+    pair(text, "KRW=5000")
+}
+
+fn pair(text: &str, example: &str) -> Result<(String, u64), String> {
+    let bad = || format!("{text:?} is not like {example}");
+    let (name, number) = text.split_once('=').ok_or_else(bad)?;
+    Ok((name.to_owned(), number.parse().map_err(|_| bad())?))
+}
+
+/// An object of what was said once for each name; none if nothing was.
+fn object(pairs: &[(String, u64)]) -> Option<Map<String, Value>> {
+    let object: Map<_, _> = pairs.iter().map(|(name, number)| (name.clone(), Value::from(*number))).collect();
+    (!object.is_empty()).then_some(object)
 }
 
 pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
@@ -211,11 +228,11 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
             ];
             page.show(&service, "sku_history", &filter, balance).await
         }
-        SkuCommand::Set { sku, name, tracking, safety_stock } => {
-            let levels: Map<_, _> =
-                safety_stock.iter().map(|(site, level)| (site.clone(), Value::from(*level))).collect();
-            let levels = (!levels.is_empty()).then_some(levels);
-            let fields = json!({ "sku": sku, "name": name, "tracking": tracking, "safety_stock": levels });
+        SkuCommand::Set { sku, name, tracking, safety_stock, prices } => {
+            let fields = json!({
+                "sku": sku, "name": name, "tracking": tracking, "safety_stock": object(safety_stock),
+                "prices": object(prices),
+            });
             service
                 .submit("set_sku", &said(fields), |set| outcome::text(&format!("SKU {sku} is set"), set))
                 .await
@@ -224,10 +241,12 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
 }
 
 fn skus(skus: &[Sku]) -> Table {
-    let mut table = Table::new(&["SKU", "NAME", "TRACKING", "SAFETY STOCK"]);
+    let mut table = Table::new(&["SKU", "NAME", "TRACKING", "SAFETY STOCK", "PRICES"]);
     for sku in skus {
         let levels: Vec<_> = sku.safety_stock.iter().map(|(site, level)| format!("{site}={level}")).collect();
-        table.row([&sku.sku, &sku.name, sku.tracking.as_str(), &levels.join(" ")]);
+        let prices: Vec<_> =
+            sku.prices.iter().map(|(currency, price)| format!("{currency}={price}")).collect();
+        table.row([&sku.sku, &sku.name, sku.tracking.as_str(), &levels.join(" "), &prices.join(" ")]);
     }
     table
 }

@@ -72,7 +72,7 @@ enum Command {
     Show { order: String },
     /// Allocate what an order lacks.
     Allocate(Action),
-    /// Cancel an order: what it holds is released, and a claim on it is void.
+    /// Cancel an order: what it holds is released, a claim on it is void, and what was paid for it is refunded.
     Cancel(Action),
     /// Complete an order: its goods go to the customer.
     Complete {
@@ -186,6 +186,9 @@ fn text(order: &Order) -> String {
     if let Some(customer) = &summary.customer {
         text += &format!("customer  {customer}\n");
     }
+    if let Some(sale) = &order.sale {
+        text += &format!("sold      {} {}, paid {}\n", sale.total, sale.currency, sale.paid);
+    }
     if let Some(claim) = &summary.claim {
         text += &format!("worker    {}, fence {}, until {}\n", claim.worker, claim.fence, claim.expires_at);
     }
@@ -197,6 +200,7 @@ fn text(order: &Order) -> String {
         "SKU",
         "WANTED LOT",
         right!("QUANTITY"),
+        right!("PRICE"),
         right!("ALLOCATED"),
         "LOCATION",
         "LOT",
@@ -204,9 +208,10 @@ fn text(order: &Order) -> String {
     ]);
     for line in &order.lines {
         let (number, quantity) = (line.line.to_string(), line.quantity.to_string());
+        let price = line.price.map(|price| price.to_string()).unwrap_or_default();
         let (lot, allocated) = (line.lot.as_deref().unwrap_or_default(), line.allocated.to_string());
         if line.picks.is_empty() {
-            table.row([&number, &line.sku, lot, &quantity, &allocated, "", "", ""]);
+            table.row([&number, &line.sku, lot, &quantity, &price, &allocated, "", "", ""]);
         }
         for pick in &line.picks {
             table.row([
@@ -214,6 +219,7 @@ fn text(order: &Order) -> String {
                 &line.sku,
                 lot,
                 &quantity,
+                &price,
                 &allocated,
                 &pick.location,
                 pick.lot.as_deref().unwrap_or_default(),

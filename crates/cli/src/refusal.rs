@@ -75,6 +75,15 @@ fn advice(code: &str) -> Option<&'static str> {
             "`jaego proposal list --card CARD --status open` shows which could be answered"
         }
         "proposal_ended" => "make a new one: `jaego card show CARD` shows how the cards are now",
+        "cart_not_found" => "`jaego cart list` shows the open carts, `jaego cart set` opens one",
+        "cart_ordered" => "`jaego order show ORDER` shows the order; open a new cart under a new id",
+        "cart_discarded" => "open a new cart under a new id",
+        "cart_empty" => "`jaego cart item CART SKU QUANTITY` puts something in",
+        "price_not_set" => "`jaego sku set SKU --price KRW=5000` sets a price, and all else of the SKU",
+        "price_changed" => "`jaego cart show CART` shows what it costs now",
+        "checkout_blocked" => {
+            "take out what there is too little of, and charge the wallet: `jaego cart show CART`, `jaego wallet show OWNER`"
+        }
         "too_many_requests" | "busy" => "wait a moment and give it again",
         _ => return None,
     })

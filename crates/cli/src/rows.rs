@@ -59,7 +59,8 @@ pub(crate) enum Kind {
 
 /// A column that a file may have.
 pub(crate) struct Column {
-    /// Its name; with a dot at its end, what begins so is a level for the site that is named behind it.
+    /// Its name; with a dot at its end, what begins so is a level for the site that is named behind it, or a price in
+    /// the currency.
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// Whether it has to be there, and every row has to fill it.
@@ -259,7 +260,11 @@ impl LineCount<'_> {
 }
 
 fn shown(name: &str) -> String {
-    if name.ends_with('.') { format!("{name}SITE") } else { name.to_owned() }
+    match name.strip_suffix('.') {
+        Some("prices") => format!("{name}CURRENCY"),
+        Some(_) => format!("{name}SITE"),
+        None => name.to_owned(),
+    }
 }
 
 fn csv_error(error: &csv::Error) -> String {

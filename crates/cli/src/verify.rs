@@ -56,6 +56,7 @@ pub(crate) fn tell(verified: &Verified) {
     println!("open holds  {}", verified.proof.open_holds);
     println!("transfers   {}", verified.proof.transfers);
     println!("orders      {}", verified.proof.orders);
+    println!("carts       {}", verified.proof.carts);
     println!("wallets     {}", verified.proof.wallets);
     println!("cards       {}", verified.proof.cards);
     println!("proposals   {} open", verified.proof.open_proposals);

@@ -662,3 +662,54 @@ fn a_demo_serves_its_sample() {
     assert!(shown.out.contains("HJ-1213"), "{}{}", shown.out, shown.err);
     assert!(demo.terminate().unwrap().success());
 }
+
+#[test]
+fn carts_are_filled_checked_out_and_refunded() {
+    let house = House::furnished();
+    house.done("sku set mug --price KRW=5000 --price USD=4");
+    assert!(house.done("sku show mug").contains("KRW=5000 USD=4"));
+    house.done("sku set cup --price KRW=3000");
+    house.done("cart set C1 --site ICN --owner kim --hold 10m");
+    let item = house.done("cart item C1 mug 2");
+    assert!(
+        item.starts_with("cart C1 has 2 of mug (event N)\n") && item.contains("\nheld until TIME"),
+        "{item}"
+    );
+    house.done("cart item C1 cup 1");
+    let shown = house.done("cart show C1");
+    assert!(shown.contains("\nstatus  open\n") && shown.contains("\ntotal   13000 KRW\n"), "{shown}");
+    assert!(house.done("cart list --owner kim").contains("C1"));
+    assert!(house.done("status").contains("\ncarts       1 open\n"));
+    let refused = house.run("cart checkout C1 KRW");
+    assert_eq!(refused.code, 3);
+    assert!(
+        refused.err.starts_with(
+            "jaego: refused: cart C1 cannot be checked out: kim has 0 KRW available, not 13000 (checkout_blocked)\n"
+        ),
+        "{}",
+        refused.err
+    );
+    house.done("wallet charge kim KRW 20000");
+    let changed = house.run("cart checkout C1 KRW --expected-total 12000");
+    assert!(changed.err.contains("the total is 13000 KRW now, not 12000 (price_changed)"), "{}", changed.err);
+    let ordered = house.done("cart checkout C1 KRW --expected-total 13000 --order O9");
+    assert!(ordered.starts_with("cart C1 is order O9, paid for (event N)\n"), "{ordered}");
+    assert!(ordered.contains("the wallet has 7000 left"), "{ordered}");
+    let order = house.done("order show O9");
+    assert!(order.contains("\nsold      13000 KRW, paid 13000\n"), "{order}");
+    assert!(house.run("cart checkout C1 KRW").err.contains("(cart_ordered)"));
+    house.done("order cancel O9");
+    assert!(house.done("order show O9").contains("\nsold      13000 KRW, paid 0\n"));
+    house.done("cart set C2 --site ICN --owner kim");
+    assert_eq!(house.done("cart discard C2"), "cart C2 is discarded (event N)\n");
+    // Prices go out and come in with the SKUs.
+    let file = house.file("skus.csv", "");
+    house.done(&format!("export skus {file}"));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.lines().next().unwrap().ends_with("prices.KRW,prices.USD"), "{text}");
+    let again = house.done(&format!("import skus {file}"));
+    assert!(again.starts_with("skus: 0 loaded"), "{again}");
+    let raised = house.file("raised.csv", "sku,prices.KRW\npen,700\n");
+    house.done(&format!("import skus {raised}"));
+    assert!(house.done("sku show pen").contains("KRW=700"));
+}

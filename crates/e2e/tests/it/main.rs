@@ -12,4 +12,5 @@ mod orders;
 mod picks;
 mod queue;
 mod races;
+mod sales;
 mod trades;

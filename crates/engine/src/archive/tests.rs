@@ -1,6 +1,9 @@
 use jaego_domain::{
-    Amount, Code, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
-    row::{Filed, Filing, Line, Order, OrderStatus, Proposal, ProposalEnd, ProposalKind, Totals, Transfer},
+    Amount, Code, Currency, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
+    row::{
+        Cart, CartLine, CartStatus, Filed, Filing, Line, Order, OrderStatus, Proposal, ProposalEnd,
+        ProposalKind, Sale, Totals, Transfer,
+    },
 };
 
 use super::{Archive, MERGED, Rested, prune, run};
@@ -286,5 +289,54 @@ fn proposals_are_listed_by_themselves_behind_orders() {
             let expected: Vec<_> = (first..first + count).collect();
             assert_eq!((found, page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
         }
+    }
+}
+
+#[test]
+fn an_order_comes_back_with_what_it_was_sold_for_and_a_cart_with_its_items() {
+    let disk = SimDisk::new(6);
+    let mut memory = Memory::new();
+    put_order(&mut memory, "C1", 7);
+    let amount = |units| Amount::new("amount", units).unwrap();
+    let sale = Sale {
+        owner: code("kim"),
+        currency: Currency::new("currency", "KRW").unwrap(),
+        prices: vec![amount(5), amount(7)],
+        total: amount(12),
+        refunded: Amount::ZERO,
+    };
+    memory.put(Row::Sale(code("C1"), Some(Box::new(sale.clone()))));
+    let cart = |id: &str, status, order| Cart {
+        site: SiteId(0),
+        owner: code("kim"),
+        hold_s: Some(60),
+        opened: Sequence(if id == "C1" { 3 } else { 4 }),
+        opened_at: Timestamp(3),
+        set: Sequence(3),
+        changed: Sequence(7),
+        expires_at: None,
+        status,
+        order,
+        lines: [CartLine { sku: SkuId(4), quantity: Quantity::ONE, picks: Default::default() }]
+            .into_iter()
+            .collect(),
+    };
+    let ordered = cart("C1", CartStatus::Ordered, Some(code("C1")));
+    memory.put(Row::Cart(code("C1"), Some(Box::new(ordered.clone()))));
+    memory.put(Row::Cart(code("C2"), Some(Box::new(cart("C2", CartStatus::Open, None)))));
+    let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
+    archive.check().unwrap();
+    assert_eq!(rested.len(), 2, "an open cart stays");
+    assert!(memory.cart(&code("C2")).is_some() && memory.cart(&code("C1")).is_none());
+    assert!(memory.order(&code("C1")).is_none() && memory.sale(&code("C1")).is_none());
+    let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
+    // The order and the cart have one id, and are two documents.
+    match &opened.get(&DocumentKey::Order(code("C1"))).unwrap()[..] {
+        [Row::Order(_, Some(_)), Row::Sale(_, Some(found))] => assert_eq!(**found, sale),
+        other => panic!("{other:?}"),
+    }
+    match &opened.get(&DocumentKey::Cart(code("C1"))).unwrap()[..] {
+        [Row::Cart(_, Some(found))] => assert_eq!(**found, ordered),
+        other => panic!("{other:?}"),
     }
 }
