@@ -23,9 +23,10 @@ pub const WALLET_CURRENCIES_MAX: usize = 64;
 pub const AUTHORIZATIONS_SHOWN_MAX: usize = 100;
 /// Units of one serial number that can exist.
 pub const SERIAL_QUANTITY_MAX: u64 = 1;
-/// Holds that one sweep lapses at the most; the rest wait for the next, and logical time waits with them.
+/// Holds, claims and carts that one sweep lapses at the most; the rest wait for the next, and logical time waits with them.
 pub const SWEEP_MAX: usize = 4_096;
-/// Picks of the holds that one sweep lapses: after the hold that reaches it, the rest wait.
+/// Picks of the holds that one sweep lapses, and lines and picks of the carts: after the one that reaches it, the rest
+/// wait.
 pub const SWEEP_PICKS_MAX: usize = 65_536;
 /// Orders that one request may claim.
 pub const CLAIMS_MAX: usize = 1_000;
