@@ -70,10 +70,13 @@ fn is_believed(story: Story, after: impl FnOnce(&mut Auditor, &[Event])) -> bool
     catch_unwind(told).is_ok()
 }
 
+fn is_hold(event: &Event) -> bool {
+    matches!(event.fact, Fact::Held { .. })
+}
+
 /// Finds an event that holds stock.
 fn a_hold(story: &Story) -> usize {
-    let holds = |event: &Event| matches!(event.fact, Fact::Held { .. });
-    story.events.iter().rposition(holds).expect("something was held")
+    story.events.iter().rposition(is_hold).expect("something was held")
 }
 
 #[test]
@@ -85,7 +88,9 @@ fn a_true_story_is_believed_and_every_twist_of_it_is_not() {
         }
         auditor.recovered(memory.head(), state_hash(&memory), found, more, NOW);
     };
-    for seed in 0..20 {
+    // A story in which nothing was held cannot be twisted.
+    let seeds = (0..).filter(|seed| story(*seed).events.iter().any(is_hold));
+    for seed in seeds.take(20) {
         assert!(is_believed(story(seed), |auditor, events| recovered(auditor, events, &[])), "seed {seed}");
 
         let mut altered = story(seed);
