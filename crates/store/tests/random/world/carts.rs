@@ -2,7 +2,7 @@
 
 use jaego_domain::{
     Amount, Code, Command, Currency, Memory, Quantity, Tables,
-    command::{Checkout, DiscardCart, SetCart, SetCartItem},
+    command::{CancelOrder, Checkout, CompleteOrder, DiscardCart, SetCart, SetCartItem},
     limits::AMOUNT_MAX,
     row::CartStatus,
 };
@@ -32,6 +32,15 @@ impl World {
     pub(super) fn cart_command(&mut self, memory: &Memory) -> Command {
         let is_open = |id: &Code| memory.cart(id).is_some_and(|cart| cart.status == CartStatus::Open);
         let step = self.dice.below(20);
+        // What was paid for is mostly called off, so that it is refunded.
+        let mut latest = (self.carts.saturating_sub(3)..=self.carts).rev();
+        let sold = latest.find_map(|number| memory.cart(&code(&format!("C{number}")))?.order);
+        if let Some(id) = sold.filter(|_| step >= 17) {
+            return match step {
+                17 => Command::CompleteOrder(CompleteOrder { id, claimant: None }),
+                _ => Command::CancelOrder(CancelOrder { id }),
+            };
+        }
         let Some(id) = self.open_id('C', self.carts, is_open).filter(|_| step >= 4) else {
             return self.set_cart();
         };
