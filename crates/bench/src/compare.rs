@@ -218,6 +218,7 @@ impl House {
                 turns.push(self.redis(RedisAlways, RedisWork::Transfer(len), skus, size, count, draw)?);
                 turns.push(self.postgres(PostgresWork::TransferAtOnce(len), skus, size, count, draw)?);
             }
+            Job::Orders | Job::BatchOrders | Job::Claims { .. } => {}
         }
         Ok(turns)
     }

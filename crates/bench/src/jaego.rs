@@ -1,5 +1,7 @@
 //! The workloads on Jaego itself, through its HTTP interface and nothing else.
 
+pub(crate) mod claims;
 pub(crate) mod holds;
+pub(crate) mod orders;
 pub(crate) mod transfers;
 pub(crate) mod warehouse;

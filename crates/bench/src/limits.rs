@@ -42,3 +42,19 @@ pub const SETUP_LINES: usize = 10_000;
 pub const PAGE_LEN: usize = 1_000;
 /// The numbers of SKUs that are drawn ahead of a load.
 pub const DRAWN_AHEAD: usize = 1 << 20;
+/// Lines of the largest order.
+pub const ORDER_LINES_MAX: usize = 20;
+/// Orders in one batch, so that its lines are no more than a batch may have.
+pub const BATCH_ORDERS_MAX: usize = 3_000;
+/// Requests that a connection of `batch-orders` writes ahead, each with orders of other lengths.
+pub const ORDER_SHAPES: usize = 8;
+/// Orders that wait before claims are measured.
+pub const WAITING_MAX: usize = 10_000_000;
+/// Claims of one command: the most that the API gives.
+pub const CLAIMS_MAX: usize = 1_000;
+/// Claims of one request.
+pub const BATCH_CLAIMS_MAX: usize = 65_536;
+/// Connections over which the set-up places orders and fills carts.
+pub const SETUP_CONNECTIONS: usize = 4;
+/// Carts that are filled before a repetition of the checkouts.
+pub const CARTS_MAX: u64 = 5_000_000;

@@ -102,6 +102,8 @@ pub struct Round {
     pub latency: Histogram<u64>,
     /// Where one piece of work takes several requests: each of them by itself.
     pub parts: Vec<Part>,
+    /// Orders in that time, where the units are their lines.
+    pub orders: Option<u64>,
 }
 
 /// One of the requests that a piece of work takes.
@@ -120,12 +122,17 @@ pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are in order")
 }
 
+/// So many in so long, as a rate.
+#[expect(clippy::cast_precision_loss, reason = "fifteen digits are enough for a rate")]
+pub(crate) fn per_second(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
 impl Round {
     /// Units of work in a second.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "fifteen digits are enough for a rate")]
     pub fn rate(&self) -> f64 {
-        self.units as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        per_second(self.units, self.elapsed)
     }
 
     /// Whether every answer was as it should be.
@@ -143,6 +150,7 @@ impl Round {
             unexpected: BTreeMap::new(),
             latency: histogram(),
             parts: Vec::new(),
+            orders: None,
         }
     }
 

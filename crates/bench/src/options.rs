@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use crate::draw::Skew;
 use crate::http::Target;
-use crate::limits::{BATCH_HOLDS_MAX, CONNECTIONS_MAX, SKUS_MAX, THREADS_MAX, TRANSFER_LINES_MAX};
+use crate::jaego::claims::Reach;
+use crate::limits::{
+    BATCH_CLAIMS_MAX, BATCH_HOLDS_MAX, BATCH_ORDERS_MAX, CLAIMS_MAX, CONNECTIONS_MAX, ORDER_LINES_MAX,
+    SKUS_MAX, THREADS_MAX, TRANSFER_LINES_MAX, WAITING_MAX,
+};
 use crate::load::{Bound, within};
 use crate::{Error, subject::Size};
 
@@ -24,11 +28,29 @@ pub enum Workload {
     Transfer,
     /// Many transfers over the same products: all requested, then all allocated at once.
     Transfers,
+    /// Orders of 1 to 20 lines one by one, one SKU in half of all.
+    Orders,
+    /// The same orders in batches, a few connections.
+    BatchOrders,
+    /// Claims one by one, by each policy, while many orders wait.
+    Claims,
+    /// Claims of many orders at once: many commands in a batch, and one command with the largest count.
+    BatchClaims,
 }
 
 impl Workload {
     /// All of them, in the order of the reports.
-    pub const ALL: [Self; 5] = [Self::BatchHolds, Self::Holds, Self::Hot, Self::Transfer, Self::Transfers];
+    pub const ALL: [Self; 9] = [
+        Self::BatchHolds,
+        Self::Holds,
+        Self::Hot,
+        Self::Transfer,
+        Self::Transfers,
+        Self::Orders,
+        Self::BatchOrders,
+        Self::Claims,
+        Self::BatchClaims,
+    ];
 
     /// The name on the command line.
     #[must_use]
@@ -39,6 +61,10 @@ impl Workload {
             Self::Hot => "hot",
             Self::Transfer => "transfer",
             Self::Transfers => "transfers",
+            Self::Orders => "orders",
+            Self::BatchOrders => "batch-orders",
+            Self::Claims => "claims",
+            Self::BatchClaims => "batch-claims",
         }
     }
 }
@@ -65,13 +91,13 @@ impl FromStr for Workload {
 pub struct Sizes {
     /// What is run.
     pub workloads: Vec<Workload>,
-    /// Connections of `holds`, `hot` and `transfers`.
+    /// Connections of `holds`, `hot`, `transfers`, `orders` and `claims`.
     pub connections: usize,
-    /// SKUs of `holds`.
+    /// SKUs of `holds` and of all orders.
     pub skus: u32,
     /// Holds in one request of `batch-holds`.
     pub batch: usize,
-    /// Connections of `batch-holds`.
+    /// Connections of `batch-holds`, `batch-orders` and `batch-claims`.
     pub batch_connections: usize,
     /// SKUs of `batch-holds`.
     pub batch_skus: u32,
@@ -83,6 +109,14 @@ pub struct Sizes {
     pub transfers_lines: u32,
     /// Products that they go over.
     pub transfers_products: u32,
+    /// Orders in one request of `batch-orders`.
+    pub order_batch: usize,
+    /// Orders that wait when a repetition of `claims` or `batch-claims` begins.
+    pub waiting: u64,
+    /// Commands in one request of `batch-claims`.
+    pub claim_commands: usize,
+    /// Orders that each of these commands claims.
+    pub claim_count: usize,
     /// How requests of `holds` and `batch-holds` are spread over the SKUs.
     pub skew: Skew,
     /// What the numbers are drawn from.
@@ -112,6 +146,10 @@ impl Default for Sizes {
             transfers: 1_000,
             transfers_lines: 1_000,
             transfers_products: 5_000,
+            order_batch: 100,
+            waiting: 1_000_000,
+            claim_commands: 10,
+            claim_count: 100,
             skew: Skew::Uniform,
             seed: 1,
             threads: 1,
@@ -163,6 +201,19 @@ impl Sizes {
         within("lines of the transfers", self.transfers_lines as usize, 1, TRANSFER_LINES_MAX as usize)?;
         within("products", self.transfers_products as usize, self.transfers_lines as usize, skus_max)?;
         within("transfers", usize::try_from(self.transfers).unwrap_or(usize::MAX), 1, 100_000)?;
+        if self.has(&[Workload::Orders, Workload::BatchOrders]) {
+            within("skus", self.skus as usize, ORDER_LINES_MAX + 1, skus_max)?;
+        }
+        within("order-batch", self.order_batch, 2, BATCH_ORDERS_MAX)?;
+        within("claim-commands", self.claim_commands, 2, BATCH_CLAIMS_MAX)?;
+        within("claim-count", self.claim_count, 1, CLAIMS_MAX)?;
+        // No request asks for more than waits, the largest count of one command included.
+        let claims = self.claim_commands.saturating_mul(self.claim_count);
+        within("claims of a request", claims, 2, BATCH_CLAIMS_MAX)?;
+        if self.has(&[Workload::Claims, Workload::BatchClaims]) {
+            let waiting = usize::try_from(self.waiting).unwrap_or(usize::MAX);
+            within("waiting", waiting, claims.max(CLAIMS_MAX), WAITING_MAX)?;
+        }
         within("repetitions", self.repetitions, 1, 100)?;
         within(
             "measured milliseconds",
@@ -172,9 +223,18 @@ impl Sizes {
         )
     }
 
+    fn has(&self, workloads: &[Workload]) -> bool {
+        self.workloads.iter().any(|workload| workloads.contains(workload))
+    }
+
     /// One load of this many connections.
     pub(crate) fn size(&self, connections: usize, bound: Bound) -> Size {
         Size { connections, threads: self.threads, bound }
+    }
+
+    /// One by one many connections, many at once a few.
+    pub(crate) fn claim_connections(&self, reach: Reach) -> usize {
+        if reach == Reach::ONE { self.connections } else { self.batch_connections }
     }
 
     pub(crate) fn timed(&self) -> Bound {
@@ -205,7 +265,7 @@ mod tests {
         for workload in Workload::ALL {
             assert_eq!(workload.to_string().parse(), Ok(workload));
         }
-        let error = "orders".parse::<Workload>().unwrap_err();
+        let error = "carts".parse::<Workload>().unwrap_err();
         assert!(error.contains("batch-holds, holds, hot"), "{error}");
     }
 
@@ -216,5 +276,11 @@ mod tests {
         assert_eq!(sizes.check().unwrap_err().to_string(), "connections is 0, and must be from 1 to 4096");
         let sizes = Sizes { batch_skus: 10, ..Sizes::default() };
         assert!(sizes.check().unwrap_err().to_string().starts_with("batch-skus is 10"));
+        let sizes = Sizes { skus: 20, ..Sizes::default() };
+        assert_eq!(sizes.check().unwrap_err().to_string(), "skus is 20, and must be from 21 to 10000000");
+        let sizes = Sizes { waiting: 999, ..Sizes::default() };
+        assert!(sizes.check().unwrap_err().to_string().starts_with("waiting is 999"));
+        let sizes = Sizes { claim_commands: 1_000, claim_count: 1_000, ..Sizes::default() };
+        assert!(sizes.check().unwrap_err().to_string().starts_with("claims of a request is 1000000"));
     }
 }

@@ -118,6 +118,9 @@ fn section(text: &mut String, group: &Group) -> std::fmt::Result {
         parts(text, group, entry)?;
     }
     for entry in &group.entries {
+        if let Some(orders) = entry.orders_per_s() {
+            writeln!(text, "- {}: {} orders/s (median).", entry.name, digits(orders))?;
+        }
         writeln!(text, "- {}: {}.", entry.name, entry.checked)?;
     }
     writeln!(text)

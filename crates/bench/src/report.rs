@@ -6,7 +6,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::load::Round;
+use crate::load::{Round, per_second};
 use crate::machine::Machine;
 
 /// The outcome of a whole run.
@@ -61,6 +61,12 @@ impl Report {
                     written.expect("writing to a string cannot fail");
                 }
                 text.push('\n');
+            }
+            for entry in &group.entries {
+                if let Some(orders) = entry.orders_per_s() {
+                    writeln!(text, "  {}: {} orders/s", entry.name, digits(orders))
+                        .expect("writing to a string cannot fail");
+                }
             }
             text.push('\n');
         }
@@ -206,6 +212,14 @@ impl Entry {
         !self.rounds.is_empty() && self.rounds.iter().all(|round| round.valid)
     }
 
+    /// The median of the rounds' orders in a second, where the units are lines of orders.
+    #[must_use]
+    pub fn orders_per_s(&self) -> Option<f64> {
+        let mut values: Vec<f64> = self.rounds.iter().filter_map(|round| round.orders_per_s).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    }
+
     /// The medians of the rounds' percentiles, and the greatest of their greatest.
     #[must_use]
     pub fn latency(&self) -> Latency {
@@ -253,6 +267,9 @@ pub struct RoundReport {
     /// The requests that one piece of work takes, each by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartReport>,
+    /// Orders in a second, where the units are their lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders_per_s: Option<f64>,
 }
 
 /// One of the requests that a piece of work takes.
@@ -312,6 +329,7 @@ impl From<&Round> for RoundReport {
             latency: (&round.latency).into(),
             unexpected: round.unexpected.clone(),
             parts: parts.collect(),
+            orders_per_s: round.orders.map(|orders| per_second(orders, round.elapsed)),
         }
     }
 }
@@ -369,6 +387,7 @@ pub(crate) mod tests {
             latency,
             unexpected: BTreeMap::new(),
             parts: Vec::new(),
+            orders_per_s: None,
         };
         let rounds = rates.iter().map(round).collect();
         Entry { name: name.to_owned(), system, rounds, checked: "all there".to_owned() }

@@ -4,8 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Error;
 use crate::http::Target;
+use crate::jaego::claims::{Claims, Crowd as WaitingCrowd, PRIORITIES, Policy, Reach};
 use crate::jaego::holds::Holds;
+use crate::jaego::orders::Orders;
 use crate::jaego::transfers::{AtOnce, Crowd, OneByOne};
+use crate::limits::{CLAIMS_MAX, ORDER_LINES_MAX};
 use crate::load::Bound;
 use crate::machine::Machine;
 use crate::options::{Options, Sizes, Workload};
@@ -47,6 +50,9 @@ pub(crate) enum Job {
     Hot,
     Transfer { lines: u32, transfers: u64 },
     Transfers,
+    Orders,
+    BatchOrders,
+    Claims { policy: Policy, reach: Reach },
 }
 
 pub(crate) fn jobs(sizes: &Sizes) -> Vec<Job> {
@@ -60,6 +66,15 @@ pub(crate) fn jobs(sizes: &Sizes) -> Vec<Job> {
             .map(|(lines, transfers)| Job::Transfer { lines: *lines, transfers: *transfers })
             .collect(),
         Workload::Transfers => vec![Job::Transfers],
+        Workload::Orders => vec![Job::Orders],
+        Workload::BatchOrders => vec![Job::BatchOrders],
+        Workload::Claims => Policy::ALL.map(|policy| Job::Claims { policy, reach: Reach::ONE }).to_vec(),
+        Workload::BatchClaims => {
+            let reach = Reach { commands: sizes.claim_commands, count: sizes.claim_count };
+            let at_once = Reach { commands: 1, count: CLAIMS_MAX };
+            let by_batch = Policy::ALL.map(|policy| Job::Claims { policy, reach });
+            by_batch.into_iter().chain([Job::Claims { policy: Policy::Oldest, reach: at_once }]).collect()
+        }
     });
     jobs.collect()
 }
@@ -78,6 +93,12 @@ impl Job {
             Self::Hot => "hot".to_owned(),
             Self::Transfer { lines, .. } => format!("transfer-{lines}"),
             Self::Transfers => "transfers".to_owned(),
+            Self::Orders => "orders".to_owned(),
+            Self::BatchOrders => "batch-orders".to_owned(),
+            Self::Claims { policy, reach: Reach::ONE } => format!("claims-{policy}"),
+            Self::Claims { policy, reach: Reach { commands, count } } => {
+                format!("batch-claims-{policy}-{commands}x{count}")
+            }
         }
     }
 
@@ -134,6 +155,29 @@ impl Job {
                     sizes.quiet,
                 ))
             }
+            Self::Orders => {
+                let (name, skus) = ("Jaego, /v1/orders".to_owned(), (sizes.skus, sizes.seed));
+                Box::new(Orders::new(name, target, &site, skus, 1, many, progress)?)
+            }
+            Self::BatchOrders => {
+                let size = sizes.size(sizes.batch_connections, sizes.timed());
+                let name = format!("Jaego, /v1/batch of {}", count(sizes.order_batch as u64));
+                let skus = (sizes.skus, sizes.seed);
+                Box::new(Orders::new(name, target, &site, skus, sizes.order_batch, size, progress)?)
+            }
+            Self::Claims { policy, reach } => {
+                let name = match reach {
+                    Reach { commands: 1, count: 1 } => "Jaego, /v1/sites/{site}/claims".to_owned(),
+                    Reach { commands: 1, .. } => {
+                        format!("Jaego, /v1/sites/{{site}}/claims of {}", count(reach.count as u64))
+                    }
+                    Reach { commands, .. } => format!("Jaego, /v1/batch of {}", count(commands as u64)),
+                };
+                let size = sizes.size(sizes.claim_connections(reach), Bound::Count);
+                let how = (policy, reach);
+                let (skus, progress) = (sizes.skus, Progress::new(sizes.quiet));
+                Box::new(Claims::new(name, target, &site, skus, how, sizes.waiting, size, progress)?)
+            }
         })
     }
 
@@ -188,9 +232,53 @@ impl Job {
                 ),
                 Metric::Seconds,
             ),
+            Self::Orders => (
+                format!("Orders of 1 to {ORDER_LINES_MAX} lines, one by one"),
+                format!("{connections} connections. {}", basket_words(&skus)),
+                Metric::PerSecond,
+            ),
+            Self::BatchOrders => (
+                format!("Orders of 1 to {ORDER_LINES_MAX} lines in batches of {}", number(sizes.order_batch)),
+                format!(
+                    "{} connections; latencies are those of whole batches. {}",
+                    number(sizes.batch_connections),
+                    basket_words(&skus)
+                ),
+                Metric::PerSecond,
+            ),
+            Self::Claims { policy, reach } => {
+                let waiting = count(sizes.waiting);
+                let crowd = WaitingCrowd::new(sizes.waiting, reach.claims());
+                let claims = count(crowd.requests * reach.claims() as u64);
+                let how = match reach {
+                    Reach { commands: 1, count: 1 } => "one by one".to_owned(),
+                    Reach { commands: 1, count } => format!("{} a request", number(count)),
+                    Reach { commands, count } => {
+                        format!("in batches of {} commands for {} each", number(commands), number(count))
+                    }
+                };
+                (
+                    format!("Claims by {policy} with {waiting} orders waiting, {how}"),
+                    format!(
+                        "{} workers, each with a connection, claim {claims} orders of one line, and complete none; a unit                          is one claim. Before each repetition orders are placed until {waiting} wait again, in {}                          priorities.",
+                        number(sizes.claim_connections(reach)),
+                        PRIORITIES
+                    ),
+                    Metric::PerSecond,
+                )
+            }
         };
         Group { key: self.key(), title, about, metric, entries }
     }
+}
+
+/// What the orders of a load are like.
+fn basket_words(skus: &str) -> String {
+    format!(
+        "Each order has 1 to {ORDER_LINES_MAX} lines, each number as likely, of one piece; the first of {skus} SKUs is in \
+         half of all orders, the others come by Zipf's law (exponent 0.99). A unit is one line of an order that holds its \
+         stock."
+    )
 }
 
 /// A subject and whose it is.

@@ -22,6 +22,10 @@ fn options(fault: Fault, workloads: &[Workload]) -> Options {
             transfers: 20,
             transfers_lines: 40,
             transfers_products: 100,
+            order_batch: 20,
+            waiting: 1_500,
+            claim_commands: 5,
+            claim_count: 10,
             warm_up: Duration::from_millis(20),
             measured: Duration::from_millis(100),
             repetitions: 2,
@@ -48,14 +52,41 @@ fn assert_sound(report: &Report, groups: &[&str]) {
 #[test]
 fn every_workload_runs_and_its_books_are_right() {
     let report = run(&options(Fault::None, &Workload::ALL)).unwrap();
-    assert_sound(&report, &["batch-holds", "holds", "hot", "transfer-30", "transfer-200", "transfers"]);
-    let transfers = report.groups.last().unwrap();
+    assert_sound(
+        &report,
+        &[
+            "batch-holds",
+            "holds",
+            "hot",
+            "transfer-30",
+            "transfer-200",
+            "transfers",
+            "orders",
+            "batch-orders",
+            "claims-oldest",
+            "claims-priority",
+            "claims-random",
+            "batch-claims-oldest-5x10",
+            "batch-claims-priority-5x10",
+            "batch-claims-random-5x10",
+            "batch-claims-oldest-1x1000",
+        ],
+    );
+    let transfers = &report.groups[5];
     assert_eq!(transfers.entries[0].rounds[0].units, 20 * 40);
     let parts: Vec<&str> =
         transfers.entries[0].rounds[0].parts.iter().map(|part| part.name.as_str()).collect();
     assert_eq!(parts, ["request", "allocate"]);
+    for orders in &report.groups[6..8] {
+        let round = &orders.entries[0].rounds[0];
+        let lines_per_order = round.units_per_s / round.orders_per_s.unwrap();
+        assert!((1.0..=20.0).contains(&lines_per_order), "{round:?}");
+    }
+    // A twentieth of what waits one by one, a quarter by batch, and in one command at least once.
+    let claims: Vec<u64> = report.groups[8..].iter().map(|group| group.entries[0].rounds[0].units).collect();
+    assert_eq!(claims, [75, 75, 75, 350, 350, 350, 1_000]);
     let table = report.to_table();
-    assert!(table.contains("Jaego, /v1/batch of 50"), "{table}");
+    assert!(table.contains("Jaego, /v1/batch of 50") && table.contains("orders/s"), "{table}");
 }
 
 #[test]

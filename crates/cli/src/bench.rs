@@ -26,13 +26,14 @@ pub(crate) struct Options {
     /// Write BENCHMARKS.md and its charts into this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "here")]
     docs: Option<PathBuf>,
-    /// What is run: batch-holds, holds, hot, transfer, transfers [default: all]
+    /// What is run: batch-holds, holds, hot, transfer, transfers, orders,
+    /// batch-orders, claims, batch-claims [default: all]
     #[arg(long = "workload", value_name = "WORKLOAD", value_delimiter = ',')]
     workloads: Vec<Workload>,
-    /// Connections of holds, hot and transfers [default: 64]
+    /// Connections of holds, hot, transfers, orders and claims [default: 64]
     #[arg(long)]
     connections: Option<usize>,
-    /// SKUs of holds [default: 10000]
+    /// SKUs of holds and of orders [default: 10000]
     #[arg(long)]
     skus: Option<u32>,
     /// Holds in one request of batch-holds [default: 1000]
@@ -41,6 +42,18 @@ pub(crate) struct Options {
     /// SKUs of batch-holds [default: 1000000]
     #[arg(long)]
     batch_skus: Option<u32>,
+    /// Orders in one request of batch-orders [default: 100]
+    #[arg(long)]
+    order_batch: Option<usize>,
+    /// Orders that wait before claims and batch-claims [default: 1000000]
+    #[arg(long)]
+    waiting: Option<u64>,
+    /// Commands in one request of batch-claims [default: 10]
+    #[arg(long)]
+    claim_commands: Option<usize>,
+    /// Orders that each of these commands claims [default: 100]
+    #[arg(long)]
+    claim_count: Option<usize>,
     /// How requests spread over the SKUs: uniform, zipf or zipf:EXPONENT [default: uniform]
     #[arg(long)]
     skew: Option<Skew>,
@@ -64,6 +77,10 @@ impl Options {
             skus: self.skus.unwrap_or(usual.skus),
             batch: self.batch.unwrap_or(usual.batch),
             batch_skus: self.batch_skus.unwrap_or(usual.batch_skus),
+            order_batch: self.order_batch.unwrap_or(usual.order_batch),
+            waiting: self.waiting.unwrap_or(usual.waiting),
+            claim_commands: self.claim_commands.unwrap_or(usual.claim_commands),
+            claim_count: self.claim_count.unwrap_or(usual.claim_count),
             skew: self.skew.unwrap_or(usual.skew),
             seed: self.seed.unwrap_or(usual.seed),
             measured: self.measured.map_or(usual.measured, Duration::from_secs),
