@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,17 +15,21 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::draw::Skew;
 use crate::http::Target;
+use crate::jaego::claims::{Policy, Reach};
 use crate::load::Bound;
 use crate::machine::Machine;
 use crate::options::{CompareOptions, Sizes};
 use crate::page;
 use crate::peers::postgres::{PostgresSubject, PostgresWork};
+use crate::peers::postgres_claims::PostgresClaims;
 use crate::peers::redis::{RedisSubject, RedisWork};
+use crate::peers::redis_claims::RedisClaims;
 use crate::pgwire;
 use crate::progress::Progress;
 use crate::report::{Report, System, count};
 use crate::resp::{self, Reply};
 use crate::run::{Job, Stage, Turn, jobs, measure};
+use crate::subject::Size;
 
 /// What Redis gets beyond its own defaults: no rewrite of its log in the middle of a measurement.
 const REDIS_SETTINGS: [(&str, &str); 2] = [("auto-aof-rewrite-percentage", "0"), ("databases", "64")];
@@ -218,9 +223,50 @@ impl House {
                 turns.push(self.redis(RedisAlways, RedisWork::Transfer(len), skus, size, count, draw)?);
                 turns.push(self.postgres(PostgresWork::TransferAtOnce(len), skus, size, count, draw)?);
             }
-            Job::Orders | Job::BatchOrders | Job::Claims { .. } => {}
+            Job::Claims { policy, reach } => {
+                let size = sizes.size(sizes.claim_connections(reach), Bound::Count);
+                for host in [RedisAlways, RedisEverySecond] {
+                    turns.push(self.redis_claims(host, (policy, reach), sizes.waiting, size)?);
+                }
+                turns.push(self.postgres_claims((policy, reach.claims()), sizes.waiting, size)?);
+            }
+            Job::Orders | Job::BatchOrders | Job::Checkouts | Job::BatchCheckouts => {}
         }
         Ok(turns)
+    }
+
+    /// Where a Redis listens, and when it syncs.
+    fn redis_at(&self, host: Host) -> (SocketAddr, &'static str) {
+        match host {
+            Host::RedisEverySecond => (self.every_second.addr(), "everysec"),
+            _ => (self.always.addr(), "always"),
+        }
+    }
+
+    fn redis_claims(
+        &mut self,
+        host: Host,
+        how: (Policy, Reach),
+        waiting: u64,
+        size: Size,
+    ) -> Result<(Host, Turn), Error> {
+        let (addr, sync) = self.redis_at(host);
+        self.made += 1;
+        let name = format!("Redis {sync}, Lua ZPOPMIN + claim");
+        let subject = RedisClaims::new(name, addr, self.made, how, waiting, size)?;
+        Ok((host, Turn { system: System::Redis, subject: Box::new(subject) }))
+    }
+
+    fn postgres_claims(
+        &mut self,
+        how: (Policy, usize),
+        waiting: u64,
+        size: Size,
+    ) -> Result<(Host, Turn), Error> {
+        self.made += 1;
+        let (name, table) = ("PostgreSQL, FOR UPDATE SKIP LOCKED".to_owned(), format!("bench_{}", self.made));
+        let subject = PostgresClaims::new(name, self.postgres.addr(), &table, how, waiting, size)?;
+        Ok((Host::Postgres, Turn { system: System::Postgresql, subject: Box::new(subject) }))
     }
 
     fn redis(
@@ -228,14 +274,11 @@ impl House {
         host: Host,
         work: RedisWork,
         skus: u32,
-        size: crate::subject::Size,
+        size: Size,
         pieces: u64,
         draw: (Skew, u64),
     ) -> Result<(Host, Turn), Error> {
-        let (addr, sync) = match host {
-            Host::RedisEverySecond => (self.every_second.addr(), "everysec"),
-            _ => (self.always.addr(), "always"),
-        };
+        let (addr, sync) = self.redis_at(host);
         let what = match work {
             RedisWork::Decrement => "Lua decrement".to_owned(),
             RedisWork::Hold => "Lua decrement + hold".to_owned(),
@@ -252,7 +295,7 @@ impl House {
         &mut self,
         work: PostgresWork,
         skus: u32,
-        size: crate::subject::Size,
+        size: Size,
         pieces: u64,
         draw: (Skew, u64),
     ) -> Result<(Host, Turn), Error> {

@@ -1,5 +1,7 @@
 //! The workloads on Jaego itself, through its HTTP interface and nothing else.
 
+pub(crate) mod bulk;
+pub(crate) mod checkouts;
 pub(crate) mod claims;
 pub(crate) mod holds;
 pub(crate) mod orders;

@@ -57,4 +57,6 @@ pub const BATCH_CLAIMS_MAX: usize = 65_536;
 /// Connections over which the set-up places orders and fills carts.
 pub const SETUP_CONNECTIONS: usize = 4;
 /// Carts that are filled before a repetition of the checkouts.
-pub const CARTS_MAX: u64 = 5_000_000;
+pub const CARTS_MAX: usize = 5_000_000;
+/// Owners whose wallets pay for them.
+pub const OWNERS: u64 = 1_000;

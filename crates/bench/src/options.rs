@@ -9,8 +9,8 @@ use crate::draw::Skew;
 use crate::http::Target;
 use crate::jaego::claims::Reach;
 use crate::limits::{
-    BATCH_CLAIMS_MAX, BATCH_HOLDS_MAX, BATCH_ORDERS_MAX, CLAIMS_MAX, CONNECTIONS_MAX, ORDER_LINES_MAX,
-    SKUS_MAX, THREADS_MAX, TRANSFER_LINES_MAX, WAITING_MAX,
+    BATCH_CLAIMS_MAX, BATCH_HOLDS_MAX, BATCH_ORDERS_MAX, CARTS_MAX, CLAIMS_MAX, CONNECTIONS_MAX,
+    ORDER_LINES_MAX, SKUS_MAX, THREADS_MAX, TRANSFER_LINES_MAX, WAITING_MAX,
 };
 use crate::load::{Bound, within};
 use crate::{Error, subject::Size};
@@ -36,11 +36,15 @@ pub enum Workload {
     Claims,
     /// Claims of many orders at once: many commands in a batch, and one command with the largest count.
     BatchClaims,
+    /// Checkouts of carts with the same item, one by one.
+    Checkouts,
+    /// The same checkouts in batches, a few connections.
+    BatchCheckouts,
 }
 
 impl Workload {
     /// All of them, in the order of the reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::BatchHolds,
         Self::Holds,
         Self::Hot,
@@ -50,6 +54,8 @@ impl Workload {
         Self::BatchOrders,
         Self::Claims,
         Self::BatchClaims,
+        Self::Checkouts,
+        Self::BatchCheckouts,
     ];
 
     /// The name on the command line.
@@ -65,6 +71,8 @@ impl Workload {
             Self::BatchOrders => "batch-orders",
             Self::Claims => "claims",
             Self::BatchClaims => "batch-claims",
+            Self::Checkouts => "checkouts",
+            Self::BatchCheckouts => "batch-checkouts",
         }
     }
 }
@@ -91,13 +99,13 @@ impl FromStr for Workload {
 pub struct Sizes {
     /// What is run.
     pub workloads: Vec<Workload>,
-    /// Connections of `holds`, `hot`, `transfers`, `orders` and `claims`.
+    /// Connections of `holds`, `hot`, `transfers`, `orders`, `claims` and `checkouts`.
     pub connections: usize,
     /// SKUs of `holds` and of all orders.
     pub skus: u32,
-    /// Holds in one request of `batch-holds`.
+    /// Holds in one request of `batch-holds`, checkouts in one of `batch-checkouts`.
     pub batch: usize,
-    /// Connections of `batch-holds`, `batch-orders` and `batch-claims`.
+    /// Connections of `batch-holds`, `batch-orders`, `batch-claims` and `batch-checkouts`.
     pub batch_connections: usize,
     /// SKUs of `batch-holds`.
     pub batch_skus: u32,
@@ -117,6 +125,8 @@ pub struct Sizes {
     pub claim_commands: usize,
     /// Orders that each of these commands claims.
     pub claim_count: usize,
+    /// Carts that are filled before a repetition of `checkouts` or `batch-checkouts`, and checked out in it.
+    pub carts: u64,
     /// How requests of `holds` and `batch-holds` are spread over the SKUs.
     pub skew: Skew,
     /// What the numbers are drawn from.
@@ -150,6 +160,7 @@ impl Default for Sizes {
             waiting: 1_000_000,
             claim_commands: 10,
             claim_count: 100,
+            carts: 100_000,
             skew: Skew::Uniform,
             seed: 1,
             threads: 1,
@@ -214,6 +225,10 @@ impl Sizes {
             let waiting = usize::try_from(self.waiting).unwrap_or(usize::MAX);
             within("waiting", waiting, claims.max(CLAIMS_MAX), WAITING_MAX)?;
         }
+        if self.has(&[Workload::Checkouts, Workload::BatchCheckouts]) {
+            let carts = usize::try_from(self.carts).unwrap_or(usize::MAX);
+            within("carts", carts, self.batch, CARTS_MAX)?;
+        }
         within("repetitions", self.repetitions, 1, 100)?;
         within(
             "measured milliseconds",
@@ -265,7 +280,7 @@ mod tests {
         for workload in Workload::ALL {
             assert_eq!(workload.to_string().parse(), Ok(workload));
         }
-        let error = "carts".parse::<Workload>().unwrap_err();
+        let error = "trades".parse::<Workload>().unwrap_err();
         assert!(error.contains("batch-holds, holds, hot"), "{error}");
     }
 
@@ -280,6 +295,8 @@ mod tests {
         assert_eq!(sizes.check().unwrap_err().to_string(), "skus is 20, and must be from 21 to 10000000");
         let sizes = Sizes { waiting: 999, ..Sizes::default() };
         assert!(sizes.check().unwrap_err().to_string().starts_with("waiting is 999"));
+        let sizes = Sizes { carts: 999, ..Sizes::default() };
+        assert!(sizes.check().unwrap_err().to_string().starts_with("carts is 999"));
         let sizes = Sizes { claim_commands: 1_000, claim_count: 1_000, ..Sizes::default() };
         assert!(sizes.check().unwrap_err().to_string().starts_with("claims of a request is 1000000"));
     }

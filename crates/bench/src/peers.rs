@@ -1,7 +1,10 @@
 //! The same work on Redis and on PostgreSQL, with their own best means and the same durability.
 
 pub(crate) mod postgres;
+pub(crate) mod postgres_claims;
+pub(crate) mod postgres_flight;
 pub(crate) mod redis;
+pub(crate) mod redis_claims;
 
 /// Stock of every SKU at the start: more than any load takes.
 pub(crate) const STOCK: u64 = 1_000_000_000;
@@ -19,8 +22,11 @@ mod tests {
     use jaego_testkit::{Durability, Postgres, PostgresOptions, Redis, RedisOptions};
 
     use super::postgres::{PostgresSubject, PostgresWork};
+    use super::postgres_claims::PostgresClaims;
     use super::redis::{RedisSubject, RedisWork};
+    use super::redis_claims::RedisClaims;
     use crate::draw::Skew;
+    use crate::jaego::claims::{Policy, Reach};
     use crate::load::Bound;
     use crate::subject::{Size, Subject};
 
@@ -57,6 +63,39 @@ mod tests {
             let size = size(connections, briefly());
             run(RedisSubject::new(name, redis.addr(), database, work, skus, size, 0, (Skew::Uniform, 1))
                 .unwrap());
+        }
+    }
+
+    #[test]
+    fn redis_gives_every_order_out_once() {
+        let options = RedisOptions { durability: Durability::Always, settings: Vec::new() };
+        let redis = Redis::start(&options).unwrap();
+        let reaches = [Reach::ONE, Reach { commands: 5, count: 10 }];
+        for (database, reach) in reaches.into_iter().enumerate() {
+            let (name, how) = (format!("{reach:?}"), (Policy::Priority, reach));
+            let size = size(4, Bound::Count);
+            run(RedisClaims::new(name, redis.addr(), database, how, 2_000, size).unwrap());
+        }
+    }
+
+    #[test]
+    fn postgres_gives_every_order_out_once() {
+        let postgres = Postgres::start(&PostgresOptions::default()).unwrap();
+        for (policy, claims) in [(Policy::Oldest, 1), (Policy::Priority, 50)] {
+            let (name, table) = (format!("{policy} {claims}"), format!("{policy}_{claims}"));
+            let (addr, size) = (postgres.addr(), size(4, Bound::Count));
+            let mut subject = PostgresClaims::new(name, addr, &table, (policy, claims), 2_000, size).unwrap();
+            subject.round().unwrap();
+            // A claim that was answered and is lost must be found out.
+            let lose = format!(
+                "UPDATE {table}_order SET worker = NULL WHERE id = (SELECT min(id) FROM {table}_order WHERE worker IS NOT NULL)"
+            );
+            postgres.execute("postgres", &lose).unwrap();
+            let error = subject.check().unwrap_err().to_string();
+            assert!(error.contains("the books are wrong"), "{error}");
+
+            let (name, table) = (subject.name(), format!("{table}_again"));
+            run(PostgresClaims::new(name, addr, &table, (policy, claims), 2_000, size).unwrap());
         }
     }
 

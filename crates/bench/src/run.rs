@@ -4,11 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Error;
 use crate::http::Target;
+use crate::jaego::checkouts::Checkouts;
 use crate::jaego::claims::{Claims, Crowd as WaitingCrowd, PRIORITIES, Policy, Reach};
 use crate::jaego::holds::Holds;
 use crate::jaego::orders::Orders;
 use crate::jaego::transfers::{AtOnce, Crowd, OneByOne};
-use crate::limits::{CLAIMS_MAX, ORDER_LINES_MAX};
+use crate::jaego::warehouse::SITE_PREFIX;
+use crate::limits::{CLAIMS_MAX, ORDER_LINES_MAX, OWNERS};
 use crate::load::Bound;
 use crate::machine::Machine;
 use crate::options::{Options, Sizes, Workload};
@@ -53,6 +55,8 @@ pub(crate) enum Job {
     Orders,
     BatchOrders,
     Claims { policy: Policy, reach: Reach },
+    Checkouts,
+    BatchCheckouts,
 }
 
 pub(crate) fn jobs(sizes: &Sizes) -> Vec<Job> {
@@ -75,6 +79,8 @@ pub(crate) fn jobs(sizes: &Sizes) -> Vec<Job> {
             let by_batch = Policy::ALL.map(|policy| Job::Claims { policy, reach });
             by_batch.into_iter().chain([Job::Claims { policy: Policy::Oldest, reach: at_once }]).collect()
         }
+        Workload::Checkouts => vec![Job::Checkouts],
+        Workload::BatchCheckouts => vec![Job::BatchCheckouts],
     });
     jobs.collect()
 }
@@ -99,6 +105,8 @@ impl Job {
             Self::Claims { policy, reach: Reach { commands, count } } => {
                 format!("batch-claims-{policy}-{commands}x{count}")
             }
+            Self::Checkouts => "checkouts".to_owned(),
+            Self::BatchCheckouts => "batch-checkouts".to_owned(),
         }
     }
 
@@ -109,7 +117,17 @@ impl Job {
         sizes: &Sizes,
         progress: &mut Progress,
     ) -> Result<Box<dyn Subject>, Error> {
-        let site = format!("bench-{}-{}", tag(), self.key());
+        let site = match self {
+            // Numbers of orders and carts are as long as a shop's, and begin with what makes the site unique.
+            Self::Orders
+            | Self::BatchOrders
+            | Self::Claims { .. }
+            | Self::Checkouts
+            | Self::BatchCheckouts => {
+                format!("{SITE_PREFIX}{}", tag())
+            }
+            _ => format!("{SITE_PREFIX}{}-{}", tag(), self.key()),
+        };
         let draw = (sizes.skew, sizes.seed);
         let many = sizes.size(sizes.connections, sizes.timed());
         Ok(match self {
@@ -177,6 +195,17 @@ impl Job {
                 let how = (policy, reach);
                 let (skus, progress) = (sizes.skus, Progress::new(sizes.quiet));
                 Box::new(Claims::new(name, target, &site, skus, how, sizes.waiting, size, progress)?)
+            }
+            Self::Checkouts => {
+                let (name, carts) = ("Jaego, /v1/carts/{cart}/checkout".to_owned(), (sizes.carts, 1));
+                let size = sizes.size(sizes.connections, Bound::Count);
+                Box::new(Checkouts::new(name, target, &site, carts, size, Progress::new(sizes.quiet))?)
+            }
+            Self::BatchCheckouts => {
+                let name = format!("Jaego, /v1/batch of {}", count(sizes.batch as u64));
+                let (carts, progress) = ((sizes.carts, sizes.batch), Progress::new(sizes.quiet));
+                let size = sizes.size(sizes.batch_connections, Bound::Count);
+                Box::new(Checkouts::new(name, target, &site, carts, size, progress)?)
             }
         })
     }
@@ -267,6 +296,20 @@ impl Job {
                     Metric::PerSecond,
                 )
             }
+            Self::Checkouts => (
+                "Checkouts one by one, all of one item".to_owned(),
+                format!("{connections} connections. {}", checkout_words(sizes)),
+                Metric::PerSecond,
+            ),
+            Self::BatchCheckouts => (
+                format!("Checkouts of one item in batches of {}", number(sizes.batch)),
+                format!(
+                    "{} connections; latencies are those of whole batches. {}",
+                    number(sizes.batch_connections),
+                    checkout_words(sizes)
+                ),
+                Metric::PerSecond,
+            ),
         };
         Group { key: self.key(), title, about, metric, entries }
     }
@@ -278,6 +321,16 @@ fn basket_words(skus: &str) -> String {
         "Each order has 1 to {ORDER_LINES_MAX} lines, each number as likely, of one piece; the first of {skus} SKUs is in \
          half of all orders, the others come by Zipf's law (exponent 0.99). A unit is one line of an order that holds its \
          stock."
+    )
+}
+
+/// What the checkouts of a load are like.
+fn checkout_words(sizes: &Sizes) -> String {
+    format!(
+        "Before each repetition {} carts are filled with a piece of the same SKU each; they belong to {} owners, whose wallets \
+         pay. A unit is one checkout: it prices the cart, holds the piece, takes the money and places the order.",
+        count(sizes.carts),
+        count(OWNERS)
     )
 }
 

@@ -26,6 +26,7 @@ fn options(fault: Fault, workloads: &[Workload]) -> Options {
             waiting: 1_500,
             claim_commands: 5,
             claim_count: 10,
+            carts: 500,
             warm_up: Duration::from_millis(20),
             measured: Duration::from_millis(100),
             repetitions: 2,
@@ -70,6 +71,8 @@ fn every_workload_runs_and_its_books_are_right() {
             "batch-claims-priority-5x10",
             "batch-claims-random-5x10",
             "batch-claims-oldest-1x1000",
+            "checkouts",
+            "batch-checkouts",
         ],
     );
     let transfers = &report.groups[5];
@@ -82,9 +85,9 @@ fn every_workload_runs_and_its_books_are_right() {
         let lines_per_order = round.units_per_s / round.orders_per_s.unwrap();
         assert!((1.0..=20.0).contains(&lines_per_order), "{round:?}");
     }
-    // A twentieth of what waits one by one, a quarter by batch, and in one command at least once.
-    let claims: Vec<u64> = report.groups[8..].iter().map(|group| group.entries[0].rounds[0].units).collect();
-    assert_eq!(claims, [75, 75, 75, 350, 350, 350, 1_000]);
+    // Of what waits a twentieth one by one, a quarter by batch, one command at least once; and all carts.
+    let units: Vec<u64> = report.groups[8..].iter().map(|group| group.entries[0].rounds[0].units).collect();
+    assert_eq!(units, [75, 75, 75, 350, 350, 350, 1_000, 500, 500]);
     let table = report.to_table();
     assert!(table.contains("Jaego, /v1/batch of 50") && table.contains("orders/s"), "{table}");
 }

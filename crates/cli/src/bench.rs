@@ -27,16 +27,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FOLDER", conflicts_with = "here")]
     docs: Option<PathBuf>,
     /// What is run: batch-holds, holds, hot, transfer, transfers, orders,
-    /// batch-orders, claims, batch-claims [default: all]
+    /// batch-orders, claims, batch-claims, checkouts, batch-checkouts [default: all]
     #[arg(long = "workload", value_name = "WORKLOAD", value_delimiter = ',')]
     workloads: Vec<Workload>,
-    /// Connections of holds, hot, transfers, orders and claims [default: 64]
+    /// Connections of holds, hot, transfers, orders, claims and checkouts [default: 64]
     #[arg(long)]
     connections: Option<usize>,
     /// SKUs of holds and of orders [default: 10000]
     #[arg(long)]
     skus: Option<u32>,
-    /// Holds in one request of batch-holds [default: 1000]
+    /// Holds in one request of batch-holds, checkouts in one of batch-checkouts [default: 1000]
     #[arg(long)]
     batch: Option<usize>,
     /// SKUs of batch-holds [default: 1000000]
@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Orders that each of these commands claims [default: 100]
     #[arg(long)]
     claim_count: Option<usize>,
+    /// Carts that each repetition of checkouts and batch-checkouts checks out [default: 100000]
+    #[arg(long)]
+    carts: Option<u64>,
     /// How requests spread over the SKUs: uniform, zipf or zipf:EXPONENT [default: uniform]
     #[arg(long)]
     skew: Option<Skew>,
@@ -81,6 +84,7 @@ impl Options {
             waiting: self.waiting.unwrap_or(usual.waiting),
             claim_commands: self.claim_commands.unwrap_or(usual.claim_commands),
             claim_count: self.claim_count.unwrap_or(usual.claim_count),
+            carts: self.carts.unwrap_or(usual.carts),
             skew: self.skew.unwrap_or(usual.skew),
             seed: self.seed.unwrap_or(usual.seed),
             measured: self.measured.map_or(usual.measured, Duration::from_secs),

@@ -1,14 +1,16 @@
 //! Claims of workers on waiting orders: one by one, by count, and in batches.
 
 use std::fmt;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::Error;
 use crate::http::{Client, HttpCaller, Judge, Target, problem_kind, request};
+use crate::jaego::bulk::Bulk;
 use crate::jaego::warehouse::{SKU_DIGITS, SKU_PREFIX, Warehouse, pages};
-use crate::limits::{PAGE_LEN, SETUP_COMMANDS, SETUP_CONNECTIONS};
+use crate::limits::PAGE_LEN;
 use crate::load::{Bound, Load, Round, drive};
 use crate::progress::Progress;
 use crate::report::count;
@@ -124,28 +126,22 @@ impl Claims {
         if missing == 0 {
             return Ok(());
         }
-        let callers = (0..SETUP_CONNECTIONS).map(|index| {
-            let before: u64 = (0..index).map(|index| share(missing, index, SETUP_CONNECTIONS)).sum();
-            let left = share(missing, index, SETUP_CONNECTIONS);
-            HttpCaller::new(Filling {
-                target: self.warehouse.target.clone(),
-                site: self.warehouse.site.clone(),
-                request: Template::new(),
-                len: 0,
-                skus: self.skus,
-                next: self.placed + before,
-                left,
-                done: Finder::new(r#""status":"done""#),
-            })
-        });
-        let load = Load { addr: self.warehouse.target.addr, threads: 1, bound: Bound::Count };
-        let (round, _) = drive(&load, callers.collect())?;
-        if !round.is_valid() || round.units_in_all != missing {
-            let answer = format!("{} of {missing} orders placed, {:?}", round.units_in_all, round.unexpected);
-            return Err(Error::Setup { doing: "POST /v1/batch".to_owned(), answer });
-        }
+        let (site, skus) = (&self.warehouse.site, u64::from(self.skus));
+        let prefix = self.warehouse.id_prefix();
+        let order = Bulk {
+            one: Template::new()
+                .text(format!(r#"{{"op":"place_order","id":"{prefix}-"#))
+                .number(ID_DIGITS)
+                .text(format!(r#"","site":"{site}","priority":"#))
+                .number(1)
+                .text(format!(r#","lines":[{{"sku":"{SKU_PREFIX}"#))
+                .number(SKU_DIGITS)
+                .text(r#"","quantity":1}]}"#),
+            commands: 1,
+            numbers: Arc::new(move |number| vec![number, number % PRIORITIES, number % skus]),
+        };
+        order.make(&self.warehouse.target, self.placed, missing)?;
         self.placed += missing;
-        let site = &self.warehouse.site;
         self.progress.say(&format!("{site}: {} orders wait", count(self.placed - self.claimed)));
         Ok(())
     }
@@ -222,72 +218,6 @@ impl Subject for Claims {
             count(claimed),
             count(self.placed)
         ))
-    }
-}
-
-/// One connection's share of the orders that shall wait, placed in batches.
-struct Filling {
-    target: Target,
-    site: String,
-    request: Template,
-    /// Orders in the request.
-    len: usize,
-    skus: u32,
-    next: u64,
-    left: u64,
-    done: Finder<'static>,
-}
-
-impl Filling {
-    /// A request for so many orders of one line. Slots: of each its number, its priority and its SKU.
-    fn request_of(&self, len: usize) -> Template {
-        let site = &self.site;
-        let one = Template::new()
-            .text(format!(r#"{{"op":"place_order","id":"{site}-"#))
-            .number(ID_DIGITS)
-            .text(format!(r#"","site":"{site}","priority":"#))
-            .number(1)
-            .text(format!(r#","lines":[{{"sku":"{SKU_PREFIX}"#))
-            .number(SKU_DIGITS)
-            .text(r#"","quantity":1}]}"#);
-        let start = Template::new().text(r#"{"commands":["#).then(&one);
-        let body = (1..len).fold(start, |body, _| body.text(",").then(&one));
-        request(&self.target, "POST", &Template::new().text("/v1/batch"), &body.text("]}"))
-    }
-}
-
-impl Judge for Filling {
-    fn next(&mut self) -> bool {
-        let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(SETUP_COMMANDS);
-        if len == 0 {
-            return false;
-        }
-        if len != self.len {
-            self.request = self.request_of(len);
-            self.len = len;
-        }
-        for order in 0..len {
-            self.request.set(3 * order, self.next);
-            self.request.set(3 * order + 1, self.next % PRIORITIES);
-            self.request.set(3 * order + 2, self.next % u64::from(self.skus));
-            self.next += 1;
-        }
-        self.left -= len as u64;
-        true
-    }
-
-    fn request(&self) -> &[u8] {
-        self.request.bytes()
-    }
-
-    fn judge(&mut self, status: u16, body: &[u8]) -> Result<u64, String> {
-        if !(200..300).contains(&status) {
-            return Err(problem_kind(status, body));
-        }
-        match self.done.find_iter(body).count() {
-            done if done == self.len => Ok(done as u64),
-            done => Err(format!("{done} of {} orders placed", self.len)),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::report::count;
 use crate::subject::{Size, Subject};
 use crate::template::Template;
 
-/// Digits of an order's number, of which each connection and round has its own.
+/// Digits of an order's number.
 const ID_DIGITS: usize = 12;
 /// Stock of every SKU: more than any load takes.
 const STOCK: u64 = 1_000_000_000;
@@ -29,6 +29,8 @@ pub(crate) struct Orders {
     baskets: Baskets,
     size: Size,
     rounds: u64,
+    /// Above every number of the rounds so far.
+    next_id: u64,
     lines: u64,
     orders: u64,
 }
@@ -45,15 +47,15 @@ impl Orders {
     ) -> Result<Self, Error> {
         let warehouse = Warehouse::build(target, site, skus, STOCK, progress)?;
         let baskets = Baskets::new(skus, seed);
-        Ok(Self { name, warehouse, batch, baskets, size, rounds: 0, lines: 0, orders: 0 })
+        Ok(Self { name, warehouse, batch, baskets, size, rounds: 0, next_id: 0, lines: 0, orders: 0 })
     }
 
     /// A request for orders of so many lines each. Slots: of each order its number, then its SKUs.
-    fn shape(&self, index: usize, lens: Vec<usize>) -> Shape {
-        let site = &self.warehouse.site;
+    fn shape(&self, lens: Vec<usize>) -> Shape {
+        let (site, prefix) = (&self.warehouse.site, self.warehouse.id_prefix());
         let order = |body: Template, len: usize| {
             let start = body
-                .text(format!(r#""id":"{site}-{}-{index}-"#, self.rounds))
+                .text(format!(r#""id":"{prefix}-"#))
                 .number(ID_DIGITS)
                 .text(format!(r#"","site":"{site}","lines":["#));
             let lines = (0..len).fold(start, |body, line| {
@@ -87,11 +89,12 @@ impl Orders {
             }
         };
         Placing {
-            shapes: lens.into_iter().map(|lens| self.shape(index, lens)).collect(),
+            shapes: lens.into_iter().map(|lens| self.shape(lens)).collect(),
             shape: 0,
             batch: self.batch,
             baskets,
-            next_id: 0,
+            next_id: self.next_id + index as u64,
+            id_step: self.size.connections as u64,
             orders: 0,
             done: Finder::new(r#""status":"done""#),
             repeat: Finder::new(r#""repeat":true"#),
@@ -111,6 +114,7 @@ impl Subject for Orders {
             Load { addr: self.warehouse.target.addr, threads: self.size.threads, bound: self.size.bound };
         let (mut round, callers) = drive(&load, callers)?;
         round.orders = Some(round.answers * self.batch as u64);
+        self.next_id = callers.iter().map(|caller| caller.judge.next_id).max().unwrap_or_default();
         self.rounds += 1;
         self.lines += round.units_in_all;
         self.orders += callers.iter().map(|caller| caller.judge.orders).sum::<u64>();
@@ -161,7 +165,9 @@ struct Placing {
     shape: usize,
     batch: usize,
     baskets: Baskets,
+    /// Connections take turns with the numbers.
     next_id: u64,
+    id_step: u64,
     /// Orders that were answered as placed.
     orders: u64,
     done: Finder<'static>,
@@ -176,7 +182,7 @@ impl Judge for Placing {
         let mut slot = 0;
         for len in lens {
             request.set(slot, self.next_id);
-            self.next_id += 1;
+            self.next_id += self.id_step;
             for sku in self.baskets.skus(*len) {
                 slot += 1;
                 request.set(slot, (*sku).into());

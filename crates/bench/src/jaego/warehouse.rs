@@ -11,6 +11,8 @@ use crate::progress::Progress;
 pub(crate) const SKU_DIGITS: usize = 8;
 /// What SKUs begin with. They are shared by all workloads; sites are not.
 pub(crate) const SKU_PREFIX: &str = "bench-";
+/// What sites begin with.
+pub(crate) const SITE_PREFIX: &str = "bench-";
 const BIN: &str = "A-01";
 
 /// A site with some of every SKU in one bin.
@@ -30,7 +32,7 @@ pub(crate) struct Books {
     pub(crate) available: u64,
 }
 
-fn sku(number: u32) -> String {
+pub(crate) fn sku(number: u32) -> String {
     format!("{SKU_PREFIX}{number:0SKU_DIGITS$}")
 }
 
@@ -81,6 +83,11 @@ impl Warehouse {
             json!({ "op": "set_location", "site": site, "location": "RECEIVING", "kind": "receiving" }),
         ];
         batch(&mut Client::connect(target)?, commands)
+    }
+
+    /// What the ids of its documents begin with, where they shall be no longer than a shop's own.
+    pub(crate) fn id_prefix(&self) -> &str {
+        self.site.strip_prefix(SITE_PREFIX).unwrap_or(&self.site)
     }
 
     /// Goes over every position of the site. `each` gets the SKU's number and what is held of it.
