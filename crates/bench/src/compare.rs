@@ -13,6 +13,7 @@ use jaego_testkit::{
 use tempfile::TempDir;
 
 use crate::Error;
+use crate::basket::Baskets;
 use crate::draw::Skew;
 use crate::http::Target;
 use crate::jaego::claims::{Policy, Reach};
@@ -22,6 +23,7 @@ use crate::options::{CompareOptions, Sizes};
 use crate::page;
 use crate::peers::postgres::{PostgresSubject, PostgresWork};
 use crate::peers::postgres_claims::PostgresClaims;
+use crate::peers::postgres_sales::{PostgresSales, Sale};
 use crate::peers::redis::{RedisSubject, RedisWork};
 use crate::peers::redis_claims::RedisClaims;
 use crate::pgwire;
@@ -230,7 +232,19 @@ impl House {
                 }
                 turns.push(self.postgres_claims((policy, reach.claims()), sizes.waiting, size)?);
             }
-            Job::Orders | Job::BatchOrders | Job::Checkouts | Job::BatchCheckouts => {}
+            Job::Orders => turns.push(self.postgres_sales(orders(sizes, 1), many)?),
+            Job::BatchOrders => {
+                let size = sizes.size(sizes.batch_connections, timed);
+                turns.push(self.postgres_sales(orders(sizes, sizes.order_batch), size)?);
+            }
+            Job::Checkouts => {
+                let sale = Sale::Checkouts { batch: 1, carts: sizes.carts };
+                turns.push(self.postgres_sales(sale, many)?);
+            }
+            Job::BatchCheckouts => {
+                let sale = Sale::Checkouts { batch: sizes.batch, carts: sizes.carts };
+                turns.push(self.postgres_sales(sale, sizes.size(sizes.batch_connections, timed))?);
+            }
         }
         Ok(turns)
     }
@@ -266,6 +280,14 @@ impl House {
         self.made += 1;
         let (name, table) = ("PostgreSQL, FOR UPDATE SKIP LOCKED".to_owned(), format!("bench_{}", self.made));
         let subject = PostgresClaims::new(name, self.postgres.addr(), &table, how, waiting, size)?;
+        Ok((Host::Postgres, Turn { system: System::Postgresql, subject: Box::new(subject) }))
+    }
+
+    fn postgres_sales(&mut self, sale: Sale, size: Size) -> Result<(Host, Turn), Error> {
+        self.made += 1;
+        let (name, table) =
+            ("PostgreSQL, one transaction in one flight".to_owned(), format!("bench_{}", self.made));
+        let subject = PostgresSales::new(name, self.postgres.addr(), &table, sale, size)?;
         Ok((Host::Postgres, Turn { system: System::Postgresql, subject: Box::new(subject) }))
     }
 
@@ -313,6 +335,11 @@ impl House {
         let subject = PostgresSubject::new(name, addr, &table, work, skus, size, pieces, draw)?;
         Ok((Host::Postgres, Turn { system: System::Postgresql, subject: Box::new(subject) }))
     }
+}
+
+/// Orders with the same baskets as Jaego's, so many in a transaction.
+fn orders(sizes: &Sizes, batch: usize) -> Sale {
+    Sale::Orders { batch, baskets: Baskets::new(sizes.skus, sizes.seed), skus: sizes.skus }
 }
 
 /// A `jaego serve` on a fresh folder.

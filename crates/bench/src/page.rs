@@ -96,7 +96,8 @@ fn page(text: &mut String, report: &Report, command: &str) -> std::fmt::Result {
          every other repetition goes through them in the opposite order. Redis runs Lua scripts (`EVALSHA`), PostgreSQL \
          prepared statements, with as few round trips as the work allows. Jaego's holds are documents with an id that is \
          remembered for ever; `Redis …, Lua decrement` and `PostgreSQL, conditional update` keep nothing but the counter. \
-         Afterwards everybody's books are compared with the answers.\n"
+         Orders and checkouts on PostgreSQL go out as one transaction in one flight, with constraints that nothing falls below \
+         zero. Afterwards everybody's books are compared with the answers.\n"
     )?;
     for group in &report.groups {
         section(text, group)?;

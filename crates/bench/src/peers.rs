@@ -3,6 +3,7 @@
 pub(crate) mod postgres;
 pub(crate) mod postgres_claims;
 pub(crate) mod postgres_flight;
+pub(crate) mod postgres_sales;
 pub(crate) mod redis;
 pub(crate) mod redis_claims;
 
@@ -23,8 +24,10 @@ mod tests {
 
     use super::postgres::{PostgresSubject, PostgresWork};
     use super::postgres_claims::PostgresClaims;
+    use super::postgres_sales::{PostgresSales, Sale};
     use super::redis::{RedisSubject, RedisWork};
     use super::redis_claims::RedisClaims;
+    use crate::basket::Baskets;
     use crate::draw::Skew;
     use crate::jaego::claims::{Policy, Reach};
     use crate::load::Bound;
@@ -96,6 +99,23 @@ mod tests {
 
             let (name, table) = (subject.name(), format!("{table}_again"));
             run(PostgresClaims::new(name, addr, &table, (policy, claims), 2_000, size).unwrap());
+        }
+    }
+
+    #[test]
+    fn postgres_sells_what_it_answers() {
+        let postgres = Postgres::start(&PostgresOptions::default()).unwrap();
+        let orders = |batch| Sale::Orders { batch, baskets: Baskets::new(100, 1), skus: 100 };
+        let sales = [
+            (orders(1), 8),
+            (orders(30), 4),
+            (Sale::Checkouts { batch: 1, carts: 500 }, 8),
+            (Sale::Checkouts { batch: 50, carts: 520 }, 4),
+        ];
+        for (index, (sale, connections)) in sales.into_iter().enumerate() {
+            let (name, table) = (format!("sale {index}"), format!("t{index}"));
+            run(PostgresSales::new(name, postgres.addr(), &table, sale, size(connections, briefly()))
+                .unwrap());
         }
     }
 

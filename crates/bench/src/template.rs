@@ -51,6 +51,11 @@ impl Template {
         &self.bytes
     }
 
+    /// How many slots there are.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
