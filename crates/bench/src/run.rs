@@ -298,7 +298,10 @@ impl Job {
             }
             Self::Checkouts => (
                 "Checkouts one by one, all of one item".to_owned(),
-                format!("{connections} connections. {}", checkout_words(sizes)),
+                format!(
+                    "{connections} connections; PostgreSQL gets a tenth of the carts. {}",
+                    checkout_words(sizes)
+                ),
                 Metric::PerSecond,
             ),
             Self::BatchCheckouts => (
