@@ -55,9 +55,10 @@ pub struct Place {
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// The number of the event after this one.
+    /// The number of the event after this one. No store gets to the last number, but callers may name it: it is
+    /// followed by itself.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -233,3 +233,36 @@ fn what_is_too_large_or_too_deep_is_refused_and_takes_no_memory() {
     assert_eq!(sequence(), before_sequence, "nothing of it was done");
     jaego.end();
 }
+
+#[test]
+fn what_comes_after_the_last_number_of_all_is_nothing() {
+    let jaego = Jaego::start();
+    stock(&mut jaego.connect(), &["mug".into()], 10);
+    let charge = json!({"currency": "KRW", "amount": 5});
+    ok(jaego.connect().post("/v1/wallets/kim/charge", &charge).unwrap());
+    let last = u64::MAX;
+    for path in [
+        format!("/v1/events?after={last}"),
+        format!("/v1/events?kind=adjusted&after={last}"),
+        format!("/v1/skus/mug/history?after={last}"),
+        format!("/v1/skus/mug/history?site=ICN&after={last}"),
+        format!("/v1/wallets/kim/statement?after={last}"),
+        "/v1/movements?after=pffffffffffffffff".to_owned(),
+        "/v1/transfers?after=pffffffffffffffff".to_owned(),
+        "/v1/orders?after=pffffffffffffffff".to_owned(),
+        "/v1/cards?after=pffffffffffffffff".to_owned(),
+        "/v1/proposals?after=pffffffffffffffff".to_owned(),
+        "/v1/carts?after=pffffffffffffffff".to_owned(),
+        "/v1/wallets?after=pffffffffffffffff".to_owned(),
+        "/v1/sites?after=pffffffffffffffff".to_owned(),
+        "/v1/skus?after=pffffffffffffffff".to_owned(),
+    ] {
+        let (status, answer) = jaego.connect().get(&path).unwrap();
+        assert!(matches!(status, 200 | 404 | 422), "{path}: {status} {answer}");
+        if status == 200 {
+            assert_eq!(answer["items"], json!([]), "{path}");
+        }
+    }
+    ok(jaego.connect().get("/v1/status").unwrap());
+    jaego.end();
+}

@@ -253,7 +253,7 @@ impl<D: Disk> Chapters<'_, D> {
         let mut bound = present.bound;
         let mut on_hand: BTreeMap<Place, i64> =
             present.on_hand.iter().map(|(place, on_hand)| (*place, on_hand.cast_signed())).collect();
-        self.each(since + 1, |stretch| {
+        self.each(since.saturating_add(1), |stretch| {
             if stretch.first() > upto {
                 return Ok(false);
             }
@@ -306,7 +306,7 @@ impl<D: Disk> Chapters<'_, D> {
     ) -> Result<BalancePage, Error> {
         let site_of = |location: LocationId| site_of(&self.sites, location);
         let mut on_hand = now;
-        self.each(start + 1, |stretch| {
+        self.each(start.saturating_add(1), |stretch| {
             if stretch.first() > upto.0 {
                 return Ok(false);
             }
@@ -316,7 +316,7 @@ impl<D: Disk> Chapters<'_, D> {
         })?;
         let mut points = Vec::new();
         let (mut looked, mut last, mut wrong) = (0, None, None);
-        let has_more = self.each_event_of(&Key::Sku(sku), start + 1, |event: Event| {
+        let has_more = self.each_event_of(&Key::Sku(sku), start.saturating_add(1), |event: Event| {
             if event.sequence > upto || filter.until.is_some_and(|until| event.at >= until) {
                 last = None;
                 return false;

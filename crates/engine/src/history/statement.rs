@@ -64,7 +64,7 @@ impl<D: Disk> Chapters<'_, D> {
         let mut lines = Vec::new();
         let (mut looked, mut last) = (0, None);
         let key = Key::Document(filter.owner.clone());
-        let has_more = self.each_event_of(&key, start + 1, |event: Event| {
+        let has_more = self.each_event_of(&key, start.saturating_add(1), |event: Event| {
             if event.sequence > upto || filter.until.is_some_and(|until| event.at >= until) {
                 last = None;
                 return false;

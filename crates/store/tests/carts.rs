@@ -1,0 +1,86 @@
+//! Carts in numbers: many picks in one item, and more than one decision could give up again.
+
+use std::time::{Duration, Instant};
+
+use jaego_domain::{
+    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
+    command::{
+        Adjust, AdjustLine, Change, DiscardCart, SetCart, SetCartItem, SetLocation, SetLot, SetSite, SetSku,
+    },
+    limits::{LINES_MAX, PARTS_MAX},
+    row::{LocationKind, Tracking},
+    turn,
+};
+use jaego_store::conformance::START;
+
+/// Serial numbers of each of two SKUs: one fits into a decision, both do not.
+const SERIALS: usize = PARTS_MAX / 2 + 1_000;
+/// Where every pick looked at all others it would take a minute.
+const SOON: Duration = Duration::from_secs(10);
+
+fn code(text: &str) -> Code {
+    Code::new("code", text).unwrap()
+}
+
+fn give(memory: &mut Memory, command: Command) -> Result<(), Refusal> {
+    let request = Request::new(command, None, code("tester")).unwrap();
+    turn::submit_for_good(memory, &request, START, &mut Vec::new()).map(|_| ())
+}
+
+fn item(sku: &str, quantity: usize) -> Command {
+    let quantity = Quantity::new("quantity", quantity as u64).unwrap();
+    Command::SetCartItem(SetCartItem { id: code("C1"), sku: code(sku), quantity })
+}
+
+#[test]
+fn a_cart_holds_as_many_serial_numbers_as_one_decision_can_give_up() {
+    let mut memory = Memory::new();
+    let (site, location, name) = (code("ICN"), code("A-01"), Name::default());
+    let time_zone = TimeZone::new("UTC").unwrap();
+    let set = SetSite { site: site.clone(), name: name.clone(), time_zone, strategy: Strategy::Fifo };
+    give(&mut memory, Command::SetSite(set)).unwrap();
+    let (zone, kind) = (Name::default(), LocationKind::Storage);
+    let set = SetLocation { site: site.clone(), location: location.clone(), zone, pick_order: 1, kind };
+    give(&mut memory, Command::SetLocation(set)).unwrap();
+    for sku in ["phone", "watch"] {
+        let set = SetSku {
+            sku: code(sku),
+            name: name.clone(),
+            tracking: Tracking::Serial,
+            safety_stock: Vec::new(),
+            prices: Vec::new(),
+        };
+        give(&mut memory, Command::SetSku(set)).unwrap();
+        let lots: Vec<Code> = (0..SERIALS).map(|number| code(&format!("N{number}"))).collect();
+        for lot in &lots {
+            let (sku, lot) = (code(sku), lot.clone());
+            let set = SetLot { sku, lot, received_on: None, expires_on: None, blocked: false };
+            give(&mut memory, Command::SetLot(set)).unwrap();
+        }
+        for (number, lots) in lots.chunks(LINES_MAX).enumerate() {
+            let line = |lot: &Code| AdjustLine {
+                site: site.clone(),
+                location: location.clone(),
+                sku: code(sku),
+                lot: Some(lot.clone()),
+                change: Change::Add(Quantity::ONE, Outside::Supplier),
+            };
+            let (id, reason) = (code(&format!("{sku}-{number}")), Name::default());
+            let lines = lots.iter().map(line).collect();
+            give(&mut memory, Command::Adjust(Adjust { id, reason, lines, release_holds: false })).unwrap();
+        }
+    }
+    let set = SetCart { id: code("C1"), site, owner: code("kim"), hold_s: Some(600) };
+    give(&mut memory, Command::SetCart(set)).unwrap();
+
+    let begun = Instant::now();
+    give(&mut memory, item("phone", SERIALS)).unwrap();
+    let took = begun.elapsed();
+    assert!(took < SOON, "{SERIALS} serial numbers were held in {took:?}");
+    let refused = Refusal::TooManyParts { parts: 2 * SERIALS, max: PARTS_MAX };
+    assert_eq!(give(&mut memory, item("watch", SERIALS)), Err(refused));
+    give(&mut memory, item("watch", 100)).unwrap();
+    assert_eq!(memory.cart_part_count(&code("C1")), SERIALS + 100);
+    give(&mut memory, Command::DiscardCart(DiscardCart { id: code("C1") })).unwrap();
+    assert_eq!(memory.cart_part_count(&code("C1")), 0);
+}
