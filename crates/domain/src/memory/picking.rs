@@ -4,7 +4,7 @@
 //! Only claims are rows. What there is to pick follows from the lines as they are put, so that it takes nothing in a
 //! checkpoint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -49,10 +49,11 @@ struct Bin {
     picks: u32,
 }
 
-/// The work of one transfer, by the numbers of its zones.
+/// The work of one transfer: mostly in one zone, which then takes no place of its own.
 #[derive(Default)]
 pub(super) struct Works {
-    works: BTreeMap<u32, Work>,
+    /// By the numbers of the zones, in their order.
+    zones: SmallVec<[(u32, Box<Work>); 1]>,
     waiting: u32,
     claimed: u32,
 }
@@ -67,6 +68,16 @@ struct Work {
 impl Work {
     fn waits(&self) -> bool {
         !self.lines.is_empty() && self.claim.is_none()
+    }
+}
+
+impl Works {
+    fn find(&self, zone: u32) -> Result<usize, usize> {
+        self.zones.binary_search_by_key(&zone, |(zone, _)| *zone)
+    }
+
+    fn get(&self, zone: u32) -> Option<&Work> {
+        self.find(zone).ok().map(|at| &*self.zones[at].1)
     }
 }
 
@@ -133,8 +144,8 @@ impl Memory {
         self.picking.bins.pop();
     }
 
-    /// Lines of transfers with picks at a location, by slot and index; `None` if there are more than `limit` holders
-    /// of any kind to look at.
+    /// Lines of transfers with picks at a location, by slot and index; `None` if there are more than `limit` positions
+    /// and holders of any kind to look at.
     fn transfer_lines_at(&self, location: LocationId, limit: usize) -> Option<BTreeSet<(u32, u32)>> {
         let mut found = BTreeSet::new();
         if self.picking.bins[location.index()].picks == 0 {
@@ -144,6 +155,10 @@ impl Memory {
         let skus = self.by_location.range((location, SkuId(0))..);
         for (_, sku) in skus.take_while(|(other, _)| *other == location) {
             for (place, _) in self.lots_at(location, *sku) {
+                looked += 1;
+                if looked > limit {
+                    return None;
+                }
                 let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
                 while next != NOWHERE {
                     let node = self.holder(next);
@@ -152,7 +167,7 @@ impl Memory {
                     if looked > limit {
                         return None;
                     }
-                    if node.kind == HolderKind::Transfer {
+                    if node.kind == HolderKind::Transfer && !found.contains(&(node.slot, node.line)) {
                         let picks = &self.transfers.get(node.slot).lines[node.line as usize].line.picks;
                         if picks.iter().any(|pick| pick.location == location) {
                             found.insert((node.slot, node.line));
@@ -218,12 +233,16 @@ impl Memory {
     fn change_work<R>(&mut self, slot: u32, zone: u32, change: impl FnOnce(&mut Work) -> R) -> R {
         let row = self.transfers.get_mut(slot);
         let works = &mut row.works;
-        let work = works.works.entry(zone).or_default();
+        let at = works.find(zone).unwrap_or_else(|at| {
+            works.zones.insert(at, (zone, Box::default()));
+            at
+        });
+        let work = &mut works.zones[at].1;
         let (waited, was_claimed) = (work.waits(), work.claim.is_some());
         let answer = change(work);
         let (waits, is_claimed) = (work.waits(), work.claim.is_some());
         if work.lines.is_empty() && !is_claimed {
-            works.works.remove(&zone);
+            works.zones.remove(at);
         }
         match (was_claimed, is_claimed) {
             (false, true) => {
@@ -283,7 +302,7 @@ impl Memory {
     pub(super) fn transfer_pick_work(&self, transfer: &Code, zone: &Name) -> Option<PickWork> {
         let row = self.transfers.get(self.transfer_slot(transfer)?);
         let number = self.picking.known_zone(row.transfer.from, zone)?;
-        row.works.works.get(&number).map(|work| self.show_work(number, work))
+        row.works.get(number).map(|work| self.show_work(number, work))
     }
 
     pub(super) fn transfer_pick_works(&self, transfer: &Code) -> Vec<PickWork> {
@@ -293,7 +312,7 @@ impl Memory {
 
     /// Those that are wanted, in the order of their zones' names, which every store agrees on.
     fn sorted_works(&self, works: &Works, wanted: impl Fn(&Work) -> bool) -> Vec<PickWork> {
-        let works = works.works.iter().filter(|(_, work)| wanted(work));
+        let works = works.zones.iter().filter(|(_, work)| wanted(work));
         let mut works: Vec<PickWork> = works.map(|(zone, work)| self.show_work(*zone, work)).collect();
         works.sort_by(|a, b| a.zone.cmp(&b.zone));
         works
@@ -308,7 +327,7 @@ impl Memory {
     pub(super) fn transfer_pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32> {
         let row = self.transfer_row(transfer);
         let number = self.picking.known_zone(row.transfer.from, zone);
-        let work = number.and_then(|number| row.works.works.get(&number));
+        let work = number.and_then(|number| row.works.get(number));
         work.map_or(Vec::new(), |work| work.lines.iter().copied().collect())
     }
 
