@@ -427,14 +427,15 @@ pub mod row {
     /// The kinds of documents that hold stock.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum HolderKind {
+        /// A cart, whose lines are told apart by their SKUs: the line is the SKU's number. The first to give up what
+        /// it holds where holders have to.
+        Cart,
         /// A hold of its own.
         Hold,
         /// An allocation of a transfer.
         Transfer,
         /// An allocation of an order.
         Order,
-        /// A cart, whose lines are told apart by their SKUs: the line is the SKU's number.
-        Cart,
     }
 
     /// A quantity held at a place; the SKU is the line's.

@@ -594,9 +594,20 @@ impl Core {
                     | Command::ChangeHold(_)
                     | Command::RequestTransfer(_)
                     | Command::PlaceOrder(_)
+                    | Command::Checkout(_)
             );
+            if let Command::SetCartItem(set) = command {
+                // A cart that these requests fill grows by a line at the most with each.
+                *made.entry(DocumentKey::Cart(set.id.clone())).or_default() += 1;
+            }
             if makes || command.works_on_all() {
-                let named = lines;
+                let mut named = lines;
+                if let Command::Checkout(checkout) = command {
+                    let cart = DocumentKey::Cart(checkout.id.clone());
+                    named = named
+                        .max(self.memory.line_count(&cart))
+                        .max(made.get(&cart).copied().unwrap_or_default());
+                }
                 command.each_document(|key| {
                     lines = lines.max(self.memory.line_count(&key));
                     let known = made.get_mut(&key);

@@ -221,6 +221,9 @@ impl<'a, T: Tables> Book<'a, T> {
                         shrink_pick(picks, place.location, place.lot, *quantity);
                         picks.retain(|pick| !pick.quantity.is_zero());
                     }
+                    if cart.lines.iter().all(|line| line.picks.is_empty()) {
+                        cart.expires_at = None;
+                    }
                 }),
             }
         }

@@ -149,10 +149,20 @@ impl<T: Tables> Book<'_, T> {
 
 /// Lines of a cart hold more. A take says its line by its SKU.
 fn keep(cart: &mut Cart, takes: &[Take]) {
-    for take in takes {
-        let Take { location, lot, quantity, .. } = *take;
-        let line = line_of(cart, take.sku);
-        grow_pick(&mut line.picks, location, lot, quantity);
+    // The takes of an event are at different places for each line, so that only what a line held before is looked
+    // through: an item of 100,000 serial numbers has as many picks.
+    let mut takes = takes;
+    while let Some(first) = takes.first() {
+        let (of_line, rest) = takes.split_at(takes.iter().take_while(|take| take.sku == first.sku).count());
+        takes = rest;
+        let line = line_of(cart, first.sku);
+        let before = line.picks.len();
+        for Take { location, lot, quantity, .. } in of_line.iter().copied() {
+            match line.picks[..before].iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
+                Some(pick) => pick.quantity += quantity,
+                None => line.picks.push(Pick { location, lot, quantity }),
+            }
+        }
         assert!(line.held() <= line.quantity, "a line of a cart holds no more than is in it");
     }
 }

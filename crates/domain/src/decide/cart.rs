@@ -11,7 +11,7 @@ use crate::{
     Amount, Code, Currency, Fact, Place, Quantity, Refusal, Shortage, SiteId, SkuId, Tables, Timestamp,
     command::{Checkout, DiscardCart, SetCart, SetCartItem},
     event::{OrderShort, OrderedLine, Takes},
-    limits::{AMOUNT_MAX, CART_LINES_MAX},
+    limits::{AMOUNT_MAX, CART_LINES_MAX, PARTS_MAX},
     refusal::MissingFunds,
     row::{Balance, Cart, CartLine, CartStatus, Pick},
 };
@@ -73,6 +73,12 @@ impl<T: Tables> Desk<'_, T> {
             for other in cart.lines.iter().filter(|other| other.sku != sku) {
                 holds |= !other.picks.is_empty();
                 self.hold_what_there_is(cart.site, other.sku, other.quantity - other.held(), &mut takes);
+            }
+            let kept = cart.lines.iter().filter(|other| other.sku != sku).map(|other| other.picks.len());
+            let parts = kept.sum::<usize>() + takes.len();
+            if parts > PARTS_MAX {
+                // More could be held, and not given up again in one decision.
+                return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
             }
             expires_at = self.cart_expiry(cart.hold_s, holds || !takes.is_empty());
             let same_picks = takes.len() == named
