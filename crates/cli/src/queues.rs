@@ -81,7 +81,15 @@ pub(crate) struct Queues {
 impl QueueOptions {
     /// What was asked for, with what the settings say of it.
     pub(crate) fn read(&self, settings: &Settings, tokens: &Tokens) -> Result<Queues> {
-        Ok(Queues { intake: self.intake(settings, tokens)?, outbox: self.outbox(settings)? })
+        let queues = Queues { intake: self.intake(settings, tokens)?, outbox: self.outbox(settings)? };
+        if let Queues { intake: Some(intake), outbox: Some(outbox) } = &queues
+            && intake.server.to_string() == outbox.server.to_string()
+            && [&intake.stream, &intake.replies, &intake.dead_letters].contains(&&outbox.stream)
+        {
+            let ask = format!("the stream {} is the intake's: say another --outbox-stream", outbox.stream);
+            return Err(Usage(ask).into());
+        }
+        Ok(queues)
     }
 
     fn intake(&self, settings: &Settings, tokens: &Tokens) -> Result<Option<IntakeOptions>> {

@@ -126,7 +126,7 @@ impl Intake {
             intake: self,
             link,
             script,
-            read_messages: self.options.read_messages,
+            read_messages: limits::READ_MESSAGES_FIRST.min(self.options.read_messages),
             claim_from: "0-0".to_owned(),
             claim_at: now,
             look_at: now,
@@ -188,10 +188,10 @@ impl Intake {
     }
 
     /// Has requests decided, however long the store has too much to do.
-    async fn decide(&self, caller: &Caller, requests: &[Request]) -> Result<Vec<Told>, Ending> {
+    async fn decide(&self, mut caller: Caller, requests: &[Request]) -> Result<Vec<Told>, Ending> {
         let mut pause = Pause::new(limits::BUSY_PAUSE_MIN, limits::BUSY_PAUSE_MAX);
         loop {
-            match self.commands.decide(caller, requests).await {
+            match self.commands.decide(&caller, requests).await {
                 Ok(answers) => return Ok(answers),
                 Err(Undecided::Later(problem)) => {
                     self.meters.retries.increment();
@@ -201,6 +201,8 @@ impl Intake {
                     if !pause.wait(&self.stopping).await {
                         return Err(Ending::Stop);
                     }
+                    // The token may have been revoked meanwhile.
+                    caller = self.caller().await?;
                 }
                 Err(Undecided::Ended(problem)) => {
                     tracing::warn!(stream = %self.options.stream, problem = %problem.detail, "the intake ends with its store");
@@ -369,7 +371,7 @@ impl Session<'_> {
         }
         let mut told = match requests.is_empty() {
             true => Vec::new(),
-            false => intake.decide(&caller, &requests).await?,
+            false => intake.decide(caller, &requests).await?,
         }
         .into_iter();
         let answers = messages.iter().zip(early).map(|(message, early)| {
@@ -406,7 +408,8 @@ impl Session<'_> {
     fn learn(&mut self, messages: &[Message]) {
         let bytes: usize = messages.iter().map(Message::len).sum();
         let each = (bytes / messages.len()).max(1);
-        self.read_messages = (limits::READ_BYTES / each).clamp(1, self.intake.options.read_messages);
+        let most = self.intake.options.read_messages.min(self.read_messages * 2);
+        self.read_messages = (limits::READ_BYTES / each).clamp(1, most);
     }
 }
 

@@ -8,6 +8,8 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const COMMAND_BYTES_MAX: usize = jaego_api::limits::DOCUMENT_BYTES_MAX;
 /// Messages that are read, decided and answered together, by default.
 pub const READ_MESSAGES: usize = 512;
+/// Messages that a connection's first read asks for. Each read may ask for twice as many as the one before.
+pub const READ_MESSAGES_FIRST: usize = 8;
 /// Messages that may be read together.
 pub const READ_MESSAGES_MAX: usize = jaego_api::limits::BATCH_COMMANDS_MAX;
 /// Bytes that one read should bring. How many messages that is, is learned from the reads before.

@@ -23,6 +23,9 @@ pub enum OptionsError {
         /// Their name.
         name: StreamName,
     },
+    /// Replies or dead letters that would be deleted as soon as they are written.
+    #[error("at least one reply and one dead letter have to be kept")]
+    KeepsNothing,
     /// More messages at once than a batch may have, or none.
     #[error("1 to {} messages can be read at once", limits::READ_MESSAGES_MAX)]
     ReadMessages,
@@ -123,6 +126,9 @@ impl IntakeOptions {
                 return Err(OptionsError::SameStream { name: (*name).clone() });
             }
         }
+        if self.replies_max == 0 || self.dead_letters_max == 0 {
+            return Err(OptionsError::KeepsNothing);
+        }
         if !(1..=limits::READ_MESSAGES_MAX).contains(&self.read_messages) {
             return Err(OptionsError::ReadMessages);
         }
@@ -174,6 +180,10 @@ mod tests {
         options.check().unwrap();
         let same = IntakeOptions { dead_letters: options.replies.clone(), ..options.clone() };
         assert!(matches!(same.check(), Err(OptionsError::SameStream { .. })));
+        for (replies_max, dead_letters_max) in [(0, 1), (1, 0)] {
+            let none = IntakeOptions { replies_max, dead_letters_max, ..options.clone() };
+            assert!(matches!(none.check(), Err(OptionsError::KeepsNothing)));
+        }
         for read_messages in [0, limits::READ_MESSAGES_MAX + 1] {
             let many = IntakeOptions { read_messages, ..options.clone() };
             assert!(matches!(many.check(), Err(OptionsError::ReadMessages)));

@@ -64,6 +64,17 @@ enum Halt {
         /// The id.
         id: String,
     },
+    /// Entries behind the last one were deleted, whosever they were: the events of their numbers would be left out.
+    #[error(
+        "the stream ends with the entry {entry}, and gave the id {end} since: what was behind was deleted, and events of \
+         those numbers would be left out; set its last id back with XSETID, or publish to a new stream"
+    )]
+    EndDeleted {
+        /// The last entry.
+        entry: String,
+        /// The last id.
+        end: String,
+    },
     /// The journal does not go back to where the stream ends.
     #[error(
         "the next event of the stream is {next}, and the journal begins with {first}: older ones were archived; bring \
@@ -207,6 +218,10 @@ impl Outbox {
         }
         if let Some(entry) = self.last_entry(link).await? {
             self.compare(&entry).await?;
+            // One that came since is another outbox's.
+            if entry.id < end {
+                return Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into());
+            }
         }
         let end = Sequence(end.milliseconds);
         if let Some(done) = self.done.filter(|done| *done > end && self.options.kinds.is_empty()) {

@@ -10,6 +10,14 @@ use crate::{dead, message::Message, options::IntakeOptions};
 /// broke or another consumer took the message over, adds no second reply. A message is acknowledged after its reply was
 /// added, so that a server without room for the reply keeps the message.
 pub(crate) const SCRIPT: &str = r"
+local function writable(key)
+  local kind = redis.call('TYPE', key).ok
+  return kind == 'stream' or kind == 'none'
+end
+-- Nothing of a script is taken back when a later step of it fails.
+if not writable(KEYS[2]) or not writable(KEYS[3]) then
+  return redis.error_reply('WRONGTYPE the replies and the dead letters have to be streams')
+end
 local answered = 0
 local at = 5
 while at <= #ARGV do

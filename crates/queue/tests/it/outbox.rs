@@ -193,6 +193,28 @@ fn another_history_is_not_mixed_in() {
 }
 
 #[test]
+fn no_event_is_left_out_because_another_program_took_its_number() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 50);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    world.end(running);
+    let published = client.entries(EVENTS).len();
+    let last = world.store.status().durable.0;
+    let next = format!("{}-0", last + 1);
+    let _: String = client.run(&["XADD", EVENTS, &next, "any", "thing"]);
+    let _: u64 = client.run(&["XDEL", EVENTS, &next]);
+    with_events(&world, &mut client, 10);
+    halted(&world, world.outbox_options(), published);
+    // As it says: set back, the stream goes on where its last event stands.
+    let _: String = client.run(&["XSETID", EVENTS, &format!("{last}-0")]);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    world.end(running);
+}
+
+#[test]
 fn archived_events_are_not_left_out_silently() {
     let world = World::new(Durability::None);
     let mut client = world.client();

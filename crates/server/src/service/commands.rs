@@ -73,7 +73,19 @@ impl Commands {
             return self.decide_each(caller, requests).await;
         }
         match self.submit(requests).await {
-            Ok(answers) => Ok(answers),
+            Ok(mut answers) => {
+                // What is refused because of how much the others of the batch touch is decided alone.
+                for (request, answer) in requests.iter().zip(&mut answers).filter(|_| requests.len() > 1) {
+                    if matches!(answer, Err(problem) if problem.code == "too_many_lines_touched") {
+                        let alone = self.submit(std::slice::from_ref(request)).await;
+                        *answer = match alone {
+                            Ok(alone) => alone.into_iter().next().expect("one answer for one request"),
+                            Err(problem) => Err(of_store(problem)?),
+                        };
+                    }
+                }
+                Ok(answers)
+            }
             Err(problem) => match of_store(problem)? {
                 problem if requests.len() == 1 => Ok(vec![Err(problem)]),
                 // Together they are too much, or one of them asks for what cannot be read any more.
