@@ -435,10 +435,13 @@ fn by(caller: &Caller) -> Result<Code, Box<Problem>> {
 }
 
 fn marks(headers: &HeaderMap) -> Result<Marks<'_>, Box<Problem>> {
-    let text = |name: &'static str| match headers.get(name).map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(Box::new(Problem::from(&Refusal::invalid(name, "is not a code")))),
+    let text = |name: &'static str| {
+        let wrong = |reason: &str| Box::new(Problem::from(&Refusal::invalid(name, reason)));
+        let mut values = headers.get_all(name).iter();
+        let text =
+            values.next().map(|value| value.to_str().map_err(|_| wrong("is not a code"))).transpose()?;
+        // One of them would go unread, and be believed to have been read.
+        if values.next().is_some() { Err(wrong("is there more than once")) } else { Ok(text) }
     };
     Ok(Marks { key: text(body::KEY_HEADER)?, fenced: text(body::FENCED_HEADER)? })
 }

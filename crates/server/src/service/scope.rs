@@ -40,6 +40,10 @@ pub(super) async fn commands(
         carts: BTreeSet::new(),
     };
     for request in requests {
+        if request.fence().is_some() {
+            // A fence shuts out whoever comes with a lower one, at whichever site.
+            return Err(unbound("fences"));
+        }
         scope.command(request.command()).await?;
     }
     Ok(())

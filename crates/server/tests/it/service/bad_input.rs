@@ -632,6 +632,14 @@ async fn paths_queries_and_headers_are_read_as_strictly_as_bodies() {
             "invalid_value",
             Some("jaego-fenced"),
         ),
+        (
+            "POST",
+            "/v1/holds/H1/release".to_owned(),
+            vec![("jaego-fenced", "product:42=7"), ("jaego-fenced", "product:17=7")],
+            422,
+            "invalid_value",
+            Some("jaego-fenced"),
+        ),
         // Nobody believes that it was looked at who sent it where it is not.
         (
             "POST",

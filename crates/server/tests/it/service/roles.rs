@@ -307,6 +307,13 @@ async fn a_bound_token_cannot_smuggle_a_command_past_its_site_in_a_batch() {
     assert_eq!((status, &answer["code"]), (404, &json!("order_not_found")), "{answer}");
     let (status, answer) = caller.put("/v1/carts/C9/items/mug", &json!({"quantity": 1})).await;
     assert_eq!((status, &answer["code"]), (404, &json!("cart_not_found")), "{answer}");
+    // A fence would shut out whoever comes with a lower one, at other sites as well.
+    let place = json!({"op": "hold", "id": "H7", "fenced": "door=7",
+        "lines": [{"site": "PUS", "sku": "mug", "quantity": 1}]});
+    for atomic in [false, true] {
+        let (status, answer) = caller.post(BATCH_PATH, &json!({"atomic": atomic, "commands": [place]})).await;
+        assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{answer}");
+    }
     // A cart of its own it may open and fill in one batch.
     let open = json!({"op": "set_cart", "cart": "C8", "site": "PUS", "owner": "kim"});
     let fill = json!({"op": "set_cart_item", "cart": "C8", "sku": "mug", "quantity": 1});
