@@ -33,7 +33,7 @@ pub struct Event {
     /// What was short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<Shortage>,
-    /// Until when a hold stands.
+    /// Until when a hold stands, or what a cart holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// Whose holds were cut or moved by it.

@@ -524,7 +524,7 @@ impl From<&Refusal> for Problem {
             }
             Refusal::CheckoutBlocked { cart, shortages, funds } => {
                 fact("cart", text(cart));
-                // Both are always there, so that a client asks the one what is missing and the other how much.
+                // Always there, beside the shortages: null where there is enough.
                 let funds = funds.as_ref().map_or(Value::Null, |funds| {
                     serde_json::json!({
                         "owner": funds.owner.as_str(), "currency": funds.currency.as_str(),

@@ -213,7 +213,7 @@ commands! {
     "extend_transfer_claim" ExtendTransferClaim Post "/v1/transfers/{transfer}/extend" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer a new life"
     "unclaim_transfer" UnclaimTransfer Post "/v1/transfers/{transfer}/unclaim" Worker BODY_BYTES_MAX Action "Give claims on the picks of a transfer up"
     "set_cart" SetCart Put "/v1/carts/{cart}" Operator BODY_BYTES_MAX Setting "Open a cart, or change for how long it holds its items"
-    "set_cart_item" SetCartItem Put "/v1/carts/{cart}/items/{sku}" Operator BODY_BYTES_MAX Setting "Set how much of a SKU is in a cart"
+    "set_cart_item" SetCartItem Put "/v1/carts/{cart}/items/{sku}" Operator BODY_BYTES_MAX Action "Set how much of a SKU is in a cart"
     "discard_cart" DiscardCart Delete "/v1/carts/{cart}" Operator BODY_BYTES_MAX Action "Give a cart up: release what it holds"
     "checkout" Checkout Post "/v1/carts/{cart}/checkout" Operator BODY_BYTES_MAX Action "Make an order of a cart: price it, allocate it and pay for it, all or nothing"
 }

@@ -124,7 +124,8 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\ncards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\n\
+         cards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -134,10 +135,10 @@ fn status_text(status: &Status) -> String {
         status.open_holds,
         status.waiting_orders,
         status.claimed_orders,
-        status.cards,
-        status.open_proposals,
         status.waiting_picks,
         status.claimed_picks,
+        status.cards,
+        status.open_proposals,
         status.open_carts,
         status.archived,
         status.expiry_lag_ms,

@@ -76,7 +76,7 @@ enum Command {
     Order(order::Options),
     /// Carts: what customers are about to order, and the checkout.
     Cart(cart::Options),
-    /// Claims: who works on which order.
+    /// Claims: who works on which order, and who picks what.
     Claim(claim::Options),
     /// Fences of locks: who had a lock last.
     Fence(fence::Options),

@@ -261,7 +261,7 @@ tag_then_fields! { Account Filing }
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=74)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=75)
 }
 
 macro_rules! facts {
