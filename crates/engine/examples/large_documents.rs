@@ -56,13 +56,17 @@ fn hold(id: &str, lines: Vec<HoldLine>) -> Command {
 }
 
 fn setup(engine: &Engine, skus: usize) {
-    let mut commands = vec![
+    let site = |site: &str| {
         Command::SetSite(SetSite {
-            site: code("ICN"),
+            site: code(site),
             name: Name::default(),
             time_zone: TimeZone::new("Asia/Seoul").expect("a zone"),
             strategy: Strategy::PickOrder,
-        }),
+        })
+    };
+    let mut commands = vec![
+        site("ICN"),
+        site("PUS"),
         Command::SetLocation(SetLocation {
             site: code("ICN"),
             location: code("A-1"),
@@ -167,7 +171,7 @@ fn main() {
     let transfer = RequestTransfer {
         id: code("T"),
         from: code("ICN"),
-        to: code("ICN"),
+        to: code("PUS"),
         priority: 0,
         lines: (0..lines.min(9_000)).map(line).collect(),
     };
