@@ -15,7 +15,7 @@ use crate::{
 };
 
 const WORKERS: usize = 32;
-const ORDERS: usize = 3_000;
+const ORDERS: usize = 5_000;
 /// Orders that a worker claims at once.
 const ARMFUL: usize = 8;
 /// How long the claims of those stand who will die.
