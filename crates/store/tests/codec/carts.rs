@@ -21,8 +21,7 @@ use crate::{
     arbitrary::{
         code, list, location, lot, name, number, quantity, sequence, site, sku, some_quantity, take, time,
     },
-    decode, decode_rows,
-    fixtures::fixture,
+    fixtures::{events_stay, fixture, rows_stay},
     money::{amount, currency, some_amount, some_currency},
     samples::{self, code as text, quantity as units, take as taken},
 };
@@ -194,18 +193,12 @@ pub(crate) fn rows_file() -> Vec<u8> {
 
 #[test]
 fn events_of_carts_open_and_are_written_the_same_today() {
-    let file = events_file();
-    let read = decode(&file, samples::FIRST).unwrap();
-    assert_eq!(read, events());
-    assert!(codec::encode(&read) == file, "the same events come to other bytes");
+    events_stay(&events_file(), &events());
 }
 
 #[test]
 fn rows_of_carts_open_and_are_written_the_same_today() {
-    let file = rows_file();
-    let read = decode_rows(&file).unwrap();
-    assert_eq!(read, rows());
-    assert!(codec::row::encode(&read) == file, "the same rows come to other bytes");
+    rows_stay(&rows_file(), &rows());
 }
 
 /// Any fact about carts, prices and sales.

@@ -17,8 +17,7 @@ use proptest::{
 
 use crate::{
     arbitrary::{code, list, sequence, time},
-    decode, decode_rows,
-    fixtures::fixture,
+    fixtures::{events_stay, fixture, rows_stay},
     samples::{self, code as text},
 };
 
@@ -145,18 +144,12 @@ pub(crate) fn rows_file() -> Vec<u8> {
 
 #[test]
 fn events_of_trades_open_and_are_written_the_same_today() {
-    let file = events_file();
-    let read = decode(&file, samples::FIRST).unwrap();
-    assert_eq!(read, events());
-    assert!(codec::encode(&read) == file, "the same events come to other bytes");
+    events_stay(&events_file(), &events());
 }
 
 #[test]
 fn rows_of_trades_open_and_are_written_the_same_today() {
-    let file = rows_file();
-    let read = decode_rows(&file).unwrap();
-    assert_eq!(read, rows());
-    assert!(codec::row::encode(&read) == file, "the same rows come to other bytes");
+    rows_stay(&rows_file(), &rows());
 }
 
 fn amount() -> BoxedStrategy<Amount> {
