@@ -14,3 +14,4 @@ mod queue;
 mod races;
 mod sales;
 mod trades;
+mod workers;
