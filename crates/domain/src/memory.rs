@@ -876,6 +876,10 @@ impl Tables for Memory {
         self.orders.settings.get(&site).copied()
     }
 
+    fn warm_orders(&self, ids: &[Code]) {
+        self.warm_orders(ids);
+    }
+
     fn order(&self, id: &Code) -> Option<Order> {
         self.order_slot(id).map(|slot| self.orders.rows.get(slot).unpack())
     }

@@ -79,6 +79,9 @@ pub trait Tables {
 
     /// How a site treats its orders, if it was ever said.
     fn order_setting(&self, site: SiteId) -> Option<row::OrderSetting>;
+    /// Brings these orders near, all of which are changed next: where rows are waited for, it is once for all of them.
+    /// It changes nothing, and tables that gain nothing by it leave it out.
+    fn warm_orders(&self, _ids: &[Code]) {}
     /// The order of this id.
     fn order(&self, id: &Code) -> Option<row::Order>;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.

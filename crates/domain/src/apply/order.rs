@@ -2,7 +2,7 @@
 
 use super::book::{Book, shrink_pick};
 use crate::{
-    Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp,
+    Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp, WARM_MAX,
     event::{OrderedLine, Take},
     row::{Claim, Order, OrderLine, OrderSetting, OrderStatus, Pick},
 };
@@ -76,8 +76,11 @@ impl<T: Tables> Book<'_, T> {
             Fact::OrderCancelled { id, released } => self.cancel_order(id, released, sequence),
             Fact::OrderClaimed { id, worker, expires_at } => self.claim(id, worker, sequence, *expires_at),
             Fact::OrdersClaimed { worker, expires_at, ids } => {
-                for id in ids {
-                    self.claim(id, worker, sequence, *expires_at);
+                for ids in ids.chunks(WARM_MAX) {
+                    self.tables.warm_orders(ids);
+                    for id in ids {
+                        self.claim(id, worker, sequence, *expires_at);
+                    }
                 }
             }
             Fact::ClaimExtended { id, expires_at, .. } => self.change_order(id, |order| {

@@ -55,6 +55,18 @@ impl AwaitingKey {
 }
 
 impl Orders {
+    /// A slot that an id of this hash may have: nearly always the right one.
+    pub(super) fn slot_near(&self, hash: u64) -> Option<u32> {
+        self.index.find(hash, |_| true)
+    }
+
+    /// Whether the order of a slot waits for a worker.
+    pub(super) fn is_waiting(&self, slot: u32) -> bool {
+        let row = self.rows.get(slot);
+        let queues = self.waiting.get(row.site.index());
+        queues.is_some_and(|queues| queues[usize::from(row.is_allocated)].contains(row.placed, row.priority))
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }

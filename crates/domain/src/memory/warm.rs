@@ -68,4 +68,14 @@ impl Memory {
         }
         black_box((ids, units, nodes));
     }
+
+    /// Touches these orders, at most [`WARM_MAX`] of them, and where they wait for a worker.
+    pub(super) fn warm_orders(&self, ids: &[Code]) {
+        let ids = &ids[..ids.len().min(WARM_MAX)];
+        let hashes: SmallVec<[u64; WARM_MAX]> = ids.iter().map(|id| self.hash(id)).collect();
+        let slots: SmallVec<[u32; WARM_MAX]> =
+            hashes.iter().filter_map(|hash| self.orders.slot_near(*hash)).collect();
+        black_box(slots.iter().map(|slot| self.orders.rows.get(*slot).placed.0).fold(0, u64::wrapping_add));
+        black_box(slots.iter().filter(|slot| self.orders.is_waiting(**slot)).count());
+    }
 }
