@@ -15,6 +15,12 @@ pub struct SetOrderAllocation {
     pub allocation: OrderAllocation,
 }
 
+impl SetOrderAllocation {
+    pub(super) fn digest(&self, d: &mut Digest) {
+        d.number(40).text(self.site.as_str()).text(self.allocation.name());
+    }
+}
+
 /// A line of an order.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields name what is wanted")]
@@ -49,11 +55,23 @@ pub struct AllocateOrder {
     pub id: Code,
 }
 
+impl AllocateOrder {
+    pub(super) fn digest(&self, d: &mut Digest) {
+        d.number(42).text(self.id.as_str());
+    }
+}
+
 /// Cancels an order: what it holds is released, and a claim on it is void.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the order")]
 pub struct CancelOrder {
     pub id: Code,
+}
+
+impl CancelOrder {
+    pub(super) fn digest(&self, d: &mut Digest) {
+        d.number(43).text(self.id.as_str());
+    }
 }
 
 /// Claims an order for a worker.

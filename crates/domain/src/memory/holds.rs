@@ -1,0 +1,92 @@
+//! Holds in memory.
+
+use smallvec::SmallVec;
+
+use std::hash::BuildHasher;
+
+use super::{Memory, hold_row::HoldRow, holders::PLAIN};
+use crate::{
+    Code, Place,
+    row::{Hold, HoldStatus, HolderKind},
+};
+
+impl Memory {
+    pub(super) fn hold_slot(&self, id: &Code) -> Option<u32> {
+        self.hold_index.find(self.hash(id), |slot| self.holds.get(slot).id == *id)
+    }
+
+    pub(super) fn put_hold(&mut self, id: Code, hold: Option<Hold>) -> Option<HoldRow> {
+        let hash = self.hash(&id);
+        let found = self.hold_index.find(hash, |slot| self.holds.get(slot).id == id);
+        if let Some(slot) = found {
+            self.strike_hold(slot);
+        }
+        match (found, hold) {
+            (None, None) => None,
+            (Some(slot), Some(hold)) => {
+                let new = self.pack_hold(id, hold, slot);
+                let before = std::mem::replace(self.holds.get_mut(slot), new);
+                self.enter_hold(slot);
+                Some(before)
+            }
+            (None, Some(hold)) => {
+                let slot = self.holds.next_slot();
+                assert!(slot < PLAIN - 1, "there are fewer than 2^31 - 1 holds: the last number is nowhere");
+                let new = self.pack_hold(id, hold, slot);
+                assert_eq!(self.holds.insert(new), slot, "a row goes where it was said to go");
+                let (holds, hasher) = (&self.holds, &self.hasher);
+                self.hold_index.insert(hash, slot, |slot| hasher.hash_one(&holds.get(slot).id));
+                self.enter_hold(slot);
+                None
+            }
+            (Some(slot), None) => {
+                self.hold_index.remove(hash, slot);
+                Some(self.holds.remove(slot))
+            }
+        }
+    }
+
+    /// Packs a hold, whose holders are entered under the slot that it will have.
+    pub(super) fn pack_hold(&mut self, id: Code, hold: Hold, slot: u32) -> HoldRow {
+        let mut node = |place, line| self.enter_holder(place, HolderKind::Hold, slot, line);
+        HoldRow::pack(id, hold, &mut node)
+    }
+
+    pub(super) fn unpack_hold(&self, row: &HoldRow) -> Hold {
+        row.unpack(|location| self.locations[location.index()].site)
+    }
+
+    /// Enters a plain hold as a holder, counts an open one, and notes when it lapses.
+    pub(super) fn enter_hold(&mut self, slot: u32) {
+        if let Some(place) = self.holds.get(slot).plain_place() {
+            self.link_holder(place, slot | PLAIN);
+        }
+        let row = self.holds.get(slot);
+        if row.status() != HoldStatus::Held {
+            return;
+        }
+        self.open_holds += 1;
+        if let Some(at) = row.expires_at() {
+            self.due.insert((at, row.id.clone()));
+        }
+    }
+
+    /// Takes an open hold out of all indexes but that of its id.
+    pub(super) fn strike_hold(&mut self, slot: u32) {
+        let row = self.holds.get(slot);
+        if row.status() == HoldStatus::Held {
+            self.open_holds -= 1;
+            if let Some(at) = row.expires_at() {
+                let id = row.id.clone();
+                self.due.remove(&(at, id));
+            }
+        }
+        let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();
+        let row = self.holds.get(slot);
+        nodes.extend(row.plain_place().map(|place| (place, slot | PLAIN)));
+        row.each_node(|place, node| nodes.push((place, node)));
+        for (place, node) in nodes {
+            self.strike_holder(place, node);
+        }
+    }
+}

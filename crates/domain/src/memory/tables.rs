@@ -1,0 +1,383 @@
+//! The rows as decisions read them and events write them.
+
+use std::collections::BTreeMap;
+
+use super::{Memory, NOWHERE};
+use crate::{
+    Amount, Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId,
+    Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
+    row::{
+        Answered, Authorization, Card, Cart, Fence, Filed, Filing, Gate, Head, Hold, Holder, HolderKind,
+        Line, Location, LocationKind, Lot, Order, OrderSetting, Position, PriceTiers, Proposal, Sale, Site,
+        Sku, Transfer, Wallet,
+    },
+};
+
+impl Tables for Memory {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn site_id(&self, code: &Code) -> Option<SiteId> {
+        self.site_codes.get(code).copied()
+    }
+
+    fn site(&self, site: SiteId) -> &Site {
+        &self.sites[site.index()]
+    }
+
+    fn location_id(&self, site: SiteId, code: &Code) -> Option<LocationId> {
+        self.location_codes[site.index()].get(code).copied()
+    }
+
+    fn location(&self, location: LocationId) -> &Location {
+        &self.locations[location.index()]
+    }
+
+    fn first_location(&self, site: SiteId, kind: LocationKind) -> Option<LocationId> {
+        let of_kind =
+            self.site_locations[site.index()].iter().copied().filter(|id| self.location(*id).kind == kind);
+        of_kind.min_by_key(|id| {
+            let row = self.location(*id);
+            (row.pick_order, &row.code)
+        })
+    }
+
+    fn is_occupied(&self, location: LocationId) -> bool {
+        self.by_location.range((location, SkuId(0))..).next().is_some_and(|(other, _)| *other == location)
+    }
+
+    fn sku_id(&self, code: &Code) -> Option<SkuId> {
+        self.sku_slot(code).map(SkuId)
+    }
+
+    fn sku(&self, sku: SkuId) -> &Sku {
+        &self.skus[sku.index()].row
+    }
+
+    fn lot_id(&self, sku: SkuId, code: &Code) -> Option<LotId> {
+        self.sku_lots.get(&sku)?.codes.get(code).copied()
+    }
+
+    fn lot(&self, lot: LotId) -> &Lot {
+        &self.lots[lot.index() - 1]
+    }
+
+    fn gate(&self, site: SiteId, sku: SkuId) -> Option<Gate> {
+        self.unpack_gate(self.gates.get(self.gate_slot(site, sku)?))
+    }
+
+    fn position(&self, place: Place) -> Option<Position> {
+        self.position_slot(place).map(|slot| self.unpack_position(self.positions.get(slot)).1)
+    }
+
+    fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> {
+        let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
+        let places = places.iter().filter(|entry| entry.position != NOWHERE);
+        places.map(|entry| self.unpack_position(self.positions.get(entry.position)))
+    }
+
+    fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
+        let mut found: BTreeMap<Holder, Quantity> = BTreeMap::new();
+        let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
+        while next != NOWHERE {
+            let node = self.holder(next);
+            next = node.links.next;
+            let id = match node.kind {
+                HolderKind::Hold => &self.holds.get(node.slot).id,
+                HolderKind::Transfer => &self.transfers.get(node.slot).id,
+                HolderKind::Order => &self.orders.rows.get(node.slot).id,
+                HolderKind::Cart => &self.carts.rows.get(node.slot).id,
+            };
+            // A line with two entries at a place has two nodes, and is one holder.
+            let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
+            found.insert(holder, self.quantity_at(&node, place));
+        }
+        found.into_iter().collect()
+    }
+
+    fn first_holders(&self, place: Place, limit: usize) -> (Vec<(Holder, Quantity)>, usize) {
+        self.holders_shown(place, limit)
+    }
+
+    fn outside(&self, sku: SkuId, outside: Outside) -> i64 {
+        self.skus[sku.index()].outside.get(outside)
+    }
+
+    fn hold(&self, id: &Code) -> Option<Hold> {
+        self.hold_slot(id).map(|slot| self.unpack_hold(self.holds.get(slot)))
+    }
+
+    fn pick_count(&self, hold: &Code) -> usize {
+        self.hold_slot(hold).map_or(0, |slot| self.holds.get(slot).pick_count())
+    }
+
+    fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.due.iter().take_while(|(at, _)| *at <= now).take(limit).cloned().collect()
+    }
+
+    fn transfer(&self, id: &Code) -> Option<Transfer> {
+        self.transfer_slot(id).map(|slot| self.transfers.get(slot).transfer.clone())
+    }
+
+    fn line(&self, transfer: &Code, line: u32) -> Line {
+        self.transfer_row(transfer).lines[line as usize].line.clone()
+    }
+
+    fn line_named(&self, transfer: &Code, name: &Code) -> Option<u32> {
+        let row = self.transfer_row(transfer);
+        let at = row.by_name.binary_search_by(|line| row.lines[*line as usize].line.name.cmp(name)).ok()?;
+        Some(row.by_name[at])
+    }
+
+    fn wallet(&self, owner: &Code) -> Option<Wallet> {
+        self.wallets.wallet(owner).cloned()
+    }
+
+    fn money_outside(&self, currency: Currency, outside: MoneyOutside) -> i64 {
+        self.wallets.outside(currency, outside)
+    }
+
+    fn authorization(&self, id: &Code) -> Option<Authorization> {
+        self.wallets.authorization(id).cloned()
+    }
+
+    fn order_setting(&self, site: SiteId) -> Option<OrderSetting> {
+        self.orders.settings.get(&site).copied()
+    }
+
+    fn warm_orders(&self, ids: &[Code]) {
+        self.warm_orders(ids);
+    }
+
+    fn order(&self, id: &Code) -> Option<Order> {
+        self.order_slot(id).map(|slot| self.orders.rows.get(slot).unpack())
+    }
+
+    fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.orders.due(now, limit)
+    }
+
+    fn waiting(&self, site: SiteId, allocated: bool, by: WaitingBy) -> impl Iterator<Item = Waiting> {
+        self.orders.waiting(site, allocated, by)
+    }
+
+    fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool {
+        self.orders.is_awaited(site, sku)
+    }
+
+    fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting> {
+        self.orders.awaiting(site, sku, lot)
+    }
+
+    fn sale(&self, order: &Code) -> Option<Sale> {
+        self.carts.sales.get(order).map(|sale| Sale::clone(sale))
+    }
+
+    fn cart(&self, id: &Code) -> Option<Cart> {
+        self.cart_slot(id).map(|slot| self.carts.rows.get(slot).unpack())
+    }
+
+    fn cart_part_count(&self, cart: &Code) -> usize {
+        self.cart_slot(cart).map_or(0, |slot| self.carts.rows.get(slot).part_count())
+    }
+
+    fn due_carts(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
+        self.carts.due(now, limit)
+    }
+
+    fn prices(&self, sku: SkuId) -> &[(Currency, Amount)] {
+        self.carts.prices.get(&sku).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool {
+        self.orders.is_unfilled(site, sku)
+    }
+
+    fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)> {
+        self.orders.unfilled(limit)
+    }
+
+    fn fence(&self, resource: &Code) -> Option<Fence> {
+        self.fences.get(resource).copied()
+    }
+
+    fn fence_count(&self) -> usize {
+        self.fences.len()
+    }
+
+    fn price_tiers(&self) -> Option<PriceTiers> {
+        self.trades.tiers().cloned()
+    }
+
+    fn card(&self, card: &Code) -> Option<Card> {
+        self.trades.card(card).cloned()
+    }
+
+    fn proposal(&self, id: &Code) -> Option<Proposal> {
+        self.trades.proposal(id).cloned()
+    }
+
+    fn open_proposal_between(&self, a: &Code, b: &Code) -> Option<Code> {
+        self.trades.open_between(a, b).cloned()
+    }
+
+    fn open_proposals(&self, card: &Code) -> Vec<(Sequence, Code)> {
+        let open = self.trades.open_from(card, Sequence(0));
+        open.map(|(id, row)| (row.proposed, id.clone())).collect()
+    }
+
+    fn open_proposal_count(&self, card: &Code) -> usize {
+        self.trades.open_on(card)
+    }
+
+    fn pick_work(&self, transfer: &Code, zone: &Name) -> Option<PickWork> {
+        self.transfer_pick_work(transfer, zone)
+    }
+
+    fn pick_works(&self, transfer: &Code) -> Vec<PickWork> {
+        self.transfer_pick_works(transfer)
+    }
+
+    fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32> {
+        self.transfer_pick_lines(transfer, zone)
+    }
+
+    fn pick_claim_count(&self, transfer: &Code) -> usize {
+        self.transfer_claim_count(transfer)
+    }
+
+    fn pickers_at(&self, location: LocationId, limit: usize) -> Option<Vec<Code>> {
+        self.pickers(location, limit)
+    }
+
+    fn waiting_picks(
+        &self,
+        site: SiteId,
+        zone: Option<&Name>,
+        by: WaitingBy,
+    ) -> impl Iterator<Item = PickWorkId> {
+        self.picks_waiting(site, zone, by)
+    }
+
+    fn due_pick_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, PickWorkId)> {
+        self.pick_claims_due(now, limit)
+    }
+
+    fn filed(&self, document: &Filing) -> Option<Filed> {
+        self.filed.get(document).copied()
+    }
+
+    fn answered(&self, key: &Code) -> Option<Answered> {
+        self.answered.get(key).copied()
+    }
+
+    fn oldest_answered(&self) -> Option<(Code, Answered)> {
+        let (_, key) = self.answered_order.first_key_value()?;
+        Some((key.clone(), self.answered[key]))
+    }
+
+    fn answered_count(&self) -> usize {
+        self.answered.len()
+    }
+
+    fn put(&mut self, row: Row) -> Row {
+        match row {
+            Row::Head(head) => Row::Head(std::mem::replace(&mut self.head, head)),
+            Row::Site(id, row) => Row::Site(id, self.put_site(id, row)),
+            Row::Location(id, row) => Row::Location(id, self.put_location(id, row)),
+            Row::Sku(id, row) => Row::Sku(id, self.put_sku(id, row)),
+            Row::Lot(id, row) => Row::Lot(id, self.put_lot(id, row)),
+            Row::Gate(site, sku, gate) => Row::Gate(site, sku, self.put_gate(site, sku, gate)),
+            Row::Position(place, position) => Row::Position(place, self.put_position(place, position)),
+            Row::Outside(sku, outside, balance) => {
+                Row::Outside(sku, outside, self.skus[sku.index()].outside.put(outside, balance))
+            }
+            Row::Hold(id, hold) => {
+                let before = self.put_hold(id.clone(), hold).map(|row| self.unpack_hold(&row));
+                Row::Hold(id, before)
+            }
+            Row::Transfer(id, transfer) => {
+                let before = self.put_transfer(&id, transfer);
+                Row::Transfer(id, before)
+            }
+            Row::Lines(id, lines) => {
+                let before = self.put_lines(&id, lines);
+                Row::Lines(id, before)
+            }
+            Row::Line(id, line, mut row) => {
+                *row = self.put_line(&id, line, *row);
+                Row::Line(id, line, row)
+            }
+            Row::Filed(filing, filed) => {
+                let before = match filed {
+                    Some(filed) => self.filed.insert(filing.clone(), filed),
+                    None => self.filed.remove(&filing),
+                };
+                Row::Filed(filing, before)
+            }
+            Row::Answered(key, answered) => {
+                let before = self.put_answered(&key, answered);
+                Row::Answered(key, before)
+            }
+            Row::Wallet(owner, wallet) => {
+                let before = self.wallets.put_wallet(&owner, wallet);
+                Row::Wallet(owner, before)
+            }
+            Row::MoneyOutside(currency, outside, balance) => {
+                let before = self.wallets.put_outside(currency, outside, balance);
+                Row::MoneyOutside(currency, outside, before)
+            }
+            Row::Authorization(id, authorization) => {
+                let before = self.wallets.put_authorization(&id, authorization);
+                Row::Authorization(id, before)
+            }
+            Row::Order(id, order) => {
+                let before = self.put_order(&id, order);
+                Row::Order(id, before)
+            }
+            Row::OrderSetting(site, setting) => {
+                Row::OrderSetting(site, self.orders.put_setting(site, setting))
+            }
+            Row::Unfilled(site, sku, unfilled) => {
+                Row::Unfilled(site, sku, self.orders.put_unfilled(site, sku, unfilled))
+            }
+            Row::Fence(resource, fence) => {
+                let before = match fence {
+                    Some(fence) => self.fences.insert(resource.clone(), fence),
+                    None => self.fences.remove(&resource),
+                };
+                Row::Fence(resource, before)
+            }
+            Row::PriceTiers(tiers) => Row::PriceTiers(self.trades.put_tiers(tiers)),
+            Row::Card(code, card) => {
+                let before = self.trades.put_card(&code, card);
+                Row::Card(code, before)
+            }
+            Row::Proposal(id, proposal) => {
+                let before = self.trades.put_proposal(&id, proposal);
+                Row::Proposal(id, before)
+            }
+            Row::PickClaim(transfer, zone, claim) => {
+                let before = self.put_pick_claim(&transfer, &zone, claim);
+                Row::PickClaim(transfer, zone, before)
+            }
+            Row::Prices(sku, prices) => Row::Prices(sku, self.carts.put_prices(sku, prices)),
+            Row::Cart(id, cart) => {
+                let before = self.put_cart(&id, cart);
+                Row::Cart(id, before)
+            }
+            Row::Sale(order, sale) => {
+                let before = self.carts.put_sale(&order, sale);
+                Row::Sale(order, before)
+            }
+        }
+    }
+
+    fn set(&mut self, row: Row) {
+        match row {
+            Row::Hold(id, hold) => drop(self.put_hold(id, hold)),
+            row => drop(self.put(row)),
+        }
+    }
+}
