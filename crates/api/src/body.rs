@@ -681,6 +681,7 @@ fn subject(command: &Command) -> Word {
         Command::PlaceOrder(order) => &order.id,
         Command::AllocateOrder(order) => &order.id,
         Command::CancelOrder(order) => &order.id,
+        Command::RefundOrder(order) => &order.id,
         Command::ClaimOrder(order) => &order.id,
         Command::ClaimOrders(orders) => &orders.site,
         Command::ExtendClaim(order) => &order.id,

@@ -13,7 +13,8 @@ use crate::{
     picking::Work,
     stock::HeldAt,
     time::Time,
-    value::{Choice, Label, Lines, Text, Whole, Word, code_if_any, name_if_any},
+    value::{Choice, Label, Lines, Text, Whole, Word, code_if_any, name_if_any, name_or_empty},
+    wallet::amount,
 };
 
 /// Says when the orders of a site are allocated. Those that were placed before keep what they hold.
@@ -115,6 +116,31 @@ pub struct CancelOrder<'a> {
 impl CancelOrder<'_> {
     pub(crate) fn command(&self) -> Result<Command, Refusal> {
         Ok(Command::CancelOrder(command::CancelOrder { id: self.order.code("order")? }))
+    }
+}
+
+/// Refunds what was paid for an order, or a part of it. The order stays as it is; cancelling it gives back the rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub struct RefundOrder<'a> {
+    /// The order.
+    pub order: Text<'a>,
+    /// How much, in the currency's minor unit; all that was not refunded yet if not said.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Whole>,
+    /// Why; empty if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Label<'a>>,
+}
+
+impl RefundOrder<'_> {
+    pub(crate) fn command(&self) -> Result<Command, Refusal> {
+        Ok(Command::RefundOrder(command::RefundOrder {
+            id: self.order.code("order")?,
+            amount: self.amount.map(amount).transpose()?,
+            reason: name_or_empty(self.reason.as_ref(), "reason")?,
+        }))
     }
 }
 

@@ -121,6 +121,8 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("already_reversed", 409, "The movement was reversed before"),
     // The wallet says no.
     kind("insufficient_funds", 409, "Too little money is available"),
+    kind("order_not_paid", 409, "Nobody paid for the order"),
+    kind("refund_exceeds_order", 409, "Less was paid for the order than is to be refunded"),
     kind("refund_exceeds_paid", 409, "Less was paid than is to be refunded"),
     kind("limit_above_balance", 409, "The wallet has less than the limit"),
     kind("too_many_currencies", 409, "The wallet has too many currencies"),
@@ -389,6 +391,13 @@ impl From<&Refusal> for Problem {
                 fact("currency", currency.as_str().into());
                 fact("amount", amount.get().into());
                 fact("max", (*max).into());
+            }
+            Refusal::OrderNotPaid { order } => fact("order", text(order)),
+            Refusal::RefundExceedsOrder { order, currency, requested, refundable } => {
+                fact("order", text(order));
+                fact("currency", currency.as_str().into());
+                fact("requested", requested.get().into());
+                fact("refundable", refundable.get().into());
             }
             Refusal::RefundExceedsPaid { owner, currency, requested, paid } => {
                 fact("owner", text(owner));

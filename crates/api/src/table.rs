@@ -17,7 +17,7 @@ use crate::{
     movement::Reverse,
     order::{
         AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, CompleteOrder, ExtendClaim, PlaceOrder,
-        SetOrderAllocation, UnclaimOrder,
+        RefundOrder, SetOrderAllocation, UnclaimOrder,
     },
     picking::{ClaimTransfer, ExtendTransferClaim, UnclaimTransfer},
     site::SetSite,
@@ -216,4 +216,5 @@ commands! {
     "set_cart_item" SetCartItem Put "/v1/carts/{cart}/items/{sku}" Operator BODY_BYTES_MAX Action "Set how much of a SKU is in a cart"
     "discard_cart" DiscardCart Delete "/v1/carts/{cart}" Operator BODY_BYTES_MAX Action "Give a cart up: release what it holds"
     "checkout" Checkout Post "/v1/carts/{cart}/checkout" Operator BODY_BYTES_MAX Action "Make an order of a cart: price it, allocate it and pay for it, all or nothing"
+    "refund_order" RefundOrder Post "/v1/orders/{order}/refund" Operator BODY_BYTES_MAX Action "Refund what was paid for an order, or a part of it"
 }

@@ -82,7 +82,7 @@ pub(crate) fn currency(text: &Text<'_>) -> Result<Currency, Refusal> {
     Currency::new("currency", text.as_str())
 }
 
-fn amount(number: Whole) -> Result<Amount, Refusal> {
+pub(crate) fn amount(number: Whole) -> Result<Amount, Refusal> {
     let signed = number.signed("amount")?;
     let Ok(units) = u64::try_from(signed) else { return Err(Refusal::invalid("amount", "is negative")) };
     Amount::new("amount", units)
@@ -294,8 +294,8 @@ pub struct StatementLine {
     pub at: Time,
     /// The event.
     pub sequence: u64,
-    /// What happened: `wallet_charged`, `wallet_paid`, `wallet_refunded`, `payment_captured`, `cart_ordered` or
-    /// `order_cancelled`.
+    /// What happened: `wallet_charged`, `wallet_paid`, `wallet_refunded`, `payment_captured`, `cart_ordered`,
+    /// `order_refunded` or `order_cancelled`.
     pub kind: Word,
     /// The currency.
     pub currency: Word,

@@ -75,6 +75,7 @@ fn samples() -> Vec<Value> {
         json!({"op": "set_cart_item", "cart": "C1", "sku": "milk", "quantity": 2}),
         json!({"op": "discard_cart", "cart": "C1", "key": "K3"}),
         json!({"op": "checkout", "cart": "C1", "currency": "KRW", "expected_total": 6000, "order": "O1"}),
+        json!({"op": "refund_order", "order": "O1", "amount": 3000, "reason": "broken"}),
     ]
 }
 
@@ -144,6 +145,7 @@ fn number(command: &Command) -> usize {
         Command::SetCartItem(_) => 49,
         Command::DiscardCart(_) => 50,
         Command::Checkout(_) => 51,
+        Command::RefundOrder(_) => 52,
     }
 }
 

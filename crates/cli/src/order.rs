@@ -74,6 +74,17 @@ enum Command {
     Allocate(Action),
     /// Cancel an order: what it holds is released, a claim on it is void, and what was paid for it is refunded.
     Cancel(Action),
+    /// Refund what was paid for an order, or a part of it; the order stays as it is.
+    Refund {
+        #[command(flatten)]
+        action: Action,
+        /// How much, in the currency's minor unit; all that was not refunded yet if not said.
+        #[arg(long)]
+        amount: Option<u64>,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Complete an order: its goods go to the customer.
     Complete {
         #[command(flatten)]
@@ -116,6 +127,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Command::Show { order } => service.show("order", &[("order", order)], text).await,
         Command::Allocate(action) => act(&service, "allocate_order", action, json!({}), "is allocated").await,
         Command::Cancel(action) => act(&service, "cancel_order", action, json!({}), "is cancelled").await,
+        Command::Refund { action, amount, reason } => {
+            let rest = json!({ "amount": amount, "reason": reason });
+            act(&service, "refund_order", action, rest, "is refunded").await
+        }
         Command::Complete { action, worker, fence } => {
             let claim = json!({ "worker": worker, "fence": fence });
             act(&service, "complete_order", action, claim, "is completed").await

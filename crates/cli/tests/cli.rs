@@ -698,6 +698,15 @@ fn carts_are_filled_checked_out_and_refunded() {
     let order = house.done("order show O9");
     assert!(order.contains("\nsold      13000 KRW, paid 13000\n"), "{order}");
     assert!(house.run("cart checkout C1 KRW").err.contains("(cart_ordered)"));
+    let refunded = house.done("order refund O9 --amount 3000 --reason broken");
+    assert!(refunded.starts_with("order O9 is refunded (event N)\n"), "{refunded}");
+    assert!(refunded.contains("the wallet has 10000 left"), "{refunded}");
+    let refused = house.run("order refund O9 --amount 10001");
+    assert!(
+        refused.err.contains("10000 KRW can be refunded, not 10001 (refund_exceeds_order)"),
+        "{}",
+        refused.err
+    );
     house.done("order cancel O9");
     assert!(house.done("order show O9").contains("\nsold      13000 KRW, paid 0\n"));
     house.done("cart set C2 --site ICN --owner kim");

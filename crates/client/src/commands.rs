@@ -14,7 +14,7 @@ use jaego_api::{
     movement::Reverse,
     order::{
         AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, CompleteOrder, ExtendClaim, PlaceOrder,
-        SetOrderAllocation, UnclaimOrder,
+        RefundOrder, SetOrderAllocation, UnclaimOrder,
     },
     outcome::Outcome,
     picking::{ClaimTransfer, ExtendTransferClaim, UnclaimTransfer},
@@ -146,6 +146,7 @@ methods! {
     place_order PlaceOrder "place_order" "Places an order."
     allocate_order AllocateOrder "allocate_order" "Allocates what an order lacks."
     cancel_order CancelOrder "cancel_order" "Cancels an order."
+    refund_order RefundOrder "refund_order" "Refunds what was paid for an order, or a part of it."
     claim_order ClaimOrder "claim_order" "Claims an order for a worker."
     claim_orders ClaimOrders "claim_orders" "Claims the next orders or picks of a site for a worker: see [`Outcome::claims`]."
     extend_claim ExtendClaim "extend_claim" "Gives a claim a new life."

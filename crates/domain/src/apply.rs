@@ -436,7 +436,8 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         | Fact::CartsLapsed { .. }
         | Fact::CartDiscarded { .. }
         | Fact::CartOrdered { .. }
-        | Fact::SaleCancelled { .. } => book.apply_cart(&event.fact, event.sequence, event.at),
+        | Fact::SaleCancelled { .. }
+        | Fact::SaleRefunded { .. } => book.apply_cart(&event.fact, event.sequence, event.at),
     }
     book.end_pick_claims();
     answer(&mut book, event);

@@ -24,7 +24,7 @@ pub use hold::{ChangeHold, ConfirmHold, ExtendHold, HoldLine, HoldPart, Lines, P
 pub use master::{SetLocation, SetLot, SetSite, SetSku};
 pub use order::{
     AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder, ExtendClaim,
-    OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
+    OrderLine, PlaceOrder, RefundOrder, SetOrderAllocation, UnclaimOrder,
 };
 pub use picking::{ClaimPicks, ClaimTransfer, ExtendTransferClaim, UnclaimTransfer};
 pub use stock::{Adjust, AdjustLine, Change, Move, MoveLine, Reverse};
@@ -163,6 +163,7 @@ pub enum Command {
     SetCartItem(SetCartItem),
     DiscardCart(DiscardCart),
     Checkout(Checkout),
+    RefundOrder(RefundOrder),
 }
 
 impl Command {
@@ -221,6 +222,7 @@ impl Command {
             Self::SetCartItem(_) => "set_cart_item",
             Self::DiscardCart(_) => "discard_cart",
             Self::Checkout(_) => "checkout",
+            Self::RefundOrder(_) => "refund_order",
         }
     }
 
@@ -277,6 +279,7 @@ impl Command {
             Self::ClaimPicks(claim) => claim.count,
             Self::ClaimTransfer(_) | Self::ExtendTransferClaim(_) | Self::UnclaimTransfer(_) => 1,
             Self::SetCart(_) | Self::SetCartItem(_) | Self::DiscardCart(_) | Self::Checkout(_) => 1,
+            Self::RefundOrder(_) => 1,
         }
     }
 
@@ -300,7 +303,8 @@ impl Command {
             | Self::SetCart(_)
             | Self::SetCartItem(_)
             | Self::DiscardCart(_)
-            | Self::Checkout(_) => true,
+            | Self::Checkout(_)
+            | Self::RefundOrder(_) => true,
             Self::AllocateTransfer(transfer) => transfer.lines.is_none(),
             Self::ReleaseTransfer(transfer) => transfer.lines.is_none(),
             Self::PickTransfer(transfer) => transfer.lines.is_none(),
@@ -361,6 +365,7 @@ impl Command {
             Self::UnclaimTransfer(_) => Ok(()),
             Self::SetCart(cart) => cart.validate(),
             Self::SetCartItem(_) | Self::DiscardCart(_) | Self::Checkout(_) => Ok(()),
+            Self::RefundOrder(refund) => refund.validate(),
         }
     }
 }
@@ -455,6 +460,7 @@ impl Command {
             Self::SetCartItem(item) => item.digest(d),
             Self::DiscardCart(cart) => cart.digest(d),
             Self::Checkout(checkout) => checkout.digest(d),
+            Self::RefundOrder(refund) => refund.digest(d),
         }
         digest.finish()
     }

@@ -99,6 +99,7 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
         Command::PlaceOrder(command) => desk.place_order(command, body),
         Command::AllocateOrder(command) => desk.allocate_order(command),
         Command::CancelOrder(command) => desk.cancel_order(command),
+        Command::RefundOrder(command) => desk.refund_order(command),
         Command::ClaimOrder(command) => desk.claim_order(command),
         Command::ClaimOrders(command) => desk.claim_orders(command, body),
         Command::ExtendClaim(command) => desk.extend_claim(command),

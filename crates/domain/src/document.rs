@@ -68,6 +68,7 @@ impl Command {
             Self::PlaceOrder(command) => visit(order(&command.id)),
             Self::AllocateOrder(command) => visit(order(&command.id)),
             Self::CancelOrder(command) => visit(order(&command.id)),
+            Self::RefundOrder(command) => visit(order(&command.id)),
             Self::ClaimOrder(command) => visit(order(&command.id)),
             Self::ExtendClaim(command) => visit(order(&command.id)),
             Self::UnclaimOrder(command) => visit(order(&command.id)),

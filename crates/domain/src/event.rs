@@ -419,6 +419,14 @@ pub enum Fact {
         takes: Takes,
     },
     /// An order cancelled as by `OrderCancelled`, and `amount` of what was paid for it given back.
+    SaleRefunded {
+        id: Code,
+        owner: Code,
+        currency: Currency,
+        amount: Amount,
+        balance: i64,
+        reason: Name,
+    },
     SaleCancelled {
         id: Code,
         released: Takes,

@@ -273,6 +273,17 @@ pub enum Refusal {
         amount: Amount,
         max: u64,
     },
+    /// Nobody paid for the order: it was not made of a cart.
+    OrderNotPaid {
+        order: Code,
+    },
+    /// More than was paid for the order and not refunded yet.
+    RefundExceedsOrder {
+        order: Code,
+        currency: Currency,
+        requested: Amount,
+        refundable: Amount,
+    },
     /// More than was paid from the wallet and not refunded yet.
     RefundExceedsPaid {
         owner: Code,
@@ -510,6 +521,8 @@ impl Refusal {
             Self::AuthorizationNotFound { .. } => "authorization_not_found",
             Self::InsufficientFunds { .. } => "insufficient_funds",
             Self::AmountTooLarge { .. } => "amount_too_large",
+            Self::OrderNotPaid { .. } => "order_not_paid",
+            Self::RefundExceedsOrder { .. } => "refund_exceeds_order",
             Self::RefundExceedsPaid { .. } => "refund_exceeds_paid",
             Self::LimitAboveBalance { .. } => "limit_above_balance",
             Self::TooManyCurrencies { .. } => "too_many_currencies",

@@ -157,7 +157,8 @@ pub(crate) fn reason(fact: &Fact) -> Option<Name> {
         Fact::Adjusted { reason, .. } | Fact::Moved { reason, .. } => Some(reason.clone()),
         Fact::WalletCharged { reason, .. }
         | Fact::WalletPaid { reason, .. }
-        | Fact::WalletRefunded { reason, .. } => Some(reason.clone()),
+        | Fact::WalletRefunded { reason, .. }
+        | Fact::SaleRefunded { reason, .. } => Some(reason.clone()),
         _ => None,
     }
 }

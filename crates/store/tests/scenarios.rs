@@ -85,7 +85,7 @@ fn every_command_and_every_refusal_has_a_row() {
 }
 
 /// The verb of every command in the rows, in the order of the enum: mostly `Command::name`.
-const COMMANDS: [&str; 52] = [
+const COMMANDS: [&str; 53] = [
     "set_site",
     "set_location",
     "set_sku",
@@ -138,6 +138,7 @@ const COMMANDS: [&str; 52] = [
     "set_cart_item",
     "discard_cart",
     "checkout",
+    "refund_order",
 ];
 
 #[test]

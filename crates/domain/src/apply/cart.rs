@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{book::Book, order::order_line};
 use crate::{
-    Code, Fact, LocationId, LotId, Place, Quantity, Row, Sequence, SkuId, Tables, Timestamp,
+    Amount, Code, Fact, LocationId, LotId, Place, Quantity, Row, Sequence, SkuId, Tables, Timestamp,
     event::Take,
     row::{Cart, CartLine, CartStatus, Order, OrderStatus, Pick, Sale},
 };
@@ -107,7 +107,7 @@ impl<T: Tables> Book<'_, T> {
                     currency: *currency,
                     prices: prices.clone(),
                     total: *total,
-                    refunded: crate::Amount::ZERO,
+                    refunded: Amount::ZERO,
                 };
                 self.put(Row::Sale(order.clone(), Some(Box::new(sale))));
                 if let Some(money) = fact.money() {
@@ -116,14 +116,23 @@ impl<T: Tables> Book<'_, T> {
             }
             Fact::SaleCancelled { id, released, amount, .. } => {
                 self.cancel_order(id, released, sequence);
-                let mut sale = self.tables.sale(id).expect("the sale of a paid order is there");
-                sale.refunded += *amount;
-                assert!(sale.refunded <= sale.total, "no more is given back than was paid for {id}");
-                self.put(Row::Sale(id.clone(), Some(Box::new(sale))));
+                self.give_back(id, *amount);
+                self.move_money(&fact.money().expect("it moves money"));
+            }
+            Fact::SaleRefunded { id, amount, .. } => {
+                self.give_back(id, *amount);
                 self.move_money(&fact.money().expect("it moves money"));
             }
             _ => {}
         }
+    }
+
+    /// Notes in a sale how much of it was given back.
+    fn give_back(&mut self, order: &Code, amount: Amount) {
+        let mut sale = self.tables.sale(order).expect("the sale of a paid order is there");
+        sale.refunded += amount;
+        assert!(sale.refunded <= sale.total, "no more is given back than was paid for {order}");
+        self.put(Row::Sale(order.clone(), Some(Box::new(sale))));
     }
 
     pub(super) fn change_cart(&mut self, id: &Code, change: impl FnOnce(&mut Self, &mut Cart)) {

@@ -2,7 +2,7 @@
 
 use super::{digest_maybe, line_count, positive};
 use crate::{
-    Code, Digest, Quantity, Refusal, Sequence,
+    Amount, Code, Digest, Name, Quantity, Refusal, Sequence,
     limits::{CLAIMS_MAX, LEASE_MS_MAX},
     row::OrderAllocation,
 };
@@ -71,6 +71,31 @@ pub struct CancelOrder {
 impl CancelOrder {
     pub(super) fn digest(&self, d: &mut Digest) {
         d.number(43).text(self.id.as_str());
+    }
+}
+
+/// Gives back what was paid for an order, or a part of it. The order stays as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefundOrder {
+    /// The order.
+    pub id: Code,
+    /// How much; all that was not refunded yet if not said.
+    pub amount: Option<Amount>,
+    /// Why; may be empty.
+    pub reason: Name,
+}
+
+impl RefundOrder {
+    pub(super) fn validate(&self) -> Result<(), Refusal> {
+        if self.amount.is_some_and(Amount::is_zero) {
+            return Err(Refusal::invalid("amount", "is zero"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn digest(&self, d: &mut Digest) {
+        d.number(56).text(self.id.as_str()).maybe_number(self.amount.map(Amount::get));
+        d.text(self.reason.as_str());
     }
 }
 

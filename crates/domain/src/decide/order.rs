@@ -8,8 +8,10 @@ use super::{
     desk::Desk,
 };
 use crate::{
-    Code, Fact, MoneyOutside, Quantity, Refusal, Shortage, SiteId, Tables,
-    command::{AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, SetOrderAllocation, numbered},
+    Amount, Code, Fact, MoneyOutside, Quantity, Refusal, Shortage, SiteId, Tables,
+    command::{
+        AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, RefundOrder, SetOrderAllocation, numbered,
+    },
     event::{OrderShort, OrderedLine, Short, Take, Takes},
     row::{Balance, Order, OrderAllocation, OrderStatus, Sale},
 };
@@ -123,18 +125,39 @@ impl<T: Tables> Desk<'_, T> {
             OrderStatus::Waiting | OrderStatus::Processing => {}
         }
         let (id, released) = (id.clone(), all_picks(&order));
-        let Some(Sale { owner, currency, total, .. }) = self.tables.sale(&id) else {
+        let Some(sale) = self.tables.sale(&id) else {
             return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
         };
-        // What was refunded by hand in between was perhaps for this order: no more than is left is given back.
-        let wallet = self.tables.wallet(&owner);
-        let purse = wallet.map_or_else(|| Balance::empty(currency), |wallet| wallet.balance(currency));
-        let amount = total.min(purse.paid);
+        let (purse, amount) = self.refundable(&sale);
         if amount.is_zero() {
             return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
         }
+        let Sale { owner, currency, .. } = sale;
         let balance = self.paid_in(purse, MoneyOutside::Sales, amount)?;
         Ok(Verdict::New(Fact::SaleCancelled { id, released, owner, currency, amount, balance }))
+    }
+
+    pub(super) fn refund_order(&self, command: &RefundOrder) -> Result<Verdict, Refusal> {
+        let RefundOrder { id, amount, reason } = command.clone();
+        self.order(&id)?;
+        let Some(sale) = self.tables.sale(&id) else { return Err(Refusal::OrderNotPaid { order: id }) };
+        let (purse, refundable) = self.refundable(&sale);
+        let Sale { owner, currency, total, .. } = sale;
+        let amount = amount.unwrap_or(if refundable.is_zero() { total } else { refundable });
+        if amount > refundable || amount.is_zero() {
+            return Err(Refusal::RefundExceedsOrder { order: id, currency, requested: amount, refundable });
+        }
+        let balance = self.paid_in(purse, MoneyOutside::Sales, amount)?;
+        Ok(Verdict::New(Fact::SaleRefunded { id, owner, currency, amount, balance, reason }))
+    }
+
+    /// What the owner of a sale has, and how much of the sale can be given back: what was paid for it and not refunded,
+    /// and no more than the owner has paid at all. A refund to the wallet, which names no order, was perhaps for this one.
+    fn refundable(&self, sale: &Sale) -> (Balance, Amount) {
+        let wallet = self.tables.wallet(&sale.owner);
+        let purse =
+            wallet.map_or_else(|| Balance::empty(sale.currency), |wallet| wallet.balance(sale.currency));
+        (purse, (sale.total - sale.refunded).min(purse.paid))
     }
 
     pub(super) fn order(&self, id: &Code) -> Result<Order, Refusal> {

@@ -66,6 +66,7 @@ impl Fact {
             // Whoever follows SKUs and orders need not know that some have prices.
             Self::SkuPriced { .. } => "sku_set",
             Self::SaleCancelled { .. } => "order_cancelled",
+            Self::SaleRefunded { .. } => "order_refunded",
             Self::CartSet { .. } => "cart_set",
             Self::CartItemSet { .. } => "cart_item_set",
             Self::CartsLapsed { .. } => "carts_lapsed",
@@ -134,7 +135,7 @@ impl Fact {
             }
             // The order is what it comes to, and what a statement names.
             Self::CartOrdered { order, .. } => Some(("order", order)),
-            Self::SaleCancelled { id, .. } => Some(("order", id)),
+            Self::SaleCancelled { id, .. } | Self::SaleRefunded { id, .. } => Some(("order", id)),
             Self::CartsLapsed { .. } => None,
         }
     }
@@ -192,6 +193,7 @@ impl Fact {
             Self::CartDiscarded { .. } => 1,
             Self::CartOrdered { lines, takes, .. } => lines.len() + takes.len(),
             Self::SaleCancelled { released, .. } => released.len(),
+            Self::SaleRefunded { .. } => 1,
             Self::OrderAllocationSet { .. }
             | Self::OrderClaimed { .. }
             | Self::ClaimExtended { .. }
@@ -223,7 +225,8 @@ impl Fact {
             Self::CartOrdered { owner, currency, total, balance, .. } => {
                 (owner, currency, total, balance, MoneyOutside::Sales, false)
             }
-            Self::SaleCancelled { owner, currency, amount, balance, .. } => {
+            Self::SaleCancelled { owner, currency, amount, balance, .. }
+            | Self::SaleRefunded { owner, currency, amount, balance, .. } => {
                 (owner, currency, amount, balance, MoneyOutside::Sales, true)
             }
             _ => return None,
@@ -358,7 +361,8 @@ impl Fact {
             | Self::CartsLapsed { .. }
             | Self::CartDiscarded { .. }
             | Self::CartOrdered { .. }
-            | Self::SaleCancelled { .. } => {}
+            | Self::SaleCancelled { .. }
+            | Self::SaleRefunded { .. } => {}
         }
     }
 }

@@ -120,6 +120,13 @@ impl fmt::Display for Refusal {
             Self::AmountTooLarge { currency, amount, max } => {
                 write!(f, "{amount} {currency} more would be past the largest balance, {max}")
             }
+            Self::OrderNotPaid { order } => write!(f, "nobody paid for order {order}"),
+            Self::RefundExceedsOrder { order, currency, requested, refundable } => {
+                write!(
+                    f,
+                    "of what was paid for order {order}, {refundable} {currency} can be refunded, not {requested}"
+                )
+            }
             Self::RefundExceedsPaid { owner, currency, requested, paid } => {
                 write!(f, "{owner} paid {paid} {currency} that were not refunded yet, not {requested}")
             }

@@ -117,6 +117,7 @@ impl Scope<'_> {
             }
             Command::ClaimOrders(command) => enter(caller, &command.site),
             Command::AllocateOrder(command) => self.fulfiller(&command.id).await,
+            Command::RefundOrder(_) => Err(unbound("wallets")),
             Command::CancelOrder(command) => self.refunder(&command.id).await,
             Command::ClaimOrder(command) => self.fulfiller(&command.id).await,
             Command::ExtendClaim(command) => self.fulfiller(&command.id).await,

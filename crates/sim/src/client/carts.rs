@@ -2,7 +2,7 @@
 
 use jaego_domain::{
     Amount, Code, Command, Currency, Name, Query,
-    command::{Checkout, DiscardCart, Payment, SetCart, SetCartItem},
+    command::{Checkout, DiscardCart, Payment, RefundOrder, SetCart, SetCartItem},
     query::Page,
 };
 use jaego_engine::sim_disk::Dice;
@@ -43,6 +43,11 @@ impl Client {
                 quantity: quantity(dice.throw() % 4),
             }),
             6 if dice.one_in(2) => Command::DiscardCart(DiscardCart { id: self.cart(dice) }),
+            7 if dice.one_in(3) => Command::RefundOrder(RefundOrder {
+                id: self.cart(dice),
+                amount: dice.one_in(2).then(|| amount(1 + dice.throw() % 9)),
+                reason: Name::default(),
+            }),
             6 => charge(dice.below(2), 1 + dice.throw() % 20),
             _ => Command::Checkout(Checkout {
                 id: self.cart(dice),

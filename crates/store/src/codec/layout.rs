@@ -359,4 +359,5 @@ facts! {
     55 CartDiscarded { id }
     56 CartOrdered { cart, order, body, site, owner, currency, total, balance, prices, lines, takes }
     57 SaleCancelled { id, released, owner, currency, amount, balance }
+    76 SaleRefunded { id, owner, currency, amount, balance, reason }
 }

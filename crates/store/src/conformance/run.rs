@@ -196,6 +196,7 @@ fn is_keyed(call: &Call) -> bool {
         | Command::Capture(_)
         | Command::Void(_)
         | Command::AllocateOrder(_)
+        | Command::RefundOrder(_)
         | Command::ClaimOrders(_)
         | Command::ExtendClaim(_)
         | Command::UnclaimOrder(_)
@@ -304,6 +305,7 @@ fn past(verb: &str) -> Option<&'static str> {
         "set_cart" | "set_cart_item" => "set",
         "discard_cart" => "discarded",
         "checkout" => "ordered",
+        "refund_order" => "refunded",
         _ => return None,
     })
 }

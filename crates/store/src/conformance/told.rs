@@ -175,6 +175,12 @@ impl Told {
             Refusal::AmountTooLarge { currency, amount, max } => {
                 told.with("currency", currency).with("amount", amount).with("max", max)
             }
+            Refusal::OrderNotPaid { order } => told.with("order", order),
+            Refusal::RefundExceedsOrder { order, currency, requested, refundable } => told
+                .with("order", order)
+                .with("currency", currency)
+                .with("requested", requested)
+                .with("refundable", refundable),
             Refusal::RefundExceedsPaid { owner, currency, requested, paid } => told
                 .with("owner", owner)
                 .with("currency", currency)

@@ -36,6 +36,7 @@
 //! set_order_allocation  SITE on_arrival | on_demand | at_completion
 //! place_order        ID SITE SKU QUANTITY [lot LOT], …  [customer=…] [priority=5] [backorder]
 //! allocate_order     ID                            cancel_order  ID
+//! refund_order       ID [AMOUNT] [reason=…]
 //! claim_order        ID WORKER [lease=60s]         claim_orders  SITE WORKER POLICY [count=3] [lease=60s]
 //! extend_claim       ID WORKER FENCE [lease=60s]   unclaim_order ID WORKER FENCE
 //! complete_order     ID [WORKER FENCE]             a FENCE is a number, or ID.claim: that of the last thing claimed as ID
@@ -72,10 +73,10 @@ use jaego_domain::{
         ClaimPicks, ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold,
         DiscardCart, ExtendClaim, ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, Lines, Move,
         MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose, RaiseFence,
-        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetCard,
-        SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite, SetSku,
-        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder, UnclaimTransfer,
-        UnpickTransfer, Void,
+        ReceiveLine, ReceiveTransfer, RefundOrder, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse,
+        SetCard, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite,
+        SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder,
+        UnclaimTransfer, UnpickTransfer, Void,
     },
     query::Page,
     row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
@@ -363,6 +364,11 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
         }),
         "allocate_order" => Command::AllocateOrder(AllocateOrder { id: words.code()? }),
         "cancel_order" => Command::CancelOrder(CancelOrder { id: words.code()? }),
+        "refund_order" => Command::RefundOrder(RefundOrder {
+            reason: words.name("reason")?,
+            id: words.code()?,
+            amount: if words.peek().is_some() { Some(words.amount()?) } else { None },
+        }),
         "claim_order" => Command::ClaimOrder(ClaimOrder {
             lease_ms: words.lease()?,
             id: words.code()?,

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Event, Fact, Row};
 use jaego_store::codec;
 
-use crate::{carts, decode, decode_rows, fences, money, orders, picking, samples, trades};
+use crate::{carts, decode, decode_rows, fences, money, orders, picking, refunds, samples, trades};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -116,6 +116,7 @@ fn there_is_a_sample_of_every_fact() {
         Fact::CartDiscarded { .. } => 58,
         Fact::CartOrdered { .. } => 59,
         Fact::SaleCancelled { .. } => 60,
+        Fact::SaleRefunded { .. } => 61,
     };
     let facts = [
         samples::facts(),
@@ -125,10 +126,11 @@ fn there_is_a_sample_of_every_fact() {
         trades::facts(),
         picking::facts(),
         carts::facts(),
+        refunds::facts(),
     ]
     .concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..61).collect());
+    assert_eq!(there, (0..62).collect());
 }
 
 /// As above, for rows.

@@ -6,7 +6,7 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{carts, decode, decode_rows, fences, fixtures, money, orders, picking, samples, trades};
+use crate::{carts, decode, decode_rows, fences, fixtures, money, orders, picking, refunds, samples, trades};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -76,6 +76,7 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (picking::rows_file(), Err(picking::rows())),
         (carts::events_file(), Ok(carts::events())),
         (carts::rows_file(), Err(carts::rows())),
+        (refunds::events_file(), Ok(refunds::events())),
     ];
     for (file, written) in files {
         let mut payload = file.clone();
@@ -147,6 +148,7 @@ fn random_bytes_are_read_or_refused() {
         money::events(),
         orders::events(),
         carts::events(),
+        refunds::events(),
         fences::events(),
         trades::events(),
         picking::events(),

@@ -8,6 +8,7 @@ mod hostile;
 mod money;
 mod orders;
 mod picking;
+mod refunds;
 mod round_trip;
 mod samples;
 mod sizes;

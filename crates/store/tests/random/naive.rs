@@ -312,6 +312,9 @@ impl Naive {
                 }
                 self.purse(owner, *currency).refunded += i128::from(amount.get());
             }
+            Fact::SaleRefunded { owner, currency, amount, .. } => {
+                self.purse(owner, *currency).refunded += i128::from(amount.get());
+            }
             Fact::SkuPriced { .. }
             | Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }

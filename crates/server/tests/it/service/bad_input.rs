@@ -485,6 +485,13 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
             "sku_not_found",
             ("sku", json!("cap")),
         ),
+        (("refund_order", json!({"order": "O9"})), 404, "order_not_found", ("order", json!("O9"))),
+        (
+            ("refund_order", json!({"order": "O9", "amount": 0})),
+            422,
+            "invalid_value",
+            ("field", json!("amount")),
+        ),
         (("discard_cart", json!({"cart": "C9"})), 404, "cart_not_found", ("cart", json!("C9"))),
         (("checkout", json!({"cart": "C1", "currency": "KRW"})), 409, "cart_empty", ("cart", json!("C1"))),
     ] {

@@ -111,7 +111,7 @@ async fn a_batch_asks_for_the_greatest_role_of_its_commands() {
 
 /// What tokens that are bound to one site may do in a world with a transfer `T1` from `ICN` to `PUS`, a hold
 /// `H1`, an order `O1` and a cart `C1` at `ICN`: bound to the site that gives, to the one that gets, to one that has nothing to do with it.
-const BOUND: [(&str, [bool; 3]); 51] = [
+const BOUND: [(&str, [bool; 3]); 52] = [
     ("set_site", [true, false, false]),
     ("set_location", [true, false, false]),
     ("set_sku", [false, false, false]),
@@ -144,6 +144,7 @@ const BOUND: [(&str, [bool; 3]); 51] = [
     ("place_order", [true, false, false]),
     ("allocate_order", [true, false, false]),
     ("cancel_order", [true, false, false]),
+    ("refund_order", [false, false, false]),
     ("claim_order", [true, false, false]),
     ("claim_orders", [true, false, false]),
     ("extend_claim", [true, false, false]),

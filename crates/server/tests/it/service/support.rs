@@ -276,6 +276,7 @@ pub(super) fn sample(op: &str) -> Value {
             "lines": [{"sku": "milk", "quantity": 1, "lot": "L1"}]})
         }
         "allocate_order" | "cancel_order" => json!({"order": "O1"}),
+        "refund_order" => json!({"order": "O1", "amount": 5, "reason": "broken"}),
         "claim_order" => json!({"order": "O1", "worker": "ann", "lease_s": 60}),
         "claim_orders" => {
             json!({"site": "ICN", "worker": "ann", "work": "picks", "zone": "", "policy": "priority",

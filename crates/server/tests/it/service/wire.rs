@@ -192,6 +192,8 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         Command::CancelOrder(order) => json!({"order": order.id.as_str()}),
         Command::ClaimOrder(claim) => json!({"order": claim.id.as_str(), "worker": claim.worker.as_str(),
             "lease_s": claim.lease_ms.map(seconds)}),
+        Command::RefundOrder(refund) => json!({"order": refund.id.as_str(),
+            "amount": refund.amount.map(|amount| amount.get()), "reason": refund.reason.as_str()}),
         Command::ClaimOrders(claim) => json!({"site": claim.site.as_str(), "worker": claim.worker.as_str(),
             "policy": claim.policy.name(), "count": claim.count, "lease_s": claim.lease_ms.map(seconds)}),
         Command::ExtendClaim(claim) => json!({"order": claim.id.as_str(),

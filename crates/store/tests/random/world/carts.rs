@@ -1,8 +1,8 @@
 //! Plausible things to ask about carts, by owners with little money.
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Memory, Quantity, Tables,
-    command::{CancelOrder, Checkout, CompleteOrder, DiscardCart, SetCart, SetCartItem},
+    Amount, Code, Command, Currency, Memory, Name, Quantity, Tables,
+    command::{CancelOrder, Checkout, CompleteOrder, DiscardCart, RefundOrder, SetCart, SetCartItem},
     limits::AMOUNT_MAX,
     row::CartStatus,
 };
@@ -37,6 +37,11 @@ impl World {
         let sold = latest.find_map(|number| memory.cart(&code(&format!("C{number}")))?.order);
         if let Some(id) = sold.filter(|_| step >= 17) {
             return match step {
+                _ if self.dice.chance(25) => {
+                    let amount = self.dice.chance(60).then(|| Amount::new("amount", 1 + self.dice.below(9)));
+                    let amount = amount.map(|amount| amount.expect("it is small"));
+                    Command::RefundOrder(RefundOrder { id, amount, reason: Name::default() })
+                }
                 17 => Command::CompleteOrder(CompleteOrder { id, claimant: None }),
                 _ => Command::CancelOrder(CancelOrder { id }),
             };
