@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jaego_domain::{
-    Code, Currency, MovementId, Place, Query, Refusal, Sequence, Timestamp,
+    Code, Currency, EVENT_KINDS, MovementId, Place, Query, Refusal, Sequence, Timestamp,
     query::Page,
     row::{OrderStatus, ProposalStatus, TransferStatus},
 };
@@ -464,10 +464,21 @@ impl Values {
         let kinds = self.get("kind").unwrap_or_default().split(',').filter(|kind| !kind.is_empty());
         Ok(Read::Events(EventFilter {
             after: event_cursor(after)?,
-            kinds: kinds.map(str::to_owned).collect(),
+            kinds: kinds.map(event_kind).collect::<Result<_, _>>()?,
             limit: self.limit()?,
         }))
     }
+}
+
+/// Reads a kind of event. One that does not exist would never be seen, which looks like nothing happening.
+/// Refuses with `invalid_value`.
+pub fn event_kind(text: &str) -> Result<String, Refusal> {
+    if EVENT_KINDS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let shown: String = text.chars().take(64).collect();
+    let known = EVENT_KINDS.join(", ");
+    Err(Refusal::invalid("kind", format!("{shown:?} is no kind of event; the kinds are {known}")))
 }
 
 /// Reads the cursor of the feed: the sequence of the last event seen. It is also what `Last-Event-ID` carries.

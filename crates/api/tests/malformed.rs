@@ -410,6 +410,9 @@ fn queries() {
         ("movements", "after=1042", "invalid_value after"),
         ("events", "after=1042&kind=held,hold_confirmed", "ok"),
         ("events", "after=-1", "invalid_value after"),
+        ("events", "kind=", "ok"),
+        ("events", "kind=hold", "invalid_value kind"),
+        ("events", "kind=held,Held", "invalid_value kind"),
         ("transfers", "status=allocated", "ok"),
         ("transfers", "status=done", "invalid_value status"),
     ] {

@@ -151,6 +151,7 @@ impl QueueOptions {
             (kinds, _) => kinds.to_vec(),
         };
         options.after = Sequence(self.outbox_after.or(file.after).unwrap_or(0));
+        options.check().map_err(usage)?;
         Ok(Some(options))
     }
 }

@@ -7,7 +7,7 @@ fn what_is_missing_or_wrong_is_told() {
     const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("settings.toml");
-    let rows: [(&[&str], &str, &str); 11] = [
+    let rows: [(&[&str], &str, &str); 18] = [
         (&["--intake", REDIS], "", "Say --stream"),
         (&["--intake", REDIS, "--stream", "orders"], "", "Say --intake-token"),
         (&["--stream", "orders"], "", "Say --intake redis://"),
@@ -23,6 +23,70 @@ fn what_is_missing_or_wrong_is_told() {
             "",
             "cannot be one: orders",
         ),
+        (
+            &["--intake", REDIS, "--stream", "orders", "--intake-token", "admin", "--dead-letters", "orders"],
+            "",
+            "cannot be one: orders",
+        ),
+        (
+            &[
+                "--intake",
+                REDIS,
+                "--stream",
+                "o",
+                "--intake-token",
+                "admin",
+                "--replies",
+                "x",
+                "--dead-letters",
+                "x",
+            ],
+            "",
+            "cannot be one: x",
+        ),
+        (
+            &[
+                "--intake",
+                REDIS,
+                "--stream",
+                "o",
+                "--intake-token",
+                "admin",
+                "--outbox",
+                REDIS,
+                "--outbox-stream",
+                "o",
+            ],
+            "",
+            "the stream o is the intake's",
+        ),
+        (
+            &["--outbox", REDIS, "--outbox-stream", "o:replies"],
+            "[intake]\nurl = \"redis://127.0.0.1:1\"\nstream = \"o\"\ntoken = \"admin\"\n",
+            "the stream o:replies is the intake's",
+        ),
+        (
+            &[
+                "--intake",
+                REDIS,
+                "--stream",
+                "o",
+                "--intake-token",
+                "admin",
+                "--outbox",
+                REDIS,
+                "--outbox-stream",
+                "o:dead",
+            ],
+            "",
+            "the stream o:dead is the intake's",
+        ),
+        (
+            &["--outbox", REDIS, "--outbox-kind", "held,hold"],
+            "",
+            "\"hold\" is no kind of event; the kinds are adjusted,",
+        ),
+        (&["--outbox", REDIS], "[outbox]\nkinds = [\"Held\"]\n", "\"Held\" is no kind of event"),
         (&["--outbox", "127.0.0.1"], "", "--outbox: not the address"),
         (&["--outbox-stream", "events"], "", "Say --outbox redis://"),
         (&[], "[intake]\nurl = \"redis://h\"\nstream = \"orders\"\n", "Say --intake-token"),

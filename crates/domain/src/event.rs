@@ -11,6 +11,7 @@ use crate::{
     row::{LocationKind, OrderAllocation, ProposalKind, Tracking},
 };
 
+pub use about::EVENT_KINDS;
 pub use parts::{
     AdjustedLine, ClosedProposal, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine, OrderShort,
     OrderedLine, PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take, Takes, UnpickedLine,

@@ -50,7 +50,7 @@ pub use command::{Command, Request};
 pub use decide::{Decision, decide};
 pub use digest::Digest;
 pub use document::DocumentKey;
-pub use event::{Event, Fact, Keyed};
+pub use event::{EVENT_KINDS, Event, Fact, Keyed};
 pub use id::{LocationId, LotId, Place, Sequence, SiteId, SkuId};
 pub use memory::{Memory, WARM_MAX};
 pub use money::{Amount, Currency, MoneyMovement, MoneyOutside};

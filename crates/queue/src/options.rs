@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jaego_domain::Sequence;
+use jaego_domain::{EVENT_KINDS, Sequence};
 use jaego_server::tokens::TokenId;
 
 use crate::{Server, limits};
@@ -26,6 +26,12 @@ pub enum OptionsError {
     /// Replies or dead letters that would be deleted as soon as they are written.
     #[error("at least one reply and one dead letter have to be kept")]
     KeepsNothing,
+    /// There are no events of such a kind.
+    #[error("{kind:?} is no kind of event; the kinds are {}", EVENT_KINDS.join(", "))]
+    Kind {
+        /// What was asked for.
+        kind: String,
+    },
     /// More messages at once than a batch may have, or none.
     #[error("1 to {} messages can be read at once", limits::READ_MESSAGES_MAX)]
     ReadMessages,
@@ -156,6 +162,17 @@ impl OutboxOptions {
     pub fn new(server: Server, stream: StreamName) -> Self {
         Self { server, stream, events_max: Some(limits::EVENTS), kinds: Vec::new(), after: Sequence(0) }
     }
+
+    /// Looks whether there are such events. Those of a kind that does not exist would never come.
+    ///
+    /// # Errors
+    /// [`OptionsError::Kind`].
+    pub fn check(&self) -> Result<(), OptionsError> {
+        match self.kinds.iter().find(|kind| !EVENT_KINDS.contains(&kind.as_str())) {
+            Some(kind) => Err(OptionsError::Kind { kind: kind.chars().take(64).collect() }),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +200,12 @@ mod tests {
         for (replies_max, dead_letters_max) in [(0, 1), (1, 0)] {
             let none = IntakeOptions { replies_max, dead_letters_max, ..options.clone() };
             assert!(matches!(none.check(), Err(OptionsError::KeepsNothing)));
+        }
+        let outbox = OutboxOptions::new(options.server.clone(), name("events").unwrap());
+        for (kind, is_known) in [("held", true), ("Held", false), ("", false), ("hold", false)] {
+            let kinds = vec!["sku_set".to_owned(), kind.to_owned()];
+            let checked = OutboxOptions { kinds, ..outbox.clone() }.check();
+            assert_eq!(checked.is_ok(), is_known, "{kind:?}: {checked:?}");
         }
         for read_messages in [0, limits::READ_MESSAGES_MAX + 1] {
             let many = IntakeOptions { read_messages, ..options.clone() };

@@ -131,6 +131,9 @@ fn there_is_a_sample_of_every_fact() {
     .concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
     assert_eq!(there, (0..62).collect());
+    // Whoever filters by kinds finds each of them in the list, and nothing else there.
+    let kinds: BTreeSet<_> = facts.iter().map(Fact::kind).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), jaego_domain::EVENT_KINDS);
 }
 
 /// As above, for rows.
