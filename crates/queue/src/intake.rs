@@ -114,10 +114,7 @@ impl Intake {
             link = Link::open(&self.options.server) => link?,
             () = stopped(&self.stopping) => return Err(Ending::Stop),
         };
-        let load = cmd("SCRIPT").arg("LOAD").arg(reply::SCRIPT).to_owned();
-        let doing = "load the script that answers";
-        let script = message::bytes(link.run(doing, &load).await?).ok_or(Error::Shape { doing })?;
-        let script = String::from_utf8(script).map_err(|_| Error::Shape { doing })?;
+        let script = link.load("load the script that answers", reply::SCRIPT).await?;
         self.make_group(&mut link).await?;
         self.compare_clocks(&mut link).await?;
         self.meters.connected.set(1);

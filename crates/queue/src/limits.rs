@@ -52,7 +52,7 @@ pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const HALT_PAUSE: Duration = Duration::from_secs(10);
 /// The pause before a token that is gone is looked for again.
 pub const TOKEN_PAUSE: Duration = Duration::from_secs(1);
-/// How often an outbox with nothing to publish tries its connection.
+/// How often an outbox with nothing to publish looks whether its stream still ends as it was left.
 pub const TRY_PAUSE: Duration = Duration::from_secs(5);
 /// How far the clocks of Redis and of this machine may stand apart before it is said.
 pub const CLOCK_APART: Duration = Duration::from_secs(60);

@@ -3,12 +3,15 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, RedisError, Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisError, Value, aio::MultiplexedConnection, cmd,
 };
 use tokio::time;
 
-use crate::limits::ANSWER_WAIT;
+use crate::{
+    limits::ANSWER_WAIT,
+    message::{self, MessageId},
+};
 
 /// Where a Redis or Valkey server is, and how to log in there. Shown without user and password.
 #[derive(Clone)]
@@ -72,8 +75,8 @@ pub(crate) enum Error {
     NoAnswer { doing: &'static str },
     #[error("cannot {doing}: the answer has another shape than that of a stream")]
     Shape { doing: &'static str },
-    #[error("cannot {doing}: the stream is gone")]
-    Gone { doing: &'static str },
+    #[error("cannot {doing}: the stream ends with {found}, and not with {expected} as it was left")]
+    Moved { doing: &'static str, expected: MessageId, found: MessageId },
 }
 
 impl Error {
@@ -126,10 +129,11 @@ impl Link {
         answer.map_err(|_| Error::NoAnswer { doing })?.map_err(|source| Error::Redis { doing, source })
     }
 
-    /// Runs commands in one step.
-    pub(crate) async fn run_all(&mut self, doing: &'static str, commands: &Pipeline) -> Result<Value, Error> {
-        let answer = time::timeout(ANSWER_WAIT, commands.query_async::<Value>(&mut self.0)).await;
-        answer.map_err(|_| Error::NoAnswer { doing })?.map_err(|source| Error::Redis { doing, source })
+    /// Gives the server a script, and returns the hash that it is run by.
+    pub(crate) async fn load(&mut self, doing: &'static str, script: &str) -> Result<String, Error> {
+        let load = cmd("SCRIPT").arg("LOAD").arg(script).to_owned();
+        let hash = message::bytes(self.run(doing, &load).await?).ok_or(Error::Shape { doing })?;
+        String::from_utf8(hash).map_err(|_| Error::Shape { doing })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jaego_domain::Sequence;
 use jaego_server::{Metrics, service::event_json};
 use jaego_store::{EventView, Failure, Store};
-use redis::{Pipeline, Value, cmd};
+use redis::cmd;
 use tokio::{sync::watch, time};
 
 use crate::{
@@ -17,15 +17,39 @@ use crate::{
     pause::{Pause, rest, stopped},
 };
 
-/// The field of an entry that holds its event.
+/// The field of an entry that holds its event. The field `kind` beside it spares readers to open it.
 const EVENT: &str = "event";
-/// The field that holds the kind of it, so that a reader need not open it.
-const KIND: &str = "kind";
+
+/// Adds events behind the last id that the outbox knows of, and only there: whatever else came into the stream, or went
+/// out of it with the whole stream, is looked at before anything follows it.
+const SCRIPT: &str = r"
+local last = '0-0'
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+  for at = 1, #facts, 2 do
+    if facts[at] == 'last-generated-id' then
+      last = facts[at + 1]
+    end
+  end
+end
+if last ~= ARGV[1] then
+  return {'moved', last}
+end
+for at = 3, #ARGV, 3 do
+  if ARGV[2] == '' then
+    last = redis.call('XADD', KEYS[1], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
+  else
+    last = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
+  end
+end
+return {'added', last}
+";
 
 /// What publishes events to a stream.
 ///
 /// An entry's id is the event's sequence, `<sequence>-0`. The server takes only ids that grow, so that no event is
-/// published twice or out of order, whoever tries; and the last id of the stream says where to go on.
+/// published twice or out of order, whoever tries; and the last id of the stream says where to go on. Events are added
+/// only behind the entry that was added last, so that nothing gets in between them unseen.
 pub struct Outbox {
     options: OutboxOptions,
     store: Arc<dyn Store>,
@@ -98,8 +122,8 @@ enum Halt {
 struct Start {
     /// The last event that the stream has or is not to get.
     done: Sequence,
-    /// Whether there is a stream.
-    is_there: bool,
+    /// The last id that the stream gave; that of no entry where there is no stream.
+    end: MessageId,
 }
 
 /// Why a session came to its end.
@@ -176,7 +200,8 @@ impl Outbox {
             link = Link::open(&self.options.server) => link?,
             () = stopped(&self.stopping) => return Err(Ending::Stop),
         };
-        let Start { mut done, mut is_there } = self.resume(&mut link).await?;
+        let script = link.load("load the script that publishes", SCRIPT).await?;
+        let Start { mut done, mut end } = self.resume(&mut link).await?;
         self.meters.connected.set(1);
         self.meters.halted.set(0);
         tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
@@ -191,10 +216,10 @@ impl Outbox {
             let events = self.read(done, limits::PUBLISH_EVENTS).await?;
             let Some(last) = events.last() else {
                 pause.reset();
-                self.wait(&mut link, done).await?;
+                self.wait(&mut link, done, end).await?;
                 continue;
             };
-            is_there |= self.publish(&mut link, &events, is_there).await?;
+            end = self.publish(&mut link, &script, &events, end).await?;
             done = last.outcome.sequence;
             pause.reset();
         }
@@ -207,7 +232,7 @@ impl Outbox {
                 tracing::warn!(stream = %self.options.stream, published = done.0, after = self.options.after.0,
                     "the stream is gone: its events are published again");
             }
-            return Ok(Start { done: self.options.after, is_there: false });
+            return Ok(Start { done: self.options.after, end: MessageId::default() });
         };
         if end.sequence != 0 {
             return Err(Halt::Foreign { id: end.to_string() }.into());
@@ -223,12 +248,12 @@ impl Outbox {
                 return Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into());
             }
         }
-        let end = Sequence(end.milliseconds);
-        if let Some(done) = self.done.filter(|done| *done > end && self.options.kinds.is_empty()) {
-            tracing::warn!(stream = %self.options.stream, published = done.0, after = end.0,
+        let last = Sequence(end.milliseconds);
+        if let Some(done) = self.done.filter(|done| *done > last && self.options.kinds.is_empty()) {
+            tracing::warn!(stream = %self.options.stream, published = done.0, after = last.0,
                 "Redis has lost the stream's last events: they are published again");
         }
-        Ok(Start { done: end, is_there: true })
+        Ok(Start { done: last, end })
     }
 
     /// The id that the stream gave last, entries that are gone included; nothing if it never gave one.
@@ -309,46 +334,42 @@ impl Outbox {
         }
     }
 
-    /// Adds events to the stream, all in one step, and says whether there were any of the kinds that are wanted. One that
-    /// was there and is gone is not made anew by this: it would begin with a gap.
-    async fn publish(&self, link: &mut Link, events: &[EventView], is_there: bool) -> Result<bool, Error> {
+    /// Adds the events of the kinds that are wanted, all in one step, where the stream still ends as it was left. Returns
+    /// its new end.
+    async fn publish(
+        &self,
+        link: &mut Link,
+        script: &str,
+        events: &[EventView],
+        end: MessageId,
+    ) -> Result<MessageId, Error> {
+        let kinds = &self.options.kinds;
+        let is_wanted = |event: &&EventView| kinds.is_empty() || kinds.iter().any(|kind| kind == event.kind);
+        let wanted: Vec<_> = events.iter().filter(is_wanted).collect();
+        let Some(last) = wanted.last() else { return Ok(end) };
+        let mut publish = cmd("EVALSHA");
+        publish.arg(script).arg(1).arg(self.options.stream.as_str()).arg(end.to_string());
+        publish.arg(self.options.events_max.map(|events_max| events_max.to_string()).unwrap_or_default());
+        for event in &wanted {
+            publish.arg(entry_id(event.outcome.sequence).to_string()).arg(event.kind).arg(event_json(event));
+        }
         let doing = "publish events";
-        let mut publish = Pipeline::new();
-        publish.atomic();
-        let mut count = 0;
-        for event in events {
-            if !self.options.kinds.is_empty() && !self.options.kinds.iter().any(|kind| kind == event.kind) {
-                continue;
-            }
-            let mut add = cmd("XADD");
-            add.arg(self.options.stream.as_str());
-            if is_there {
-                add.arg("NOMKSTREAM");
-            }
-            if let Some(events_max) = self.options.events_max {
-                add.arg("MAXLEN").arg("~").arg(events_max);
-            }
-            add.arg(format!("{}-0", event.outcome.sequence)).arg(KIND).arg(event.kind);
-            add.arg(EVENT).arg(event_json(event));
-            publish.add_command(add);
-            count += 1;
+        let answer = message::list(link.run(doing, &publish).await?).unwrap_or_default();
+        let mut answer = answer.into_iter().filter_map(message::bytes);
+        let (Some(what), Some(id)) = (answer.next(), answer.next()) else {
+            return Err(Error::Shape { doing });
+        };
+        let found = MessageId::parse(&id).ok_or(Error::Shape { doing })?;
+        // Otherwise the stream is looked at again: an answer was lost, the stream is gone, or somebody else writes to it.
+        if what != b"added" || found != entry_id(last.outcome.sequence) {
+            return Err(Error::Moved { doing, expected: end, found });
         }
-        if count == 0 {
-            return Ok(false);
-        }
-        // An id that is there already is an error, and then the stream is looked at again: an answer was lost, or somebody
-        // else publishes to it as well.
-        match link.run_all(doing, &publish).await? {
-            Value::Array(ids) if ids.contains(&Value::Nil) => return Err(Error::Gone { doing }),
-            Value::Array(ids) if ids.len() == count => {}
-            _ => return Err(Error::Shape { doing }),
-        }
-        self.meters.published.add(count as u64);
-        Ok(true)
+        self.meters.published.add(wanted.len() as u64);
+        Ok(found)
     }
 
-    /// Waits for events, and tries the connection meanwhile.
-    async fn wait(&self, link: &mut Link, done: Sequence) -> Result<(), Ending> {
+    /// Waits for events, and looks meanwhile whether the stream still ends as it was left.
+    async fn wait(&self, link: &mut Link, done: Sequence, end: MessageId) -> Result<(), Ending> {
         let mut events = self.store.wait_for_events(done);
         loop {
             tokio::select! {
@@ -361,11 +382,20 @@ impl Outbox {
                 }
                 () = stopped(&self.stopping) => return Err(Ending::Stop),
                 () = time::sleep(limits::TRY_PAUSE) => {
-                    link.run("try the connection", &cmd("PING")).await?;
+                    let found = self.end_of_stream(link).await?.unwrap_or_default();
+                    if found != end {
+                        let doing = "wait for events";
+                        return Err(Error::Moved { doing, expected: end, found }.into());
+                    }
                 }
             }
         }
     }
+}
+
+/// The id of an event's entry.
+fn entry_id(sequence: Sequence) -> MessageId {
+    MessageId { milliseconds: sequence.0, sequence: 0 }
 }
 
 fn is_no_key(error: &redis::RedisError) -> bool {
