@@ -13,7 +13,10 @@ const ORIGINAL: &str = "original:";
 /// Whether a problem says that the message cannot be decided, now or later.
 pub(crate) fn is_dead(problem: &Problem) -> bool {
     // Whether a message with such an old key took effect is for people to find out.
-    matches!(&*problem.code, "malformed" | "too_large" | "history_unreadable" | "request_key_expired")
+    matches!(
+        &*problem.code,
+        "malformed" | "too_large" | "history_unreadable" | "request_key_expired" | "delivered_too_often"
+    )
 }
 
 /// The fields of a dead letter, names and values in turn: the message's id, the problem, and the message's own fields as

@@ -14,6 +14,8 @@ use jaego_store::Store;
 use redis::{Cmd, Value, cmd};
 use tokio::{sync::watch, time::Instant};
 
+mod pending;
+
 use crate::{
     key, limits,
     link::{Error, Link},
@@ -23,6 +25,7 @@ use crate::{
     pause::{Pause, rest, stopped},
     reply::{self, Answer, Fate},
 };
+use pending::Pending;
 
 /// What takes commands from a stream.
 ///
@@ -47,6 +50,9 @@ enum Ending {
     Broken(Error),
 }
 
+/// What came of a request, or the problem that it was refused with.
+type Told = Result<jaego_store::Done, Box<jaego_api::Problem>>;
+
 impl From<Error> for Ending {
     fn from(error: Error) -> Self {
         Self::Broken(error)
@@ -65,6 +71,10 @@ struct Session<'a> {
     claim_from: String,
     claim_at: Instant,
     look_at: Instant,
+    /// The message that is tried alone, because the service ended while it was tried in company.
+    suspect: Option<Pending>,
+    /// The last of these that this process has survived, though the answer could not be given.
+    survivor: &'a mut Option<MessageId>,
 }
 
 impl Intake {
@@ -86,8 +96,10 @@ impl Intake {
         tracing::info!(server = %options.server, stream = %options.stream, group = %options.group, "the intake begins");
         let mut pause = Pause::new(limits::CONNECT_PAUSE_MIN, limits::CONNECT_PAUSE_MAX);
         let mut said = String::new();
+        let mut survivor = None;
+        self.meters.authorised.set(i64::from(self.tokens.holder(options.token).is_some()));
         loop {
-            let ending = self.session(&mut pause).await;
+            let ending = self.session(&mut pause, &mut survivor).await;
             self.meters.connected.set(0);
             let Err(Ending::Broken(error)) = ending else { break };
             self.meters.reconnects.increment();
@@ -109,7 +121,7 @@ impl Intake {
     }
 
     /// One connection's life.
-    async fn session(&self, pause: &mut Pause) -> Result<(), Ending> {
+    async fn session(&self, pause: &mut Pause, survivor: &mut Option<MessageId>) -> Result<(), Ending> {
         let mut link = tokio::select! {
             link = Link::open(&self.options.server) => link?,
             () = stopped(&self.stopping) => return Err(Ending::Stop),
@@ -127,6 +139,8 @@ impl Intake {
             claim_from: "0-0".to_owned(),
             claim_at: now,
             look_at: now,
+            suspect: None,
+            survivor,
         };
         session.work(pause).await
     }
@@ -172,39 +186,16 @@ impl Intake {
         let mut is_said = false;
         loop {
             if let Some(caller) = self.tokens.holder(self.options.token) {
+                self.meters.authorised.set(1);
                 return Ok(caller);
             }
+            self.meters.authorised.set(0);
             if !std::mem::replace(&mut is_said, true) {
                 tracing::error!(token = %self.options.token, stream = %self.options.stream,
                     "the intake's token was revoked: it takes no commands until it is started with another one");
             }
             if !rest(limits::TOKEN_PAUSE, &self.stopping).await {
                 return Err(Ending::Stop);
-            }
-        }
-    }
-
-    /// Has requests decided, however long the store has too much to do.
-    async fn decide(&self, mut caller: Caller, requests: &[Request]) -> Result<Vec<Told>, Ending> {
-        let mut pause = Pause::new(limits::BUSY_PAUSE_MIN, limits::BUSY_PAUSE_MAX);
-        loop {
-            match self.commands.decide(&caller, requests).await {
-                Ok(answers) => return Ok(answers),
-                Err(Undecided::Later(problem)) => {
-                    self.meters.retries.increment();
-                    if pause.is_first() {
-                        tracing::warn!(stream = %self.options.stream, problem = %problem.detail, "the intake waits for the store");
-                    }
-                    if !pause.wait(&self.stopping).await {
-                        return Err(Ending::Stop);
-                    }
-                    // The token may have been revoked meanwhile.
-                    caller = self.caller().await?;
-                }
-                Err(Undecided::Ended(problem)) => {
-                    tracing::warn!(stream = %self.options.stream, problem = %problem.detail, "the intake ends with its store");
-                    return Err(Ending::Stop);
-                }
             }
         }
     }
@@ -219,9 +210,6 @@ impl Intake {
         }
     }
 }
-
-/// What came of a request, or the problem that it was refused with.
-type Told = Result<jaego_store::Done, Box<jaego_api::Problem>>;
 
 impl Session<'_> {
     async fn work(&mut self, pause: &mut Pause) -> Result<(), Ending> {
@@ -238,27 +226,10 @@ impl Session<'_> {
                 self.look().await?;
             }
             self.intake.caller().await?;
-            let read = self.read_command(">", Some(limits::READ_WAIT));
+            let read = self.read_command();
             // To its end, also where the process is to end: what was delivered is this consumer's to answer.
             let messages = read_entries(&mut self.link, &read).await?;
             self.handle(messages).await?;
-        }
-    }
-
-    /// Answers what was delivered to this consumer in an earlier life.
-    async fn finish_own(&mut self) -> Result<(), Ending> {
-        let mut after = MessageId::default();
-        loop {
-            let read = self.read_command(&after.to_string(), None);
-            let messages = read_entries(&mut self.link, &read).await?;
-            let Some(last) = messages.last() else { return Ok(()) };
-            after = last.id;
-            tracing::info!(stream = %self.intake.options.stream, messages = messages.len(),
-                "the intake goes on with what was read and not answered");
-            self.handle(messages).await?;
-            if self.intake.is_stopping() {
-                return Ok(());
-            }
         }
     }
 
@@ -271,19 +242,21 @@ impl Session<'_> {
             claim.arg(options.stream.as_str()).arg(options.group.as_str()).arg(options.consumer.as_str());
             let idle_ms = u64::try_from(options.claim_idle.as_millis()).unwrap_or(u64::MAX);
             claim.arg(idle_ms).arg(&self.claim_from).arg("COUNT").arg(self.read_messages);
+            // Only in this consumer's name for now: how they are tried is decided as for all that it has there.
+            claim.arg("JUSTID");
             let mut answer =
                 message::list(self.link.run(doing, &claim).await?).ok_or(Error::Shape { doing })?.into_iter();
             let next = answer.next().and_then(message::bytes).and_then(|next| String::from_utf8(next).ok());
-            let messages = answer.next().and_then(message::entries).ok_or(Error::Shape { doing })?;
+            let claimed = answer.next().and_then(message::list).ok_or(Error::Shape { doing })?.len();
             // Newer servers take what was deleted out of the group by themselves, and name it here.
             let vanished = answer.next().and_then(message::list).map_or(0, |ids| ids.len());
             self.intake.meters.vanished.add(vanished as u64);
             self.claim_from = next.ok_or(Error::Shape { doing })?;
-            if !messages.is_empty() {
-                self.intake.meters.claimed.add(messages.len() as u64);
-                tracing::info!(stream = %options.stream, messages = messages.len(),
+            if claimed > 0 {
+                self.intake.meters.claimed.add(claimed as u64);
+                tracing::info!(stream = %options.stream, messages = claimed,
                     "the intake takes over messages that nobody works on");
-                self.handle(messages).await?;
+                self.finish_own().await?;
             }
             if self.claim_from == "0-0" {
                 self.claim_at = Instant::now() + limits::CLAIM_PAUSE;
@@ -333,16 +306,47 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn read_command(&self, after: &str, wait: Option<Duration>) -> Cmd {
+    fn read_command(&self) -> Cmd {
         let options = &self.intake.options;
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(options.group.as_str()).arg(options.consumer.as_str());
         read.arg("COUNT").arg(self.read_messages);
-        if let Some(wait) = wait {
-            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        }
-        read.arg("STREAMS").arg(options.stream.as_str()).arg(after);
+        read.arg("BLOCK").arg(u64::try_from(limits::READ_WAIT.as_millis()).unwrap_or(u64::MAX));
+        read.arg("STREAMS").arg(options.stream.as_str()).arg(">");
         read
+    }
+
+    /// Has requests decided, however long the store has too much to do.
+    async fn decide(&mut self, mut caller: Caller, requests: &[Request]) -> Result<Vec<Told>, Ending> {
+        let intake = self.intake;
+        let stream = &intake.options.stream;
+        let mut pause = Pause::new(limits::BUSY_PAUSE_MIN, limits::BUSY_PAUSE_MAX);
+        loop {
+            match intake.commands.decide(&caller, requests).await {
+                Ok(answers) => return Ok(answers),
+                Err(Undecided::Later(problem)) => {
+                    intake.meters.retries.increment();
+                    if pause.is_first() {
+                        tracing::warn!(%stream, problem = %problem.detail, "the intake waits for the store");
+                    }
+                    self.acquit().await?;
+                    if !pause.wait(&intake.stopping).await {
+                        return Err(Ending::Stop);
+                    }
+                    // The token may have been revoked meanwhile.
+                    caller = intake.caller().await?;
+                    self.suspect().await?;
+                }
+                Err(Undecided::Ended(problem)) => {
+                    tracing::warn!(%stream, problem = %problem.detail, "the intake ends with its store");
+                    // One that was closed is in order; one that failed may have failed over what it was to decide.
+                    if problem.code == "closed" {
+                        self.acquit().await?;
+                    }
+                    return Err(Ending::Stop);
+                }
+            }
+        }
     }
 
     /// Decides messages and answers them.
@@ -368,7 +372,7 @@ impl Session<'_> {
         }
         let mut told = match requests.is_empty() {
             true => Vec::new(),
-            false => intake.decide(caller, &requests).await?,
+            false => self.decide(caller, &requests).await?,
         }
         .into_iter();
         let answers = messages.iter().zip(early).map(|(message, early)| {
@@ -378,8 +382,7 @@ impl Session<'_> {
             })
         });
         let answers: Vec<Answer> = answers.collect();
-        self.answer(&answers).await?;
-        Ok(())
+        Ok(self.answer(&answers).await?)
     }
 
     async fn answer(&mut self, answers: &[Answer]) -> Result<(), Error> {

@@ -14,6 +14,11 @@ pub const READ_MESSAGES_FIRST: usize = 8;
 pub const READ_MESSAGES_MAX: usize = jaego_api::limits::BATCH_COMMANDS_MAX;
 /// Bytes that one read should bring. How many messages that is, is learned from the reads before.
 pub const READ_BYTES: usize = 8 * 1024 * 1024;
+/// Deliveries after which a message that was never answered is tried with no other beside it.
+pub const DELIVERIES_TOGETHER_MAX: u64 = 2;
+/// Deliveries after which a message that was never answered goes to the dead letters. Those beyond
+/// [`DELIVERIES_TOGETHER_MAX`] count only if the process ended while the message was decided alone.
+pub const DELIVERIES_MAX: u64 = 5;
 /// Bytes of answers that are handed over in one step.
 pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Replies that are kept in their stream, about, by default.

@@ -13,11 +13,13 @@ pub(crate) struct IntakeMeters {
     pub(crate) refused: Counter,
     pub(crate) dead: Counter,
     pub(crate) vanished: Counter,
+    pub(crate) delivered_too_often: Counter,
     pub(crate) claimed: Counter,
     pub(crate) retries: Counter,
     pub(crate) pending: Gauge,
     pub(crate) lag: Gauge,
     pub(crate) connected: Gauge,
+    pub(crate) authorised: Gauge,
     pub(crate) reconnects: Counter,
 }
 
@@ -39,6 +41,10 @@ impl IntakeMeters {
                 "jaego_intake_vanished_total",
                 "Messages that were deleted from their stream before they were answered.",
             ),
+            delivered_too_often: count(
+                "jaego_intake_delivered_too_often_total",
+                "Messages put to the dead letters because the service ended each time that they were decided.",
+            ),
             claimed: count("jaego_intake_claimed_total", "Messages taken over from other consumers."),
             retries: count(
                 "jaego_intake_retries_total",
@@ -47,6 +53,10 @@ impl IntakeMeters {
             pending: gauge("jaego_intake_pending", "Messages delivered to the group and not answered yet."),
             lag: gauge("jaego_intake_lag", "Messages that the group has not read yet."),
             connected: gauge("jaego_intake_connected", "1 while the intake is connected."),
+            authorised: gauge(
+                "jaego_intake_authorised",
+                "0 while the intake's token is revoked: no command is taken.",
+            ),
             reconnects: count("jaego_intake_reconnects_total", "Times that the intake had to connect again."),
         }
     }

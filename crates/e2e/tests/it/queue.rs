@@ -250,3 +250,52 @@ fn asked_to_end_the_service_finishes_what_it_has_read() {
     }
     shop.prove();
 }
+
+#[test]
+fn ten_kills_in_a_row_make_no_message_a_culprit() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut shop = Shop::start();
+    shop.send(500);
+    for _ in 0..10 {
+        shop.send(300);
+        thread::sleep(Duration::from_micros(dice.u64(0..15_000)));
+        shop.jaego.server.kill_9().unwrap();
+        shop.jaego.server.restart().unwrap();
+    }
+    let redis = shop.redis.url();
+    shop.wait_for_answers(shop.sent.len());
+    let mut redis = redis::Client::open(redis).unwrap().get_connection().unwrap();
+    let dead: u64 = ask(&mut redis, &["XLEN", "orders:dead"]);
+    assert_eq!(dead, 0, "a good message went to the dead letters");
+    shop.prove();
+}
+
+/// What a store refuses because of how much the others of its batch touch is no refusal of the message.
+#[test]
+fn what_is_too_much_in_company_is_decided_alone() {
+    const LINES: usize = 50_000;
+    const MESSAGES: usize = 60;
+    let mut shop = Shop::start();
+    let line = json!({"site": "ICN", "sku": "sku-0", "quantity": 1});
+    let large = json!({"id": "LARGE", "lines": vec![line; LINES], "expires_in_s": 600});
+    ok(shop.jaego.connect().post("/v1/holds", &large).unwrap());
+    shop.jaego.terminate();
+    // They wait when the service starts, so that they are read together: many times what one batch may touch.
+    let mut add = pipe();
+    for _ in 0..MESSAGES {
+        let text = json!({"op": "extend_hold", "hold": "LARGE", "expires_in_s": 900}).to_string();
+        add.cmd("XADD").arg("orders").arg("*").arg("command").arg(text);
+    }
+    let _: Vec<String> = add.query(&mut connect(&shop.redis)).unwrap();
+    shop.jaego.server.restart().unwrap();
+    wait_until("all replies", PATIENCE, || (shop.answered() >= MESSAGES).then_some(())).unwrap();
+    let replies: Vec<(String, BTreeMap<String, String>)> =
+        ask(&mut connect(&shop.redis), &["XRANGE", "orders:replies", "-", "+"]);
+    assert_eq!(replies.len(), MESSAGES);
+    for (_, reply) in replies {
+        assert_eq!(reply["status"], "200", "{reply:?}");
+    }
+    shop.jaego.end();
+}

@@ -75,7 +75,7 @@ fn what_was_decided_and_not_answered_is_answered_once_as_a_repeat() {
         client.send(r#"{"op":"charge","owner":"ann","currency":"KRW","amount":5}"#),
     ];
     let running = world.intake();
-    world.wait_for(r#"jaego_commands_total{command="charge",outcome="repeat"}"#, 2);
+    world.wait_for(r#"jaego_commands_total{command="hold",outcome="repeat"}"#, 2);
     assert_eq!(client.pending(), 2);
     let _: u64 = client.run(&["DEL", "orders:replies"]);
     assert_eq!([client.told(&ids[0]), client.told(&ids[1])], ["repeat", "repeat"]);

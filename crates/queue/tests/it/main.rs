@@ -4,5 +4,6 @@ mod dead;
 mod faults;
 mod intake;
 mod outbox;
+mod poison;
 mod rights;
 mod world;

@@ -1,10 +1,12 @@
 //! The intake may do what its token may do.
 
+use std::sync::atomic::Ordering;
+
 use jaego_queue::IntakeOptions;
 use jaego_server::{Role, tokens::TokenGrant};
-use jaego_testkit::Durability;
+use jaego_testkit::{Durability, wait_until};
 
-use crate::world::{World, hold};
+use crate::world::{PATIENCE, World, hold};
 
 #[test]
 fn roles_and_sites_are_those_of_the_token() {
@@ -67,5 +69,38 @@ fn roles_and_sites_are_those_of_the_token() {
     assert!(!client.replies().contains_key(&id));
     let running = world.intake();
     assert_eq!(client.told(&id), "done");
+    world.end(running);
+}
+
+#[test]
+fn no_command_is_taken_with_a_token_that_was_revoked_meanwhile() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    let grant = TokenGrant { name: "queue".to_owned(), role: Role::Operator, sites: None };
+    let (token, _) = world.tokens.create(grant).unwrap();
+    let running = world.intake_with(IntakeOptions { token, ..world.options() });
+    world.wait_for("jaego_intake_authorised", 1);
+    // The store has too much to do when the command comes, and the token is revoked while it is waited for.
+    world.store.busy.store(usize::MAX, Ordering::SeqCst);
+    let id = client.send(&hold("H1", "mug", 1));
+    world.wait_for("jaego_intake_retries_total", 2);
+    world.tokens.revoke(token).unwrap();
+    world.store.busy.store(0, Ordering::SeqCst);
+    // Connected, and yet no command is taken: there is a number for that.
+    wait_until("no authority", PATIENCE, || (world.metric("jaego_intake_authorised") == 0).then_some(()))
+        .unwrap();
+    assert_eq!((world.metric("jaego_intake_connected"), world.store.open_holds()), (1, 0));
+    assert!(!client.replies().contains_key(&id));
+    world.end(running);
+    // One that waits for nothing notices it as well.
+    let running = world.intake();
+    assert_eq!(client.told(&id), "done");
+    world.wait_for("jaego_intake_authorised", 1);
+    world.tokens.revoke(world.admin).unwrap();
+    wait_until("no authority", PATIENCE, || (world.metric("jaego_intake_authorised") == 0).then_some(()))
+        .unwrap();
     world.end(running);
 }
