@@ -16,6 +16,8 @@
 //! # Ok::<(), jaego_testkit::Error>(())
 //! ```
 
+#[cfg(feature = "certificates")]
+mod certificates;
 mod error;
 pub mod limits;
 mod mariadb;
@@ -29,6 +31,8 @@ mod sentinel;
 mod server;
 mod wait;
 
+#[cfg(feature = "certificates")]
+pub use certificates::{Ca, CertificateFiles, Validity};
 pub use error::Error;
 pub use mariadb::MariaDb;
 pub use open_files::raise_open_files;

@@ -8,16 +8,17 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("engine", &["domain", "store"]),
     ("api", &["domain"]),
-    ("server", &["api", "domain", "store"]),
-    ("queue", &["api", "domain", "server", "store"]),
-    ("client", &["api"]),
+    ("tls", &[]),
+    ("server", &["api", "domain", "store", "tls"]),
+    ("queue", &["api", "domain", "server", "store", "tls"]),
+    ("client", &["api", "tls"]),
     ("lock", &["lock-macros"]),
     ("lock-macros", &[]),
     ("testkit", &[]),
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),
     ("e2e", &[]),
-    ("cli", &["api", "bench", "client", "domain", "engine", "lock", "queue", "server", "store"]),
+    ("cli", &["api", "bench", "client", "domain", "engine", "lock", "queue", "server", "store", "tls"]),
 ];
 
 /// Our crates among the `[dependencies]` of a manifest.
