@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Executor, Read, ReadBufCursor, Write};
+use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::body::Uptake;
+use crate::handshake;
 use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::shell::{ConnectionService, Shared};
@@ -128,11 +130,22 @@ pub(crate) enum Ending {
     Idle,
     /// The peer did not read our answers.
     SlowRead,
+    /// The TLS handshake was not over in time, or made room for newer ones.
+    SlowHandshake,
+    /// The TLS handshake failed, or the peer spoke no TLS.
+    BadHandshake,
 }
 
 impl Ending {
-    pub(crate) const ALL: [Ending; 5] =
-        [Ending::Done, Ending::Failed, Ending::SlowHead, Ending::Idle, Ending::SlowRead];
+    pub(crate) const ALL: [Ending; 7] = [
+        Ending::Done,
+        Ending::Failed,
+        Ending::SlowHead,
+        Ending::Idle,
+        Ending::SlowRead,
+        Ending::SlowHandshake,
+        Ending::BadHandshake,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -141,25 +154,39 @@ impl Ending {
             Ending::SlowHead => "slow_head",
             Ending::Idle => "idle",
             Ending::SlowRead => "slow_read",
+            Ending::SlowHandshake => "slow_handshake",
+            Ending::BadHandshake => "bad_handshake",
         }
     }
 }
 
 /// Serves one socket until it ends or must end.
 pub(crate) async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Ending {
-    let limits = shared.limits.clone();
     let link = Arc::new(Link { shared, peer, pulse: Pulse::new() });
+    let Some(certificates) = &link.shared.certificates else {
+        let socket = WatchedSocket::new(socket, &link);
+        return serve(socket, link).await;
+    };
+    match handshake::accept(socket, &link, certificates).await {
+        Ok(stream) => serve(stream, link).await,
+        Err(ending) => ending,
+    }
+}
+
+/// Serves what came out of the socket, in the clear or behind TLS.
+async fn serve<S>(stream: S, link: Arc<Link>) -> Ending
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = link.shared.limits.clone();
+    let peer = link.peer;
     // The streams are dropped after the connection, and with them whatever they still run.
     let streams = Streams::default();
     let builder = builder(streams.clone(), &limits);
-    let io = WatchedSocket {
-        io: TokioIo::new(socket),
-        pace: Pace::new(limits.write_grace, limits.write_rate_min),
-        link: Arc::clone(&link),
-    };
-    let mut connection = pin!(builder.serve_connection(io, ConnectionService::new(Arc::clone(&link))));
+    let service = ConnectionService::new(Arc::clone(&link));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut timer = pin!(tokio::time::sleep(limits.check_interval));
-    let mut checks = Checks::new(&link.pulse);
+    let mut checks = Checks::new(Instant::now());
     std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
@@ -222,9 +249,9 @@ struct Checks {
 }
 
 impl Checks {
-    fn new(pulse: &Pulse) -> Checks {
+    fn new(opened: Instant) -> Checks {
         // Until its first request is whole, a connection counts as sending its first head.
-        let opened = Some(pulse.opened_at);
+        let opened = Some(opened);
         Checks { requests: 0, quiet_since: opened, head_since: opened, winding_since: None }
     }
 
@@ -290,14 +317,20 @@ impl Checks {
     }
 }
 
-/// The socket, telling the pulse what passes.
-struct WatchedSocket {
-    io: TokioIo<TcpStream>,
+/// The socket, telling the pulse what passes. It is below TLS: what TLS keeps for the peer counts as not taken yet.
+pub(crate) struct WatchedSocket {
+    socket: TcpStream,
     pace: Pace,
     link: Arc<Link>,
 }
 
 impl WatchedSocket {
+    pub(crate) fn new(socket: TcpStream, link: &Arc<Link>) -> WatchedSocket {
+        let limits = &link.shared.limits;
+        let pace = Pace::new(limits.write_grace, limits.write_rate_min);
+        WatchedSocket { socket, pace, link: Arc::clone(link) }
+    }
+
     fn watch_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let pulse = &self.link.pulse;
         match &written {
@@ -318,13 +351,13 @@ impl WatchedSocket {
     }
 }
 
-impl Read for WatchedSocket {
+impl AsyncRead for WatchedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
         if read.is_ready() {
             self.link.pulse.head_begun.store(true, Ordering::Relaxed);
         }
@@ -332,22 +365,22 @@ impl Read for WatchedSocket {
     }
 }
 
-impl Write for WatchedSocket {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.watch_write(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -355,7 +388,7 @@ impl Write for WatchedSocket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
         self.watch_write(written)
     }
 }

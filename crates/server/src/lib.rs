@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod body;
 mod connection;
+mod handshake;
 pub mod limits;
 pub mod listen;
 pub mod logs;

@@ -21,6 +21,13 @@ pub struct Limits {
     /// to this much, and a shutdown is noticed by idle connections within it.
     pub check_interval: Duration,
 
+    /// From the opening of a connection to the end of its TLS handshake, where TLS is spoken.
+    pub tls_handshake_timeout: Duration,
+    /// TLS handshakes in flight. One more ends the oldest of them.
+    pub tls_handshakes_max: usize,
+    /// How often the files of certificate and key are looked at for changes.
+    pub certificate_reload_interval: Duration,
+
     /// From the first byte of a request to the end of its headers; from the opening of a connection to its first
     /// request; and how long a connection may idle that never carried a valid token.
     pub head_timeout: Duration,
@@ -87,6 +94,10 @@ impl Default for Limits {
             connections_per_peer_max: 1024,
             accept_pause: Duration::from_millis(100),
             check_interval: Duration::from_millis(500),
+
+            tls_handshake_timeout: Duration::from_secs(5),
+            tls_handshakes_max: 512,
+            certificate_reload_interval: Duration::from_secs(1),
 
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),

@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jaego_tls::Certificates;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -33,9 +34,15 @@ impl Shell {
     /// [`Limits::drain_timeout`](crate::Limits), cuts what is left, and returns when no connection remains.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Drained {
         let tokens = Arc::clone(&self.tokens);
+        let metrics = self.metrics.clone();
         let mut connections = Connections::new(&self.metrics);
         let shared = Arc::new(Shared::new(self));
-        let reload = tokio::spawn(reload_tokens(tokens, shared.limits.token_reload_interval));
+        let mut reloads = JoinSet::new();
+        reloads.spawn(reload_tokens(tokens, shared.limits.token_reload_interval));
+        if let Some(certificates) = &shared.certificates {
+            let interval = shared.limits.certificate_reload_interval;
+            reloads.spawn(reload_certificates(Arc::clone(certificates), interval, metrics));
+        }
 
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -58,11 +65,13 @@ impl Shell {
         shared.stop();
         let drained = connections.drain(shared.limits.drain_timeout).await;
         info!(finished = drained.finished, cut = drained.cut, "all connections are closed");
-        reload.abort();
-        if let Err(error) = reload.await
-            && error.is_panic()
-        {
-            error!(%error, "the reloading of tokens had stopped");
+        reloads.abort_all();
+        while let Some(ended) = reloads.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                error!(%error, "the reloading of tokens or certificates had stopped");
+            }
         }
         drained
     }
@@ -76,7 +85,7 @@ struct Connections {
     open: Gauge,
     refused_total: Counter,
     refused_per_peer: Counter,
-    closed: [(Ending, Counter); 5],
+    closed: [(Ending, Counter); 7],
 }
 
 impl Connections {
@@ -106,13 +115,13 @@ impl Connections {
         let key = PeerKey::from(peer.ip());
         if self.tasks.len() >= limits.connections_max {
             self.refused_total.increment();
-            refuse(socket, limits.busy_retry_after);
+            refuse(socket, shared);
             return;
         }
         let open = self.per_peer.get(&key).copied().unwrap_or(0);
         if open >= limits.connections_per_peer_max {
             self.refused_per_peer.increment();
-            refuse(socket, limits.busy_retry_after);
+            refuse(socket, shared);
             return;
         }
         // Answers are written whole; waiting for more to send with them would only delay them.
@@ -169,7 +178,12 @@ impl Connections {
 }
 
 /// Tells a peer over the cap to come again, if it can be told without waiting.
-fn refuse(socket: TcpStream, retry_after: Duration) {
+fn refuse(socket: TcpStream, shared: &Shared) {
+    // Behind TLS it could be told only after a handshake, which is what a full house has no room for.
+    if shared.certificates.is_some() {
+        return;
+    }
+    let retry_after = shared.limits.busy_retry_after;
     let Ok(mut socket) = socket.into_std() else { return };
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
@@ -208,6 +222,39 @@ async fn reload_tokens(tokens: Arc<Tokens>, interval: Duration) {
                 if last_error.as_ref() != Some(&text) {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
                     error!(%error, cause, "tokens stay as they were");
+                }
+                last_error = Some(text);
+            }
+        }
+    }
+}
+
+/// Looks at the files of certificate and key again and again. An error is logged when it appears, and when it is over.
+async fn reload_certificates(certificates: Arc<Certificates>, interval: Duration, metrics: Metrics) {
+    let help = "1 while the files of the TLS certificate cannot be used, and an older one is.";
+    let stale = metrics.gauge("jaego_tls_certificate_stale", help, &[]);
+    let mut last_error = None;
+    loop {
+        tokio::time::sleep(interval).await;
+        let looker = Arc::clone(&certificates);
+        let looked = match tokio::task::spawn_blocking(move || looker.reload_if_changed()).await {
+            Ok(looked) => looked,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return,
+        };
+        stale.set(i64::from(looked.is_err()));
+        match looked {
+            Ok(changed) => {
+                if changed || last_error.is_some() {
+                    info!(path = %certificates.path().display(), "certificate read again");
+                }
+                last_error = None;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if last_error.as_ref() != Some(&text) {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    error!(%error, cause, "the certificate stays as it was");
                 }
                 last_error = Some(text);
             }

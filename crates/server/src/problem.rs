@@ -61,6 +61,20 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The document.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let document = Document {
+            r#type: format!("urn:jaego:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+        };
+        serde_json::to_vec(&document).expect("a document of strings and a number is always JSON")
+    }
+}
+
 /// Whole seconds for `Retry-After`, rounded up, so that nobody comes back too early.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -69,15 +83,7 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let document = Document {
-            r#type: format!("urn:jaego:problem:{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-        };
-        let text = serde_json::to_vec(&document).expect("a document of strings and a number is always JSON");
-        let mut response = Response::new(Body::from(text));
+        let mut response = Response::new(Body::from(self.to_json()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

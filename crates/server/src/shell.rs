@@ -18,6 +18,7 @@ use axum::routing::future::RouteFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use jaego_tls::Certificates;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_layer::Layer;
@@ -27,6 +28,7 @@ use tracing::{debug, error, info};
 use crate::auth::{self, FailureLimiter};
 use crate::body::{OpenRequest, RequestBody, ResponseBody};
 use crate::connection::Link;
+use crate::handshake::Handshakes;
 use crate::limits::Limits;
 use crate::logs;
 use crate::metrics::{self, Counter, Histogram, Metrics};
@@ -54,6 +56,7 @@ pub struct Shell {
     routes: RouteRoles,
     router: axum::Router,
     ready: ReadinessHook,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Shell {
@@ -69,6 +72,7 @@ impl Shell {
             routes,
             router: axum::Router::new(),
             ready: Box::new(|| Readiness::Ready),
+            certificates: None,
         }
         .with_routes(RouteRoles::new())
     }
@@ -90,6 +94,14 @@ impl Shell {
         self
     }
 
+    /// Speaks TLS, and nothing else, with these certificates. They are read again when their files change.
+    ///
+    /// Open them with [`PROTOCOLS`], so that clients can choose.
+    pub fn tls(mut self, certificates: Certificates) -> Shell {
+        self.certificates = Some(Arc::new(certificates));
+        self
+    }
+
     /// The table of routes, the shell's own included.
     pub fn routes(&self) -> &RouteRoles {
         &self.routes
@@ -104,6 +116,9 @@ impl Shell {
     }
 }
 
+/// What is spoken over TLS, as ALPN names it: HTTP/2 and HTTP/1.1.
+pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
@@ -112,6 +127,9 @@ const METRICS: &str = "/metrics";
 pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     pub(crate) tokens: Arc<Tokens>,
+    /// Where TLS is spoken.
+    pub(crate) certificates: Option<Arc<Certificates>>,
+    pub(crate) handshakes: Handshakes,
     metrics: Metrics,
     failures: FailureLimiter,
     request_ids: RequestIds,
@@ -181,7 +199,7 @@ impl RouteMetrics {
 
 impl Shared {
     pub(crate) fn new(shell: Shell) -> Shared {
-        let Shell { limits, tokens, metrics, routes, router, ready } = shell;
+        let Shell { limits, tokens, metrics, routes, router, ready, certificates } = shell;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let reading = Arc::clone(&in_flight);
         metrics.gauge_reading(
@@ -206,6 +224,8 @@ impl Shared {
             })
             .collect();
         Shared {
+            handshakes: Handshakes::new(limits.tls_handshakes_max, &metrics),
+            certificates,
             failures: FailureLimiter::new(&limits),
             request_ids: RequestIds::new(),
             unmatched: RouteMetrics::new(&metrics, "any", "unmatched"),

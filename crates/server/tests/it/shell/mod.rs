@@ -7,3 +7,4 @@ mod http2;
 mod shutdown;
 mod sizes;
 mod slow_peers;
+mod tls;

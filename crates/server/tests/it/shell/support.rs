@@ -8,8 +8,11 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::Method;
+use jaego_server::shell::PROTOCOLS;
 use jaego_server::tokens::TokenGrant;
 use jaego_server::{Access, Caller, Content, Drained, Limits, Metrics, Role, RouteRoles, Shell, Tokens};
+use jaego_testkit::CertificateFiles;
+use jaego_tls::Certificates;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -88,16 +91,27 @@ pub(crate) fn quick() -> Limits {
         body_grace: Duration::from_secs(1),
         write_grace: Duration::from_secs(1),
         token_reload_interval: Duration::from_millis(100),
+        certificate_reload_interval: Duration::from_millis(100),
         ..Limits::default()
     }
 }
 
 impl Server {
     pub(crate) async fn start(limits: Limits) -> Server {
+        Server::launch(limits, |shell| shell).await
+    }
+
+    /// One that speaks TLS with these files.
+    pub(crate) async fn start_tls(limits: Limits, files: &CertificateFiles) -> Server {
+        let certificates = Certificates::open(&files.certificate, &files.key, &PROTOCOLS).unwrap();
+        Server::launch(limits, |shell| shell.tls(certificates)).await
+    }
+
+    async fn launch(limits: Limits, with: impl FnOnce(Shell) -> Shell) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
         let metrics = Metrics::new();
-        let shell = Shell::new(limits, Arc::clone(&tokens), metrics.clone()).router(table(), router());
+        let shell = with(Shell::new(limits, Arc::clone(&tokens), metrics.clone()).router(table(), router()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
