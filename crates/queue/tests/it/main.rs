@@ -6,4 +6,5 @@ mod intake;
 mod outbox;
 mod poison;
 mod rights;
+mod tls;
 mod world;

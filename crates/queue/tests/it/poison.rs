@@ -27,8 +27,9 @@ const DEADLY: &str = "NITROGLYCERIN";
 #[test]
 #[ignore = "a process that the other tests start, which runs until it is ended"]
 fn service() {
-    let redis = env::var(REDIS).expect("the address of Redis");
-    let tokens = Tokens::open(Path::new(&env::var(FOLDER).expect("a folder")).join("tokens.json")).unwrap();
+    // Whoever runs all ignored tests starts no service.
+    let (Ok(redis), Ok(folder)) = (env::var(REDIS), env::var(FOLDER)) else { return };
+    let tokens = Tokens::open(Path::new(&folder).join("tokens.json")).unwrap();
     let grant = TokenGrant { name: "shop".to_owned(), role: Role::Admin, sites: None };
     let (admin, _) = tokens.create(grant).unwrap();
     let stream = StreamName::new(STREAM).unwrap();
