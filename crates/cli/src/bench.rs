@@ -97,7 +97,7 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let sizes = options.sizes();
     let report = if options.here {
-        let (url, token) = options.remote.address()?;
+        let (url, token, _) = options.remote.address()?;
         let target = Target { addr: address(&url)?, token };
         jaego_bench::run(&jaego_bench::Options { target, data: ".".into(), sizes })
     } else {
@@ -117,7 +117,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn address(url: &str) -> Result<SocketAddr> {
-    let bad = || Usage(format!("the URL {url} is not http://host:port"));
+    let bad = || Usage(format!("the URL {url} is not http://host:port, which is what is measured"));
     let host = url.strip_prefix("http://").ok_or_else(bad)?.trim_end_matches('/');
     let found = host.to_socket_addrs().with_context(|| format!("cannot find {host}"))?.next();
     found.ok_or_else(|| bad().into())

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jaego_tls::HandshakeError;
+
 use crate::refusal;
 
 /// Everything was done.
@@ -66,8 +68,9 @@ pub(crate) fn code(error: &jaego_client::Error) -> u8 {
         Error::Refused { .. } => REFUSED,
         Error::Connection { .. } | Error::Timeout { .. } => UNREACHABLE,
         Error::Answer { status: 502..=504, .. } => UNREACHABLE,
-        Error::Answer { .. } => FAILURE,
-        Error::Request { .. } => USAGE,
+        // A certificate does not get better by asking again.
+        Error::Answer { .. } | Error::Insecure { .. } => FAILURE,
+        Error::Request { .. } | Error::Trust { .. } => USAGE,
     }
 }
 
@@ -88,6 +91,11 @@ pub(crate) fn tell(error: &anyhow::Error) -> u8 {
         Some(error) => {
             if matches!(error, jaego_client::Error::Connection { .. }) {
                 eprintln!("try: `jaego serve` on that machine, or another --url (or JAEGO_URL)");
+            }
+            if let jaego_client::Error::Insecure { source, .. } = error
+                && matches!(**source, HandshakeError::UnknownIssuer { .. })
+            {
+                eprintln!("try: --ca FILE (or JAEGO_CA) with the certificate of your own CA");
             }
             code(error)
         }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
+use jaego_client::Trust;
 use jaego_domain::Sequence;
 use jaego_queue::{Intake, IntakeOptions, Outbox, OutboxOptions, Server, StreamName};
 use jaego_server::{
@@ -21,7 +22,8 @@ const OUTBOX_STREAM: &str = "jaego:events";
 #[derive(Args)]
 #[command(next_help_heading = "Queues")]
 pub(crate) struct QueueOptions {
-    /// Take commands from a stream of this Redis or Valkey server, such as redis://user:password@host:6379/0
+    /// Take commands from a stream of this Redis or Valkey server, such as redis://user:password@host:6379/0, with
+    /// rediss:// over TLS
     #[arg(long, env = "JAEGO_INTAKE", hide_env_values = true, value_name = "URL")]
     intake: Option<String>,
     /// The stream of commands.
@@ -80,8 +82,9 @@ pub(crate) struct Queues {
 
 impl QueueOptions {
     /// What was asked for, with what the settings say of it.
-    pub(crate) fn read(&self, settings: &Settings, tokens: &Tokens) -> Result<Queues> {
-        let queues = Queues { intake: self.intake(settings, tokens)?, outbox: self.outbox(settings)? };
+    pub(crate) fn read(&self, settings: &Settings, tokens: &Tokens, trust: &Trust) -> Result<Queues> {
+        let (intake, outbox) = (self.intake(settings, tokens, trust)?, self.outbox(settings, trust)?);
+        let queues = Queues { intake, outbox };
         if let Queues { intake: Some(intake), outbox: Some(outbox) } = &queues
             && intake.server.to_string() == outbox.server.to_string()
             && [&intake.stream, &intake.replies, &intake.dead_letters].contains(&&outbox.stream)
@@ -92,7 +95,7 @@ impl QueueOptions {
         Ok(queues)
     }
 
-    fn intake(&self, settings: &Settings, tokens: &Tokens) -> Result<Option<IntakeOptions>> {
+    fn intake(&self, settings: &Settings, tokens: &Tokens, trust: &Trust) -> Result<Option<IntakeOptions>> {
         let file = &settings.intake;
         let Some(url) = self.intake.as_ref().or(file.url.as_ref()) else {
             let asked = self.stream.is_some() || self.intake_token.is_some();
@@ -101,7 +104,7 @@ impl QueueOptions {
                 false => Ok(None),
             };
         };
-        let server = server("--intake", url)?;
+        let server = server("--intake", url, trust)?;
         let Some(stream) = self.stream.as_ref().or(file.stream.as_ref()) else {
             return Err(Usage("commands from which stream? Say --stream NAME".to_owned()).into());
         };
@@ -133,7 +136,7 @@ impl QueueOptions {
         Ok(Some(options))
     }
 
-    fn outbox(&self, settings: &Settings) -> Result<Option<OutboxOptions>> {
+    fn outbox(&self, settings: &Settings, trust: &Trust) -> Result<Option<OutboxOptions>> {
         let file = &settings.outbox;
         let Some(url) = self.outbox.as_ref().or(file.url.as_ref()) else {
             return match &self.outbox_stream {
@@ -142,7 +145,8 @@ impl QueueOptions {
             };
         };
         let stream = self.outbox_stream.as_ref().or(file.stream.as_ref()).map_or(OUTBOX_STREAM, |name| name);
-        let mut options = OutboxOptions::new(server("--outbox", url)?, name("--outbox-stream", stream)?);
+        let mut options =
+            OutboxOptions::new(server("--outbox", url, trust)?, name("--outbox-stream", stream)?);
         if let Some(events_max) = self.outbox_max.or(file.max) {
             options.events_max = Some(events_max).filter(|events_max| *events_max > 0);
         }
@@ -190,8 +194,9 @@ fn find(tokens: &Tokens, wanted: &str) -> Result<TokenId> {
     }
 }
 
-fn server(flag: &str, url: &str) -> Result<Server> {
-    Ok(Server::parse(url).map_err(|error| Usage(format!("{flag}: {error}")))?)
+fn server(flag: &str, url: &str, trust: &Trust) -> Result<Server> {
+    let server = Server::trusting(url, trust);
+    Ok(server.map_err(|error| Usage(format!("{flag}: {:#}", anyhow::Error::new(error))))?)
 }
 
 fn name(flag: &str, text: &str) -> Result<StreamName> {

@@ -10,24 +10,26 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use jaego_api::outcome::Outcome;
-use jaego_client::Client;
+use jaego_client::{Client, Trust};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     exit::{self, Told, Usage},
-    settings::{SettingsFile, URL_DEFAULT},
+    settings::{Ca, SettingsFile, URL_DEFAULT},
 };
 
 /// The flags of every command that speaks to a service.
 #[derive(Args)]
 pub(crate) struct Remote {
-    /// The address of the service [default: http://127.0.0.1:7878]
+    /// The address of the service, http:// or https:// [default: http://127.0.0.1:7878]
     #[arg(long, global = true, env = "JAEGO_URL", value_name = "URL", help_heading = "Settings")]
     url: Option<String>,
     /// A file with the token, unless JAEGO_TOKEN has it.
     #[arg(long, global = true, env = "JAEGO_TOKEN_FILE", value_name = "FILE", help_heading = "Settings")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    ca: Ca,
     #[command(flatten)]
     settings: SettingsFile,
     /// Print the service's answer as JSON.
@@ -42,9 +44,16 @@ pub(crate) struct Service {
 }
 
 impl Remote {
-    /// The address and the token.
-    pub(crate) fn address(&self) -> Result<(String, String)> {
+    /// A client of the service.
+    pub(crate) fn client(&self) -> Result<Client> {
+        let (url, token, trust) = self.address()?;
+        Ok(Client::trusting(&url, &token, &trust)?)
+    }
+
+    /// The address, the token, and whose certificates are believed.
+    pub(crate) fn address(&self) -> Result<(String, String, Trust)> {
         let settings = self.settings.read()?;
+        let trust = self.ca.trust(&settings);
         let url = self.url.clone().or(settings.url).unwrap_or_else(|| URL_DEFAULT.to_owned());
         // The flag and its variable cannot be told apart here, and both name a file on purpose.
         let variable = env::var("JAEGO_TOKEN").ok().filter(|token| !token.is_empty());
@@ -65,7 +74,7 @@ impl Remote {
                 );
             }
         };
-        Ok((url, token))
+        Ok((url, token, trust))
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -74,8 +83,7 @@ impl Remote {
 
     /// Runs a conversation with the service.
     pub(crate) fn run<F: Future<Output = Result<()>>>(&self, talk: impl FnOnce(Service) -> F) -> Result<()> {
-        let (url, token) = self.address()?;
-        let service = Service { client: Client::new(&url, &token)?, json: self.json };
+        let service = Service { client: self.client()?, json: self.json };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,19 +1,29 @@
 //! `jaego serve`: the service on a data folder.
 
-use std::{future, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    future,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use jaego_engine::{Config, Engine, SystemClock};
-use jaego_server::{Limits, Metrics, Role, Shell, Tokens, logs, service, tokens::TokenGrant};
+use jaego_server::{
+    Limits, Metrics, Role, Shell, Tokens, logs, service, shell::PROTOCOLS, tokens::TokenGrant,
+};
 use jaego_store::Store;
+use jaego_tls::Certificates;
 use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch, task::JoinSet};
 
 use crate::{
     data,
     exit::Usage,
     queues::{QueueOptions, Queues},
-    settings::{DataFolder, LISTEN_DEFAULT, SettingsFile},
+    settings::{Ca, DataFolder, LISTEN_DEFAULT, Settings, SettingsFile},
 };
 
 /// Upper bounds of the histogram of sync times, in microseconds.
@@ -28,6 +38,14 @@ pub(crate) struct Options {
     /// The address to listen on [default: 127.0.0.1:7878]
     #[arg(long, env = "JAEGO_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Speak TLS, with the certificate in this PEM file and those behind it; read again when it changes.
+    #[arg(long, env = "JAEGO_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file; read again when it changes.
+    #[arg(long, env = "JAEGO_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    ca: Ca,
     #[command(flatten)]
     settings: SettingsFile,
     /// How logs are written: text or json.
@@ -50,22 +68,46 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(listen) => listen,
         None => LISTEN_DEFAULT.parse().map_err(|error| Usage(format!("{LISTEN_DEFAULT}: {error}")))?,
     };
+    let certificates = options.certificates(&settings)?;
+    let scheme = if certificates.is_some() { "https" } else { "http" };
     let mut service = Service::open(&data)?;
+    service.certificates = certificates;
     if let Some(token) = service.first_token()? {
         // The only time that it is seen; to stdout, for scripts.
         println!("admin token: {token}");
     }
     // After the first token was made, so that a first start can name it.
-    service.queues = options.queues.read(&settings, &service.tokens)?;
+    service.queues = options.queues.read(&settings, &service.tokens, &options.ca.trust(&settings))?;
     let runtime = runtime()?;
     let engine = service.engine();
     let served = runtime.block_on(async {
         let listening = listen_on(listen).await?;
-        println!("listening on http://{}", listening.local_addr().context("cannot tell the address")?);
+        println!("listening on {scheme}://{}", listening.local_addr().context("cannot tell the address")?);
         tracing::info!(data = %data.display(), "jaego serves");
         service.serve(listening, future::pending()).await
     });
     end(runtime, &engine, served)
+}
+
+impl Options {
+    /// What is shown over TLS, if that is spoken.
+    fn certificates(&self, settings: &Settings) -> Result<Option<Certificates>> {
+        let certificate = self.tls_cert.as_ref().or(settings.tls_cert.as_ref());
+        let key = self.tls_key.as_ref().or(settings.tls_key.as_ref());
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let opened = Certificates::open(certificate, key, &PROTOCOLS);
+                Ok(Some(opened.context("cannot speak TLS")?))
+            }
+            (Some(_), None) => {
+                Err(Usage("which key is the certificate for? Say --tls-key FILE".to_owned()).into())
+            }
+            (None, Some(_)) => {
+                Err(Usage("which certificate is the key for? Say --tls-cert FILE".to_owned()).into())
+            }
+        }
+    }
 }
 
 /// The threads of a service.
@@ -91,6 +133,7 @@ pub(crate) struct Service {
     engine: Arc<Engine>,
     tokens: Tokens,
     queues: Queues,
+    certificates: Option<Certificates>,
 }
 
 impl Service {
@@ -107,7 +150,7 @@ impl Service {
         }
         let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
         let engine = Engine::start(recovered, Config::default(), SystemClock);
-        Ok(Self { engine, tokens, queues: Queues::default() })
+        Ok(Self { engine, tokens, queues: Queues::default(), certificates: None })
     }
 
     pub(crate) fn engine(&self) -> Arc<Engine> {
@@ -126,7 +169,7 @@ impl Service {
 
     /// Serves until a signal, until the store fails, or until `ended`.
     pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
-        let Self { engine, tokens, queues } = self;
+        let Self { engine, tokens, queues, certificates } = self;
         let metrics = Metrics::new();
         let syncs = metrics.histogram(
             "jaego_sync_duration_seconds",
@@ -152,7 +195,10 @@ impl Service {
         let tokens = Arc::new(tokens);
         let mut tasks = JoinSet::new();
         queues.start(&mut tasks, &store, &tokens, &metrics, &stopping);
-        let shell = Shell::new(Limits::default(), tokens, metrics.clone());
+        let mut shell = Shell::new(Limits::default(), tokens, metrics.clone());
+        if let Some(certificates) = certificates {
+            shell = shell.tls(certificates);
+        }
         let shell = service::mount(shell, store, &metrics, stopping);
         let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
+use jaego_client::Trust;
 use serde::Deserialize;
 
 use crate::exit::Usage;
@@ -38,6 +39,12 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// The address that `serve` listens on.
     pub(crate) listen: Option<SocketAddr>,
+    /// A file of certificates that are trusted beside the machine's own.
+    pub(crate) ca: Option<PathBuf>,
+    /// The certificate that `serve` shows.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key.
+    pub(crate) tls_key: Option<PathBuf>,
     /// Where `serve` takes commands from, beside HTTP.
     #[serde(default)]
     pub(crate) intake: IntakeSettings,
@@ -91,7 +98,8 @@ impl SettingsFile {
             .map_err(|error| Usage(format!("cannot understand the settings {}:\n{error}", path.display())))?;
         // A path in the file means the same wherever the command is given.
         let folder = path.parent().unwrap_or(Path::new("."));
-        for path in [&mut settings.token_file, &mut settings.data].into_iter().flatten() {
+        let Settings { token_file, data, ca, tls_cert, tls_key, .. } = &mut settings;
+        for path in [token_file, data, ca, tls_cert, tls_key].into_iter().flatten() {
             *path = folder.join(&*path);
         }
         Ok(settings)
@@ -117,5 +125,22 @@ impl DataFolder {
         let folder = self.data.clone().or_else(|| settings.data.clone());
         folder
             .ok_or_else(|| Usage("which data folder? Say --data FOLDER, or set JAEGO_DATA".to_owned()).into())
+    }
+}
+
+/// Whose certificates are believed, as a flag, a variable or the settings name it.
+#[derive(Args)]
+pub(crate) struct Ca {
+    /// A PEM file of certificates that are trusted beside the machine's own, for https:// and rediss://
+    #[arg(long, global = true, env = "JAEGO_CA", value_name = "FILE", help_heading = "Settings")]
+    ca: Option<PathBuf>,
+}
+
+impl Ca {
+    pub(crate) fn trust(&self, settings: &Settings) -> Trust {
+        match self.ca.as_ref().or(settings.ca.as_ref()) {
+            Some(file) => Trust::with_ca(file),
+            None => Trust::system(),
+        }
     }
 }

@@ -7,7 +7,7 @@ fn what_is_missing_or_wrong_is_told() {
     const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("settings.toml");
-    let rows: [(&[&str], &str, &str); 18] = [
+    let rows: [(&[&str], &str, &str); 21] = [
         (&["--intake", REDIS], "", "Say --stream"),
         (&["--intake", REDIS, "--stream", "orders"], "", "Say --intake-token"),
         (&["--stream", "orders"], "", "Say --intake redis://"),
@@ -16,7 +16,27 @@ fn what_is_missing_or_wrong_is_told() {
             "",
             "there is no token \"nobody\"",
         ),
-        (&["--intake", "rediss://h", "--stream", "orders", "--intake-token", "admin"], "", "no TLS"),
+        (
+            &[
+                "--intake",
+                "rediss://h",
+                "--ca",
+                "/nowhere/ca.pem",
+                "--stream",
+                "orders",
+                "--intake-token",
+                "admin",
+            ],
+            "",
+            "--intake: cannot tell whose certificates to trust: cannot read /nowhere/ca.pem",
+        ),
+        (
+            &["--intake", "rediss://ops:secret@h/#insecure", "--stream", "orders", "--intake-token", "admin"],
+            "",
+            "certificates are always looked at",
+        ),
+        (&["--tls-cert", "cert.pem"], "", "Say --tls-key"),
+        (&["--tls-key", "key.pem"], "", "Say --tls-cert"),
         (&["--intake", REDIS, "--stream", "", "--intake-token", "admin"], "", "--stream: \"\" is no name"),
         (
             &["--intake", REDIS, "--stream", "orders", "--intake-token", "admin", "--replies", "orders"],

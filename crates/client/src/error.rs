@@ -25,6 +25,24 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The connection would not be secure: the service shows a certificate that does not fit, or none. Nothing was sent.
+    #[error("cannot send {what} to {url}")]
+    Insecure {
+        /// The request.
+        what: String,
+        /// Where to.
+        url: String,
+        /// What does not fit.
+        #[source]
+        source: Box<jaego_tls::HandshakeError>,
+    },
+    /// Those whose certificates are trusted are not known.
+    #[error("cannot tell whose certificates to trust")]
+    Trust {
+        /// Why not.
+        #[source]
+        source: Box<jaego_tls::Error>,
+    },
     /// There was no answer in time. Whether the request took effect is not known.
     #[error("no answer to {what} within {seconds} s")]
     Timeout {

@@ -58,7 +58,8 @@ impl Events {
                     self.stream = None;
                     self.read.clear();
                     self.searched = 0;
-                    let is_refused = error.problem().is_some_and(|problem| problem.status < 500);
+                    let is_refused = error.problem().is_some_and(|problem| problem.status < 500)
+                        || matches!(error, Error::Insecure { .. });
                     if attempt == TRIES_MAX || is_refused {
                         return Err(error);
                     }

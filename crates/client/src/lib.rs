@@ -25,6 +25,7 @@
 //! ```
 
 mod commands;
+mod connector;
 mod error;
 mod events;
 pub mod limits;
@@ -33,4 +34,5 @@ mod transport;
 
 pub use error::Error;
 pub use events::Events;
+pub use jaego_tls::Trust;
 pub use transport::Client;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// From sending a request to the end of its answer, one try.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// To open a connection.
+/// To open a connection, and once more for its TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept for the next request.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);

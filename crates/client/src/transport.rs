@@ -7,18 +7,18 @@ use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 use jaego_api::Problem;
+use jaego_tls::Trust;
 use serde::de::DeserializeOwned;
 use tokio::time;
 
 use crate::{
     Error,
-    limits::{
-        ANSWER_BYTES_MAX, CONNECT_TIMEOUT, IDLE_TIMEOUT, PAUSE_MAX, PAUSE_MIN, REQUEST_TIMEOUT, TRIES_MAX,
-    },
+    connector::{self, Connector},
+    limits::{ANSWER_BYTES_MAX, IDLE_TIMEOUT, PAUSE_MAX, PAUSE_MIN, REQUEST_TIMEOUT, TRIES_MAX},
 };
 
 /// A client of one service. Clones share their connections.
@@ -26,7 +26,7 @@ use crate::{
 pub struct Client {
     url: String,
     authorization: HeaderValue,
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: legacy::Client<Connector, Full<Bytes>>,
 }
 
 impl fmt::Debug for Client {
@@ -67,27 +67,41 @@ impl Call {
 }
 
 impl Client {
-    /// A client of the service at `url` (`http://host:port`), as the holder of `token`.
+    /// A client of the service at `url` (`http://host:port` or `https://host:port`), as the holder of `token`. Behind
+    /// `https://` it has to show a certificate that the machine trusts.
     ///
     /// # Errors
-    /// [`Error::Request`] if either cannot be sent.
+    /// [`Error::Request`] if either cannot be sent, [`Error::Trust`] if the machine trusts nobody.
     pub fn new(url: &str, token: &str) -> Result<Self, Error> {
+        Self::trusting(url, token, &Trust::system())
+    }
+
+    /// As [`Client::new`], with a say in whose certificates are believed.
+    ///
+    /// # Errors
+    /// As [`Client::new`], and [`Error::Trust`] if the CA's file cannot be used. It is read where the address is
+    /// `https://`.
+    pub fn trusting(url: &str, token: &str, trust: &Trust) -> Result<Self, Error> {
         let url = url.trim_end_matches('/');
         let parsed: Uri =
             url.parse().map_err(|error| Error::Request { detail: format!("the URL {url}: {error}") })?;
-        if parsed.scheme_str() != Some("http") || parsed.authority().is_none() {
-            return Err(Error::Request { detail: format!("the URL {url} is not http://host:port") });
-        }
+        let tls = match parsed.scheme_str() {
+            _ if parsed.authority().is_none() => None,
+            Some("http") => Some(None),
+            Some("https") => Some(Some(trust.connector().map_err(trust_error)?)),
+            _ => None,
+        };
+        let Some(tls) = tls else {
+            let detail = format!("the URL {url} is neither http://host:port nor https://host:port");
+            return Err(Error::Request { detail });
+        };
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::Request { detail: "the token has characters that no token has".into() })?;
         authorization.set_sensitive(true);
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
-            .build(connector);
+            .build(Connector::new(tls));
         Ok(Self { url: url.to_owned(), authorization, http })
     }
 
@@ -170,8 +184,16 @@ impl Client {
     }
 
     pub(crate) fn connection(&self, call: &Call, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
-        Error::Connection { what: call.what(), url: self.url.clone(), source }
+        let (what, url) = (call.what(), self.url.clone());
+        match connector::handshake_error(&*source).filter(|error| !error.may_pass()) {
+            Some(source) => Error::Insecure { what, url, source: Box::new(source) },
+            None => Error::Connection { what, url, source },
+        }
     }
+}
+
+fn trust_error(source: jaego_tls::Error) -> Error {
+    Error::Trust { source: Box::new(source) }
 }
 
 /// Whether the same request may be answered otherwise in a moment.
@@ -180,6 +202,6 @@ fn may_pass(error: &Error) -> bool {
         Error::Connection { .. } | Error::Timeout { .. } => true,
         Error::Refused { problem, .. } => matches!(&*problem.code, "busy" | "closed" | "request_timeout"),
         Error::Answer { status, .. } => matches!(status, 502..=504),
-        Error::Request { .. } => false,
+        Error::Request { .. } | Error::Trust { .. } | Error::Insecure { .. } => false,
     }
 }

@@ -13,5 +13,6 @@ mod picks;
 mod queue;
 mod races;
 mod sales;
+mod tls;
 mod trades;
 mod workers;
