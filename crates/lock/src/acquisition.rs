@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{sleep_until, timeout};
 use tracing::Instrument as _;
 
 use crate::backend::{self, Acquire, Acquired, Owner, Waiting};
@@ -16,6 +15,7 @@ use crate::clock::BootTime;
 use crate::inner::{Inner, Signals};
 use crate::limits;
 use crate::line::{InLine, Wake};
+use crate::rt::{sleep_until, timeout};
 use crate::tenure::{self, Tenure};
 use crate::{Error, Guard, LockKey, Mode};
 
@@ -86,6 +86,8 @@ struct Acquisition {
     /// The backend may know of us: we have a place in a queue, or an attempt was not answered.
     doubt: bool,
     waited: bool,
+    /// Somebody woke us, and it is not known yet what came of it.
+    woken: bool,
     /// The caller has its answer.
     answered: bool,
     /// The key that stood in the way last, by its index.
@@ -131,7 +133,7 @@ impl Acquisition {
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
         let inner = Arc::clone(inner);
-        let (doubt, waited, answered) = (false, false, false);
+        let (doubt, waited, woken, answered) = (false, false, false, false);
         Self {
             inner,
             plan,
@@ -141,6 +143,7 @@ impl Acquisition {
             deadline,
             doubt,
             waited,
+            woken,
             answered,
             key: 0,
             last: Last::Nothing,
@@ -154,6 +157,7 @@ impl Acquisition {
         loop {
             let wake = self.rest(&mut reply, pause.take(), &mut signals).await;
             let Some(wake) = wake else { return };
+            self.woken = true;
             let sent_at = BootTime::now();
             let answer = self.attempt(&mut reply).await;
             let next = self.digest(sent_at, answer);
@@ -232,6 +236,10 @@ impl Acquisition {
                 };
                 waiting.place = conflict.place;
                 line.looked(conflict.key, conflict.retry_after);
+                if std::mem::take(&mut self.woken) && self.plan.keys.len() > 1 {
+                    // What we were woken for may be free, and another one of our keys is not.
+                    line.pass_on(conflict.key);
+                }
                 let another = |head: &Owner| *head != self.request.owner;
                 if let Some(head) =
                     conflict.head.filter(another).filter(|_| conflict.holder_remaining.is_zero())
@@ -306,6 +314,7 @@ impl Acquisition {
 
     fn grant(mut self, fence: u64, valid_until: BootTime, wake: Wake) -> Guard {
         (self.doubt, self.answered) = (false, true);
+        self.woken = false;
         if let Some(line) = self.line.take() {
             line.served(self.plan.lease, wake == Wake::Chained);
         }
@@ -355,6 +364,10 @@ impl Drop for Acquisition {
     fn drop(&mut self) {
         if !self.answered {
             self.inner.counters.cancelled();
+        }
+        if let (true, Some(line)) = (self.woken, &self.line) {
+            // Our attempt was not answered, and perhaps never arrived.
+            line.put_wake_back();
         }
         if self.doubt {
             // It is given up before anybody misses it. Should an attempt still be on its way, it arrives

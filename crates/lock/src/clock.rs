@@ -7,13 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
-use tokio::time::Instant;
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const CLOCK: ClockId = ClockId::Boottime;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const CLOCK: ClockId = ClockId::Monotonic;
+use crate::rt::{self, Instant};
 
 /// A point on `CLOCK_BOOTTIME`, in whole microseconds since the machine was started. Of use on the machine
 /// that made it, until that is started again.
@@ -26,7 +20,7 @@ impl BootTime {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        Self { us: microseconds(clock_gettime(CLOCK)) }
+        Self { us: rt::boot_us() }
     }
 
     /// How long it is until then; zero if it is past.
@@ -76,14 +70,8 @@ impl Sub<Duration> for BootTime {
 /// How long the machine has slept since it was started.
 pub(crate) fn slept() -> Duration {
     // Awake first: what passes between the two looks is then counted as sleep, and never negative.
-    let awake = microseconds(clock_gettime(ClockId::Monotonic));
+    let awake = rt::awake_us();
     Duration::from_micros(BootTime::now().us.saturating_sub(awake))
-}
-
-fn microseconds(time: Timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    seconds * 1_000_000 + nanoseconds / 1_000
 }
 
 #[cfg(test)]

@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Backend, Notice, Owner};
 use crate::clock;
 use crate::counters::Counters;
 use crate::limits;
 use crate::line::Lines;
+use crate::rt::atomic::{AtomicUsize, Ordering};
+use crate::rt::{Handle, Instant, Mutex, MutexGuard, sleep_until};
 use crate::tenure::{self, Tenure};
 use crate::{Error, Settings};
 

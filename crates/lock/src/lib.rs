@@ -108,6 +108,7 @@ mod process;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
+mod rt;
 mod settings;
 pub mod table;
 mod tenure;

@@ -5,14 +5,15 @@
 //! without having tried passes the wake on.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::backend::{Next, Owner};
 use crate::clock::BootTime;
+use crate::rt::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::rt::{Mutex, MutexGuard};
 use crate::{LockKey, Mode};
 
 /// The lines of a process, by key.
@@ -139,12 +140,15 @@ impl Lines {
 
 impl Line {
     fn first_asleep(&self, fits: impl Fn(&Waiter) -> bool) -> Option<&Arc<Waiter>> {
-        let asleep = |waiter: &&Arc<Waiter>| waiter.woken.load(Ordering::Acquire) == ASLEEP && fits(waiter);
-        self.waiters.values().find(asleep)
+        self.waiters.values().find(|waiter| waiter.is_asleep() && fits(waiter))
     }
 }
 
 impl Waiter {
+    fn is_asleep(&self) -> bool {
+        self.woken.load(Ordering::Acquire) == ASLEEP
+    }
+
     fn wake(&self, wake: Wake) {
         self.woken.store(if wake == Wake::Told { TOLD } else { CHAINED }, Ordering::Release);
         self.notify.notify_one();
@@ -158,6 +162,22 @@ impl InLine {
             TOLD => Some(Wake::Told),
             CHAINED => Some(Wake::Chained),
             _ => None,
+        }
+    }
+
+    /// Gives a wake-up call back that led to nothing, so that it is passed on when we leave.
+    pub(crate) fn put_wake_back(&self) {
+        self.waiter.woken.store(TOLD, Ordering::Release);
+    }
+
+    /// Passes a wake-up call on to those behind us who do not wait for the key that is in our way. Never to those before
+    /// us: two who want the same keys would wake each other for ever.
+    pub(crate) fn pass_on(&self, in_the_way: usize) {
+        let lines = self.lines.lock();
+        for (_, key) in self.keys.iter().enumerate().filter(|(index, _)| *index != in_the_way) {
+            let Some(line) = lines.get(key) else { continue };
+            let mut behind = line.waiters.range(self.ticket + 1..).map(|(_, waiter)| waiter);
+            behind.find(|waiter| waiter.is_asleep()).inspect(|waiter| waiter.wake(Wake::Told));
         }
     }
 
@@ -207,8 +227,9 @@ impl InLine {
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        let woken = self.take_wake();
         let mut lines = self.lines.lock();
+        // Wakes are given under this lock too, so none comes between this look and our leaving.
+        let woken = self.take_wake();
         for key in &*self.keys {
             let Some(line) = lines.get_mut(key) else { continue };
             let was_front = line.waiters.keys().next() == Some(&self.ticket);

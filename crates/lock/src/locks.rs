@@ -1,11 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-
 use crate::backend::{self, Backend, Break, Owner, Step};
 use crate::counters::Stats;
 use crate::inner::Inner;
 use crate::look::{Broken, LockList, LockState};
+use crate::rt::timeout;
 use crate::{Error, IntoKey, Mode, MultiRequest, Request, Settings, SettingsError, limits};
 
 /// The entry: locks on one backend. Clones share everything. One for a process is enough, and best.

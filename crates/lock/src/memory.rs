@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::broadcast;
@@ -8,6 +8,7 @@ use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Release, 
 use crate::clock::BootTime;
 use crate::limits::NOTICES_MAX;
 use crate::look::{Broken, LockList, LockState};
+use crate::rt::{Mutex, MutexGuard};
 use crate::table::{Freed, Micros, Table};
 
 /// Locks within one process: for programs that run alone, and for tests. Clones share the locks.

@@ -375,7 +375,8 @@ impl Lock {
     fn freed(&mut self, now: Micros, claim: Duration, wanted: bool) -> Option<Option<Next>> {
         let holders = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
         if !self.queue.is_empty() {
-            // Whoever is not in the queue stands behind it.
+            // Whoever is not in the queue stands behind it, and is told when the queue has gone.
+            self.wanted |= wanted;
             let first = self.turn()?;
             first.until = first.until.min(add(now, claim));
             let room = first.mode.holders_max().saturating_sub(holders);

@@ -1,17 +1,17 @@
 //! The time between grant and release: what guards see of it, its keeper, and its end.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::acquisition::{Plan, jitter};
 use crate::backend::{self, Ended, Owner, Release, Renew, Renewed};
 use crate::clock::BootTime;
 use crate::guard::{Known, Outcome};
 use crate::inner::Inner;
+use crate::rt::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::rt::{Mutex, MutexGuard, sleep, sleep_until, timeout};
 use crate::{Error, LockKey, Lost, Mode, limits};
 
 /// What is known of a hold.

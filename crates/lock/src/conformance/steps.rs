@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::waiting::wish;
-use super::{Stage, settings};
-use crate::backend::{Acquire, Acquired, Backend, Ended, Owner, Release, Renew, Renewed};
+use super::{PATIENCE, Stage, settings};
+use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Owner, Release, Renew, Renewed};
 use crate::table::Table;
 use crate::{BootTime, LockKey, Mode};
 
@@ -90,6 +90,28 @@ pub async fn a_hold_lasts_for_its_lease(stage: &impl Stage) {
         assert!(lasted >= lease && tries > 20, "{mode:?} {later:?}: {lasted:?} after {tries} tries");
         assert_eq!(backend.release(&ending(&next)).await.unwrap(), Ended::Released);
     }
+}
+
+/// A releaser in whose process others wait says so. If there is a queue it comes first, and the others are told when it
+/// has gone, though nobody who releases then knows of them.
+pub async fn those_behind_a_queue_are_told(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    let mut notices = backend.notices();
+    let (holder, queued) = (wish("a", Mode::exclusive(), false), wish("a", Mode::exclusive(), true));
+    assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+    assert!(matches!(backend.acquire(&queued).await.unwrap(), Acquired::Conflict(_)));
+    let release = Release { wanted: true, ..ending(&holder) };
+    assert_eq!(backend.release(&release).await.unwrap(), Ended::Released);
+    assert!(matches!(backend.acquire(&queued).await.unwrap(), Acquired::Granted { .. }));
+    assert_eq!(backend.release(&ending(&queued)).await.unwrap(), Ended::Released);
+    let told = async {
+        loop {
+            if let Ok(Notice::Freed { next: None, .. }) = notices.recv().await {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("those outside the queue are told");
 }
 
 /// When a lock falls free, the first of the queue has a while to take it, however long it may live. Then the

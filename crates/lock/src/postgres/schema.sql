@@ -268,7 +268,8 @@ BEGIN
             DELETE FROM {schema}.entries WHERE key = v_key AND owner = p_owner RETURNING fence INTO v_fence;
             CONTINUE WHEN NOT FOUND;
             v_released := v_released OR v_fence IS NOT NULL;
-            IF NOT {schema}.freed(v_key, o_now, p_claim_us, v_wanted OR p_wanted) AND v_wanted THEN
+            -- Whoever is not in the queue stands behind it, and is told when the queue has gone.
+            IF NOT {schema}.freed(v_key, o_now, p_claim_us, v_wanted OR p_wanted) AND (v_wanted OR p_wanted) THEN
                 UPDATE {schema}.entries SET wanted = true WHERE key = v_key AND NOT wanted;
             END IF;
         END LOOP;

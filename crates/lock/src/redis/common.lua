@@ -76,6 +76,10 @@ end
 -- After room was made: tells others, and gives the first of the queue, if it is its turn, a while to come.
 local function freed(now, lock, claim, wanted)
   if lock.queued == 1 then
+    if wanted then
+      -- Whoever is not in the queue stands behind it, and is told when the queue has gone.
+      lock.wanted = 1
+    end
     local first = redis.call('ZRANGE', lock.places, 0, 0)[1]
     local _, max, mode = wish(lock, first)
     local room = tonumber(max) - lock.count
