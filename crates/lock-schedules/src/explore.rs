@@ -1,0 +1,106 @@
+//! Runs one workload in many orders.
+
+use std::fmt;
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+
+use crate::{rt, workload};
+
+/// Random orders for each order by priorities.
+const RANDOM_SHARE: usize = 2;
+/// How often the priorities of the tasks change in one run.
+const PRIORITY_CHANGES: usize = 4;
+/// Points of one run. More is a bug: somebody goes round in a circle.
+const STEPS_MAX: usize = 200_000;
+const STACK_BYTES: usize = 256 * 1_024;
+
+/// What kind of a day it is for the locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Nothing is lost, and the clock stands still while anybody has something to do. So everybody must be served
+    /// without its help: nobody may sleep through a wake-up call and be saved by a look at the clock later on.
+    Calm,
+    /// As calm, but somebody crashed and still holds the lock for a while. When its lease is over, all must be served.
+    Crashed,
+    /// The clock stands still in the same way, but requests and answers are lost, and for a while all of them. Callers
+    /// must be answered in time, holders told of their loss in time, and nothing may be left when it is over.
+    Silence,
+    /// Requests and answers are lost, and the clock runs whenever it likes: every task may be stopped for longer than
+    /// any lease. Never may two rely on the same lock.
+    Restless,
+}
+
+impl Mood {
+    /// How probable it is at each point that the clock may move although others could go on.
+    fn haste(self) -> f64 {
+        if self == Self::Restless { 0.3 } else { 0.0 }
+    }
+}
+
+impl fmt::Display for Mood {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, out)
+    }
+}
+
+/// Tries so many orders from a seed. Returns how many it tried.
+///
+/// # Panics
+/// When something did not hold, with the seed and, from shuttle, the schedule.
+pub fn explore(mood: Mood, seed: u64, orders: usize) -> usize {
+    eprintln!("{mood}: seed {seed}, {orders} orders");
+    let by_priority = orders / (RANDOM_SHARE + 1);
+    let random = orders - by_priority;
+    let patient =
+        |scheduler| Patient { scheduler, haste: mood.haste(), random: fastrand::Rng::with_seed(seed) };
+    let scheduler: Box<dyn Scheduler + Send> = Box::new(RandomScheduler::new_from_seed(seed, random));
+    let tried = Runner::new(patient(scheduler), config()).run(move || workload::run(mood));
+    let scheduler: Box<dyn Scheduler + Send> =
+        Box::new(PctScheduler::new_from_seed(seed, PRIORITY_CHANGES, by_priority));
+    tried + Runner::new(patient(scheduler), config()).run(move || workload::run(mood))
+}
+
+/// How many times its everyday size a test shall have: `JAEGO_SOAK`, or 1.
+#[must_use]
+pub fn soak() -> usize {
+    std::env::var("JAEGO_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.stack_size = STACK_BYTES;
+    config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
+    config.failure_persistence = FailurePersistence::Print;
+    config
+}
+
+/// Lets the clock wait for the others, mostly.
+struct Patient {
+    scheduler: Box<dyn Scheduler + Send>,
+    haste: f64,
+    random: fastrand::Rng,
+}
+
+impl Scheduler for Patient {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.scheduler.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let clock = rt::mover();
+        let others: Vec<&Task> = runnable.iter().filter(|task| Some(task.id()) != clock).copied().collect();
+        let hurries = self.random.f64() < self.haste && !rt::waits_for_others();
+        let tasks = if others.is_empty() || hurries { runnable } else { &others };
+        self.scheduler.next_task(tasks, current, is_yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.scheduler.next_u64()
+    }
+}

@@ -1,0 +1,126 @@
+//! Faults that are planted into the locks, one at a time, to see that the explorer finds them.
+
+/// A fault: a piece of a source of the locks, and the same with a mistake behind a switch.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it is called, and what its switch is.
+    pub name: &'static str,
+    /// Where.
+    pub module: &'static str,
+    /// As it is. It occurs once in the module.
+    pub sound: &'static str,
+    /// As it is planted; `crate::rt::planted(name)` switches it on.
+    pub faulty: &'static str,
+    /// The exploration that finds it.
+    pub found_by: &'static str,
+    /// What that says then.
+    pub says: &'static str,
+}
+
+/// All of them.
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "a wake-up call is not passed on",
+        module: "line",
+        sound: "                next.wake(wake);",
+        faulty: "                if !crate::rt::planted(\"a wake-up call is not passed on\") {\n next.wake(wake);\n}",
+        found_by: "calm",
+        says: "had to wait for the clock",
+    },
+    Fault {
+        name: "who leaves looks for a wake-up call before it has left",
+        module: "line",
+        sound: "        let mut lines = self.lines.lock();\n        // Wakes are given under this lock too, so none \
+                comes between this look and our leaving.\n        let woken = self.take_wake();",
+        faulty: "        let early = crate::rt::planted(\"who leaves looks for a wake-up call before it has left\")\
+                 .then(|| self.take_wake());\n\
+                 let mut lines = self.lines.lock();\n\
+                 let woken = early.unwrap_or_else(|| self.take_wake());",
+        found_by: "calm",
+        says: "had to wait for the clock",
+    },
+    Fault {
+        name: "a wake-up call for one key is used up by another that is not free",
+        module: "line",
+        sound: "            behind.find(|waiter| waiter.is_asleep()).inspect(|waiter| waiter.wake(Wake::Told));",
+        faulty: "            behind.find(|waiter| waiter.is_asleep()).filter(|_| !crate::rt::planted(\
+                 \"a wake-up call for one key is used up by another that is not free\"))\
+                 .inspect(|waiter| waiter.wake(Wake::Told));",
+        found_by: "calm",
+        says: "had to wait for the clock",
+    },
+    Fault {
+        name: "a queue hides who else waits",
+        module: "table",
+        sound: "            self.wanted |= wanted;",
+        faulty: "            self.wanted |= wanted && !crate::rt::planted(\"a queue hides who else waits\");",
+        found_by: "calm",
+        says: "had to wait for the clock",
+    },
+    Fault {
+        name: "an attempt that nobody waits for keeps what it gets",
+        module: "acquisition",
+        sound: "            let Some(caller) = reply.take() else {\n                self.doubt = true;",
+        faulty: "            let Some(caller) = reply.take() else {\n                self.doubt = \
+                 !crate::rt::planted(\"an attempt that nobody waits for keeps what it gets\");",
+        found_by: "calm",
+        says: "is still held",
+    },
+    Fault {
+        name: "a release is not remembered, so an acquire may overtake it",
+        module: "tenure",
+        sound: "        remember: limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS,",
+        faulty: "        remember: if crate::rt::planted(\"a release is not remembered, so an acquire may overtake it\") \
+                 { Duration::ZERO } else { limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS },",
+        found_by: "calm",
+        says: "had to wait for the clock",
+    },
+    Fault {
+        name: "a keeper goes on after the release",
+        module: "tenure",
+        sound: "        if !wanted || tenure.is_over() || tenure.how_lost().is_some() {",
+        faulty: "        if !wanted || (tenure.is_over() && !crate::rt::planted(\"a keeper goes on after the release\")) \
+                 || (tenure.how_lost().is_some_and(|how| how != Lost::Released || \
+                 !crate::rt::planted(\"a keeper goes on after the release\"))) {",
+        found_by: "silence",
+        says: "renewed after its release",
+    },
+    Fault {
+        name: "the end of a lease is not watched",
+        module: "tenure",
+        sound: "                () = signals.changed() => {}\n                () = sleep_until(self.valid_until().timer()) => {}",
+        faulty: "                () = signals.changed() => {}\n                () = \
+                 sleep_until((self.valid_until() + Duration::from_secs(if crate::rt::planted(\
+                 \"the end of a lease is not watched\") { 60 } else { 0 })).timer()) => {}",
+        found_by: "silence",
+        says: "was told of its loss late",
+    },
+    Fault {
+        name: "validity is counted from the answer",
+        module: "acquisition",
+        sound: "                let valid_until = tenure::valid_until(sent_at, self.plan.lease);",
+        faulty: "                let sent_at = if crate::rt::planted(\"validity is counted from the answer\") { \
+                 BootTime::now() } else { sent_at };\n\
+                 let valid_until = tenure::valid_until(sent_at, self.plan.lease);",
+        found_by: "restless",
+        says: "rely on the same lock",
+    },
+    Fault {
+        name: "a late caller is not answered before the backend is",
+        module: "acquisition",
+        sound: "            let timer = if asked { limit_at.min(self.deadline) } else { limit_at };",
+        faulty: "            let timer = if asked && !crate::rt::planted(\"a late caller is not answered before the \
+                 backend is\") { limit_at.min(self.deadline) } else { limit_at };",
+        found_by: "silence",
+        says: "was answered late",
+    },
+    Fault {
+        name: "a new front does not watch the clock",
+        module: "line",
+        sound: "                front.notify.notify_one();",
+        faulty: "                if !crate::rt::planted(\"a new front does not watch the clock\") {\n \
+                 front.notify.notify_one();\n}",
+        found_by: "crashed",
+        says: "was served late",
+    },
+];

@@ -1,0 +1,199 @@
+//! What the locks run on here: shuttle's tasks and mutexes, and a clock that a task of ours moves.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use shuttle::scheduler::TaskId;
+pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
+
+use crate::BootTime;
+
+/// The environment variable that switches a planted fault on.
+pub(crate) const PLANTED: &str = "JAEGO_PLANTED";
+
+#[derive(Default)]
+struct Clock {
+    now_us: u64,
+    timers: BTreeMap<(u64, u64), Waker>,
+    timers_made: u64,
+    /// Who waits for a timer to be set.
+    mover: Option<Waker>,
+    mover_task: Option<TaskId>,
+    waits_for_others: bool,
+    stopped: bool,
+    planted: Option<String>,
+}
+
+thread_local! {
+    static CLOCK: RefCell<Clock> = RefCell::default();
+}
+
+fn clock<T>(with: impl FnOnce(&mut Clock) -> T) -> T {
+    CLOCK.with(|clock| with(&mut clock.borrow_mut()))
+}
+
+/// Begins an execution: an hour after the machine was started, and no timer is set.
+pub(crate) fn start() {
+    let planted = std::env::var(PLANTED).ok();
+    let now_us = 3_600_000_000;
+    // What is left of the last execution is dropped outside of the borrow.
+    drop(CLOCK.with(|clock| clock.replace(Clock { now_us, planted, ..Clock::default() })));
+    let mover = shuttle::future::spawn(async {
+        clock(|clock| clock.mover_task = Some(shuttle::current::me()));
+        // Only from here on is it known who can wait.
+        shuttle::future::yield_now().await;
+        move_on().await;
+    });
+    drop(mover);
+}
+
+/// No more timers fire.
+pub(crate) fn stop() {
+    let mover = clock(|clock| {
+        clock.stopped = true;
+        clock.mover.take()
+    });
+    mover.into_iter().for_each(Waker::wake);
+}
+
+/// From now on the clock stands still while anybody has something to do.
+pub(crate) fn wait_for_others() {
+    clock(|clock| clock.waits_for_others = true);
+}
+
+pub(crate) fn waits_for_others() -> bool {
+    clock(|clock| clock.waits_for_others)
+}
+
+/// The task that moves the clock.
+pub(crate) fn mover() -> Option<TaskId> {
+    clock(|clock| clock.mover_task)
+}
+
+/// Fires one timer after the other.
+async fn move_on() {
+    loop {
+        let timer = poll_fn(|context| {
+            clock(|clock| {
+                if clock.stopped {
+                    return Poll::Ready(None);
+                }
+                let Some(((at, _), waker)) = clock.timers.pop_first() else {
+                    clock.mover = Some(context.waker().clone());
+                    return Poll::Pending;
+                };
+                clock.now_us = clock.now_us.max(at);
+                Poll::Ready(Some(waker))
+            })
+        });
+        let Some(waker) = timer.await else { return };
+        waker.wake();
+        shuttle::future::yield_now().await;
+    }
+}
+
+/// Whether this fault is switched on.
+pub(crate) fn planted(name: &str) -> bool {
+    clock(|clock| clock.planted.as_deref() == Some(name))
+}
+
+pub(crate) fn boot_us() -> u64 {
+    clock(|clock| clock.now_us)
+}
+
+pub(crate) fn awake_us() -> u64 {
+    boot_us()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Instant(u64);
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(boot_us())
+    }
+}
+
+impl std::ops::Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self((BootTime::from_micros(self.0) + duration).as_micros())
+    }
+}
+
+pub(crate) struct Sleep {
+    until: Instant,
+    timer: Option<(u64, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let until = self.until.0;
+        let timer = self.timer.take();
+        let (poll, timer, mover, old) = clock(|clock| {
+            let old = timer.and_then(|timer| clock.timers.remove(&timer));
+            if clock.now_us >= until {
+                return (Poll::Ready(()), None, None, old);
+            }
+            clock.timers_made += 1;
+            let timer = (until, clock.timers_made);
+            clock.timers.insert(timer, context.waker().clone());
+            (Poll::Pending, Some(timer), clock.mover.take(), old)
+        });
+        self.timer = timer;
+        drop(old);
+        mover.into_iter().for_each(Waker::wake);
+        poll
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let waker = self.timer.and_then(|timer| clock(|clock| clock.timers.remove(&timer)));
+        drop(waker);
+    }
+}
+
+pub(crate) fn sleep_until(until: Instant) -> Sleep {
+    Sleep { until, timer: None }
+}
+
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    sleep_until(Instant::now() + duration)
+}
+
+pub(crate) struct Elapsed;
+
+pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let (mut work, mut timer) = (pin!(work), pin!(sleep(limit)));
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(Ok(done));
+        }
+        timer.as_mut().poll(context).map(|()| Err(Elapsed))
+    })
+    .await
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handle;
+
+impl Handle {
+    pub(crate) fn current() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "as the handle that it stands for")]
+    pub(crate) fn spawn(self, task: impl Future<Output = ()> + Send + 'static) {
+        // A task goes on without its handle.
+        drop(shuttle::future::spawn(task));
+    }
+}

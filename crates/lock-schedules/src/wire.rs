@@ -1,0 +1,145 @@
+//! What lies between the locks and the table that decides.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shuttle::rand::Rng as _;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::backend::{
+    Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
+};
+use crate::{BootTime, Broken, LockKey, LockList, LockState, Memory};
+
+/// Carries each step in a task of its own: it goes on when whoever sent it has given up, and others overtake it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    memory: Memory,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Of so many requests, and of so many answers, one is lost; 0 is none.
+    loses_one_of: u32,
+    /// Everything is lost between these two.
+    dead: [BootTime; 2],
+    owners: u64,
+    /// When the first release was sent.
+    released: BTreeMap<Owner, BootTime>,
+}
+
+impl Wire {
+    pub(crate) fn new(memory: &Memory, loses_one_of: u32, dead: [BootTime; 2]) -> Self {
+        let shared = Shared { loses_one_of, dead, owners: 0, released: BTreeMap::new() };
+        Self { memory: memory.clone(), shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// From now on nothing is lost.
+    pub(crate) fn heal(&self) {
+        self.shared(|shared| (shared.loses_one_of, shared.dead) = (0, [BootTime::now(); 2]));
+    }
+
+    /// Never held across a point where another task may go on.
+    fn shared<T>(&self, with: impl FnOnce(&mut Shared) -> T) -> T {
+        with(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn loses(&self) -> bool {
+        let now = BootTime::now();
+        let (one_of, dead) = self.shared(|shared| (shared.loses_one_of, shared.dead));
+        (dead[0] <= now && now < dead[1])
+            || (one_of > 0 && shuttle::rand::thread_rng().gen_range(0..one_of) == 0)
+    }
+
+    async fn carry<T: Send + 'static>(
+        &self,
+        step: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (tell, answer) = oneshot::channel();
+        let wire = self.clone();
+        drop(shuttle::future::spawn(async move {
+            if wire.loses() {
+                return;
+            }
+            let result = step.await;
+            shuttle::future::yield_now().await;
+            if !wire.loses() {
+                // Whoever asked may have given up.
+                drop(tell.send(result));
+            }
+        }));
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Backend for Wire {
+    fn name(&self) -> &'static str {
+        "wire"
+    }
+
+    fn group(&self, key: &LockKey) -> u32 {
+        self.memory.group(key)
+    }
+
+    fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
+        let (memory, request) = (self.memory.clone(), request.clone());
+        Box::pin(self.carry(async move { memory.acquire(&request).await }))
+    }
+
+    fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
+        let (memory, request) = (self.memory.clone(), request.clone());
+        Box::pin(async move {
+            // One that was about to be sent when the release was may still be.
+            let released = self.shared(|shared| shared.released.get(&request.owner).copied());
+            assert!(
+                released.is_none_or(|at| at >= BootTime::now()),
+                "{} was renewed after its release",
+                request.owner
+            );
+            self.carry(async move { memory.renew(&request).await }).await
+        })
+    }
+
+    fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
+        let (memory, request) = (self.memory.clone(), request.clone());
+        Box::pin(async move {
+            let now = BootTime::now();
+            self.shared(|shared| *shared.released.entry(request.owner).or_insert(now));
+            self.carry(async move { memory.release(&request).await }).await
+        })
+    }
+
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+        self.memory.look(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+        self.memory.list(prefix, max)
+    }
+
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+        self.memory.break_holds(request)
+    }
+
+    /// Counted, so that a schedule can be had again.
+    fn new_owner(&self) -> Owner {
+        let number = self.shared(|shared| {
+            shared.owners += 1;
+            shared.owners
+        });
+        let mut bytes = [0; 16];
+        // Which wire made it, and the how manieth.
+        bytes[..8].copy_from_slice(&(Arc::as_ptr(&self.shared) as usize as u64).to_be_bytes());
+        bytes[8..].copy_from_slice(&number.to_be_bytes());
+        Owner::from_bytes(bytes)
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.memory.notices()
+    }
+}

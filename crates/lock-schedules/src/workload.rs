@@ -1,0 +1,395 @@
+//! A few clients of two processes who want the same locks, and what must hold for them.
+
+use std::future::Future;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use shuttle::rand::{Rng as _, RngCore as _, thread_rng};
+use shuttle::sync::Mutex;
+
+use crate::backend::{Acquire, Backend as _, Owner};
+use crate::explore::Mood;
+use crate::wire::Wire;
+use crate::{
+    BootTime, Error, Guard, LockKey, Locks, Lost, Memory, Mode, MultiGuard, Outcome, Settings, limits, rt,
+};
+
+const PROCESSES: usize = 2;
+const EXCLUSIVE: &str = "exclusive";
+const SHARED: &str = "shared";
+const ALLOCATORS_MAX: u32 = 2;
+const CLIENTS: usize = 4;
+const ROUNDS_MAX: u32 = 2;
+const KEYS: [&str; 2] = ["product:1", "product:2"];
+/// The longest pause between the end of a lease and the look at it.
+const LOOK_LATE: Duration = Duration::from_millis(12);
+/// How long nobody hears anything, when all is silent.
+const SILENCE_MAX_MS: u64 = 6_000;
+const CRASHED_LEASE: Duration = Duration::from_secs(3);
+/// Yields until what goes on in the background must be done, if nothing is lost.
+const BACKGROUND_YIELDS_MAX: u32 = 5_000;
+/// More than any lease and any memory of a release.
+const ALL_OVER: Duration = Duration::from_secs(60);
+
+/// One run.
+pub(crate) fn run(mood: Mood) {
+    shuttle::future::block_on(async move {
+        rt::start();
+        fastrand::seed(thread_rng().next_u64());
+        let world = Arc::new(World::new(mood));
+        if mood == Mood::Crashed {
+            world.crash().await;
+        }
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| shuttle::future::spawn(Arc::clone(&world).client(client))).collect();
+        for client in clients {
+            client.await.expect("nobody stops a client");
+        }
+        world.end().await;
+        rt::stop();
+    });
+}
+
+struct World {
+    mood: Mood,
+    memory: Memory,
+    processes: Vec<(Wire, Locks)>,
+    started: BootTime,
+    /// Who relies on what.
+    holders: Mutex<Holders>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Holders {
+    present: Vec<(u64, Weak<Held>)>,
+    next: u64,
+    /// The greatest fence of a lock that was held alone, by key.
+    fences: [u64; KEYS.len()],
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: u64,
+    granted: u64,
+}
+
+enum Held {
+    One(Guard),
+    All(MultiGuard),
+}
+
+/// How a client wants its lock.
+struct Wish {
+    keys: &'static [&'static str],
+    mode: &'static str,
+    fair: bool,
+    wait: Duration,
+    lease: Option<Duration>,
+}
+
+impl Held {
+    fn valid_until(&self) -> BootTime {
+        match self {
+            Self::One(guard) => guard.valid_until(),
+            Self::All(guard) => guard.valid_until(),
+        }
+    }
+
+    fn fence(&self, key: &str) -> Option<u64> {
+        match self {
+            Self::One(guard) => (guard.key().as_str() == key).then(|| guard.fence()),
+            Self::All(guard) => guard.fence(&LockKey::new(key).expect("a key")),
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match self {
+            Self::One(guard) => guard.mode(),
+            Self::All(_) => Mode::exclusive(),
+        }
+    }
+
+    async fn lost(&self) -> Lost {
+        match self {
+            Self::One(guard) => guard.lost().await,
+            Self::All(guard) => guard.lost().await,
+        }
+    }
+
+    async fn release(self) -> Outcome {
+        match self {
+            Self::One(guard) => guard.release().await,
+            Self::All(guard) => guard.release().await,
+        }
+    }
+}
+
+impl World {
+    fn new(mood: Mood) -> Self {
+        let memory = Memory::new();
+        let started = BootTime::now();
+        let (loses_one_of, dead) = match mood {
+            Mood::Calm | Mood::Crashed => (0, [started; 2]),
+            Mood::Silence => {
+                let from = started + Duration::from_millis(any(2_000).into());
+                (12, [from, from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS))])
+            }
+            Mood::Restless => (8, [started; 2]),
+        };
+        let settings = Settings { lease_max: Duration::from_secs(10), ..Settings::default() };
+        let process = |_| {
+            let wire = Wire::new(&memory, loses_one_of, dead);
+            let locks = Locks::with_settings(wire.clone(), settings).expect("these settings are in range");
+            (wire, locks)
+        };
+        let processes = (0..PROCESSES).map(process).collect();
+        Self { mood, memory, processes, started, holders: Mutex::default(), counts: Mutex::default() }
+    }
+
+    /// Somebody takes all locks and is never heard of again.
+    async fn crash(&self) {
+        let keys = KEYS.map(|key| LockKey::new(key).expect("a key"));
+        let request = Acquire {
+            keys: keys.into(),
+            owner: Owner::from_bytes([0xff; 16]),
+            mode: Mode::exclusive(),
+            lease: CRASHED_LEASE,
+            fence_min: 0,
+            fair: false,
+            waiting: None,
+            claim: limits::CLAIM,
+            timeout: limits::RESPONSE_TIMEOUT,
+        };
+        self.memory.acquire(&request).await.expect("memory answers");
+    }
+
+    async fn client(self: Arc<Self>, client: usize) {
+        let locks = &self.processes[client % PROCESSES].1;
+        for _ in 0..=any(ROUNDS_MAX - 1) {
+            let wish = self.wish();
+            self.counts(|counts| counts.requests += 1);
+            let asked = BootTime::now();
+            let patience = if any(3) == 0 { Some(any(40)) } else { None };
+            let answer = before(take(locks, &wish), patience).await;
+            match answer {
+                None => {}
+                Some(Err(error)) => self.not_got(&wish, asked, &error),
+                Some(Ok(held)) => self.got(&wish, asked, held).await,
+            }
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        let keys: &[&str] = match any(5) {
+            0 | 1 => &KEYS,
+            2 => &KEYS[1..],
+            _ => &KEYS[..1],
+        };
+        let mode = match any(4) {
+            _ if keys.len() > 1 => EXCLUSIVE,
+            0 => SHARED,
+            1 => "allocate",
+            _ => EXCLUSIVE,
+        };
+        let wait = match self.mood {
+            Mood::Calm | Mood::Crashed => Duration::from_secs(600),
+            _ => Duration::from_millis(match any(4) {
+                0 => 0,
+                1 => 5,
+                _ => any(8_000).into(),
+            }),
+        };
+        let lease = (any(3) > 0).then(|| Duration::from_millis(2_000 + u64::from(any(2_000))));
+        Wish { keys, mode, fair: any(3) == 0, wait, lease }
+    }
+
+    fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
+        let waited = BootTime::now().since(asked);
+        match self.mood {
+            Mood::Calm | Mood::Crashed => panic!("not served after {waited:?}: {error}"),
+            Mood::Silence => {
+                let limit = if wish.wait.is_zero() { limits::RESPONSE_TIMEOUT } else { wish.wait };
+                // Several keys may be asked for one after the other, but here they are of one group.
+                let limit = limit.max(limits::ATTEMPT_MIN);
+                assert!(
+                    waited <= limit,
+                    "a caller who waits {limit:?} was answered late, after {waited:?}: {error}"
+                );
+            }
+            Mood::Restless => {}
+        }
+    }
+
+    async fn got(&self, wish: &Wish, asked: BootTime, held: Held) {
+        let waited = BootTime::now().since(asked);
+        self.counts(|counts| counts.granted += 1);
+        match self.mood {
+            Mood::Calm => {
+                assert!(waited.is_zero(), "{:?} had to wait for the clock, for {waited:?}", wish.keys);
+            }
+            Mood::Crashed => {
+                let limit = CRASHED_LEASE + limits::LEASE_EXTRA + LOOK_LATE;
+                let since = BootTime::now().since(self.started);
+                assert!(since <= limit, "{:?} was served late, after {since:?}", wish.keys);
+            }
+            Mood::Silence | Mood::Restless => {}
+        }
+        let held = Arc::new(held);
+        let number = self.enter(&held);
+        yields(any(6)).await;
+        if self.mood == Mood::Silence && any(3) == 0 {
+            let relied_on = before(held.lost(), (any(3) == 0).then(|| any(40))).await;
+            let (now, valid_until) = (BootTime::now(), held.valid_until());
+            assert!(
+                relied_on.is_none() || now <= valid_until,
+                "{:?} was told of its loss late, by {:?}",
+                wish.keys,
+                now.since(valid_until)
+            );
+        } else if self.mood != Mood::Calm && self.mood != Mood::Crashed && any(2) == 0 {
+            rt::sleep(Duration::from_millis(any(6_000).into())).await;
+        }
+        self.leave(number);
+        let held = Arc::into_inner(held).expect("others look at it in `enter` only");
+        self.let_go(held).await;
+    }
+
+    async fn let_go(&self, held: Held) {
+        let outcome = match any(5) {
+            0 => {
+                drop(held);
+                None
+            }
+            1 => before(held.release(), Some(any(20))).await,
+            2 => match held {
+                Held::One(guard) => match guard.reenter() {
+                    Ok(inner) => {
+                        drop(guard);
+                        Some(inner.release().await)
+                    }
+                    Err(_) => None,
+                },
+                Held::All(guard) => Some(guard.release().await),
+            },
+            _ => Some(held.release().await),
+        };
+        if matches!(self.mood, Mood::Calm | Mood::Crashed) {
+            let released = outcome.is_none_or(|outcome| matches!(outcome, Outcome::Released));
+            assert!(released, "a lock that was held until now was not released");
+        }
+    }
+
+    /// From now on this one relies on its lock. Nobody may who would be in its way.
+    fn enter(&self, held: &Arc<Held>) -> u64 {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mode = held.mode();
+        for other in holders.present.iter().filter_map(|(_, other)| other.upgrade()) {
+            let both = KEYS.iter().find(|key| held.fence(key).is_some() && other.fence(key).is_some());
+            let Some(key) = both else { continue };
+            if mode.is_shared() && other.mode().name() == mode.name() {
+                continue;
+            }
+            let relied_on = held.valid_until().min(other.valid_until());
+            // The clock last: validity only grows.
+            let overlap = relied_on.remaining();
+            assert!(overlap.is_zero(), "two rely on the same lock, {key}, for another {overlap:?}");
+        }
+        let valid = !held.valid_until().remaining().is_zero();
+        for (key, greatest) in KEYS.into_iter().zip(&mut holders.fences) {
+            let Some(fence) = held.fence(key).filter(|_| !mode.is_shared() && valid) else { continue };
+            assert!(fence > *greatest, "{key} was granted with the fence {fence} after {greatest}");
+            *greatest = fence;
+        }
+        holders.next += 1;
+        let number = holders.next;
+        holders.present.push((number, Arc::downgrade(held)));
+        number
+    }
+
+    fn leave(&self, number: u64) {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.present.retain(|(other, _)| *other != number);
+    }
+
+    fn counts(&self, count: impl FnOnce(&mut Counts)) {
+        count(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Nobody wants anything any more, so nothing is held and nobody waits, and the books balance.
+    async fn end(&self) {
+        rt::wait_for_others();
+        if self.mood == Mood::Calm {
+            let mut left = BACKGROUND_YIELDS_MAX;
+            while !self.memory.is_idle() {
+                assert!(left > 0, "nobody wants it, and it is still held");
+                left -= 1;
+                shuttle::future::yield_now().await;
+            }
+        }
+        for (wire, _) in &self.processes {
+            wire.heal();
+        }
+        // What goes on in the background comes to its end, and what nobody could release is over.
+        rt::sleep(ALL_OVER).await;
+        for (_, locks) in &self.processes {
+            locks.shutdown().await;
+        }
+        let (mut requests, mut granted) = (0, 0);
+        for (_, locks) in &self.processes {
+            let stats = locks.stats();
+            assert_eq!(stats.held, 0, "a hold was not counted out");
+            granted += stats.granted;
+            requests += stats.granted + stats.busy + stats.timeouts + stats.unavailable + stats.quarantined;
+            requests += stats.cancelled;
+        }
+        let counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        assert_eq!(requests, counts.requests, "requests do not balance");
+        assert!(granted >= counts.granted, "{} grants were counted, and {} seen", granted, counts.granted);
+        let locks = Locks::new(self.processes[0].0.clone());
+        for key in KEYS {
+            let taken = locks.lock(key).try_acquire().await;
+            let guard = taken.unwrap_or_else(|error| panic!("{key} is still held: {error}"));
+            assert!(guard.release().await.was_held(), "nobody else wants it");
+        }
+        locks.shutdown().await;
+    }
+}
+
+async fn take(locks: &Locks, wish: &Wish) -> Result<Held, Error> {
+    if let [key] = wish.keys {
+        let request = match wish.mode {
+            EXCLUSIVE => locks.lock(*key),
+            SHARED => locks.shared(*key),
+            mode => locks.mode(*key, mode).max_holders(ALLOCATORS_MAX),
+        };
+        let request = request.wait(wish.wait);
+        let request = if wish.fair { request.fair() } else { request };
+        let request = if let Some(lease) = wish.lease { request.lease(lease) } else { request };
+        return request.acquire().await.map(Held::One);
+    }
+    let request = locks.multi(wish.keys.iter().copied()).wait(wish.wait);
+    let request = if let Some(lease) = wish.lease { request.lease(lease) } else { request };
+    request.acquire().await.map(Held::All)
+}
+
+/// A number from zero up to `max`.
+fn any(max: u32) -> u32 {
+    thread_rng().gen_range(0..=max)
+}
+
+async fn yields(times: u32) {
+    for _ in 0..times {
+        shuttle::future::yield_now().await;
+    }
+}
+
+/// The work's answer, unless others have gone on so many times before; then it is dropped where it stands.
+async fn before<T>(work: impl Future<Output = T>, patience: Option<u32>) -> Option<T> {
+    let Some(patience) = patience else { return Some(work.await) };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = yields(patience) => None,
+    }
+}
