@@ -51,7 +51,7 @@
 //!
 //! [`Memory`] is for one process. With the feature `redis` there is `Redis`, for a Redis or Valkey server from
 //! 6.2 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`, and `SessionLock` for what
-//! lasts as long as a session. Others implement [`backend::Backend`]; what they must do is told there and held by the
+//! lasts as long as a session. The feature `tls` encrypts the way to both. Others implement [`backend::Backend`]; what they must do is told there and held by the
 //! `conformance` module (feature `conformance`).
 #![cfg_attr(
     feature = "redis",
@@ -112,6 +112,8 @@ mod rt;
 mod settings;
 pub mod table;
 mod tenure;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use clock::BootTime;
 pub use counters::{Pattern, Stats};
@@ -196,3 +198,5 @@ pub use postgres::{Postgres, PostgresOptions, PostgresOptionsError, SessionLock}
 pub use redis::{Redis, RedisOptions, RedisOptionsError};
 pub use request::Request;
 pub use settings::{Settings, SettingsError};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};

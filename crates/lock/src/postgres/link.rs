@@ -8,7 +8,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 
 use super::limits;
 use super::options::PostgresOptions;
@@ -248,7 +248,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<(Live, Driver), Failure> {
-        let (client, mut connection) = self.options.server.connect(NoTls).await?;
+        let (client, mut connection) = self.options.server.connect(self.options.connector.clone()).await?;
         let notices = match &self.purpose {
             Purpose::Steps => None,
             Purpose::Notices(notices, _) => Some(notices.clone()),

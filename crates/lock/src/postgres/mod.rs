@@ -8,6 +8,7 @@
 //! without having received everything may, unless it is synchronous: then only fences protect. They go on
 //! growing there, as the clock is in them, if the clocks of the two agree to less than the failover takes.
 
+mod connector;
 mod limits;
 mod link;
 mod options;

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+
+use super::connector::{self, Connector};
 
 use super::limits;
 use crate::process;
@@ -12,6 +14,7 @@ const SCHEMA_SQL: &str = include_str!("schema.sql");
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     pub(super) server: Config,
+    pub(super) connector: Connector,
     pub(super) schema: String,
     pub(super) connections: usize,
     pub(super) response_timeout: Duration,
@@ -37,6 +40,16 @@ pub enum PostgresOptionsError {
     /// There are none, or too many.
     #[error("there can be 1 to {} connections", limits::CONNECTIONS_MAX)]
     Connections,
+    /// TLS is asked for (`sslmode=require`), and the feature `tls` is not compiled in.
+    #[error("cannot connect by TLS: the feature `tls` of jaego-lock is not compiled in")]
+    NoTls,
+    /// Whom to trust, or who we are, cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot use these certificates for a PostgreSQL server")]
+    Tls {
+        /// Why not.
+        source: crate::TlsError,
+    },
     /// The database could not be prepared.
     #[error("cannot make the schema {schema} for the locks")]
     Migrate {
@@ -48,20 +61,33 @@ pub enum PostgresOptionsError {
 }
 
 impl PostgresOptions {
-    /// A database: `postgres://user:password@host:port/database`, or `host=… dbname=…`. Without TLS: for
-    /// servers on the same machine or network, or behind a tunnel.
+    /// A database: `postgres://user:password@host:port/database`, or `host=… dbname=…`.
+    ///
+    /// With the feature `tls` and `sslmode=require` in it the connections are encrypted, and the server's certificate is
+    /// held against its host name and the system's authorities, unless [`tls`](Self::tls) names others. Without, they
+    /// are plain: for servers on the same machine or network, or behind a tunnel.
     ///
     /// The connections keep a session: a pooler in between must pool sessions, not transactions, and pass
     /// notifications on.
     pub fn new(url: &str) -> Result<Self, PostgresOptionsError> {
-        let server = url.parse().map_err(|source| PostgresOptionsError::Url { source })?;
+        let mut server: Config = url.parse().map_err(|source| PostgresOptionsError::Url { source })?;
+        let connector = connector::connector(&mut server)?;
         Ok(Self {
             server,
+            connector,
             schema: limits::SCHEMA.to_owned(),
             connections: limits::CONNECTIONS,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
             process_name: process::default_name(),
         })
+    }
+
+    /// Connects by TLS and in no other way. Says whom to trust, and who we are.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::Tls) -> Result<Self, PostgresOptionsError> {
+        self.connector = Connector::with(tls)?;
+        self.server.ssl_mode(tokio_postgres::config::SslMode::Require);
+        Ok(self)
     }
 
     /// The schema that the tables and functions are in, which is also the channel of the notices. Default
@@ -118,7 +144,7 @@ impl PostgresOptions {
     /// the locks themselves do not: they use it, its tables (`SELECT, INSERT, UPDATE, DELETE`) and its sequence.
     pub async fn migrate(&self) -> Result<(), PostgresOptionsError> {
         let failed = |source| PostgresOptionsError::Migrate { schema: self.schema.clone(), source };
-        let (client, connection) = self.server.connect(NoTls).await.map_err(failed)?;
+        let (client, connection) = self.server.connect(self.connector.clone()).await.map_err(failed)?;
         let work = async {
             // One after the other, if several processes start together.
             let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('{}', 2))", self.schema);

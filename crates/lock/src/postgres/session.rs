@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
 
 use super::limits;
 use super::link::{Driver, Failure};
@@ -103,7 +103,7 @@ impl PostgresOptions {
         let mut server = self.server.clone();
         server.keepalives(true).keepalives_idle(limits::SESSION_IDLE);
         server.keepalives_interval(limits::SESSION_PROBE_PAUSE).keepalives_retries(limits::SESSION_PROBES);
-        let (client, connection) = server.connect(NoTls).await?;
+        let (client, connection) = server.connect(self.connector.clone()).await?;
         let driver = Driver(tokio::spawn(connection));
         // A timeout of zero would be none.
         let settings = format!(

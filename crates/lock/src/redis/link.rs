@@ -410,7 +410,14 @@ impl Link {
         for server in &sentinel.servers {
             match timeout(self.options.response_timeout, ask(server, &sentinel.master)).await {
                 Ok(Ok(Some((host, port)))) => {
-                    return Ok(self.options.server.clone().set_addr(ConnectionAddr::Tcp(host, port)));
+                    // By TLS, if that is how the server is spoken to, and with the same certificates.
+                    let addr = match self.options.server.addr().clone() {
+                        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                            ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+                        }
+                        _ => ConnectionAddr::Tcp(host, port),
+                    };
+                    return Ok(self.options.server.clone().set_addr(addr));
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => failure = error.into(),

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use ::redis::Client;
 use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
 use tokio::time::timeout;
 
@@ -59,10 +61,23 @@ pub enum RedisOptionsError {
     /// There are none, or too many.
     #[error("there can be 1 to {} shards", limits::SHARDS_MAX)]
     Shards,
+    /// The address asks for TLS without looking at the server's certificate.
+    #[error("cannot use a TLS connection whose server may be anybody (#insecure)")]
+    Unchecked,
+    /// TLS was set up for a server that is not spoken to by TLS.
+    #[error("the addresses of servers that are spoken to by TLS begin with rediss://")]
+    NoTls,
+    /// The certificates or the key cannot be used.
+    #[error("cannot use these certificates for a Redis server")]
+    Tls {
+        /// Why not.
+        source: RedisError,
+    },
 }
 
 impl RedisOptions {
-    /// One server: `redis://[user:password@]host[:port][/db]`, or `unix:///path`.
+    /// One server: `redis://[user:password@]host[:port][/db]`, or `unix:///path`. With the feature `tls` also
+    /// `rediss://…`, whose certificate is held against the system's authorities unless [`tls`](Self::tls) names others.
     pub fn new(url: &str) -> Result<Self, RedisOptionsError> {
         Ok(Self {
             server: parse(url)?,
@@ -79,11 +94,29 @@ impl RedisOptions {
     /// and port are not used.
     pub fn sentinel(sentinels: &[&str], master: &str, url: &str) -> Result<Self, RedisOptionsError> {
         let options = Self::new(url)?;
-        if sentinels.is_empty() || !matches!(options.server.addr(), ConnectionAddr::Tcp(..)) {
+        let by_tcp = matches!(options.server.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. });
+        if sentinels.is_empty() || !by_tcp {
             return Err(RedisOptionsError::Sentinels);
         }
         let servers = sentinels.iter().map(|url| parse(url)).collect::<Result<_, _>>()?;
         Ok(Self { sentinel: Some(Sentinel { servers, master: master.to_owned() }), ..options })
+    }
+
+    /// Whom to trust when connecting by TLS (`rediss://`), and who we are. For the server, and for sentinels whose
+    /// addresses begin so too. With sentinels the server's certificate must bear the name under which they announce it,
+    /// which is its IP address unless they are set to announce host names.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::Tls) -> Result<Self, RedisOptionsError> {
+        if !is_tls(&self.server) {
+            return Err(RedisOptionsError::NoTls);
+        }
+        let sentinels = self.sentinel.iter_mut().flat_map(|sentinel| &mut sentinel.servers);
+        for server in std::iter::once(&mut self.server).chain(sentinels.filter(|server| is_tls(server))) {
+            let client = Client::build_with_tls(server.clone(), tls.for_redis());
+            let client = client.map_err(|source| RedisOptionsError::Tls { source })?;
+            *server = client.get_connection_info().clone();
+        }
+        Ok(self)
     }
 
     /// What the names of all keys begin with. Default `jaego`.
@@ -154,7 +187,24 @@ impl RedisOptions {
     }
 }
 
+#[cfg(feature = "tls")]
+fn is_tls(server: &ConnectionInfo) -> bool {
+    matches!(server.addr(), ConnectionAddr::TcpTls { .. })
+}
+
 fn parse(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
+    let server = parse_any(url)?;
+    if let ConnectionAddr::TcpTls { insecure, .. } = server.addr() {
+        if *insecure {
+            return Err(RedisOptionsError::Unchecked);
+        }
+        #[cfg(feature = "tls")]
+        crate::tls::provide();
+    }
+    Ok(server)
+}
+
+fn parse_any(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
     url.into_connection_info().map_err(|source| {
         let url = match url.rsplit_once('@') {
             Some((_, place)) => format!("…@{place}"),
