@@ -37,8 +37,10 @@ else
 	$(CARGO) test --workspace --locked --lib --bins --tests --examples --no-fail-fast
 endif
 
-bench: build ## Measure a server and the locks on this machine, beside Redis, PostgreSQL and redis-py
+# The peers of the locks have a lock file and dependencies of their own, and are built here only.
+bench: build ## Measure a server and the locks on this machine, beside Redis, PostgreSQL, redis-py and rslock
 	@scripts/needs.sh test bench
+	$(CARGO) build --release --locked --manifest-path crates/lock/peers/rslock/Cargo.toml --target-dir $(TARGET)/peers
 	$(TARGET)/release/jaego bench --docs docs
 	$(CARGO) run --release --locked -p jaego-lock --example lock_speed -- --docs docs/LOCKS.md
 

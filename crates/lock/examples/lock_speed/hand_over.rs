@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::{Trouble, at, python};
+use crate::{Trouble, at, python, rslock};
 
 const PROCESSES_MAX: usize = 4;
 const HOLD: Duration = Duration::from_millis(1);
@@ -22,16 +22,18 @@ pub(crate) enum Kind {
     Plain,
     Fair,
     RedisPy,
+    Rslock,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Fair, Self::RedisPy];
+    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Fair, Self::RedisPy, Self::Rslock];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "jaego-lock",
             Self::Fair => "jaego-lock, fair",
             Self::RedisPy => "redis-py",
+            Self::Rslock => "rslock",
         }
     }
 
@@ -39,7 +41,7 @@ impl Kind {
     fn commands(self) -> &'static [&'static str] {
         match self {
             Self::Plain | Self::Fair => &["evalsha", "eval"],
-            Self::RedisPy => &["evalsha", "eval", "set"],
+            Self::RedisPy | Self::Rslock => &["evalsha", "eval", "set"],
         }
     }
 }
@@ -102,8 +104,13 @@ pub(crate) async fn measure(
 
 fn command(server: &jaego_testkit::Redis, kind: Kind, waiters: usize) -> Result<Option<Command>, Trouble> {
     let (port, waiters) = (server.addr().port().to_string(), waiters.to_string());
-    if kind == Kind::RedisPy {
-        return Ok(python().map(|mut command| {
+    let other = match kind {
+        Kind::Plain | Kind::Fair => None,
+        Kind::RedisPy => Some(python()),
+        Kind::Rslock => Some(rslock()),
+    };
+    if let Some(other) = other {
+        return Ok(other.map(|mut command| {
             command.args(["wait", &port, &waiters]);
             command
         }));

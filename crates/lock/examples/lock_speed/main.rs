@@ -5,7 +5,8 @@
 //! ```
 //!
 //! What is measured takes turns, three times, and the median is shown. `--docs` writes it between the marks in that
-//! file. redis-py is Debian's package python3-redis; without it, it is left out, and said so.
+//! file. redis-py is Debian's package python3-redis, and rslock is driven by a program in `peers/rslock` that `make
+//! bench` builds. Whichever is not there is left out, and said so.
 
 mod hand_over;
 mod modes;
@@ -96,6 +97,7 @@ async fn rates_on(
         "the two scripts of jaego-lock, bare",
         "**jaego-lock on Redis**",
         "redis-py (one thread; 64 tasks of asyncio)",
+        "rslock",
         "**jaego-lock on PostgreSQL**, each grant synced to disk",
     ];
     let mut table: Vec<[Option<Rate>; 2]> = vec![[None; 2]; names.len()];
@@ -108,9 +110,11 @@ async fn rates_on(
             rounds[1].push(rates::rate(tasks, time, work).await?);
             let work = |task, clock| rates::with_locks(locks.clone(), task, clock);
             rounds[2].push(rates::rate(tasks, time, work).await?);
-            rounds[3].extend(rates::with_redis_py(server.addr().port(), tasks, time).await?);
+            let port = server.addr().port();
+            rounds[3].extend(rates::with_program(python(), port, tasks, time).await?);
+            rounds[4].extend(rates::with_program(rslock(), port, tasks, time).await?);
             let work = |task, clock| rates::with_locks(durable.clone(), task, clock);
-            rounds[4].push(rates::rate(tasks, time, work).await?);
+            rounds[5].push(rates::rate(tasks, time, work).await?);
         }
         for (row, rates) in rounds.into_iter().enumerate() {
             table[row][column] = (!rates.is_empty()).then(|| Rate::median(rates));
@@ -171,6 +175,13 @@ fn python() -> Option<Command> {
     let mut command = Command::new(program);
     command.arg(script);
     Some(command)
+}
+
+/// The program that drives rslock, if it was built into the same target folder.
+fn rslock() -> Option<Command> {
+    let example = std::env::current_exe().ok()?;
+    let program = example.ancestors().nth(3)?.join("peers/release/rslock-speed");
+    program.exists().then(|| Command::new(program))
 }
 
 /// The time below which so many percent of the sorted ones lie.

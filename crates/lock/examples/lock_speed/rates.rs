@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use jaego_lock::Locks;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, cmd};
+use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::{Trouble, at, python};
+use crate::{Trouble, at};
 
 const COMMON: &str = include_str!("../../src/redis/common.lua");
 const ACQUIRE: &str = include_str!("../../src/redis/acquire.lua");
@@ -94,9 +95,14 @@ pub(crate) async fn with_locks(locks: Locks, task: u64, clock: Clock) -> Result<
     clock.pairs(pair).await
 }
 
-/// Nothing if there is no redis-py on this machine.
-pub(crate) async fn with_redis_py(port: u16, tasks: u64, time: Duration) -> Result<Option<Rate>, Trouble> {
-    let Some(mut command) = python() else { return Ok(None) };
+/// Another library, driven by a program of its own. Nothing if there is none on this machine.
+pub(crate) async fn with_program(
+    program: Option<Command>,
+    port: u16,
+    tasks: u64,
+    time: Duration,
+) -> Result<Option<Rate>, Trouble> {
+    let Some(mut command) = program else { return Ok(None) };
     command.args(["rate", &port.to_string(), &tasks.to_string(), &time.as_secs_f64().to_string()]);
     let output = command.output().await?;
     if !output.status.success() {
