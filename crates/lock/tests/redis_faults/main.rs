@@ -7,6 +7,7 @@ mod cancel;
 mod clock;
 mod failover;
 mod herd;
+mod layout;
 mod lost_answers;
 mod outage;
 mod stopped;
