@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jaego_lock::Locks;
 use redis::aio::MultiplexedConnection;
@@ -144,7 +144,9 @@ impl Bare {
         let pair = || async {
             let mut connection = self.connection.clone();
             let owner = format!("{:032x}", fastrand::u128(..));
-            let ended = format!("{base}ended:{owner}");
+            // As the locks do: one key for the ends of a few seconds.
+            let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+            let ended = format!("{base}ended:{}", seconds / 4);
             let mut acquire = cmd("EVALSHA");
             acquire.arg(&self.acquire).arg(4).arg(&boot).arg(&fence).arg(&ended).arg(&key);
             acquire.arg(&owner).arg(10_001_000).arg(11_000).arg("exclusive").arg(0).arg(u64::MAX);

@@ -1,5 +1,5 @@
 -- Takes locks, all or none, or a place in a queue.
--- KEYS: boot record and fence counter of the shard, tombstone of the owner, and the locks.
+-- KEYS: boot record and fence counter of the shard, tombstones of the owner's time, and the locks.
 -- ARGV: owner, lease, the lease with time to sweep up (ms), mode, fence at least, not after, run id,
 --   quarantine, beginning of all names, and the rest in one: fair, holders at most, time to live of a waiter
 --   (0: does not wait), may queue, place. Times in microseconds.
@@ -7,10 +7,11 @@
 --   3 quarantined, now, rest; 4 released before, now; 5 too late, now.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local found = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local found = redis.call('MGET', KEYS[1], KEYS[2], KEYS[4])
 local owner, ending, in_time = ARGV[1], now + ARGV[2], now <= ARGV[6] + 0
+local ended = redis.call('HGET', KEYS[3], string.sub(owner, 21))
 
-if found[1] == ARGV[7] and in_time and not found[3] and not found[4] and #KEYS == 4 then
+if found[1] == ARGV[7] and in_time and not ended and not found[3] and #KEYS == 4 then
   -- A calm server, and nobody holds the lock and nobody waits.
   local fence = math.max(now, (found[2] or 0) + 1, ARGV[5] + 1)
   -- The server writes a number as it is, up to 10^17.
@@ -22,7 +23,7 @@ end
 if not in_time then
   return { 5, now }
 end
-if found[3] then
+if ended then
   return { 4, now }
 end
 local base = ARGV[9]
@@ -56,7 +57,7 @@ local fair = fairness == '1'
 max, ttl, place = tonumber(max), tonumber(ttl), tonumber(place)
 local locks, held = {}, 0
 for at = 4, #KEYS do
-  local packed = found[4]
+  local packed = found[3]
   if at > 4 then
     packed = redis.call('GET', KEYS[at])
   end

@@ -35,3 +35,7 @@ pub(super) const SCAN_COUNT: usize = 1_000;
 pub(super) const SCAN_TIMEOUT_DIVISOR: u32 = 2;
 /// Keys are swept up by the server this long after what is in them has ended.
 pub(super) const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+/// The owners that are made in so long share one key for their ends.
+pub(super) const OWNER_TIME: Duration = Duration::from_secs(4);
+/// The digits of an owner that say its process and its time. The scripts take what comes behind them.
+pub(super) const TIME_DIGITS: usize = 20;

@@ -11,7 +11,7 @@
 //! PREFIX:{17}:places:KEY      queue: owners by place …
 //! PREFIX:{17}:lives:KEY       … by the end of their time to live …
 //! PREFIX:{17}:wishes:KEY      … and what they want
-//! PREFIX:{17}:ended:OWNER     a release, remembered for a while
+//! PREFIX:{17}:ended:TIME      releases, remembered for a while: whether it held, by the rest of the owner
 //! PREFIX:{17}:freed           channel
 //! PREFIX:process:ID           what a process is called; its owners begin with ID
 //! ```
@@ -43,6 +43,7 @@ use crate::LockKey;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
+use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX};
 use crate::look::{Broken, LockList, LockState};
 
@@ -171,8 +172,9 @@ fn lock_keys(command: &mut Cmd, base: &str, keys: &[LockKey]) {
     }
 }
 
+/// Where the end of an owner is remembered, with all others of its process and its time.
 fn tombstone(base: &str, owner: &str) -> String {
-    [base, "ended:", owner].concat()
+    [base, "ended:", &owner[..limits::TIME_DIGITS]].concat()
 }
 
 /// What only matters when the lock is not simply free, as one word.
@@ -321,7 +323,12 @@ impl Backend for Redis {
     }
 
     fn new_owner(&self) -> Owner {
-        Owner::of_process(self.link.process.id)
+        let mut owner = *Owner::of_process(self.link.process.id).as_bytes();
+        let time = BootTime::now().as_micros() / micros(limits::OWNER_TIME);
+        // Its last two bytes come round after days, and the tombstones of the last time are gone within minutes.
+        let [.., high, low] = time.to_be_bytes();
+        [owner[8], owner[9]] = [high, low];
+        Owner::from_bytes(owner)
     }
 
     fn notices(&self) -> broadcast::Receiver<Notice> {
