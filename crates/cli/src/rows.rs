@@ -252,7 +252,9 @@ impl LineCount<'_> {
             if self.offset >= at && !matches!(byte, b'\r' | b'\n') {
                 break;
             }
-            self.line += u64::from(*byte == b'\n');
+            // The reader takes a carriage return alone for the end of a row as well.
+            let ends = *byte == b'\n' || (*byte == b'\r' && self.bytes.get(self.offset + 1) != Some(&b'\n'));
+            self.line += u64::from(ends);
             self.offset += 1;
         }
         self.line
@@ -384,6 +386,10 @@ mod tests {
             "f:1: there is no column \"amount\" here, only sku, quantity, blocked, safety_stock.SITE\n\
              f:1: the column sku is there twice\nf:1: the column quantity is missing\n"
         );
+        // Ends of lines as they were on old machines.
+        let (rows, errors) = told(Format::Csv, "sku,quantity\rmug,4\rcup,x\r");
+        assert_eq!(rows, [r#"2 {"quantity":4,"sku":"mug"}"#]);
+        assert_eq!(errors, "f:3: quantity: \"x\" is not a whole number\n");
         let (rows, errors) =
             told(Format::Jsonl, "{\"sku\":\"mug\"}\n\n[1]\n{\"sku\":1,\"sku\":2}\n{\"sku\":\n");
         assert_eq!(rows, [r#"1 {"sku":"mug"}"#]);

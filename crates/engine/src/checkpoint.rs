@@ -335,7 +335,8 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
     let number = |at: usize| Some(u64::from_le_bytes(*body.get(at..)?.first_chunk()?));
     let wide = |at: usize| Some(u128::from_le_bytes(*body.get(at..)?.first_chunk()?));
     let short = |at: usize| Some(u32::from_le_bytes(*body.get(at..)?.first_chunk()?));
-    let (parts, rest) = body[DONE_HEADER_LEN..].split_at_checked(short(12)? as usize * PART_LEN_ENTRY)?;
+    let (parts, rest) =
+        body.get(DONE_HEADER_LEN..)?.split_at_checked(short(12)? as usize * PART_LEN_ENTRY)?;
     let archive = match short(8)? {
         1 if rest.is_empty() => &[][..],
         VERSION => {
@@ -356,6 +357,29 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
         archive: numbers(archive),
         parts: numbers(parts),
     })
+}
+
+/// The event that a manifest which nobody wrote says that it is of.
+#[cfg(feature = "fuzz")]
+pub(crate) fn sequence_in(manifest: &[u8]) -> Sequence {
+    let number = manifest.get(32..).and_then(|rest| rest.first_chunk().copied());
+    Sequence(number.map_or(1, u64::from_le_bytes))
+}
+
+/// The names of a checkpoint's manifest and of its first part.
+#[cfg(feature = "fuzz")]
+pub(crate) fn names(sequence: Sequence) -> [String; 2] {
+    [done_name(sequence), part_name(sequence, 0)]
+}
+
+/// A manifest that nobody wrote, with the checksum of one that was written.
+#[cfg(feature = "fuzz")]
+pub(crate) fn mend_manifest(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if let Some((body, checksum)) = bytes.split_last_chunk_mut::<4>() {
+        *checksum = crc32c::crc32c(body).to_le_bytes();
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ mod core;
 pub mod disk;
 mod engine;
 mod fetch;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod history;
 mod inbox;
 mod index;

@@ -6,6 +6,8 @@
 //! on. Both connect again by themselves, and neither knows which store it works for.
 
 mod dead;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod intake;
 mod key;
 pub mod limits;

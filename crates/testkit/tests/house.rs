@@ -18,6 +18,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),
     ("e2e", &[]),
+    ("fuzz", &["api", "domain", "engine", "queue", "server", "store"]),
     ("cli", &["api", "bench", "client", "domain", "engine", "lock", "queue", "server", "store", "tls"]),
 ];
 

@@ -27,6 +27,8 @@ use jaego_store::codec;
 use crate::{disk::Disk, fetch::LINES_FETCHED_MAX};
 pub(crate) use key::document_of;
 use run::{Document, Run};
+#[cfg(feature = "fuzz")]
+pub(crate) use run::{mend, name as run_name};
 
 /// Runs of about the same size that are merged into one.
 const MERGED: usize = 4;

@@ -82,7 +82,7 @@ pub(super) struct Run<F> {
 }
 
 /// The name of a run's file.
-pub(super) fn name(number: u64) -> String {
+pub(crate) fn name(number: u64) -> String {
     format!("archive-{number:020}.run")
 }
 
@@ -411,4 +411,33 @@ impl<F: DiskFile> Draft<F> {
         self.write(&trailer)?;
         self.file.sync_data().map_err(|source: io::Error| Error::io("sync", &self.name, source))
     }
+}
+
+/// A run that nobody wrote, with the checksums of one that was written.
+#[cfg(feature = "fuzz")]
+pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let Some(trailer_at) = bytes.len().checked_sub(TRAILER_LEN) else { return bytes };
+    let (body, trailer) = bytes.split_at_mut(trailer_at);
+    let long =
+        |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the trailer"));
+    let offset = usize::try_from(long(trailer, 28)).unwrap_or(usize::MAX);
+    if let Some((blocks, directory)) = body.split_at_mut_checked(offset) {
+        let counts =
+            [12, 16].map(|at| u32::from_le_bytes(*trailer[at..].first_chunk().expect("in the trailer")));
+        let mut entries = &directory[..];
+        for block in take_blocks(&mut entries, counts[0].saturating_add(counts[1])).unwrap_or_default() {
+            let start = usize::try_from(block.offset).unwrap_or(usize::MAX);
+            let Some(bytes) = blocks.get_mut(start..start.saturating_add(block.len as usize)) else {
+                continue;
+            };
+            if let Some((checksum, rows)) = bytes.split_first_chunk_mut::<CHECKSUM_LEN>() {
+                *checksum = crc32c::crc32c(rows).to_le_bytes();
+            }
+        }
+        trailer[TRAILER_LEN - 8..TRAILER_LEN - 4].copy_from_slice(&crc32c::crc32c(directory).to_le_bytes());
+    }
+    let checksum = crc32c::crc32c(&trailer[..TRAILER_LEN - 4]);
+    trailer[TRAILER_LEN - 4..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
 }

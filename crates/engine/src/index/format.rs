@@ -14,6 +14,9 @@ pub(crate) const BLOCK_LEN: usize = 4096;
 const ROOM: usize = BLOCK_LEN - 4;
 /// How many tables there are.
 const TABLES: usize = 7;
+/// Entries that a table is believed to have: far more than any segment has bytes, and so few that the places of blocks
+/// can be worked out.
+const ENTRIES_MAX: u64 = 1 << 40;
 
 /// A block with its checksum.
 pub(crate) type Block = [u8; BLOCK_LEN];
@@ -278,6 +281,9 @@ impl Layout {
         let mut counts = [0; TABLES];
         for (index, count) in counts.iter_mut().enumerate() {
             *count = u64_at(bytes, 64 + index * 8);
+        }
+        if counts.iter().any(|count| *count > ENTRIES_MAX) {
+            return None;
         }
         let layout = Self { counts };
         (layout.encode(origin) == *bytes).then_some(layout)

@@ -10,6 +10,8 @@
 
 mod draft;
 mod format;
+#[cfg(feature = "fuzz")]
+mod mend;
 mod read;
 mod stretch;
 mod tail;
@@ -34,6 +36,8 @@ use crate::{
 pub(crate) use draft::{Draft, document_key};
 use format::Origin;
 pub(crate) use format::Table;
+#[cfg(feature = "fuzz")]
+pub(crate) use mend::{mend, read_all};
 use read::{Damage, Index};
 pub(crate) use stretch::{Key, Stretch, begin_of};
 pub(crate) use tail::Tail;

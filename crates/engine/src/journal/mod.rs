@@ -29,6 +29,8 @@
 
 mod error;
 mod format;
+#[cfg(feature = "fuzz")]
+mod mend;
 mod reader;
 mod recovery;
 mod spare;
@@ -45,6 +47,8 @@ use crate::journal::spare::{SPARE_NAME, Spares};
 
 pub use crate::journal::error::Error;
 pub use crate::journal::format::{FORMAT_VERSION, FRAME_HEADER_LEN, SECTOR_LEN, StoreId, frame_len};
+#[cfg(feature = "fuzz")]
+pub(crate) use crate::journal::mend::{first_sequence, segments_of};
 pub use crate::journal::reader::{Frames, Reader, Segment};
 pub use crate::journal::recovery::{Cut, Recovery, Report};
 pub use crate::journal::spare::{Preparation, SPARE_RETRY_AFTER};
