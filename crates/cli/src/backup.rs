@@ -14,9 +14,11 @@ use jaego_engine::{
     Verified,
     backup::{Links, copy},
 };
+use jaego_server::audit::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::write_down,
     data,
     settings::{DataFolder, SettingsFile},
     verify,
@@ -75,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     sync(&path)?;
     sync(&options.to)?;
+    write_down(&from, Kind::BackedUp, format!("event {} to {}", verified.sequence, options.to.display()));
     eprintln!(
         "{} files linked, {} copied ({} bytes), in {:.1} s",
         copied.linked,
@@ -125,6 +128,8 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
         manifest.sequence,
         manifest.state
     );
+    let from = options.from.display();
+    write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
     verify::tell(&verified);
     println!("restored and proven: {}", options.data.display());
     Ok(())

@@ -19,6 +19,11 @@ pub(crate) fn tokens_file(data: &Path) -> PathBuf {
     data.join("tokens.json")
 }
 
+/// The folder of the audit log.
+pub(crate) fn audit_folder(data: &Path) -> PathBuf {
+    data.join("audit")
+}
+
 /// Opens the store in a data folder, makes one in an empty folder, and tells the person at the terminal when it
 /// takes longer.
 pub(crate) fn open_store(data: &Path, config: Config) -> Result<Recovered<RealDisk>> {

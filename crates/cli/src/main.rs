@@ -1,6 +1,7 @@
 //! The binary `jaego`: the one place where all meet.
 
 mod allocate;
+mod audit;
 mod backup;
 mod bench;
 mod card;
@@ -96,6 +97,8 @@ enum Command {
     Lock(lock::Options),
     /// Make, list and revoke tokens.
     Token(token::Options),
+    /// Who was denied or refused what, who read money, who made tokens: show it, and prove it.
+    Audit(audit::Options),
     /// Prove the books of a data folder that no service has open.
     Verify(verify::Options),
     /// Copy a data folder, beside its running service as well, and prove the copy.
@@ -132,6 +135,7 @@ fn main() -> ExitCode {
         Command::Export(options) => export::run(&options),
         Command::Lock(options) => lock::run(&options),
         Command::Token(options) => token::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Backup(options) => backup::run(&options),

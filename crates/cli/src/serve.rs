@@ -13,7 +13,11 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use jaego_engine::{Config, Engine, SystemClock};
 use jaego_server::{
-    Limits, Metrics, Role, Shell, Tokens, logs, service, shell::PROTOCOLS, tokens::TokenGrant,
+    Audit, Limits, Metrics, Role, Shell, Tokens,
+    audit::{self, Entry, Kind},
+    logs, service,
+    shell::PROTOCOLS,
+    tokens::TokenGrant,
 };
 use jaego_store::Store;
 use jaego_tls::Certificates;
@@ -134,6 +138,7 @@ pub(crate) struct Service {
     tokens: Tokens,
     queues: Queues,
     certificates: Option<Certificates>,
+    audit_folder: PathBuf,
 }
 
 impl Service {
@@ -150,7 +155,13 @@ impl Service {
         }
         let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
         let engine = Engine::start(recovered, Config::default(), SystemClock);
-        Ok(Self { engine, tokens, queues: Queues::default(), certificates: None })
+        Ok(Self {
+            engine,
+            tokens,
+            queues: Queues::default(),
+            certificates: None,
+            audit_folder: data::audit_folder(data),
+        })
     }
 
     pub(crate) fn engine(&self) -> Arc<Engine> {
@@ -163,14 +174,17 @@ impl Service {
             return Ok(None);
         }
         let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };
-        let (_, token) = self.tokens.create(grant).context("cannot make the first token")?;
+        let (id, token) = self.tokens.create(grant).context("cannot make the first token")?;
+        let entry = Entry::now(Kind::TokenCreated, format!("{id} admin admin")).by_local_user();
+        audit::append(&self.audit_folder, entry).context("cannot write the audit log")?;
         Ok(Some(token.reveal().to_owned()))
     }
 
     /// Serves until a signal, until the store fails, or until `ended`.
     pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
-        let Self { engine, tokens, queues, certificates } = self;
+        let Self { engine, tokens, queues, certificates, audit_folder } = self;
         let metrics = Metrics::new();
+        let audit = Audit::open(&audit_folder, &metrics).context("cannot open the audit log")?;
         let syncs = metrics.histogram(
             "jaego_sync_duration_seconds",
             "Time of the journal's syncs.",
@@ -199,7 +213,7 @@ impl Service {
         if let Some(certificates) = certificates {
             shell = shell.tls(certificates);
         }
-        let shell = service::mount(shell, store, &metrics, stopping);
+        let shell = service::mount(shell, store, &metrics, stopping).audit(audit.clone());
         let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let failed = engine.failed();
@@ -218,6 +232,7 @@ impl Service {
             while tasks.join_next().await.is_some() {}
         };
         let drained = shell.serve(listener, ending).await;
+        audit.close();
         tracing::info!(finished = drained.finished, cut = drained.cut, "jaego has stopped serving");
         failure.map_or(Ok(()), Err)
     }

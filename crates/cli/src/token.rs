@@ -5,11 +5,13 @@ use clap::{Args, Subcommand};
 use jaego_api::Time;
 use jaego_server::{
     Role, Tokens,
+    audit::Kind,
     tokens::{TokenGrant, TokenId},
 };
 use serde_json::json;
 
 use crate::{
+    audit::write_down,
     data,
     exit::Usage,
     remote::print,
@@ -68,6 +70,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Command::Create { name, role, sites } => {
             let grant = TokenGrant { name: name.clone(), role: *role, sites: sites.clone() };
             let (id, token) = tokens.create(grant)?;
+            let sites = sites.as_ref().map(|sites| format!(" at {}", sites.join(","))).unwrap_or_default();
+            let what = format!("{id} {name} {}{sites}", role.as_str());
+            write_down(&folder, Kind::TokenCreated, what);
             if options.json {
                 return print(&format!("{}\n", json!({ "id": id.to_string(), "token": token.reveal() })));
             }
@@ -80,6 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 Usage(format!("{id:?} is no token's id: 16 hexadecimal digits, see `token list`"))
             })?;
             tokens.revoke(parsed)?;
+            write_down(&folder, Kind::TokenRevoked, parsed.to_string());
             match options.json {
                 true => print(&format!("{}\n", json!({ "id": id }))),
                 false => print(&format!("token {id} is revoked\n")),

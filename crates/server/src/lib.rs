@@ -4,6 +4,7 @@
 //! greedy peers, names the caller, holds each route against its table of roles, sheds load, counts and logs. What it
 //! serves is an [`axum::Router`] that somebody else writes; the shell itself knows nothing of stock.
 
+pub mod audit;
 pub mod auth;
 pub mod body;
 mod connection;
@@ -20,6 +21,7 @@ pub mod service;
 pub mod shell;
 pub mod tokens;
 
+pub use audit::Audit;
 pub use body::Content;
 pub use limits::Limits;
 pub use listen::Drained;

@@ -23,6 +23,14 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
 }
 
+/// The code of the problem that an answer is, for the audit log.
+#[derive(Clone, Debug)]
+pub(crate) struct ProblemCode(pub(crate) Cow<'static, str>);
+
+/// How many commands of an answered batch were refused, for the audit log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusedCommands(pub(crate) u64);
+
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,
@@ -85,6 +93,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.to_json()));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(ProblemCode(Cow::Borrowed(self.code)));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(wait) = self.retry_after {

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use crate::{
     Access, Caller, Content, Metrics, Readiness, Role, RouteRoles, Shell,
     metrics::{Counter, Histogram},
+    problem::{ProblemCode, RefusedCommands},
 };
 
 /// How long a caller should wait after `busy`, in seconds.
@@ -328,8 +329,12 @@ impl Service {
             Ok(done) => Ok((&done.outcome, done.repeat)),
             Err(refusal) => Err(refusal),
         });
+        let refused = batch.refused.len() + results.iter().filter(|result| result.is_err()).count();
         let text = batch.answer(format, said);
         let mut response = json(text, Some(answers.sequence));
+        if refused > 0 {
+            response.extensions_mut().insert(RefusedCommands(refused as u64));
+        }
         if is_ndjson {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(body::NDJSON_TYPE));
         }
@@ -475,6 +480,7 @@ fn refuse(problem: &Problem) -> Response<Body> {
     let mut response = problem.to_json().into_response();
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.extensions_mut().insert(ProblemCode(problem.code.to_string().into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(jaego_api::problem::PROBLEM_TYPE));
     if let Some(sequence) = sequence {

@@ -25,6 +25,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{debug, error, info};
 
+use crate::audit::{self, Audit, Entry, Kind};
 use crate::auth::{self, FailureLimiter};
 use crate::body::{OpenRequest, RequestBody, ResponseBody};
 use crate::connection::Link;
@@ -32,7 +33,7 @@ use crate::handshake::Handshakes;
 use crate::limits::Limits;
 use crate::logs;
 use crate::metrics::{self, Counter, Histogram, Metrics};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode, RefusedCommands};
 use crate::request_id::{self, RequestId, RequestIds};
 use crate::routes::{Access, Match, RouteRoles};
 use crate::tokens::{Caller, Role, Tokens};
@@ -57,6 +58,7 @@ pub struct Shell {
     router: axum::Router,
     ready: ReadinessHook,
     certificates: Option<Arc<Certificates>>,
+    audit: Option<Audit>,
 }
 
 impl Shell {
@@ -73,6 +75,7 @@ impl Shell {
             router: axum::Router::new(),
             ready: Box::new(|| Readiness::Ready),
             certificates: None,
+            audit: None,
         }
         .with_routes(RouteRoles::new())
     }
@@ -102,6 +105,12 @@ impl Shell {
         self
     }
 
+    /// Writes down what is denied and refused, and reads of money and of the feed.
+    pub fn audit(mut self, audit: Audit) -> Shell {
+        self.audit = Some(audit);
+        self
+    }
+
     /// The table of routes, the shell's own included.
     pub fn routes(&self) -> &RouteRoles {
         &self.routes
@@ -122,6 +131,10 @@ pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
+
+/// Reads that the audit log has: money, what moved, and everything that happened.
+const AUDITED_READS: [&str; 5] =
+    ["/v1/events", "/v1/movements", "/v1/wallets", "/v1/wallets/{owner}", "/v1/wallets/{owner}/statement"];
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -146,6 +159,7 @@ pub(crate) struct Shared {
     abandoned: Counter,
     panics: Counter,
     auth_failures: Counter,
+    audit: Option<Audit>,
 }
 
 struct Row {
@@ -153,6 +167,8 @@ struct Row {
     access: Access,
     body_bytes_max: usize,
     metrics: RouteMetrics,
+    /// Whether the audit log has each reading of it.
+    is_audited: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,7 +215,7 @@ impl RouteMetrics {
 
 impl Shared {
     pub(crate) fn new(shell: Shell) -> Shared {
-        let Shell { limits, tokens, metrics, routes, router, ready, certificates } = shell;
+        let Shell { limits, tokens, metrics, routes, router, ready, certificates, audit } = shell;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let reading = Arc::clone(&in_flight);
         metrics.gauge_reading(
@@ -221,6 +237,7 @@ impl Shared {
                 access: row.access,
                 body_bytes_max: row.body_bytes_max.unwrap_or(limits.body_bytes_max),
                 metrics: RouteMetrics::new(&metrics, row.method.as_str(), &row.path),
+                is_audited: row.method == Method::GET && AUDITED_READS.contains(&row.path.as_str()),
             })
             .collect();
         Shared {
@@ -241,6 +258,7 @@ impl Shared {
                 "Requests without a valid token.",
                 &[],
             ),
+            audit,
             limits: Arc::new(limits),
             stopping: AtomicBool::new(false),
             tokens,
@@ -314,6 +332,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             method: request.method().clone(),
             request_id: sent_id.unwrap_or_else(|| shared.request_ids.make()),
             caller: None,
+            asked: shared.audit.is_some().then(|| Asked::of(&request)),
             admitted: false,
             answered: false,
             open: Some(OpenRequest::new(Arc::clone(&self.link))),
@@ -436,6 +455,8 @@ struct Ticket {
     method: Method,
     request_id: RequestId,
     caller: Option<Caller>,
+    /// What the audit log wants to know, if there is one.
+    asked: Option<Asked>,
     /// Holds a place among the requests in flight.
     admitted: bool,
     answered: bool,
@@ -443,7 +464,56 @@ struct Ticket {
     open: Option<OpenRequest>,
 }
 
+/// What was asked for, as the audit log has it. Its parts share the memory of the request's head.
+struct Asked {
+    uri: http::Uri,
+    key: Option<HeaderValue>,
+    fenced: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn of<B>(request: &Request<B>) -> Asked {
+        let header = |name: &str| request.headers().get(name).cloned();
+        Asked {
+            uri: request.uri().clone(),
+            key: header(jaego_api::body::KEY_HEADER),
+            fenced: header(jaego_api::body::FENCED_HEADER),
+        }
+    }
+}
+
 impl Ticket {
+    /// Writes down what was denied, refused, or is worth knowing that it was read.
+    fn audit(&self, response: &Response<Body>) {
+        let shared = &*self.link().shared;
+        let (Some(audit), Some(asked)) = (&shared.audit, &self.asked) else { return };
+        let status = response.status();
+        let refused = response.extensions().get::<RefusedCommands>().map_or(0, |refused| refused.0);
+        let kind = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Kind::Denied,
+            _ if refused > 0 => Kind::Refused,
+            _ if status.as_u16() >= 400 && self.method != Method::GET => Kind::Refused,
+            _ if status.is_success() && self.row.is_some_and(|row| shared.rows[row].is_audited) => Kind::Read,
+            _ => return,
+        };
+        // Whoever has no token may send anything for a path, and what has no row may be anything.
+        let path = match (self.row, &self.caller) {
+            (Some(_), Some(_)) => audit::shortened(asked.uri.path()),
+            (Some(row), None) => shared.routes.rows()[row].path.clone(),
+            (None, _) => "unmatched".to_owned(),
+        };
+        let text = |value: &Option<HeaderValue>| value.as_ref()?.to_str().ok().map(audit::shortened);
+        let mut entry = Entry::now(kind, format!("{} {path}", self.method));
+        entry.by = self.caller.as_ref().map(|caller| caller.name().to_owned());
+        entry.peer = Some(self.link().peer.ip());
+        entry.request_id = Some(self.request_id.as_str().to_owned());
+        (entry.key, entry.fenced) = (text(&asked.key), text(&asked.fenced));
+        entry.status = Some(status.as_u16());
+        entry.code = response.extensions().get::<ProblemCode>().map(|code| code.0.clone().into_owned());
+        entry.count = refused;
+        audit.record(entry);
+    }
+
     fn link(&self) -> &Link {
         self.open.as_ref().expect("a request is open until it is answered").link()
     }
@@ -456,6 +526,7 @@ impl Ticket {
         let metrics = self.row.map_or(&shared.unmatched, |number| &shared.rows[number].metrics);
         metrics.count(status, micros);
         self.log(status, micros);
+        self.audit(&response);
         self.leave();
         self.answered = true;
         let open = self.open.take().expect("a request is answered once");
