@@ -27,8 +27,8 @@ run: build ## Start a server on ./data with the sample loaded; prints its addres
 
 # The examples in the documentation go first, so that the last summary is that of the tests. The binary that the
 # end-to-end tests start is built before them: built inside of one, it would count as that test's time.
-test: ## Run every test (installs Redis, PostgreSQL and MariaDB if they are missing)
-	@scripts/needs.sh test
+test: ## Run every test (installs Redis, PostgreSQL, MariaDB and Chromium if they are missing)
+	@scripts/needs.sh test console
 	$(CARGO) test --workspace --locked --doc
 	$(CARGO) build --locked -p jaego-cli
 ifdef NEXTEST
@@ -47,7 +47,7 @@ bench: build ## Measure a server and the locks on this machine, beside Redis, Po
 # Random tests run SOAK times their everyday size: with 33, a process is killed 10,000 times and 13,000 simulated
 # histories are played. Those marked #[ignore] are too long for every day. A smaller SOAK is sooner done.
 soak: ## Run the tests in their long sizes, the ignored ones too (hours)
-	@scripts/needs.sh test
+	@scripts/needs.sh test console
 ifdef NEXTEST
 	JAEGO_SOAK=$(SOAK) $(CARGO) nextest run --profile soak --workspace --locked --release --no-fail-fast --run-ignored all
 else

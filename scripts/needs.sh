@@ -3,7 +3,7 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, MariaDB, strace), bench (redis-py, to compare with), lab (MariaDB), console (Chromium),
+# Groups: test (Redis, PostgreSQL, MariaDB, strace), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver),
 # sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
@@ -47,7 +47,10 @@ for group in "${@:-test}"; do
         ;;
     bench) need python3-redis have_redis_py ;;
     lab) need mariadb-server have_mariadb ;;
-    console) need chromium have_command chromium ;;
+    console)
+        need chromium have_command chromium
+        need chromium-driver have_command chromedriver
+        ;;
     sample) need curl have_command curl ;;
     *) die "there is no group \"$group\" (test, bench, lab, console, sample)" ;;
     esac

@@ -54,7 +54,7 @@ impl Connection {
     ) -> io::Result<Answer> {
         let key = key.map(|key| format!("idempotency-key: {key}\r\n")).unwrap_or_default();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\n{key}content-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\n{key}content-length: {}\r\n\r\n{body}",
             self.token,
             body.len()
         );
@@ -74,7 +74,7 @@ impl Connection {
         let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status in {head:?}")))?;
-        let len = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let len = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
         let len: usize = len.ok_or_else(|| io::Error::other(format!("no length in {head:?}")))?;
         while read.len() < end + len {
             self.more(&mut read, &mut piece)?;
