@@ -37,6 +37,8 @@ use crate::{
 
 /// How long a caller should wait after `busy`, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
+/// The part of the store's line, one in so many, that is left to single commands: batches are `busy` before.
+const QUEUE_RESERVE: usize = 16;
 /// Upper bounds of the histogram of batch sizes, in requests.
 const BATCH_SIZES: &[u64] = &[1, 10, 100, 1_000, 2_000, 4_000, 8_000, 10_000];
 /// Where the document of the API is.
@@ -263,6 +265,14 @@ impl Service {
         }
     }
 
+    /// What a batch is told that comes while the store's line is as good as full. Its commands are not read: what the
+    /// store would refuse takes no processor time from those who are served.
+    fn is_full(&self) -> Option<Problem> {
+        let status = self.store.status();
+        let full = status.queue_len_max - status.queue_len_max / QUEUE_RESERVE;
+        (status.queue_len >= full).then(|| Problem::busy(status.queue_len, BUSY_RETRY_AFTER_S))
+    }
+
     async fn batch(
         &self,
         caller: &Caller,
@@ -281,6 +291,9 @@ impl Service {
             // Left unread, it would be believed to have been checked.
             let reason = "is for one command: those of a batch carry each its own fenced";
             return refuse(&Problem::from(&Refusal::invalid(body::FENCED_HEADER, reason)));
+        }
+        if let Some(problem) = self.is_full() {
+            return refuse(&problem);
         }
         let format = if is_ndjson { BatchFormat::Ndjson } else { BatchFormat::Json };
         let read = by(caller).and_then(|by| match (is_ndjson, query) {

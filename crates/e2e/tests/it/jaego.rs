@@ -91,6 +91,16 @@ impl Jaego {
         self.verify();
     }
 
+    /// Processor time that it has had, in seconds.
+    pub(crate) fn work(&self) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.server.id())).unwrap();
+        let nanoseconds = tasks.filter_map(|task| {
+            let stat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            stat.split(' ').next()?.parse::<f64>().ok()
+        });
+        nanoseconds.sum::<f64>() / 1e9
+    }
+
     /// Kilobytes of memory that it has.
     pub(crate) fn memory_kb(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.server.id())).unwrap();
