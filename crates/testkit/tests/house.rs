@@ -14,11 +14,12 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("client", &["api", "tls"]),
     ("lock", &["lock-macros"]),
     ("lock-macros", &[]),
+    ("lock-schedules", &[]),
     ("testkit", &[]),
     ("sim", &["domain", "engine", "store"]),
     ("bench", &["testkit"]),
     ("e2e", &[]),
-    ("fuzz", &["api", "domain", "engine", "queue", "server", "store"]),
+    ("fuzz", &["api", "client", "domain", "engine", "queue", "server", "store"]),
     ("cli", &["api", "bench", "client", "domain", "engine", "lock", "queue", "server", "store", "tls"]),
 ];
 
