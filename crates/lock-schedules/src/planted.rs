@@ -42,10 +42,10 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a wake-up call for one key is used up by another that is not free",
         module: "line",
-        sound: "            behind.find(|waiter| waiter.is_asleep()).inspect(|waiter| waiter.wake(Wake::Told));",
-        faulty: "            behind.find(|waiter| waiter.is_asleep()).filter(|_| !crate::rt::planted(\
+        sound: "            next.inspect(|(_, waiter)| waiter.wake(Wake::Told));",
+        faulty: "            next.filter(|_| !crate::rt::planted(\
                  \"a wake-up call for one key is used up by another that is not free\"))\
-                 .inspect(|waiter| waiter.wake(Wake::Told));",
+                 .inspect(|(_, waiter)| waiter.wake(Wake::Told));",
         found_by: "calm",
         says: "had to wait for the clock",
     },

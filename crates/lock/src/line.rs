@@ -174,10 +174,13 @@ impl InLine {
     /// us: two who want the same keys would wake each other for ever.
     pub(crate) fn pass_on(&self, in_the_way: usize) {
         let lines = self.lines.lock();
+        let stopped = lines.get(&self.keys[in_the_way]);
+        let waits_too = |ticket: &u64| stopped.is_some_and(|line| line.waiters.contains_key(ticket));
         for (_, key) in self.keys.iter().enumerate().filter(|(index, _)| *index != in_the_way) {
             let Some(line) = lines.get(key) else { continue };
-            let mut behind = line.waiters.range(self.ticket + 1..).map(|(_, waiter)| waiter);
-            behind.find(|waiter| waiter.is_asleep()).inspect(|waiter| waiter.wake(Wake::Told));
+            let mut behind = line.waiters.range(self.ticket + 1..);
+            let next = behind.find(|(ticket, waiter)| waiter.is_asleep() && !waits_too(ticket));
+            next.inspect(|(_, waiter)| waiter.wake(Wake::Told));
         }
     }
 

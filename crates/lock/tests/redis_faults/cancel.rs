@@ -16,7 +16,7 @@ async fn futures_that_are_dropped_leave_no_key() {
         let locks = locks.clone();
         tasks.push(tokio::spawn(async move {
             let mut got = 0;
-            for round in 0..rounds(400) {
+            for round in 0..rounds(2_500) {
                 let key = format!("a{}", (task + round) % 5);
                 let request = match fastrand::u8(..4) {
                     0 => locks.lock(&key).fair(),

@@ -67,6 +67,33 @@ async fn a_release_wakes_one_of_each_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_several_keys_wakes_one_of_each_process_too() {
+    let waiters = rounds(200);
+    let server = server();
+    let processes = processes(&server);
+    let mut observer = Observer::of(&server).await;
+    let keys = ["a", "b", "c"];
+    let holder = processes[0].multi(keys).lease(ms(15_000)).acquire().await.unwrap();
+    let mut tasks = Vec::new();
+    for turn in 0..waiters {
+        let request = processes[usize::try_from(turn % PROCESSES).unwrap()].multi(keys).lease(ms(15_000));
+        tasks.push(tokio::spawn(async move { request.acquire().await.unwrap().release().await }));
+    }
+    until_waiting(&processes, waiters).await;
+    let before = observer.scripts().await;
+    assert!(holder.release().await.was_held());
+    for task in tasks {
+        assert!(task.await.unwrap().was_held());
+    }
+    let releases = waiters + 1;
+    let acquires = observer.scripts().await - before - releases;
+    println!("{acquires} acquires for {releases} releases of {} keys", keys.len());
+    // Each key that is let go of is told for itself.
+    let told = PROCESSES * keys.len() as u64;
+    assert!(acquires <= releases * (told + 1), "{acquires} acquires");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_readers_come_in_together() {
     let server = server();
     let processes = processes(&server);
