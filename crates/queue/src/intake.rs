@@ -1,6 +1,7 @@
 //! Commands from a stream: read by a consumer group, decided, answered.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -75,6 +76,8 @@ struct Session<'a> {
     suspect: Option<Pending>,
     /// The last of these that this process has survived, though the answer could not be given.
     survivor: &'a mut Option<MessageId>,
+    /// What was another consumer's until just now.
+    taken_over: BTreeSet<MessageId>,
 }
 
 impl Intake {
@@ -141,6 +144,7 @@ impl Intake {
             look_at: now,
             suspect: None,
             survivor,
+            taken_over: BTreeSet::new(),
         };
         session.work(pause).await
     }
@@ -247,15 +251,17 @@ impl Session<'_> {
             let mut answer =
                 message::list(self.link.run(doing, &claim).await?).ok_or(Error::Shape { doing })?.into_iter();
             let next = answer.next().and_then(message::bytes).and_then(|next| String::from_utf8(next).ok());
-            let claimed = answer.next().and_then(message::list).ok_or(Error::Shape { doing })?.len();
+            let claimed = answer.next().and_then(message::list).ok_or(Error::Shape { doing })?;
             // Newer servers take what was deleted out of the group by themselves, and name it here.
             let vanished = answer.next().and_then(message::list).map_or(0, |ids| ids.len());
             self.intake.meters.vanished.add(vanished as u64);
             self.claim_from = next.ok_or(Error::Shape { doing })?;
-            if claimed > 0 {
-                self.intake.meters.claimed.add(claimed as u64);
-                tracing::info!(stream = %options.stream, messages = claimed,
+            if !claimed.is_empty() {
+                self.intake.meters.claimed.add(claimed.len() as u64);
+                tracing::info!(stream = %options.stream, messages = claimed.len(),
                     "the intake takes over messages that nobody works on");
+                let ids = claimed.into_iter().map(|id| MessageId::parse(&message::bytes(id)?));
+                self.taken_over = ids.collect::<Option<_>>().ok_or(Error::Shape { doing })?;
                 self.finish_own().await?;
             }
             if self.claim_from == "0-0" {

@@ -74,13 +74,17 @@ impl Session<'_> {
     async fn try_alone(&mut self, one: Pending) -> Result<(), Ending> {
         // However long the token is gone, that is not the message's doing.
         self.intake.caller().await?;
-        let messages = self.take(&[one], Some(one.deliveries + 1)).await?;
+        // It is counted when it is here: a server that does not bring it is not the message's doing either.
+        let messages = self.take(&[one], Some(one.deliveries)).await?;
         self.suspect = Some(one);
-        let handled = self.handle(messages).await;
+        let handled = match self.suspect().await {
+            Ok(()) => self.handle(messages).await,
+            Err(error) => Err(error.into()),
+        };
         self.suspect = None;
         if let Err(Ending::Broken(_)) = handled {
-            // It was decided, and only the answer could not be given. Should this not reach the server either, then it
-            // is remembered.
+            // It was decided or never got so far, and only the server could not be reached. Should this not reach it
+            // either, then it is remembered.
             *self.survivor = Some(one.id);
             let _ = self.count_as(one.id, limits::DELIVERIES_TOGETHER_MAX).await;
         }
@@ -120,8 +124,14 @@ impl Session<'_> {
         let mut page: Vec<_> =
             entries.into_iter().map(pending).collect::<Option<_>>().ok_or(Error::Shape { doing })?;
         let survivor = *self.survivor;
-        for one in page.iter_mut().filter(|one| survivor == Some(one.id)) {
-            one.deliveries = one.deliveries.min(limits::DELIVERIES_TOGETHER_MAX);
+        for one in &mut page {
+            if survivor == Some(one.id) {
+                one.deliveries = one.deliveries.min(limits::DELIVERIES_TOGETHER_MAX);
+            }
+            // Whoever had it before may live and be slow: nobody else's word is enough to count it out.
+            if self.taken_over.remove(&one.id) {
+                one.deliveries = one.deliveries.min(limits::DELIVERIES_MAX - 1);
+            }
         }
         Ok(page)
     }
