@@ -3,7 +3,8 @@
 //! A document whose story is over holds no stock, and most will never be named again. A store may take its rows out
 //! of memory and keep them elsewhere, as long as they are back before anything that names the document is decided,
 //! read or shown: a request names its documents with [`Command::each_document`], a query with
-//! [`Query::document`], and an event that is applied or shown with [`Fact::each_transfer`].
+//! [`Query::document`], an event that is applied with [`Fact::each_document`], and one that is shown with
+//! [`Fact::each_transfer`].
 
 use crate::{
     Code, Command, Fact, MovementId, Query,
@@ -121,6 +122,14 @@ impl Query {
 }
 
 impl Fact {
+    /// The documents that it changes though they may be at rest: whoever applies it needs their rows.
+    pub fn each_document(&self, mut visit: impl FnMut(DocumentKey)) {
+        self.each_transfer(|id| visit(DocumentKey::Transfer(id.clone())));
+        if let Self::SaleRefunded { id, .. } = self {
+            visit(DocumentKey::Order(id.clone()));
+        }
+    }
+
     /// The transfers whose rows it takes to apply it, or to show what came of it. A transfer may be visited more
     /// than once.
     pub fn each_transfer<'a>(&'a self, mut visit: impl FnMut(&'a Code)) {

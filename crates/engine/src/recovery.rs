@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
-    Account, Code, Currency, DocumentKey, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row,
-    Sequence, SkuId, Tables, apply, apply_for_good,
+    Account, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row, Sequence,
+    SkuId, Tables, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -361,7 +361,7 @@ impl<D: Disk> Start<D> {
 
     fn bring_back(&mut self, event: &Event) -> Result<(), Error> {
         let mut named = Vec::new();
-        event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
+        event.fact.each_document(|key| named.push(key));
         for key in named {
             if self.memory.has(&key) {
                 continue;

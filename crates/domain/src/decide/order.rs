@@ -139,11 +139,16 @@ impl<T: Tables> Desk<'_, T> {
 
     pub(super) fn refund_order(&self, command: &RefundOrder) -> Result<Verdict, Refusal> {
         let RefundOrder { id, amount, reason } = command.clone();
-        self.order(&id)?;
+        let order = self.order(&id)?;
         let Some(sale) = self.tables.sale(&id) else { return Err(Refusal::OrderNotPaid { order: id }) };
-        let (purse, refundable) = self.refundable(&sale);
-        let Sale { owner, currency, total, .. } = sale;
-        let amount = amount.unwrap_or(if refundable.is_zero() { total } else { refundable });
+        let (purse, mut refundable) = self.refundable(&sale);
+        if order.status == OrderStatus::Cancelled {
+            // Cancelling gave back all that could be given back for it.
+            refundable = Amount::ZERO;
+        }
+        let left = sale.total - sale.refunded;
+        let Sale { owner, currency, .. } = sale;
+        let amount = amount.unwrap_or(if refundable.is_zero() { left } else { refundable });
         if amount > refundable || amount.is_zero() {
             return Err(Refusal::RefundExceedsOrder { order: id, currency, requested: amount, refundable });
         }

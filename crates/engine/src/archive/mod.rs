@@ -18,7 +18,7 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, DocumentKey, Memory, Row, Tables,
+    Amount, Code, DocumentKey, Memory, Row, Tables,
     query::Elsewhere,
     row::{Order, Proposal, Transfer},
 };
@@ -105,6 +105,8 @@ pub struct Rested {
     key: DocumentKey,
     /// A transfer may have changed since: its totals tell.
     transfer: Option<Box<Transfer>>,
+    /// What was paid for an order may be refunded since: this much was then.
+    refunded: Option<Amount>,
 }
 
 impl Rested {
@@ -114,19 +116,25 @@ impl Rested {
             DocumentKey::Transfer(id) => memory.transfer_header(id).cloned().map(Box::new),
             _ => None,
         };
-        Self { key, transfer }
+        Self { refunded: refunded(&key, memory), key, transfer }
     }
 
     /// Takes the document out of the tables, unless something happened to it since.
     pub(crate) fn leave(&self, memory: &mut Memory) {
         let changed = match (&self.key, &self.transfer) {
             (DocumentKey::Transfer(id), Some(then)) => memory.transfer_header(id) != Some(&**then),
-            _ => false,
+            (key, _) => refunded(key, memory) != self.refunded,
         };
         if !changed && memory.is_at_rest(&self.key) {
             memory.take_out(&self.key);
         }
     }
+}
+
+/// How much of what was paid for an order was refunded; `None` of other documents.
+fn refunded(key: &DocumentKey, memory: &Memory) -> Option<Amount> {
+    let DocumentKey::Order(id) = key else { return None };
+    memory.sale(id).map(|sale| sale.refunded)
 }
 
 impl<D: Disk> Archive<D> {

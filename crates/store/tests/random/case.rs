@@ -47,7 +47,7 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 61, "every kind of event happened: {self}");
+        assert_eq!(self.events.len(), 62, "every kind of event happened: {self}");
         assert!(self.refusals.len() >= 57, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }

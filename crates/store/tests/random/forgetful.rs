@@ -29,7 +29,7 @@ impl Forgetful {
 
     fn fetch_for(&mut self, event: &Event) {
         let mut named = Vec::new();
-        event.fact.each_transfer(|id| named.push(DocumentKey::Transfer(id.clone())));
+        event.fact.each_document(|key| named.push(key));
         named.iter().for_each(|key| self.fetch(key));
     }
 

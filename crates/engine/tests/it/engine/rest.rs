@@ -3,10 +3,13 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use jaego_domain::{
-    Command, MovementId, Query, Refusal, Request, Sequence, View,
-    command::{CancelTransfer, ExtendHold, RequestTransfer, Reverse, SetSite, TransferLine},
+    Amount, Command, Currency, MovementId, Name, Query, Refusal, Request, Sequence, View,
+    command::{
+        CancelTransfer, Checkout, CompleteOrder, ExtendHold, Payment, RefundOrder, RequestTransfer, Reverse,
+        SetCart, SetCartItem, SetSite, SetSku, TransferLine,
+    },
     query::Page,
-    row::HoldStatus,
+    row::{HoldStatus, Tracking},
 };
 use jaego_engine::{Engine, disk::Disk, sim_disk::SimDisk, verify};
 use jaego_store::{Batch, Failure, Results, Store};
@@ -36,8 +39,14 @@ fn cancel(id: &str) -> Command {
 
 /// A store in which documents came to rest and left memory.
 fn rested(disk: &SimDisk) -> Arc<Engine> {
+    rested_with(disk, |_| {})
+}
+
+/// The same, with what else is done before.
+fn rested_with(disk: &SimDisk, before: impl FnOnce(&Engine)) -> Arc<Engine> {
     let engine = start(disk.clone());
     stock(&engine, &["mug"], 1_000_000);
+    before(&engine);
     let Command::SetSite(icn) = super::world::opening(&["mug"], 1)[0].command().clone() else {
         panic!("a site")
     };
@@ -117,6 +126,67 @@ fn is_answered_as_ever(engine: &Engine) {
     assert!(submit(engine, mixed()).iter().all(|done| done.as_ref().unwrap().repeat));
     let page = engine.events(Sequence(0), 20).wait().unwrap();
     assert!(page.events.iter().any(|event| event.kind == "transfer_cancelled"), "{page:?}");
+}
+
+fn won(amount: u64) -> Amount {
+    Amount::new("amount", amount).unwrap()
+}
+
+/// Two orders of one mug for 100 each, paid for and completed.
+fn sell(engine: &Engine) {
+    let (name, krw) = (Name::default(), Currency::new("currency", "KRW").unwrap());
+    let prices = vec![(krw, won(100))];
+    let tracking = Tracking::None;
+    let priced = SetSku { sku: code("mug"), name: name.clone(), tracking, safety_stock: Vec::new(), prices };
+    let (owner, amount, reference) = (code("kim"), won(200), None);
+    let charge = Payment { owner: owner.clone(), currency: krw, amount, reason: name, reference };
+    for command in [Command::SetSku(priced), Command::Charge(charge)] {
+        one(engine, request(command)).unwrap();
+    }
+    for id in ["S1", "S2"].map(code) {
+        let (site, owner, sku) = (code("ICN"), owner.clone(), code("mug"));
+        for command in [
+            Command::SetCart(SetCart { id: id.clone(), site, owner, hold_s: None }),
+            Command::SetCartItem(SetCartItem { id: id.clone(), sku, quantity: quantity(1) }),
+            Command::Checkout(Checkout { id: id.clone(), currency: krw, expected_total: None, order: None }),
+            Command::CompleteOrder(CompleteOrder { id: id.clone(), claimant: None }),
+        ] {
+            one(engine, request(command)).unwrap();
+        }
+    }
+}
+
+fn refund(engine: &Engine, amount: u64) -> Result<i64, Refusal> {
+    let (id, amount, reason) = (code("S1"), Some(won(amount)), Name::default());
+    let done = one(engine, request(Command::RefundOrder(RefundOrder { id, amount, reason })))?;
+    Ok(done.outcome.balance.expect("a refund tells the balance"))
+}
+
+fn refunded(engine: &Engine) -> u64 {
+    match engine.query(Query::Order(code("S1"))).wait().unwrap().value {
+        Ok(View::Order(order)) => order.sale.expect("it was sold").refunded.get(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_order_that_left_memory_is_refunded_no_more_than_once() {
+    let disk = SimDisk::new(43);
+    let engine = rested_with(&disk, sell);
+    assert_eq!((refund(&engine, 60), refunded(&engine)), (Ok(60), 60));
+    assert_eq!(refund(&engine, 41).unwrap_err().code(), "refund_exceeds_order");
+    engine.close().unwrap();
+    drop(engine);
+
+    // Replay brings the order back, and so does whoever names it.
+    let engine = start(disk.clone());
+    assert_eq!(refunded(&engine), 60);
+    assert_eq!(refund(&engine, 41).unwrap_err().code(), "refund_exceeds_order");
+    assert_eq!((refund(&engine, 40), refunded(&engine)), (Ok(100), 100));
+    assert_eq!(refund(&engine, 1).unwrap_err().code(), "refund_exceeds_order");
+    engine.close().unwrap();
+    drop(engine);
+    verify(disk, config().journal, |_| {}).expect("the books are right");
 }
 
 #[test]
