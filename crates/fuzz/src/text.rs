@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use jaego_queue::{IntakeOptions, Server, StreamName};
+use jaego_queue::{AddressError, IntakeOptions, Server, StreamName};
 use jaego_server::{Tokens, tokens::TokenId};
 use tempfile::TempDir;
 
@@ -84,13 +84,18 @@ pub(crate) fn tokens(bytes: &[u8]) {
     }
 }
 
+/// An address of Redis, read as one without TLS: whom the machine trusts is no part of what is read.
+fn address(text: &str) -> Result<Server, AddressError> {
+    Server::parse(&text.replacen("rediss://", "redis://", 1).replacen("valkeys://", "valkey://", 1))
+}
+
 /// A file of settings.
 pub(crate) fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(settings) = toml::from_str::<Settings>(text) else { return };
     let intake = settings.intake;
     let Some((Ok(server), Ok(stream))) =
-        intake.url.map(|url| (Server::parse(&url), StreamName::new(&intake.stream.unwrap_or_default())))
+        intake.url.map(|url| (address(&url), StreamName::new(&intake.stream.unwrap_or_default())))
     else {
         return;
     };
@@ -146,7 +151,7 @@ pub(crate) fn typed(bytes: &[u8]) {
         assert_eq!(name.as_str(), text);
     }
     // Neither a log nor an error shows a password.
-    if let Ok(server) = Server::parse(text) {
+    if let Ok(server) = address(text) {
         let _ = format!("{server} {server:?}");
     }
     if let Some(id) = TokenId::parse(text) {

@@ -22,7 +22,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-/// How long the changes of one target go on, once.
+/// How long the changes of one target go on in a soak, for each time the everyday size.
 const TIME: Duration = Duration::from_millis(1_700);
 /// Processor time that one input may take.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(1);
@@ -30,8 +30,8 @@ const INPUT_TIME_MAX: Duration = Duration::from_secs(1);
 const HANG_AFTER: Duration = Duration::from_secs(20);
 /// Memory that the process may have: the largest file that is read is a few kilobytes.
 const MEMORY_MAX: u64 = 3 << 30;
-/// Changed inputs that a target plays at least; fewer would test nothing.
-const INPUTS_MIN: u64 = 100;
+/// Changed inputs of a target every day: so many and no others, so that a test that passed here passes elsewhere.
+const INPUTS: u64 = 20_000;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| {
@@ -123,7 +123,8 @@ fn play(name: &str) {
         .expect("a process may limit itself");
     let target = TARGETS.iter().find(|target| target.name == name).expect("a test has a target");
     let seed = number("JAEGO_SEED", 20_261_122);
-    let time = TIME * u32::try_from(number("JAEGO_SOAK", 1)).expect("a soak is a small number");
+    let soak = u32::try_from(number("JAEGO_SOAK", 1)).expect("a soak is a small number");
+    let time = if soak > 1 { TIME * soak } else { Duration::ZERO };
     let corpus = corpus(target);
     assert!(!corpus.is_empty(), "{name} has no corpus");
     let watch = Watch::over(target);
@@ -132,7 +133,7 @@ fn play(name: &str) {
     }
     let mut mutator = Mutator::new(seed);
     let (since, mut inputs) = (Instant::now(), 0);
-    while since.elapsed() < time || inputs < INPUTS_MIN {
+    while since.elapsed() < time || inputs < INPUTS {
         watch.run(target, &mutator.input(&corpus, target.words, target.len_max));
         inputs += 1;
     }
