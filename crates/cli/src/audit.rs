@@ -85,8 +85,16 @@ fn verify(folder: &Path, seen: Option<&str>, is_json: bool) -> Result<()> {
 
 fn show(folder: &Path, kind: Option<&str>, by: Option<&str>, limit: usize, is_json: bool) -> Result<()> {
     let mut shown: VecDeque<(Line, String)> = VecDeque::new();
+    // What comes behind damage is shown all the same, and the damage is told at the end.
+    let mut damage = Ok(());
     for line in audit::lines(folder)? {
-        let (line, hash) = line?;
+        let (line, hash) = match line {
+            Ok(line) => line,
+            Err(error) => {
+                damage = damage.and(Err(error));
+                continue;
+            }
+        };
         let fits = kind.is_none_or(|kind| line.entry.kind.as_str() == kind)
             && by.is_none_or(|by| line.entry.by.as_deref() == Some(by));
         if fits && limit > 0 {
@@ -102,7 +110,8 @@ fn show(folder: &Path, kind: Option<&str>, by: Option<&str>, limit: usize, is_js
             value["hash"] = hash.as_str().into();
             format!("{value}\n")
         });
-        return print(&lines.collect::<String>());
+        print(&lines.collect::<String>())?;
+        return Ok(damage?);
     }
     let mut table =
         Table::new(&["LINE", "AT", "KIND", "BY", "FROM", "WHAT", "STATUS", "CODE", "KEY", "COUNT"]);
@@ -121,7 +130,8 @@ fn show(folder: &Path, kind: Option<&str>, by: Option<&str>, limit: usize, is_js
             &if entry.count > 0 { entry.count.to_string() } else { String::new() },
         ]);
     }
-    print(&table.text())
+    print(&table.text())?;
+    Ok(damage?)
 }
 
 /// Writes down what was done to a data folder beside its service. It is done already: a log that cannot be written is

@@ -13,17 +13,16 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use jaego_engine::{Config, Engine, SystemClock};
 use jaego_server::{
-    Audit, Limits, Metrics, Role, Shell, Tokens,
-    audit::{self, Entry, Kind},
-    logs, service,
-    shell::PROTOCOLS,
+    Audit, Limits, Metrics, Role, Shell, Tokens, audit::Kind, logs, service, shell::PROTOCOLS,
     tokens::TokenGrant,
 };
 use jaego_store::Store;
 use jaego_tls::Certificates;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch, task::JoinSet};
 
 use crate::{
+    audit::write_down,
     data,
     exit::Usage,
     queues::{QueueOptions, Queues},
@@ -66,6 +65,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     logs::init(options.log_format, &options.log)
         .map_err(|error| anyhow!("cannot start the logs: {error}"))?;
+    raise_open_files();
     let settings = options.settings.read()?;
     let data = options.data.get(&settings)?;
     let listen = match options.listen.or(settings.listen) {
@@ -114,6 +114,16 @@ impl Options {
     }
 }
 
+/// Lets the service open as many files and sockets as it may at all. The usual first limit of 1,024 is less than the
+/// connections that it takes.
+fn raise_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, ..limits };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}
+
 /// The threads of a service.
 pub(crate) fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
@@ -138,7 +148,7 @@ pub(crate) struct Service {
     tokens: Tokens,
     queues: Queues,
     certificates: Option<Certificates>,
-    audit_folder: PathBuf,
+    data: PathBuf,
 }
 
 impl Service {
@@ -155,13 +165,7 @@ impl Service {
         }
         let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
         let engine = Engine::start(recovered, Config::default(), SystemClock);
-        Ok(Self {
-            engine,
-            tokens,
-            queues: Queues::default(),
-            certificates: None,
-            audit_folder: data::audit_folder(data),
-        })
+        Ok(Self { engine, tokens, queues: Queues::default(), certificates: None, data: data.to_owned() })
     }
 
     pub(crate) fn engine(&self) -> Arc<Engine> {
@@ -175,16 +179,15 @@ impl Service {
         }
         let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };
         let (id, token) = self.tokens.create(grant).context("cannot make the first token")?;
-        let entry = Entry::now(Kind::TokenCreated, format!("{id} admin admin")).by_local_user();
-        audit::append(&self.audit_folder, entry).context("cannot write the audit log")?;
+        write_down(&self.data, Kind::TokenCreated, format!("{id} admin admin"));
         Ok(Some(token.reveal().to_owned()))
     }
 
     /// Serves until a signal, until the store fails, or until `ended`.
     pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
-        let Self { engine, tokens, queues, certificates, audit_folder } = self;
+        let Self { engine, tokens, queues, certificates, data } = self;
         let metrics = Metrics::new();
-        let audit = Audit::open(&audit_folder, &metrics).context("cannot open the audit log")?;
+        let audit = Audit::open(&data::audit_folder(&data), &metrics).context("cannot open the audit log")?;
         let syncs = metrics.histogram(
             "jaego_sync_duration_seconds",
             "Time of the journal's syncs.",

@@ -3,7 +3,8 @@
 //! What was done stands in the journal, with who did it, when, and under which request key. This is the rest: refusals
 //! and denials, reads of money and of the feed, and what is done to the data folder beside the service. Lines are a
 //! chain of hashes in files of their own (`file`), written by one thread behind a bounded queue. Nobody waits for
-//! them: a flood is written up to [`LINES_A_SECOND_MAX`] and counted beyond it, and the counts are written.
+//! them: a flood is written up to [`LINES_A_SECOND_MAX`] and counted beyond it, and the counts are written. Those
+//! without a token have a budget of their own, so that they neither hide the others nor drive their lines out.
 
 mod file;
 
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -25,11 +26,13 @@ use tracing::{error, info};
 
 pub use file::{Line, Lines, Verified, append, lines, verify};
 
-use crate::Metrics;
-use file::Writer;
+use crate::{Metrics, metrics::Gauge};
+use file::{Unwritten, Writer};
 
-/// Lines that one service writes in a second; what comes beyond is counted by its kind.
+/// Lines that one service writes in a second about those who have a token; what comes beyond is counted by its kind.
 pub const LINES_A_SECOND_MAX: u64 = 500;
+/// The same for all others together: anybody can cause these.
+pub const ANONYMOUS_LINES_A_SECOND_MAX: u64 = 20;
 /// Lines that wait to be written.
 pub const QUEUE_LEN: usize = 4_096;
 /// Bytes of a file after which the next one begins.
@@ -42,20 +45,23 @@ pub const LINE_BYTES_MAX: usize = 4_096;
 pub const TEXT_BYTES_MAX: usize = 256;
 /// How often lines are made durable and counts are written.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Rare lines that wait until the log can be written again; more are counted.
+const KEPT_LEN_MAX: usize = 16;
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A new file begins: `previous` has the hash of the last line of the one before.
+    /// A new file begins: `previous` has the hash of the last line of the one before. Where that one is broken, it is all
+    /// zeros, `what` says why, and the numbers begin again.
     Opened,
-    /// A crash left a part of a line, which was cut off.
+    /// A crash or a full disk left a part of a line, which was cut off.
     Cut,
     /// Lines that were not written because there were too many, by their kind.
     Suppressed,
     /// No valid token, too many tries, or a role or a site that does not allow it: 401, 403, 429.
     Denied,
-    /// A command was refused: the rest of 4xx, and 5xx.
+    /// A command was refused: the rest of 4xx, and 5xx but 503, which refuses nobody: it is counted where load is.
     Refused,
     /// Money, movements or the feed were read.
     Read,
@@ -75,6 +81,8 @@ pub enum Kind {
 
 /// The kinds that may come in floods.
 const FLOODS: [Kind; 3] = [Kind::Denied, Kind::Refused, Kind::Read];
+/// Where refusals stand among them.
+const REFUSED: usize = 1;
 
 impl Kind {
     /// As it stands in a line.
@@ -205,30 +213,54 @@ pub struct Audit {
 #[derive(Debug)]
 struct Shared {
     lines: SyncSender<Entry>,
-    stopping: AtomicBool,
-    second: AtomicU64,
-    in_second: AtomicU64,
+    callers: Budget,
+    anonymous: Budget,
     suppressed: [AtomicU64; FLOODS.len()],
     suppressed_total: AtomicU64,
     begun: Instant,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// So many lines a second.
+#[derive(Debug)]
+struct Budget {
+    lines_max: u64,
+    second: AtomicU64,
+    in_second: AtomicU64,
+}
+
+impl Budget {
+    fn new(lines_max: u64) -> Budget {
+        Budget { lines_max, second: AtomicU64::new(0), in_second: AtomicU64::new(0) }
+    }
+
+    /// Whether one more may be written in this second. Two threads at its turn may let a few more through.
+    fn take(&self, second: u64) -> bool {
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.in_second.store(0, Ordering::Relaxed);
+        }
+        self.in_second.fetch_add(1, Ordering::Relaxed) < self.lines_max
+    }
+}
+
 impl Audit {
     /// Opens the log in a folder, which is made if it is not there, readable by its owner only, and begins with the line
-    /// that the service started.
+    /// that the service started. If that cannot be written, `jaego_audit_failing` is 1 and the line follows when it can.
     ///
     /// # Errors
-    /// If the folder cannot be written to, or its last file is none of ours.
+    /// If the thread that writes cannot be started.
     pub fn open(folder: &Path, metrics: &Metrics) -> Result<Audit, Error> {
-        let mut writer = Writer::new(folder);
-        writer.append(&[Entry::now(Kind::Started, "").by_local_user()])?;
+        let failing = metrics.gauge("jaego_audit_failing", "1 while the audit log cannot be written.", &[]);
+        let mut writer = Watched { writer: Writer::new(folder), failing, is_failing: false };
+        let mut kept = vec![Entry::now(Kind::Started, "").by_local_user()];
+        if writer.append(&kept) == kept.len() {
+            kept.clear();
+        }
         let (lines, queue) = sync_channel(QUEUE_LEN);
         let shared = Arc::new(Shared {
             lines,
-            stopping: AtomicBool::new(false),
-            second: AtomicU64::new(0),
-            in_second: AtomicU64::new(0),
+            callers: Budget::new(LINES_A_SECOND_MAX),
+            anonymous: Budget::new(ANONYMOUS_LINES_A_SECOND_MAX),
             suppressed: Default::default(),
             suppressed_total: AtomicU64::new(0),
             begun: Instant::now(),
@@ -239,25 +271,8 @@ impl Audit {
         metrics.gauge_reading("jaego_audit_lines_suppressed", help, &[], move || {
             reading.suppressed_total.load(Ordering::Relaxed) as f64
         });
-        let failing = metrics.gauge("jaego_audit_failing", "1 while the audit log cannot be written.", &[]);
         let counts = Arc::clone(&shared);
-        let write = move || {
-            let mut is_failing = false;
-            write(&queue, &counts, |entries| {
-                let written = writer.append(entries);
-                if let (Err(error), false) = (&written, is_failing) {
-                    let cause = std::error::Error::source(error).map(ToString::to_string);
-                    error!(%error, cause, "the audit log cannot be written; what happens is counted");
-                } else if is_failing && written.is_ok() {
-                    info!("the audit log is written again");
-                }
-                if is_failing != written.is_err() {
-                    is_failing = written.is_err();
-                    failing.add(if is_failing { 1 } else { -1 });
-                }
-                written.is_ok()
-            });
-        };
+        let write = move || write(&queue, &counts, kept, |entries| writer.append(entries));
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(write).map_err(|source| {
             Error::File { doing: "start the thread that writes", path: folder.to_owned(), source }
         })?;
@@ -269,28 +284,21 @@ impl Audit {
     pub fn record(&self, entry: Entry) {
         let shared = &*self.shared;
         if let Some(flood) = FLOODS.iter().position(|kind| *kind == entry.kind) {
-            // Two threads at the turn of a second may let a few lines more through.
-            let second = shared.begun.elapsed().as_secs();
-            if shared.second.swap(second, Ordering::Relaxed) != second {
-                shared.in_second.store(0, Ordering::Relaxed);
-            }
-            let is_over = shared.in_second.fetch_add(1, Ordering::Relaxed) >= LINES_A_SECOND_MAX;
-            if is_over || shared.lines.try_send(entry).is_err() {
+            let budget = if entry.by.is_some() { &shared.callers } else { &shared.anonymous };
+            if !budget.take(shared.begun.elapsed().as_secs()) || shared.lines.try_send(entry).is_err() {
                 shared.suppress(flood, 1);
             }
             return;
         }
         // Rare ones are never suppressed for the sake of others; a queue that is full counts them as refusals.
         if shared.lines.try_send(entry).is_err() {
-            shared.suppress(1, 1);
+            shared.suppress(REFUSED, 1);
         }
     }
 
     /// Writes what waits, and that the service stopped. What is recorded later is lost.
     pub fn close(&self) {
-        // The last line wakes the thread, which then finds that it is the last.
-        self.shared.stopping.store(true, Ordering::Release);
-        // It waits for room: the thread makes some, and then ends.
+        // The thread ends with this line. It waits for room, and the thread makes some.
         let _ = self.shared.lines.send(Entry::now(Kind::Stopped, "").by_local_user());
         let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
@@ -306,38 +314,75 @@ impl Shared {
     }
 }
 
-/// Takes lines from the queue to `append` until the service stops; what that cannot write is counted.
-fn write(queue: &Receiver<Entry>, shared: &Shared, mut append: impl FnMut(&[Entry]) -> bool) {
-    loop {
-        let is_stopping = shared.stopping.load(Ordering::Acquire);
-        let (mut entries, since) = (Vec::new(), Instant::now());
-        while entries.len() < QUEUE_LEN && !shared.stopping.load(Ordering::Acquire) {
+/// A writer that says when it begins to fail, and when it ends.
+struct Watched {
+    writer: Writer,
+    failing: Gauge,
+    is_failing: bool,
+}
+
+impl Watched {
+    /// Appends lines, and returns how many were written.
+    fn append(&mut self, entries: &[Entry]) -> usize {
+        let unwritten = self.writer.append(entries).err();
+        match &unwritten {
+            Some(Unwritten { error, .. }) if !self.is_failing => {
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                error!(%error, cause, "the audit log cannot be written; what happens is counted");
+            }
+            None if self.is_failing => info!("the audit log is written again"),
+            _ => {}
+        }
+        self.is_failing = unwritten.is_some();
+        self.failing.set(i64::from(self.is_failing));
+        unwritten.map_or(entries.len(), |unwritten| unwritten.written)
+    }
+}
+
+/// Takes lines from the queue to `append`, which returns how many of them it wrote, until the line that the service
+/// stopped. Of the others floods are counted, and rare ones are `kept` for the next time.
+fn write(
+    queue: &Receiver<Entry>,
+    shared: &Shared,
+    mut kept: Vec<Entry>,
+    mut append: impl FnMut(&[Entry]) -> usize,
+) {
+    let mut is_last = false;
+    while !is_last {
+        let (mut entries, since) = (std::mem::take(&mut kept), Instant::now());
+        while entries.len() < QUEUE_LEN && !is_last {
             match queue.recv_timeout(SYNC_INTERVAL.saturating_sub(since.elapsed())) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => {
+                    is_last = entry.kind == Kind::Stopped;
+                    entries.push(entry);
+                }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        entries.extend(queue.try_iter().take(QUEUE_LEN));
         for (kind, count) in FLOODS.iter().zip(&shared.suppressed) {
             let count = count.swap(0, Ordering::Relaxed);
             if count > 0 {
                 let mut entry = Entry::now(Kind::Suppressed, kind.as_str());
                 entry.count = count;
-                // Before the last line of all, if it is among them.
-                let stops = entries.last().is_some_and(|last| last.kind == Kind::Stopped);
-                entries.insert(entries.len() - usize::from(stops), entry);
+                entries.insert(entries.len() - usize::from(is_last), entry);
             }
         }
-        if !entries.is_empty() && !append(&entries) {
-            for entry in &entries {
-                let kind =
-                    if entry.kind == Kind::Suppressed { entry.what.as_str() } else { entry.kind.as_str() };
-                let flood = FLOODS.iter().position(|flood| flood.as_str() == kind).unwrap_or(1);
-                shared.suppressed[flood].fetch_add(entry.count.max(1), Ordering::Relaxed);
-            }
+        if entries.is_empty() {
+            continue;
         }
-        if is_stopping && (entries.iter().any(|entry| entry.kind == Kind::Stopped) || entries.is_empty()) {
-            return;
+        let written = append(&entries);
+        for entry in entries.drain(..).skip(written) {
+            let flood_of = |name| FLOODS.iter().position(|flood| flood.as_str() == name);
+            match flood_of(entry.kind.as_str()) {
+                Some(flood) => shared.suppress(flood, 1),
+                // These are in the total already.
+                None if entry.kind == Kind::Suppressed => {
+                    let flood = flood_of(&entry.what).unwrap_or(REFUSED);
+                    shared.suppressed[flood].fetch_add(entry.count, Ordering::Relaxed);
+                }
+                None if kept.len() < KEPT_LEN_MAX => kept.push(entry),
+                None => shared.suppress(REFUSED, 1),
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -26,6 +26,35 @@ const TRUSTED_LENGTH_MAX: u64 = 64 * 1024;
 /// How many times what has come of a body may still be coming, before the rest is waited for without room for it.
 const LIKELY_TIMES: usize = 3;
 
+/// How many bytes of long bodies are here, of all requests.
+pub(crate) type LongBodies = AtomicUsize;
+
+/// What one request takes of them, from the first byte that it is long by until it was answered.
+pub(crate) struct Room {
+    all: Arc<LongBodies>,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    pub(crate) fn none_of(all: &Arc<LongBodies>) -> Room {
+        Room { all: Arc::clone(all), taken: AtomicUsize::new(0) }
+    }
+
+    /// Takes more, if all of them together then stay within a limit.
+    fn takes(&self, bytes: usize, bytes_max: usize) -> bool {
+        let fits = self.all.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= bytes_max;
+        // What did not fit is given back with the rest, a moment later.
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        fits
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
+    }
+}
+
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,6 +64,14 @@ pub enum BodyError {
     TooLarge {
         /// The limit.
         bytes_max: usize,
+    },
+    /// There are too many long ones at once.
+    #[error("the long bodies are {bytes_max} bytes together")]
+    NoRoom {
+        /// The limit.
+        bytes_max: usize,
+        /// When to come again.
+        retry_after: Duration,
     },
     /// It came too slowly.
     #[error("the body came too slowly")]
@@ -54,6 +91,7 @@ impl BodyError {
                 "The body is too large",
                 format!("This route takes {bytes_max} bytes at most. Send less at a time."),
             ),
+            BodyError::NoRoom { retry_after, .. } => Problem::busy(*retry_after),
             BodyError::TooSlow => Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "body_too_slow",
@@ -140,17 +178,27 @@ pub(crate) struct RequestBody {
     inner: Incoming,
     bytes_max: usize,
     bytes_left: usize,
+    /// Where it may be long: what it takes of the room for long bodies, and how much is not counted.
+    room: Option<Arc<Room>>,
+    limits: Arc<Limits>,
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
     failed: bool,
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Incoming, bytes_max: usize, limits: &Limits) -> RequestBody {
+    pub(crate) fn new(
+        inner: Incoming,
+        bytes_max: usize,
+        room: Option<Arc<Room>>,
+        limits: &Arc<Limits>,
+    ) -> RequestBody {
         RequestBody {
             inner,
             bytes_max,
             bytes_left: bytes_max,
+            room,
+            limits: Arc::clone(limits),
             pace: Pace::new(limits.body_grace, limits.body_rate_min),
             timer: None,
             failed: false,
@@ -200,6 +248,15 @@ impl HttpBody for RequestBody {
             return Poll::Ready(Some(Err(BodyError::TooLarge { bytes_max: this.bytes_max })));
         };
         this.bytes_left = left;
+        if let Some(room) = &this.room {
+            let counted = (this.bytes_max - left).saturating_sub(this.limits.body_bytes_max).min(bytes);
+            let bytes_max = this.limits.long_body_bytes_max;
+            if counted > 0 && !room.takes(counted, bytes_max) {
+                this.failed = true;
+                let retry_after = this.limits.busy_retry_after;
+                return Poll::Ready(Some(Err(BodyError::NoRoom { bytes_max, retry_after })));
+            }
+        }
         Poll::Ready(Some(Ok(frame)))
     }
 

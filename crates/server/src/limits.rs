@@ -28,8 +28,8 @@ pub struct Limits {
     /// How often the files of certificate and key are looked at for changes.
     pub certificate_reload_interval: Duration,
 
-    /// From the first byte of a request to the end of its headers; from the opening of a connection to its first
-    /// request; and how long a connection may idle that never carried a valid token.
+    /// From the first byte of a request to the end of its headers; from the opening of a connection, behind TLS from the
+    /// end of its handshake, to its first request; and how long a connection may idle that never carried a valid token.
     pub head_timeout: Duration,
     /// How long a connection may idle that has carried a valid token.
     pub idle_timeout: Duration,
@@ -55,6 +55,9 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Requests with a handler at work. One more is answered 503 `busy` before its body is read.
     pub requests_in_flight_max: usize,
+    /// Bytes of long bodies that are here at once, of all requests: more is 503 `busy`. Bodies of up to `body_bytes_max`
+    /// are not counted, since `requests_in_flight_max` bounds them.
+    pub long_body_bytes_max: usize,
     /// What a `busy` answer asks the caller to wait. Whole seconds, at least one.
     pub busy_retry_after: Duration,
     /// How long a shutdown lets running requests finish.
@@ -112,6 +115,7 @@ impl Default for Limits {
             write_rate_min: 4096,
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 2048,
+            long_body_bytes_max: 512 * 1024 * KIB,
             busy_retry_after: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(20),
 

@@ -73,7 +73,7 @@ impl Problem {
     /// The document.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let document = Document {
-            r#type: format!("urn:jaego:problem:{}", self.code),
+            r#type: format!("/problems/{}", self.code),
             title: self.title,
             status: self.status.as_u16(),
             code: self.code,

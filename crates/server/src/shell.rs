@@ -27,7 +27,7 @@ use tracing::{debug, error, info};
 
 use crate::audit::{self, Audit, Entry, Kind};
 use crate::auth::{self, FailureLimiter};
-use crate::body::{OpenRequest, RequestBody, ResponseBody};
+use crate::body::{LongBodies, OpenRequest, RequestBody, ResponseBody, Room};
 use crate::connection::Link;
 use crate::handshake::Handshakes;
 use crate::limits::Limits;
@@ -132,8 +132,11 @@ const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
 
+/// The code of what is shed, wherever that was decided.
+const BUSY: &str = "busy";
+
 /// Reads that the audit log has: money, what moved, and everything that happened.
-const AUDITED_READS: [&str; 5] =
+pub const AUDITED_READS: [&str; 5] =
     ["/v1/events", "/v1/movements", "/v1/wallets", "/v1/wallets/{owner}", "/v1/wallets/{owner}/statement"];
 
 /// What all connections share.
@@ -154,6 +157,7 @@ pub(crate) struct Shared {
     /// For what has no row.
     unmatched: RouteMetrics,
     in_flight: Arc<AtomicUsize>,
+    long_bodies: Arc<LongBodies>,
     stopping: AtomicBool,
     shed: Counter,
     abandoned: Counter,
@@ -217,6 +221,7 @@ impl Shared {
     pub(crate) fn new(shell: Shell) -> Shared {
         let Shell { limits, tokens, metrics, routes, router, ready, certificates, audit } = shell;
         let in_flight = Arc::new(AtomicUsize::new(0));
+        let long_bodies = Arc::new(LongBodies::new(0));
         let reading = Arc::clone(&in_flight);
         metrics.gauge_reading(
             "jaego_http_requests_in_flight",
@@ -268,6 +273,7 @@ impl Shared {
             routes,
             rows,
             in_flight,
+            long_bodies,
         }
     }
 
@@ -299,7 +305,6 @@ impl Shared {
             return true;
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.shed.increment();
         false
     }
 }
@@ -334,6 +339,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
             caller: None,
             asked: shared.audit.is_some().then(|| Asked::of(&request)),
             admitted: false,
+            room: None,
             answered: false,
             open: Some(OpenRequest::new(Arc::clone(&self.link))),
         };
@@ -424,7 +430,11 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
     if let Some(caller) = &ticket.caller {
         extensions.insert(Caller::clone(caller));
     }
-    let request = request.map(|body| RequestBody::new(body, row.body_bytes_max, &shared.limits));
+    if row.body_bytes_max > shared.limits.body_bytes_max {
+        ticket.room = Some(Arc::new(Room::none_of(&shared.long_bodies)));
+    }
+    let (room, limits) = (ticket.room.clone(), &shared.limits);
+    let request = request.map(|body| RequestBody::new(body, row.body_bytes_max, room, limits));
     let route = Service::call(&mut shared.router.clone(), request);
     Ok(Work::Routed { route, timer: None })
 }
@@ -459,6 +469,8 @@ struct Ticket {
     asked: Option<Asked>,
     /// Holds a place among the requests in flight.
     admitted: bool,
+    /// What its body takes of the room for long ones, where it may be long.
+    room: Option<Arc<Room>>,
     answered: bool,
     /// Present until the answer's body takes it over.
     open: Option<OpenRequest>,
@@ -490,6 +502,8 @@ impl Ticket {
         let status = response.status();
         let refused = response.extensions().get::<RefusedCommands>().map_or(0, |refused| refused.0);
         let kind = match status {
+            // Load refuses nobody, and the counter of what was shed has it.
+            StatusCode::SERVICE_UNAVAILABLE => return,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Kind::Denied,
             _ if refused > 0 => Kind::Refused,
             _ if status.as_u16() >= 400 && self.method != Method::GET => Kind::Refused,
@@ -498,16 +512,20 @@ impl Ticket {
         };
         // Whoever has no token may send anything for a path, and what has no row may be anything.
         let path = match (self.row, &self.caller) {
-            (Some(_), Some(_)) => audit::shortened(asked.uri.path()),
+            (Some(_), Some(_)) => asked.uri.path().to_owned(),
             (Some(row), None) => shared.routes.rows()[row].path.clone(),
             (None, _) => "unmatched".to_owned(),
         };
         let text = |value: &Option<HeaderValue>| value.as_ref()?.to_str().ok().map(audit::shortened);
-        let mut entry = Entry::now(kind, format!("{} {path}", self.method));
+        // A method may be anything as well, and of any length.
+        let what = audit::shortened(&format!("{} {path}", self.method));
+        let mut entry = Entry::now(kind, what);
         entry.by = self.caller.as_ref().map(|caller| caller.name().to_owned());
         entry.peer = Some(self.link().peer.ip());
         entry.request_id = Some(self.request_id.as_str().to_owned());
-        (entry.key, entry.fenced) = (text(&asked.key), text(&asked.fenced));
+        if self.caller.is_some() {
+            (entry.key, entry.fenced) = (text(&asked.key), text(&asked.fenced));
+        }
         entry.status = Some(status.as_u16());
         entry.code = response.extensions().get::<ProblemCode>().map(|code| code.0.clone().into_owned());
         entry.count = refused;
@@ -526,6 +544,9 @@ impl Ticket {
         let metrics = self.row.map_or(&shared.unmatched, |number| &shared.rows[number].metrics);
         metrics.count(status, micros);
         self.log(status, micros);
+        if response.extensions().get::<ProblemCode>().is_some_and(|code| code.0 == BUSY) {
+            shared.shed.increment();
+        }
         self.audit(&response);
         self.leave();
         self.answered = true;
@@ -561,6 +582,7 @@ impl Ticket {
         if self.admitted {
             self.link().shared.in_flight.fetch_sub(1, Ordering::Relaxed);
             self.admitted = false;
+            self.room = None;
         }
     }
 }

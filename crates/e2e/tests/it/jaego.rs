@@ -18,6 +18,9 @@ use crate::http::Connection;
 /// How long a service may take to end when it is asked to.
 const END_MAX: Duration = Duration::from_secs(10);
 
+/// What Linux counts processor time in for programs, on every machine (`USER_HZ`).
+const TICKS_A_SECOND: f64 = 100.0;
+
 /// A service, its data and its first token. The address stays the same over restarts.
 pub(crate) struct Jaego {
     pub(crate) server: Server,
@@ -91,14 +94,13 @@ impl Jaego {
         self.verify();
     }
 
-    /// Processor time that it has had, in seconds.
+    /// Processor time that it has had, in seconds, threads that ended included.
     pub(crate) fn work(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.server.id())).unwrap();
-        let nanoseconds = tasks.filter_map(|task| {
-            let stat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            stat.split(' ').next()?.parse::<f64>().ok()
-        });
-        nanoseconds.sum::<f64>() / 1e9
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.server.id())).unwrap();
+        // The name of the program, in parentheses, may hold anything; `utime` and `stime` are fields 14 and 15 of all.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
+        ticks.sum::<f64>() / TICKS_A_SECOND
     }
 
     /// Kilobytes of memory that it has.

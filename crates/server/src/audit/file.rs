@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Several programs may append: a service, and commands on its folder. Each takes the lock, goes to the end, and goes on
-//! from the line that it finds there.
+//! from the line that it finds there. What a crash or a full disk left of a line, or of a file that has none yet, is cut
+//! off and told; a file whose last line is none of ours stays as it is, and a new chain begins behind it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -18,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Entry, Error, FILE_BYTES_MAX, FILES_MAX, Kind, LINE_BYTES_MAX};
+use super::{Entry, Error, FILE_BYTES_MAX, FILES_MAX, Kind, LINE_BYTES_MAX, shortened};
 
 /// What stands before a line's hash, at its end.
 const HASH: &str = ",\"hash\":\"";
@@ -26,6 +27,8 @@ const HASH: &str = ",\"hash\":\"";
 const DIGITS: usize = 64;
 /// What comes behind them.
 const END: &str = "\"}";
+/// The file that whoever appends holds locked.
+const LOCK: &str = "lock";
 /// What the first line of all follows.
 const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -46,10 +49,25 @@ struct Last {
     hash: String,
 }
 
+impl Last {
+    /// What the first line of a chain follows.
+    fn none() -> Last {
+        Last { n: 0, hash: NOTHING.to_owned() }
+    }
+}
+
 /// Appends lines, under the lock, one after the other.
 #[derive(Debug)]
 pub(super) struct Writer {
     folder: PathBuf,
+}
+
+/// Why not all lines were appended.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    /// How many of them were, from the first.
+    pub(super) written: usize,
+    pub(super) error: Error,
 }
 
 /// Appends one line to the log in a folder, for what is done beside a service, and makes it durable.
@@ -57,7 +75,7 @@ pub(super) struct Writer {
 /// # Errors
 /// If it cannot be written.
 pub fn append(folder: &Path, entry: Entry) -> Result<(), Error> {
-    Writer::new(folder).append(&[entry])
+    Writer::new(folder).append(&[entry]).map_err(|unwritten| unwritten.error)
 }
 
 impl Writer {
@@ -66,14 +84,15 @@ impl Writer {
     }
 
     /// Appends lines and makes them durable.
-    pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let failed = |doing, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File { doing, path, source }
-        };
+    pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), Unwritten> {
+        let mut written = 0;
+        self.append_counted(entries, &mut written).map_err(|error| Unwritten { written, error })
+    }
+
+    fn append_counted(&mut self, entries: &[Entry], written: &mut usize) -> Result<(), Error> {
         let folder = &self.folder;
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))?;
-        let lock_path = folder.join("lock");
+        let lock_path = folder.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -84,49 +103,86 @@ impl Writer {
         lock.lock().map_err(failed("lock", &lock_path))?;
 
         let mut files = files(folder)?;
-        let (mut file, mut path, mut last) = match files.last() {
-            None => self.begin(1, &Last { n: 0, hash: NOTHING.to_owned() })?,
-            Some((_, path)) => open(path)?,
-        };
+        let (mut file, mut last) = self.go_on(&mut files)?;
         for entry in entries {
-            let len = file.metadata().map_err(failed("look at", &path))?.len();
+            let path = last_of(&files);
+            let len = file.metadata().map_err(failed("look at", path))?.len();
             if len >= FILE_BYTES_MAX {
-                file.sync_data().map_err(failed("sync", &path))?;
-                let number = files.last().map_or(1, |(number, _)| *number) + 1;
-                (file, path, last) = self.begin(number, &last)?;
-                files.push((number, path.clone()));
-                while files.len() > FILES_MAX {
-                    let (_, oldest) = files.remove(0);
-                    fs::remove_file(&oldest).map_err(failed("remove", &oldest))?;
-                }
+                file.sync_data().map_err(failed("sync", path))?;
+                (file, last) = self.begin(&mut files, &last, "")?;
             }
-            last = push(&mut file, &last, entry).map_err(failed("write", &path))?;
+            last = push(&mut file, &last, entry).map_err(failed("write", last_of(&files)))?;
+            *written += 1;
         }
-        file.sync_data().map_err(failed("sync", &path))
+        file.sync_data().map_err(failed("sync", last_of(&files)))
     }
 
-    /// Begins a file with the line that ties it to the one before.
-    fn begin(&self, number: u64, last: &Last) -> Result<(File, PathBuf, Last), Error> {
-        let path = self.folder.join(format!("audit-{number:010}.log"));
-        let failed = |doing| {
-            let path = path.clone();
-            move |source| Error::File { doing, path, source }
+    /// Finds the line to go on from, and makes a place for the next one behind it.
+    fn go_on(&self, files: &mut Vec<(u64, PathBuf)>) -> Result<(File, Last), Error> {
+        let mut cut = 0;
+        let (mut file, mut last) = loop {
+            let Some((_, path)) = files.last() else { break self.begin(files, &Last::none(), "")? };
+            match open(path) {
+                Ok(End::Line { file, last, torn }) => {
+                    cut += torn;
+                    break (file, last);
+                }
+                // A file that was begun when the disk was full or the power went: nothing of it was ever whole.
+                Ok(End::NoLine { torn }) => {
+                    cut += torn;
+                    fs::remove_file(path).map_err(failed("remove", path))?;
+                    files.pop();
+                }
+                // It is left for whoever asks what happened. A new chain does not follow it, and says so.
+                Err(Error::Broken { reason, .. }) => {
+                    let name = path.file_name().unwrap_or_default().display();
+                    let why = format!("{name} is broken: {reason}");
+                    break self.begin(files, &Last::none(), &shortened(&why))?;
+                }
+                Err(error) => return Err(error),
+            }
         };
+        if cut > 0 {
+            let mut entry = Entry::now(Kind::Cut, "");
+            entry.count = cut;
+            last = push(&mut file, &last, &entry).map_err(failed("write", last_of(files)))?;
+        }
+        Ok((file, last))
+    }
+
+    /// Begins the next file with the line that ties it to the one before, and lets the oldest ones leave.
+    fn begin(&self, files: &mut Vec<(u64, PathBuf)>, last: &Last, what: &str) -> Result<(File, Last), Error> {
+        let number = files.last().map_or(0, |(number, _)| *number) + 1;
+        let path = self.folder.join(format!("audit-{number:010}.log"));
         let mut file = OpenOptions::new()
             .create_new(true)
             .append(true)
             .mode(0o600)
             .open(&path)
-            .map_err(failed("create"))?;
-        let mut entry = Entry::now(Kind::Opened, "");
+            .map_err(failed("create", &path))?;
+        let mut entry = Entry::now(Kind::Opened, what);
         entry.previous = Some(last.hash.clone());
-        let last = push(&mut file, last, &entry).map_err(failed("write"))?;
-        file.sync_data().map_err(failed("sync"))?;
+        let last = push(&mut file, last, &entry).map_err(failed("write", &path))?;
+        file.sync_data().map_err(failed("sync", &path))?;
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(failed("sync the folder of"))?;
-        Ok((file, path, last))
+            .map_err(failed("sync the folder of", &path))?;
+        files.push((number, path));
+        while files.len() > FILES_MAX {
+            let (_, oldest) = files.remove(0);
+            fs::remove_file(&oldest).map_err(failed("remove", &oldest))?;
+        }
+        Ok((file, last))
     }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::File { doing, path, source }
+}
+
+fn last_of(files: &[(u64, PathBuf)]) -> &Path {
+    &files.last().expect("a file is open").1
 }
 
 /// Writes one line whole.
@@ -146,33 +202,46 @@ fn hash(before: &str, body: &str) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What stands at the end of the last file.
+enum End {
+    /// A line to go on from. So many bytes of another one behind it were cut off.
+    Line { file: File, last: Last, torn: u64 },
+    /// Not one whole line, in so many bytes.
+    NoLine { torn: u64 },
+}
+
 /// Opens the last file at its end, cuts off what a crash left of a line, and finds the line to go on from.
-fn open(path: &Path) -> Result<(File, PathBuf, Last), Error> {
-    let failed = |doing| move |source| Error::File { doing, path: path.to_owned(), source };
-    let mut file = OpenOptions::new().read(true).append(true).open(path).map_err(failed("open"))?;
-    let len = file.metadata().map_err(failed("look at"))?.len();
-    // Two lines at the least fit, so that the last whole one is among them.
-    let from = len.saturating_sub(2 * LINE_BYTES_MAX as u64);
-    let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(from)).map_err(failed("read"))?;
-    file.read_to_end(&mut tail).map_err(failed("read"))?;
-    let end = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let begin = tail[..end.saturating_sub(1)].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+fn open(path: &Path) -> Result<End, Error> {
     let broken = |reason: &str| Error::Broken { path: path.to_owned(), line: 0, reason: reason.to_owned() };
-    let text = std::str::from_utf8(&tail[begin..end]).map_err(|_| broken("its last line is no text"))?;
-    if text.is_empty() {
-        return Err(broken("it has no whole line at its end"));
+    let mut file = OpenOptions::new().read(true).append(true).open(path).map_err(failed("open", path))?;
+    let len = file.metadata().map_err(failed("look at", path))?.len();
+    if len > 2 * FILE_BYTES_MAX {
+        return Err(broken("it is longer than a file of ours becomes"));
     }
+    // Two lines at the least fit, so that the last whole one is mostly among them. After a power cut any number of zeros
+    // may stand behind it.
+    let (mut tail, mut tail_len) = (Vec::new(), 2 * LINE_BYTES_MAX as u64);
+    let (begin, end) = loop {
+        let from = len.saturating_sub(tail_len);
+        tail.clear();
+        file.seek(SeekFrom::Start(from)).map_err(failed("read", path))?;
+        Read::by_ref(&mut file).take(len - from).read_to_end(&mut tail).map_err(failed("read", path))?;
+        let mut ends =
+            tail.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        match (ends.next(), ends.next()) {
+            (Some(end), Some(begin)) => break (begin, end),
+            (Some(end), None) if from == 0 => break (0, end),
+            (None, _) if from == 0 => return Ok(End::NoLine { torn: len }),
+            _ => tail_len *= 4,
+        }
+    };
+    let text = std::str::from_utf8(&tail[begin..end]).map_err(|_| broken("its last line is no text"))?;
     let (line, _, hash) = parse(text).map_err(|reason| broken(&reason))?;
-    let mut last = Last { n: line.n, hash };
     let torn = (tail.len() - end) as u64;
     if torn > 0 {
-        file.set_len(len - torn).map_err(failed("cut a torn line off"))?;
-        let mut entry = Entry::now(Kind::Cut, "");
-        entry.count = torn;
-        last = push(&mut file, &last, &entry).map_err(failed("write"))?;
+        file.set_len(len - torn).map_err(failed("cut a torn line off", path))?;
     }
-    Ok((file, path.to_owned(), last))
+    Ok(End::Line { file, last: Last { n: line.n, hash }, torn })
 }
 
 /// A line, what of it is hashed, and its hash.
@@ -240,8 +309,8 @@ pub fn verify(folder: &Path, seen: Option<&str>) -> Result<Verified, Error> {
     Ok(verified)
 }
 
-/// The lines of a log with their hashes, oldest first, each held against the one before. After an error nothing more
-/// comes.
+/// The lines of a log with their hashes, oldest first, each held against the one before. After a line that is broken
+/// comes the next file, and after any other error nothing more.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -266,6 +335,8 @@ impl Iterator for Lines {
             if self.open.is_none() {
                 let (_, path) = self.files.next()?;
                 match File::open(&path) {
+                    // It left for its age after the files were listed.
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound && self.last.is_none() => continue,
                     Ok(file) => self.open = Some((BufReader::new(file), path, 0)),
                     Err(source) => {
                         self.ended = true;
@@ -277,7 +348,8 @@ impl Iterator for Lines {
                 Ok(Some(line)) => return Some(Ok(line)),
                 Ok(None) => self.open = None,
                 Err(error) => {
-                    self.ended = true;
+                    (self.open, self.last) = (None, None);
+                    self.ended = !matches!(error, Error::Broken { .. });
                     return Some(Err(error));
                 }
             }
@@ -290,10 +362,14 @@ impl Lines {
     /// The next line of the open file.
     fn read(&mut self) -> Result<Option<(Line, String)>, Error> {
         let Some((file, path, number)) = &mut self.open else { return Ok(None) };
-        let mut bytes = Vec::new();
-        let mut limited = file.take(LINE_BYTES_MAX as u64);
-        let read = limited.read_until(b'\n', &mut bytes);
-        read.map_err(|source| Error::File { doing: "read", path: path.clone(), source })?;
+        let mut bytes = read_line(file).map_err(failed("read", path))?;
+        if !bytes.is_empty() && !bytes.ends_with(b"\n") {
+            // Somebody may be writing it. Whoever writes holds the lock, so that it is whole once we have that.
+            let _lock = lock_shared(path);
+            let back = i64::try_from(bytes.len()).expect("a line is short");
+            file.seek(SeekFrom::Current(-back)).map_err(failed("read", path))?;
+            bytes = read_line(file).map_err(failed("read", path))?;
+        }
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -328,4 +404,18 @@ impl Lines {
         self.last = Some(Last { n: line.n, hash: said.clone() });
         Ok(Some((line, said)))
     }
+}
+
+/// A line with its end, as much of it as is there, or nothing at the end of the file.
+fn read_line(file: &mut BufReader<File>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Keeps those who append to the log of this file waiting. A copy of a log has no lock, and nobody who appends.
+fn lock_shared(path: &Path) -> Option<File> {
+    let lock = File::open(path.with_file_name(LOCK)).ok()?;
+    lock.lock_shared().ok()?;
+    Some(lock)
 }

@@ -1,5 +1,7 @@
-//! The routes of stock: the law of every store through HTTP, who may do what, what bad input gets, the feed, and the past.
+//! The routes of stock: the law of every store through HTTP, who may do what, what bad input gets, the feed, the past,
+//! and what the audit log has of it.
 
+mod audit;
 mod bad_input;
 mod batches;
 mod feed;

@@ -34,6 +34,11 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) async fn over(store: Arc<dyn Store>) -> Self {
+        Self::over_with(store, |shell| shell).await
+    }
+
+    /// One with more to its shell.
+    pub(super) async fn over_with(store: Arc<dyn Store>, with: impl FnOnce(Shell) -> Shell) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
         let metrics = Metrics::new();
@@ -41,7 +46,7 @@ impl Service {
         let limits = Limits { auth_failures_max: 100_000, ..Limits::default() };
         let shell = Shell::new(limits, Arc::clone(&tokens), metrics.clone());
         let (stop, stopping) = watch::channel(false);
-        let shell = service::mount(shell, store, &metrics, stopping.clone());
+        let shell = with(service::mount(shell, store, &metrics, stopping.clone()));
         let rows = shell.routes().rows().to_vec();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -218,6 +218,45 @@ async fn more_requests_than_hands_are_told_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn long_bodies_have_so_much_room_together() {
+    let limits = Limits { body_bytes_max: 1_000, long_body_bytes_max: 10_000, ..quick() };
+    let server = Server::start(limits).await;
+    let head =
+        |bytes: usize| format!("POST /echo-long HTTP/1.1\r\nHost: t\r\nContent-Length: {bytes}\r\n\r\n");
+    let whole = |bytes: usize| format!("{}{}", head(bytes), "x".repeat(bytes));
+    for round in 0..2 {
+        // It waits for its last bytes with 8,000 counted ones of 9,000.
+        let mut long = server.connect().await;
+        long.send(format!("{}{}", head(9_500), "x".repeat(9_000))).await;
+        server.metric_becomes("jaego_http_requests_in_flight", 1.0).await;
+        let mut told = Vec::new();
+        while told.last() != Some(&(503, "busy".to_owned())) {
+            // The one before may not have been read yet.
+            assert!(told.len() < 100, "{told:?}");
+            let mut other = server.connect().await;
+            other.send(whole(4_000)).await;
+            let answer = other.answer().await;
+            if answer.status == 503 {
+                assert_eq!(answer.header("retry-after"), Some("1"));
+            }
+            let code = if answer.status == 200 { String::new() } else { answer.code() };
+            told.push((answer.status, code));
+        }
+        // Whoever sends little is not asked for room, and nobody who fits into what is left.
+        for (bytes, status) in [(1_000, 200), (2_500, 200)] {
+            let mut other = server.connect().await;
+            other.send(whole(bytes)).await;
+            assert_eq!(other.answer().await.status, status, "round {round}: {bytes} bytes");
+        }
+        long.send("x".repeat(500)).await;
+        assert_eq!(long.answer().await.status, 200);
+        let mut other = server.connect().await;
+        other.send(whole(4_000)).await;
+        assert_eq!(other.answer().await.status, 200, "the room is free again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_a_handler_costs_one_answer() {
     let server = Server::start(quick()).await;
     let mut client = server.connect().await;
