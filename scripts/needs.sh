@@ -3,8 +3,8 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, MariaDB, strace), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver),
-# sample (curl).
+# Groups: test (Redis, PostgreSQL, MariaDB, strace, the usual CAs), bench (redis-py, to compare with), lab (MariaDB),
+# console (Chromium and its WebDriver), sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
 # Silent when all is there. Our tests start private servers on free ports, so the services that these
@@ -44,6 +44,7 @@ for group in "${@:-test}"; do
         need mariadb-server have_mariadb
         need util-linux have_command setpriv
         need strace have_command strace
+        need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
         ;;
     bench) need python3-redis have_redis_py ;;
     lab) need mariadb-server have_mariadb ;;

@@ -14,7 +14,7 @@ use crate::journal::format::{
 };
 use crate::journal::reader::Segment;
 use crate::journal::walker::{Broken, Frame, Step, Walker};
-use crate::journal::{Active, Config, Journal, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN};
+use crate::journal::{Active, Config, Journal, RESERVED_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN};
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +127,10 @@ impl<D: Disk> Recovery<D> {
         }
         // A process that died while it began a segment may have left a name that the next power loss takes away.
         self.disk.sync().map_err(|source| Error::io("sync", "the folder", source))?;
+        leaves_room(&self.walker)?;
+        if let Some(unsealed) = &self.unsealed {
+            leaves_room(unsealed)?;
+        }
         self.zero_the_cut()?;
         self.seal_the_unsealed()?;
         let report = Report {
@@ -293,6 +297,19 @@ impl<D: Disk> Recovery<D> {
         written.map_err(|error| Error::io("seal", &unsealed.name, error.source))?;
         unsealed.file.sync_data().map_err(|source| Error::io("sync", &unsealed.name, source))
     }
+}
+
+/// Every frame of ours leaves room for what ends its segment: a watermark, if it has records, and the seal.
+fn leaves_room<F: DiskFile>(walker: &Walker<F>) -> Result<(), Error> {
+    let needed = match walker.last {
+        Some(Kind::Records) => RESERVED_LEN,
+        Some(Kind::Watermark) | None => SECTOR_LEN as u64,
+        Some(Kind::Seal) => 0,
+    };
+    if walker.header.len.saturating_sub(walker.offset) < needed {
+        return Err(walker.damaged("the frame before leaves no room for the end of its segment"));
+    }
+    Ok(())
 }
 
 /// Reads and checks the headers of all segments in the folder, oldest first.
