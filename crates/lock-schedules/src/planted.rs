@@ -13,8 +13,8 @@ pub struct Fault {
     pub faulty: &'static str,
     /// The exploration that finds it.
     pub found_by: &'static str,
-    /// What that says then.
-    pub says: &'static str,
+    /// What that says then, one or the other.
+    pub says: &'static [&'static str],
 }
 
 /// All of them.
@@ -25,7 +25,7 @@ pub const FAULTS: &[Fault] = &[
         sound: "                next.wake(wake);",
         faulty: "                if !crate::rt::planted(\"a wake-up call is not passed on\") {\n next.wake(wake);\n}",
         found_by: "calm",
-        says: "had to wait for the clock",
+        says: &["had to wait for the clock"],
     },
     Fault {
         name: "who leaves looks for a wake-up call before it has left",
@@ -37,7 +37,7 @@ pub const FAULTS: &[Fault] = &[
                  let mut lines = self.lines.lock();\n\
                  let woken = early.unwrap_or_else(|| self.take_wake());",
         found_by: "calm",
-        says: "had to wait for the clock",
+        says: &["had to wait for the clock"],
     },
     Fault {
         name: "a wake-up call for one key is used up by another that is not free",
@@ -47,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
                  \"a wake-up call for one key is used up by another that is not free\"))\
                  .inspect(|(_, waiter)| waiter.wake(Wake::Told));",
         found_by: "calm",
-        says: "had to wait for the clock",
+        says: &["had to wait for the clock"],
     },
     Fault {
         name: "a queue hides who else waits",
@@ -55,7 +55,7 @@ pub const FAULTS: &[Fault] = &[
         sound: "            self.wanted |= wanted;",
         faulty: "            self.wanted |= wanted && !crate::rt::planted(\"a queue hides who else waits\");",
         found_by: "calm",
-        says: "had to wait for the clock",
+        says: &["had to wait for the clock"],
     },
     Fault {
         name: "an attempt that nobody waits for keeps what it gets",
@@ -64,7 +64,8 @@ pub const FAULTS: &[Fault] = &[
         faulty: "            let Some(caller) = reply.take() else {\n                self.doubt = \
                  !crate::rt::planted(\"an attempt that nobody waits for keeps what it gets\");",
         found_by: "calm",
-        says: "is still held",
+        // Who wants it next may have to wait for its lease before anybody counts what is held.
+        says: &["is still held", "had to wait for the clock"],
     },
     Fault {
         name: "a release is not remembered, so an acquire may overtake it",
@@ -73,7 +74,7 @@ pub const FAULTS: &[Fault] = &[
         faulty: "        remember: if crate::rt::planted(\"a release is not remembered, so an acquire may overtake it\") \
                  { Duration::ZERO } else { limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS },",
         found_by: "calm",
-        says: "had to wait for the clock",
+        says: &["had to wait for the clock"],
     },
     Fault {
         name: "a keeper goes on after the release",
@@ -83,7 +84,7 @@ pub const FAULTS: &[Fault] = &[
                  || (tenure.how_lost().is_some_and(|how| how != Lost::Released || \
                  !crate::rt::planted(\"a keeper goes on after the release\"))) {",
         found_by: "silence",
-        says: "renewed after its release",
+        says: &["renewed after its release"],
     },
     Fault {
         name: "the end of a lease is not watched",
@@ -93,7 +94,7 @@ pub const FAULTS: &[Fault] = &[
                  sleep_until((self.valid_until() + Duration::from_secs(if crate::rt::planted(\
                  \"the end of a lease is not watched\") { 60 } else { 0 })).timer()) => {}",
         found_by: "silence",
-        says: "was told of its loss late",
+        says: &["was told of its loss late"],
     },
     Fault {
         name: "validity is counted from the answer",
@@ -103,7 +104,7 @@ pub const FAULTS: &[Fault] = &[
                  BootTime::now() } else { sent_at };\n\
                  let valid_until = tenure::valid_until(sent_at, self.plan.lease);",
         found_by: "restless",
-        says: "rely on the same lock",
+        says: &["rely on the same lock"],
     },
     Fault {
         name: "a late caller is not answered before the backend is",
@@ -112,7 +113,7 @@ pub const FAULTS: &[Fault] = &[
         faulty: "            let timer = if asked && !crate::rt::planted(\"a late caller is not answered before the \
                  backend is\") { limit_at.min(self.deadline) } else { limit_at };",
         found_by: "silence",
-        says: "was answered late",
+        says: &["was answered late"],
     },
     Fault {
         name: "a new front does not watch the clock",
@@ -121,6 +122,6 @@ pub const FAULTS: &[Fault] = &[
         faulty: "                if !crate::rt::planted(\"a new front does not watch the clock\") {\n \
                  front.notify.notify_one();\n}",
         found_by: "crashed",
-        says: "was served late",
+        says: &["was served late"],
     },
 ];

@@ -48,7 +48,8 @@ fn every_planted_fault_is_found() {
         if output.status.success() {
             missed.push(fault.name);
         } else {
-            assert!(said.contains(fault.says), "{} was found for another reason:\n{said}", fault.name);
+            let as_expected = fault.says.iter().any(|says| said.contains(says));
+            assert!(as_expected, "{} was found for another reason:\n{said}", fault.name);
         }
     }
     assert!(missed.is_empty(), "not found: {missed:#?}");
