@@ -407,8 +407,8 @@ impl Fact {
             | Self::ClaimExtended { .. }
             | Self::OrderUnclaimed { .. }
             | Self::ClaimsLapsed { .. }
-            | Self::FenceRaised { .. } => {}
-            Self::PriceTiersSet { .. }
+            | Self::FenceRaised { .. }
+            | Self::PriceTiersSet { .. }
             | Self::CardSet { .. }
             | Self::Proposed { .. }
             | Self::ProposalAccepted { .. }
@@ -418,8 +418,8 @@ impl Fact {
             | Self::PicksClaimed { .. }
             | Self::TransferClaimExtended { .. }
             | Self::TransferUnclaimed { .. }
-            | Self::PickClaimsLapsed { .. } => {}
-            Self::SkuPriced { .. }
+            | Self::PickClaimsLapsed { .. }
+            | Self::SkuPriced { .. }
             | Self::CartSet { .. }
             | Self::CartItemSet { .. }
             | Self::CartsLapsed { .. }
