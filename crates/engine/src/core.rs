@@ -165,6 +165,14 @@ impl Job {
         matches!(self, Self::Submit(submission) if !submission.slots.is_empty())
     }
 
+    /// What a batch that has just come begins with.
+    fn first_request(&self) -> Option<&Request> {
+        match self {
+            Self::Submit(submission) => submission.requests.as_slice().first(),
+            _ => None,
+        }
+    }
+
     /// Tells whoever asked that there will be no other answer.
     pub fn refuse(self, failure: Failure) {
         match self {
@@ -394,9 +402,14 @@ impl Core {
     pub fn turn(&mut self, jobs: &mut VecDeque<Job>, clock: Timestamp, admitted: Result<(), &str>) {
         let now = self.sweep(clock, admitted.is_ok());
         let mut begun = Vec::new();
-        while !self.is_full()
-            && let Some(job) = jobs.pop_front()
-        {
+        let mut done = 0;
+        while !self.is_full() {
+            if done % WARM_MAX == 0 && jobs.len() > 1 {
+                // Whoever sends one at a time waits for memory beside the others too.
+                self.memory.warm(jobs.iter().take(WARM_MAX).filter_map(Job::first_request));
+            }
+            let Some(job) = jobs.pop_front() else { break };
+            done += 1;
             match job {
                 job @ Job::Submit(_) if admitted.is_err() && job.is_begun() => begun.push(job),
                 Job::Submit(submission) => {
@@ -506,8 +519,8 @@ impl Core {
         let mut lines = 0;
         let mut decided = 0;
         loop {
-            if decided % WARM_MAX == 0 {
-                self.memory.warm(submission.requests.as_slice());
+            if decided % WARM_MAX == 0 && submission.requests.len() > 1 {
+                self.memory.warm(submission.requests.as_slice().iter());
             }
             let next = submission.requests.as_slice().first();
             if next.is_some_and(|request| self.misses(request, &submission.fetched)) {

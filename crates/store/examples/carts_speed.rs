@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The decisions alone, in one thread, without a journal. Bytes are those of the process: what its memory grew by. Carts
-//! have three items of one unit. What their holds cost is told by holds of the same three lines beside them.
+//! have three items of one unit, or as many as a second number says (1 to 3). What their holds cost is told by holds of the same three lines beside them.
 
 use std::{env, fs, time::Instant};
 
@@ -67,28 +67,39 @@ impl Books {
     fn give(&mut self, command: Command) {
         let request = Request::new(command, None, code("bench")).expect("it is well formed");
         let mut events = Vec::with_capacity(2);
-        turn::submit(&mut self.tables, &request, self.now, &mut events).expect("it is accepted");
+        turn::submit_for_good(&mut self.tables, &request, self.now, &mut events).expect("it is accepted");
     }
 
-    fn fill_carts(&mut self, count: usize, hold_s: Option<u32>) {
+    fn fill_carts(&mut self, count: usize, items: usize, hold_s: Option<u32>) {
         for cart in 1..=count {
             let id = code(&format!("cart-{cart:010}"));
             let owner = code(&format!("owner-{:09}", if cart <= CHECKOUTS { 1 } else { cart }));
             self.give(Command::SetCart(SetCart { id: id.clone(), site: code("ICN"), owner, hold_s }));
-            for sku in SKUS {
+            for sku in &SKUS[..items] {
                 let (id, sku, quantity) = (id.clone(), code(sku), Quantity::ONE);
                 self.give(Command::SetCartItem(SetCartItem { id, sku, quantity }));
             }
         }
     }
 
-    fn place_holds(&mut self, count: usize) {
+    /// On its own, so that a profiler can be told to look at nothing else.
+    #[inline(never)]
+    fn check_out(&mut self, count: usize) {
+        for cart in 1..=count {
+            let id = code(&format!("cart-{cart:010}"));
+            let (currency, expected_total, order) = (won(), None, None);
+            self.give(Command::Checkout(Checkout { id, currency, expected_total, order }));
+        }
+    }
+
+    fn place_holds(&mut self, count: usize, items: usize) {
         for hold in 1..=count {
             let line = |sku: &str| {
                 let (site, sku, quantity) = (code("ICN"), code(sku), Quantity::ONE);
                 HoldLine { site, sku, quantity, location: None, lot: None }
             };
-            let (id, lines) = (code(&format!("cart-{hold:010}")), SKUS.map(line).into_iter().collect());
+            let (id, lines) =
+                (code(&format!("cart-{hold:010}")), SKUS[..items].iter().map(|sku| line(sku)).collect());
             let (owner, expires_in_ms, partial, strategy) = (None, Some(600_000), false, None);
             self.give(Command::PlaceHold(PlaceHold { id, owner, lines, expires_in_ms, partial, strategy }));
         }
@@ -104,31 +115,28 @@ fn resident() -> usize {
 
 fn main() {
     let many: usize = env::args().nth(1).map_or(1_000_000, |count| count.parse().expect("it is a number"));
+    let items: usize = env::args().nth(2).map_or(3, |items| items.parse().expect("it is a number"));
     // Kept to the end, so that the memory of one is not taken for that of the next.
     let mut measured = Vec::new();
     for hold_s in [None, Some(600)] {
         let mut books = Books::open();
         let before = resident();
         let start = Instant::now();
-        books.fill_carts(many, hold_s);
+        books.fill_carts(many, items, hold_s);
         let per_cart = start.elapsed().as_secs_f64() * 1e9 / many as f64;
         let bytes = (resident() - before) / many;
         let held = if hold_s.is_some() { "held" } else { "not held" };
-        println!("{many} carts of three items, {held}: {per_cart:.0} ns and {bytes} bytes each");
+        println!("{many} carts of {items} items, {held}: {per_cart:.0} ns and {bytes} bytes each");
         let checkouts = CHECKOUTS.min(many);
         let start = Instant::now();
-        for cart in 1..=checkouts {
-            let id = code(&format!("cart-{cart:010}"));
-            let (currency, expected_total, order) = (won(), None, None);
-            books.give(Command::Checkout(Checkout { id, currency, expected_total, order }));
-        }
+        books.check_out(checkouts);
         let per_checkout = start.elapsed().as_secs_f64() * 1e9 / checkouts as f64;
         println!("  {per_checkout:.0} ns a checkout");
         measured.push(books);
     }
     let mut books = Books::open();
     let before = resident();
-    books.place_holds(many);
-    println!("{many} holds of the same three lines: {} bytes each", (resident() - before) / many);
+    books.place_holds(many, items);
+    println!("{many} holds of the same lines: {} bytes each", (resident() - before) / many);
     measured.push(books);
 }

@@ -1,4 +1,5 @@
-//! What waiting orders cost: bytes each, and the time to claim one with few and with many waiting.
+//! What waiting orders cost: bytes each, by how many lines they have, and the time to claim one with few and with many
+//! waiting.
 //!
 //! ```text
 //! cargo run --release -p jaego-store --example orders_speed -- 1000000
@@ -23,6 +24,10 @@ use jaego_domain::{
 const CLAIMS: usize = 100_000;
 /// Orders that wait where few do.
 const FEW: usize = 10;
+/// Lines of an order, where it is asked what they cost.
+const LINES: [usize; 4] = [1, 2, 3, 10];
+/// Of everything there is plenty, but for the last.
+const SKUS: [&str; 11] = ["mug", "cup", "tea", "jar", "lid", "pot", "pan", "fork", "bowl", "plate", "kettle"];
 
 fn code(text: &str) -> Code {
     Code::new("code", text).expect("it is a code")
@@ -37,19 +42,23 @@ struct Books {
 impl Books {
     fn open(allocation: OrderAllocation) -> Self {
         let mut books = Self { tables: Memory::new(), now: Timestamp(1_772_323_200_000), orders: 0 };
-        let (site, location, sku) = (code("ICN"), code("A-01"), code("mug"));
+        let (site, location) = (code("ICN"), code("A-01"));
         let (name, time_zone) = (Name::default(), TimeZone::new("UTC").expect("it is a zone"));
         let strategy = Strategy::Fefo;
         books.give(Command::SetSite(SetSite { site: site.clone(), name: name.clone(), time_zone, strategy }));
         let (zone, kind) = (name.clone(), LocationKind::Storage);
         let at = SetLocation { site: site.clone(), location: location.clone(), zone, pick_order: 1, kind };
         books.give(Command::SetLocation(at));
-        let (tracking, safety_stock, prices) = (Tracking::None, Vec::new(), Vec::new());
-        let mug = SetSku { sku: sku.clone(), name: name.clone(), tracking, safety_stock, prices };
-        books.give(Command::SetSku(mug));
-        let all = Change::Add(Quantity::stored(QUANTITY_MAX), Outside::Opening);
-        let lines = vec![AdjustLine { site: site.clone(), location, sku, lot: None, change: all }];
-        books.give(Command::Adjust(Adjust { id: code("J1"), reason: name, lines, release_holds: false }));
+        for sku in SKUS.map(code) {
+            let (tracking, safety_stock, prices) = (Tracking::None, Vec::new(), Vec::new());
+            let (id, name, reason) = (sku.clone(), name.clone(), name.clone());
+            books.give(Command::SetSku(SetSku { sku: sku.clone(), name, tracking, safety_stock, prices }));
+            let all = if id == code(SKUS[SKUS.len() - 1]) { 1 } else { QUANTITY_MAX };
+            let change = Change::Add(Quantity::stored(all), Outside::Opening);
+            let (site, location) = (site.clone(), location.clone());
+            let lines = vec![AdjustLine { site, location, sku, lot: None, change }];
+            books.give(Command::Adjust(Adjust { id, reason, lines, release_holds: false }));
+        }
         books.give(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
         books
     }
@@ -61,16 +70,21 @@ impl Books {
     }
 
     fn place(&mut self, count: usize) {
+        self.place_orders(count, &SKUS[..1], false);
+    }
+
+    fn place_orders(&mut self, count: usize, skus: &[&str], backorder: bool) {
         for _ in 0..count {
             self.orders += 1;
-            let lines = vec![OrderLine { sku: code("mug"), quantity: Quantity::ONE, lot: None }];
+            let line = |sku: &&str| OrderLine { sku: code(sku), quantity: Quantity::ONE, lot: None };
+            let lines = skus.iter().map(line).collect();
             self.give(Command::PlaceOrder(PlaceOrder {
                 id: code(&format!("order-{:09}", self.orders)),
                 site: code("ICN"),
                 lines,
                 customer: None,
                 priority: u32::try_from(self.orders % 5).expect("it is small"),
-                backorder: false,
+                backorder,
             }));
         }
     }
@@ -129,6 +143,20 @@ fn main() {
             println!("  {:<8} 1000 at once: {per_claim:.0} ns a claim", policy.name());
         }
         measured.push(books);
+    }
+    for lines in LINES {
+        let kinds = [
+            ("that hold nothing", OrderAllocation::AtCompletion, false, &SKUS[..lines]),
+            ("that hold all", OrderAllocation::OnArrival, false, &SKUS[..lines]),
+            ("of which one waits for stock", OrderAllocation::OnArrival, true, &SKUS[SKUS.len() - lines..]),
+        ];
+        for (kind, allocation, backorder, skus) in kinds {
+            let mut books = Books::open(allocation);
+            let before = resident();
+            books.place_orders(many, skus, backorder);
+            println!("{many} orders of {lines} lines {kind}: {} bytes each", (resident() - before) / many);
+            measured.push(books);
+        }
     }
     let mut books = Books::open(OrderAllocation::OnArrival);
     books.place(FEW);

@@ -1,5 +1,7 @@
 //! Writes what was decided about orders and claims.
 
+use smallvec::SmallVec;
+
 use super::book::{Book, shrink_pick};
 use crate::{
     Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp, WARM_MAX,
@@ -138,7 +140,7 @@ pub(super) fn order_line(line: &OrderedLine) -> OrderLine {
 /// Lines of an order hold more. The takes of an event are at different places for each line, so that only what a line
 /// held before is looked through: an order of 100,000 serial numbers has as many picks.
 fn grow(order: &mut Order, takes: &[Take]) {
-    let before: Vec<usize> = order.lines.iter().map(|line| line.picks.len()).collect();
+    let before: SmallVec<[usize; 8]> = order.lines.iter().map(|line| line.picks.len()).collect();
     for take in takes {
         let Take { location, lot, quantity, .. } = *take;
         let picks = &mut order.lines[take.line as usize].picks;

@@ -210,12 +210,11 @@ impl<T: Tables> Desk<'_, T> {
             let prices = self.tables.prices(line.sku);
             prices.iter().find(|(other, _)| *other == currency).map(|(_, price)| *price)
         };
-        let prices: Vec<_> = lines.iter().map(price).collect();
-        if prices.iter().all(Option::is_some) {
-            return Ok(prices.into_iter().flatten().collect());
+        if let Some(prices) = lines.iter().map(price).collect() {
+            return Ok(prices);
         }
-        let unpriced = lines.iter().zip(prices).filter(|(_, price)| price.is_none());
-        let skus = unpriced.map(|(line, _)| self.tables.sku(line.sku).code.clone()).collect();
+        let unpriced = lines.iter().filter(|line| price(line).is_none());
+        let skus = unpriced.map(|line| self.tables.sku(line.sku).code.clone()).collect();
         Err(Refusal::PriceNotSet { currency, skus })
     }
 

@@ -1,6 +1,9 @@
 //! Carts in memory: an open one of three items, with short ids, takes about 250 bytes beyond what it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::BuildHasher,
+};
 
 use smallvec::SmallVec;
 
@@ -23,8 +26,9 @@ pub(super) struct Carts {
     due: BTreeSet<(Timestamp, Sequence)>,
     /// Of the SKUs that have some, in the order of the currencies.
     pub(super) prices: BTreeMap<SkuId, Vec<(Currency, Amount)>>,
-    /// Of the orders that were paid.
-    pub(super) sales: BTreeMap<Code, Box<Sale>>,
+    /// Of the orders that were paid, each with the order's id.
+    sales: Slab<(Code, Box<Sale>)>,
+    sale_index: Index,
 }
 
 pub(super) struct CartRow {
@@ -112,6 +116,11 @@ impl CartRow {
         self.lines.len() + self.picks.len()
     }
 
+    /// The SKU of its first line, or the first SKU of all where it is empty.
+    pub(super) fn first_sku(&self) -> SkuId {
+        self.lines.first().map_or(SkuId(0), |(sku, _)| *sku)
+    }
+
     /// How many lines it has.
     pub(super) fn line_count(&self) -> usize {
         self.lines.len()
@@ -127,6 +136,16 @@ impl CartRow {
 }
 
 impl Carts {
+    /// A row that an id of this hash may have: nearly always the right one.
+    pub(super) fn row_near(&self, hash: u64) -> Option<&CartRow> {
+        self.index.find(hash, |_| true).map(|slot| self.rows.get(slot))
+    }
+
+    /// Whether there may be a sale of an order whose id has this hash.
+    pub(super) fn sale_near(&self, hash: u64) -> bool {
+        self.sale_index.find(hash, |_| true).is_some()
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -145,13 +164,6 @@ impl Carts {
         let before =
             if prices.is_empty() { self.prices.remove(&sku) } else { self.prices.insert(sku, prices) };
         before.unwrap_or_default()
-    }
-
-    pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
-        match sale {
-            Some(sale) => self.sales.insert(order.clone(), sale),
-            None => self.sales.remove(order),
-        }
     }
 
     fn enter(&mut self, slot: u32) {
@@ -183,33 +195,59 @@ impl Memory {
         self.carts.index.find(self.hash(id), |slot| self.carts.rows.get(slot).id == *id)
     }
 
-    pub(super) fn put_cart(&mut self, id: &Code, cart: Option<Box<Cart>>) -> Option<Box<Cart>> {
-        let Some(slot) = self.cart_slot(id) else {
+    /// Puts a cart and gives back the row that stood there.
+    pub(super) fn put_cart(&mut self, id: Code, cart: Option<Box<Cart>>) -> Option<CartRow> {
+        let Some(slot) = self.cart_slot(&id) else {
             if let Some(cart) = cart {
+                let hash = self.hash(&id);
                 let slot = self.carts.rows.next_slot();
-                let new = self.pack_cart(id.clone(), *cart, slot);
+                let new = self.pack_cart(id, *cart, slot);
                 let carts = &mut self.carts;
                 assert_eq!(carts.rows.insert(new), slot, "a row goes where it was said to go");
                 let (rows, hasher) = (&carts.rows, &self.hasher);
-                let hash_of = |id: &Code| std::hash::BuildHasher::hash_one(hasher, id);
-                carts.index.insert(hash_of(id), slot, |slot| hash_of(&rows.get(slot).id));
+                carts.index.insert(hash, slot, |slot| hasher.hash_one(&rows.get(slot).id));
                 carts.enter(slot);
             }
             return None;
         };
         self.carts.strike(slot);
         self.strike_cart_holders(slot);
-        let before = self.carts.rows.get(slot).unpack();
-        if let Some(cart) = cart {
-            let new = self.pack_cart(id.clone(), *cart, slot);
-            *self.carts.rows.get_mut(slot) = new;
+        Some(if let Some(cart) = cart {
+            let new = self.pack_cart(id, *cart, slot);
+            let before = std::mem::replace(self.carts.rows.get_mut(slot), new);
             self.carts.enter(slot);
+            before
         } else {
-            let hash = self.hash(id);
+            let hash = self.hash(&id);
             self.carts.index.remove(hash, slot);
-            self.carts.rows.remove(slot);
+            self.carts.rows.remove(slot)
+        })
+    }
+
+    pub(super) fn paid(&self, order: &Code) -> Option<&Sale> {
+        self.sale_slot(order).map(|slot| &*self.carts.sales.get(slot).1)
+    }
+
+    fn sale_slot(&self, order: &Code) -> Option<u32> {
+        self.carts.sale_index.find(self.hash(order), |slot| self.carts.sales.get(slot).0 == *order)
+    }
+
+    pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
+        let (hash, slot) = (self.hash(order), self.sale_slot(order));
+        let Carts { sales, sale_index, .. } = &mut self.carts;
+        match (slot, sale) {
+            (None, None) => None,
+            (Some(slot), Some(sale)) => Some(std::mem::replace(&mut sales.get_mut(slot).1, sale)),
+            (None, Some(sale)) => {
+                let slot = sales.insert((order.clone(), sale));
+                sale_index.insert(hash, slot, |slot| self.hasher.hash_one(&sales.get(slot).0));
+                None
+            }
+            (Some(slot), None) => {
+                sale_index.remove(hash, slot);
+                Some(sales.remove(slot).1)
+            }
         }
-        Some(Box::new(before))
     }
 
     /// Packs a cart, whose holders are entered under the slot that it will have.
@@ -238,7 +276,8 @@ impl Memory {
         let prices = self.carts.prices.iter().map(|(sku, prices)| Row::Prices(*sku, prices.clone()));
         let carts = self.carts.rows.iter();
         let carts = carts.map(|(_, row)| Row::Cart(row.id.clone(), Some(Box::new(row.unpack()))));
-        let sales = self.carts.sales.iter().map(|(order, sale)| Row::Sale(order.clone(), Some(sale.clone())));
+        let sales = self.carts.sales.iter();
+        let sales = sales.map(|(_, (order, sale))| Row::Sale(order.clone(), Some(sale.clone())));
         prices.chain(carts).chain(sales)
     }
 }

@@ -1,7 +1,9 @@
-//! An order as it is kept: one of a single line takes no second allocation for it.
+//! An order as it is kept: one of a single line takes no second allocation for it, others one for their lines and
+//! one for what these hold.
 
 use smallvec::SmallVec;
 
+use super::NOWHERE;
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
     row::{Claim, Order, OrderLine, OrderStatus, Pick},
@@ -25,12 +27,37 @@ pub(super) struct OrderRow {
 }
 
 enum Lines {
-    /// One line of any lot that holds all it asked for at one place.
+    /// One line of any lot that holds all it asked for at one place, or, where that is [`NOWHERE`], nothing.
     One { sku: SkuId, location: LocationId, lot: LotId, node: u32, quantity: Quantity },
-    /// One line of any lot that holds nothing.
-    Empty { sku: SkuId, quantity: Quantity },
-    /// Everything else, and a node for each pick.
-    Many(Box<(SmallVec<[OrderLine; 1]>, Vec<u32>)>),
+    /// Everything else. Picks stand in the order of their lines.
+    Many { lines: Box<[PackedLine]>, picks: Box<[HeldPick]> },
+}
+
+/// What a line asks for. No lot stands for any.
+struct PackedLine {
+    sku: SkuId,
+    lot: LotId,
+    quantity: Quantity,
+}
+
+/// What is held for a line, by the line's index, and the node that it is entered under.
+struct HeldPick {
+    pick: Pick,
+    line: u32,
+    node: u32,
+}
+
+impl Lines {
+    fn empty(sku: SkuId, quantity: Quantity) -> Self {
+        Self::One { sku, location: LocationId(NOWHERE), lot: LotId::NONE, node: NOWHERE, quantity }
+    }
+}
+
+/// The picks of a line.
+fn picks_of(picks: &[HeldPick], line: u32) -> &[HeldPick] {
+    let from = picks.partition_point(|held| held.line < line);
+    let count = picks[from..].iter().take_while(|held| held.line == line).count();
+    &picks[from..from + count]
 }
 
 impl OrderRow {
@@ -46,11 +73,22 @@ impl OrderRow {
                 Lines::One { sku: *sku, location, lot, node, quantity: *quantity }
             }
             [OrderLine { sku, lot: None, quantity, picks }] if picks.is_empty() => {
-                Lines::Empty { sku: *sku, quantity: *quantity }
+                Lines::empty(*sku, *quantity)
             }
-            _ => {
-                let nodes = places(&order.lines).map(|(place, line)| node(place, line)).collect();
-                Lines::Many(Box::new((order.lines.clone(), nodes)))
+            lines => {
+                let packed = lines.iter().map(|line| {
+                    let lot = line.lot.unwrap_or(LotId::NONE);
+                    PackedLine { sku: line.sku, lot, quantity: line.quantity }
+                });
+                let picks = lines
+                    .iter()
+                    .zip(0..)
+                    .flat_map(|(line, number)| line.picks.iter().map(move |pick| (*pick, line.sku, number)));
+                let picks = picks.map(|(pick, sku, line)| {
+                    let node = node(Place { location: pick.location, sku, lot: pick.lot }, line);
+                    HeldPick { pick, line, node }
+                });
+                Lines::Many { lines: packed.collect(), picks: picks.collect() }
             }
         };
         Self { lines, is_allocated, ..Self::header(id, order) }
@@ -66,7 +104,7 @@ impl OrderRow {
             placed: order.placed,
             placed_at: order.placed_at,
             answer: order.answer,
-            lines: Lines::Empty { sku: SkuId(0), quantity: Quantity::ZERO },
+            lines: Lines::empty(SkuId(0), Quantity::ZERO),
             site: order.site,
             priority: order.priority,
             status: order.status,
@@ -78,8 +116,7 @@ impl OrderRow {
 
     /// Takes all of the order but its lines, which are these already.
     pub(super) fn replace_header(&mut self, order: Order) {
-        let lines =
-            std::mem::replace(&mut self.lines, Lines::Empty { sku: SkuId(0), quantity: Quantity::ZERO });
+        let lines = std::mem::replace(&mut self.lines, Lines::empty(SkuId(0), Quantity::ZERO));
         let is_allocated = self.is_allocated;
         *self = Self { lines, is_allocated, ..Self::header(self.id.clone(), order) };
     }
@@ -89,16 +126,22 @@ impl OrderRow {
         let lines = match &self.lines {
             Lines::One { sku, location, lot, quantity, .. } => {
                 let pick = Pick { location: *location, lot: *lot, quantity: *quantity };
-                let picks = SmallVec::from_buf([pick]);
+                let picks = if location.0 == NOWHERE { SmallVec::new() } else { SmallVec::from_buf([pick]) };
                 SmallVec::from_buf([OrderLine { sku: *sku, lot: None, quantity: *quantity, picks }])
             }
-            Lines::Empty { sku, quantity } => SmallVec::from_buf([OrderLine {
-                sku: *sku,
-                lot: None,
-                quantity: *quantity,
-                picks: SmallVec::new(),
-            }]),
-            Lines::Many(many) => many.0.clone(),
+            Lines::Many { lines, picks } => {
+                let mut order: SmallVec<[OrderLine; 1]> = SmallVec::with_capacity(lines.len());
+                order.extend(lines.iter().map(|line| OrderLine {
+                    sku: line.sku,
+                    lot: line.wanted_lot(),
+                    quantity: line.quantity,
+                    picks: SmallVec::new(),
+                }));
+                for held in picks {
+                    order[held.line as usize].picks.push(held.pick);
+                }
+                order
+            }
         };
         Order { lines, ..self.unpack_header() }
     }
@@ -124,13 +167,14 @@ impl OrderRow {
     /// Every place where it is entered as a holder, and by which node.
     pub(super) fn each_node(&self, mut visit: impl FnMut(Place, u32)) {
         match &self.lines {
+            Lines::One { node, .. } if *node == NOWHERE => {}
             Lines::One { sku, location, lot, node, .. } => {
                 visit(Place { location: *location, sku: *sku, lot: *lot }, *node);
             }
-            Lines::Empty { .. } => {}
-            Lines::Many(many) => {
-                for ((place, _), node) in places(&many.0).zip(&many.1) {
-                    visit(place, *node);
+            Lines::Many { lines, picks } => {
+                for HeldPick { pick, line, node } in picks {
+                    let sku = lines[*line as usize].sku;
+                    visit(Place { location: pick.location, sku, lot: pick.lot }, *node);
                 }
             }
         }
@@ -142,13 +186,16 @@ impl OrderRow {
             return;
         }
         match &self.lines {
-            Lines::One { .. } => {}
-            Lines::Empty { sku, quantity } => visit(0, *sku, None, *quantity),
-            Lines::Many(many) => {
-                for (line, number) in many.0.iter().zip(0..) {
-                    let lacks = line.lacks();
+            Lines::One { sku, quantity, .. } => visit(0, *sku, None, *quantity),
+            Lines::Many { lines, picks } => {
+                let mut picks = picks.iter().peekable();
+                for (line, number) in lines.iter().zip(0..) {
+                    let mut lacks = line.quantity;
+                    while let Some(held) = picks.next_if(|held| held.line == number) {
+                        lacks -= held.pick.quantity;
+                    }
                     if !lacks.is_zero() {
-                        visit(number, line.sku, line.lot, lacks);
+                        visit(number, line.sku, line.wanted_lot(), lacks);
                     }
                 }
             }
@@ -158,27 +205,30 @@ impl OrderRow {
     /// How much a line lacks.
     pub(super) fn lacks(&self, line: u32) -> Quantity {
         match &self.lines {
+            Lines::One { node, quantity, .. } if *node == NOWHERE => *quantity,
             Lines::One { .. } => Quantity::ZERO,
-            Lines::Empty { quantity, .. } => *quantity,
-            Lines::Many(many) => many.0[line as usize].lacks(),
+            Lines::Many { lines, picks } => {
+                let held: Quantity = picks_of(picks, line).iter().map(|held| held.pick.quantity).sum();
+                lines[line as usize].quantity - held
+            }
         }
     }
 
     /// How many lines it has.
     pub(super) fn line_count(&self) -> usize {
         match &self.lines {
-            Lines::One { .. } | Lines::Empty { .. } => 1,
-            Lines::Many(many) => many.0.len(),
+            Lines::One { .. } => 1,
+            Lines::Many { lines, .. } => lines.len(),
         }
     }
 
     /// How much a line holds at a place of its SKU.
     pub(super) fn held_at(&self, line: u32, location: LocationId, lot: LotId) -> Quantity {
         match &self.lines {
+            Lines::One { node, .. } if *node == NOWHERE => Quantity::ZERO,
             Lines::One { quantity, .. } => *quantity,
-            Lines::Empty { .. } => Quantity::ZERO,
-            Lines::Many(many) => {
-                let picks = many.0[line as usize].picks.iter();
+            Lines::Many { picks, .. } => {
+                let picks = picks_of(picks, line).iter().map(|held| held.pick);
                 let here = picks.filter(|pick| (pick.location, pick.lot) == (location, lot));
                 here.map(|pick| pick.quantity).sum()
             }
@@ -186,12 +236,10 @@ impl OrderRow {
     }
 }
 
-/// The places of all picks, each with its line.
-fn places(lines: &[OrderLine]) -> impl Iterator<Item = (Place, u32)> {
-    lines.iter().zip(0..).flat_map(|(line, number)| {
-        let place = |pick: &Pick| Place { location: pick.location, sku: line.sku, lot: pick.lot };
-        line.picks.iter().map(move |pick| (place(pick), number))
-    })
+impl PackedLine {
+    fn wanted_lot(&self) -> Option<LotId> {
+        (self.lot != LotId::NONE).then_some(self.lot)
+    }
 }
 
 #[cfg(test)]
@@ -202,5 +250,6 @@ mod tests {
     fn a_plain_order_stays_small() {
         assert!(size_of::<OrderRow>() <= 128, "{} bytes", size_of::<OrderRow>());
         assert_eq!(size_of::<OrderRow>(), size_of::<Option<OrderRow>>(), "a free slot takes no more");
+        assert_eq!((size_of::<PackedLine>(), size_of::<HeldPick>()), (16, 24), "of each further line");
     }
 }

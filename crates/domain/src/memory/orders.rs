@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    hash::BuildHasher,
     ops::Bound,
 };
 
@@ -221,9 +222,10 @@ impl Memory {
     }
 
     pub(super) fn put_order(&mut self, id: &Code, order: Option<Box<Order>>) -> Option<Box<Order>> {
-        let Some(slot) = self.order_slot(id) else {
+        let hash = self.hash(id);
+        let Some(slot) = self.orders.index.find(hash, |slot| self.orders.rows.get(slot).id == *id) else {
             if let Some(order) = order {
-                self.insert_order(id, *order);
+                self.insert_order(id, hash, *order);
             }
             return None;
         };
@@ -243,7 +245,6 @@ impl Memory {
             }
             None => {
                 self.strike_order_holders(slot);
-                let hash = self.hash(id);
                 self.orders.index.remove(hash, slot);
                 self.orders.rows.remove(slot);
                 self.orders.by_placed.remove(&before.placed);
@@ -252,7 +253,7 @@ impl Memory {
         Some(Box::new(before))
     }
 
-    fn insert_order(&mut self, id: &Code, order: Order) {
+    fn insert_order(&mut self, id: &Code, hash: u64, order: Order) {
         let slot = self.orders.rows.next_slot();
         let placed = order.placed;
         let new = self.pack_order(id.clone(), order, slot);
@@ -260,8 +261,7 @@ impl Memory {
         assert_eq!(orders.rows.insert(new), slot, "a row goes where it was said to go");
         orders.by_placed.insert(placed, slot);
         let (rows, hasher) = (&orders.rows, &self.hasher);
-        let hash_of = |id: &Code| std::hash::BuildHasher::hash_one(hasher, id);
-        orders.index.insert(hash_of(id), slot, |slot| hash_of(&rows.get(slot).id));
+        orders.index.insert(hash, slot, |slot| hasher.hash_one(&rows.get(slot).id));
         orders.enter(slot);
     }
 

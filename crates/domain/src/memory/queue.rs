@@ -15,18 +15,17 @@ pub(super) struct Queue {
     /// The oldest of each priority. With these, all can be told by age without an index of their own, which would be
     /// one more place to wait for memory at whenever something that is not the oldest comes or goes.
     oldest: BTreeMap<Sequence, Reverse<u32>>,
+    /// The same, by priority.
+    first: BTreeMap<Reverse<u32>, Sequence>,
     by_chance: BTreeMap<u64, u32>,
 }
 
 impl Queue {
     pub(super) fn insert(&mut self, made: Sequence, priority: u32, slot: u32) {
         let priority = Reverse(priority);
-        let oldest = self.of_priority(priority, Sequence(0)).next().map(|(made, _)| made);
-        if oldest.is_none_or(|oldest| made < oldest) {
-            if let Some(oldest) = oldest {
-                self.oldest.remove(&oldest);
-            }
-            self.oldest.insert(made, priority);
+        let first = self.first.get(&priority).copied();
+        if first.is_none_or(|first| made < first) {
+            self.lead(priority, first, Some(made));
         }
         self.by_priority.insert((priority, made), slot);
         self.by_chance.insert(chance(made), slot);
@@ -35,13 +34,27 @@ impl Queue {
     pub(super) fn remove(&mut self, made: Sequence, priority: u32) {
         let priority = Reverse(priority);
         self.by_priority.remove(&(priority, made));
-        if self.oldest.remove(&made).is_some() {
+        if self.first.get(&priority) == Some(&made) {
             let next = self.of_priority(priority, made).next().map(|(made, _)| made);
-            if let Some(next) = next {
-                self.oldest.insert(next, priority);
-            }
+            self.lead(priority, Some(made), next);
         }
         self.by_chance.remove(&chance(made));
+    }
+
+    /// Another one is the oldest of a priority, or none is any more.
+    fn lead(&mut self, priority: Reverse<u32>, before: Option<Sequence>, now: Option<Sequence>) {
+        if let Some(before) = before {
+            self.oldest.remove(&before);
+        }
+        match now {
+            Some(now) => {
+                self.oldest.insert(now, priority);
+                self.first.insert(priority, now);
+            }
+            None => {
+                self.first.remove(&priority);
+            }
+        }
     }
 
     pub(super) fn contains(&self, made: Sequence, priority: u32) -> bool {

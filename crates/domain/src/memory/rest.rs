@@ -111,9 +111,9 @@ impl Memory {
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
             DocumentKey::Order(id) => {
                 drop(self.put_order(id, None));
-                drop(self.carts.put_sale(id, None));
+                drop(self.put_sale(id, None));
             }
-            DocumentKey::Cart(id) => drop(self.put_cart(id, None)),
+            DocumentKey::Cart(id) => drop(self.put_cart(id.clone(), None)),
             DocumentKey::Proposal(id) => drop(self.trades.put_proposal(id, None)),
         }
     }

@@ -171,7 +171,7 @@ impl Tables for Memory {
     }
 
     fn sale(&self, order: &Code) -> Option<Sale> {
-        self.carts.sales.get(order).map(|sale| Sale::clone(sale))
+        self.paid(order).cloned()
     }
 
     fn cart(&self, id: &Code) -> Option<Cart> {
@@ -364,11 +364,11 @@ impl Tables for Memory {
             }
             Row::Prices(sku, prices) => Row::Prices(sku, self.carts.put_prices(sku, prices)),
             Row::Cart(id, cart) => {
-                let before = self.put_cart(&id, cart);
+                let before = self.put_cart(id.clone(), cart).map(|row| Box::new(row.unpack()));
                 Row::Cart(id, before)
             }
             Row::Sale(order, sale) => {
-                let before = self.carts.put_sale(&order, sale);
+                let before = self.put_sale(&order, sale);
                 Row::Sale(order, before)
             }
         }
@@ -377,6 +377,7 @@ impl Tables for Memory {
     fn set(&mut self, row: Row) {
         match row {
             Row::Hold(id, hold) => drop(self.put_hold(id, hold)),
+            Row::Cart(id, cart) => drop(self.put_cart(id, cart)),
             row => drop(self.put(row)),
         }
     }

@@ -61,6 +61,16 @@ impl Wallets {
         self.authorizations.iter().map(|(_, (id, row))| (id, &**row))
     }
 
+    /// A slot that this owner's wallet may have: nearly always the right one.
+    pub(super) fn slot_near(&self, owner: &Code) -> Option<u32> {
+        self.by_owner.find(self.hasher.hash_one(owner), |_| true)
+    }
+
+    /// Whether the wallet of a slot has a balance in some currency.
+    pub(super) fn is_open(&self, slot: u32) -> bool {
+        self.rows.get(slot).1.balances.first().is_some_and(|balance| balance.balance != 0)
+    }
+
     fn slot(&self, owner: &Code) -> Option<u32> {
         self.by_owner.find(self.hasher.hash_one(owner), |slot| self.rows.get(slot).0 == *owner)
     }

@@ -9,8 +9,11 @@ use std::hint::black_box;
 
 use smallvec::SmallVec;
 
-use super::{Memory, NOWHERE};
-use crate::{Code, Command, Request};
+use super::{Memory, NOWHERE, carts::CartRow};
+use crate::{
+    Code, Command, Request,
+    command::{Checkout, PlaceHold},
+};
 
 /// Requests whose rows are brought near together: enough to overlap, few enough to stay in the first caches.
 pub const WARM_MAX: usize = 32;
@@ -18,12 +21,24 @@ pub const WARM_MAX: usize = 32;
 impl Memory {
     /// Touches the rows that these requests will need, at most [`WARM_MAX`] of them. It changes nothing and
     /// promises nothing: requests of other kinds, and further lines, are simply not touched.
-    pub fn warm(&self, requests: &[Request]) {
+    pub fn warm<'a>(&self, requests: impl Iterator<Item = &'a Request>) {
+        let mut holds: SmallVec<[&PlaceHold; WARM_MAX]> = SmallVec::new();
+        let mut checkouts: SmallVec<[&Checkout; WARM_MAX]> = SmallVec::new();
+        for request in requests.take(WARM_MAX) {
+            match request.command() {
+                Command::PlaceHold(hold) => holds.push(hold),
+                Command::Checkout(checkout) => checkouts.push(checkout),
+                _ => {}
+            }
+        }
+        self.warm_holds(&holds);
+        self.warm_checkouts(&checkouts);
+    }
+
+    fn warm_holds(&self, holds: &[&PlaceHold]) {
         let mut hashes: SmallVec<[(u64, u64, &Code, &Code); WARM_MAX]> = SmallVec::new();
-        for request in &requests[..requests.len().min(WARM_MAX)] {
-            if let Command::PlaceHold(hold) = request.command()
-                && let Some(line) = hold.lines.first()
-            {
+        for hold in holds {
+            if let Some(line) = hold.lines.first() {
                 hashes.push((self.hash(&line.sku), self.hash(&hold.id), &line.sku, &line.site));
             }
         }
@@ -67,6 +82,20 @@ impl Memory {
             }
         }
         black_box((ids, units, nodes));
+    }
+
+    fn warm_checkouts(&self, checkouts: &[&Checkout]) {
+        let hashes =
+            checkouts.iter().map(|checkout| (self.hash(&checkout.id), self.hash(checkout.order_id())));
+        let hashes: SmallVec<[(u64, u64); WARM_MAX]> = hashes.collect();
+        black_box(hashes.iter().filter(|(_, order)| self.orders.slot_near(*order).is_some()).count());
+        black_box(hashes.iter().filter(|(_, order)| self.carts.sale_near(*order)).count());
+        let carts: SmallVec<[&CartRow; WARM_MAX]> =
+            hashes.iter().filter_map(|(cart, _)| self.carts.row_near(*cart)).collect();
+        let wallets: SmallVec<[u32; WARM_MAX]> =
+            carts.iter().filter_map(|cart| self.wallets.slot_near(&cart.owner)).collect();
+        black_box(carts.iter().map(|cart| cart.first_sku().0).fold(0, u32::wrapping_add));
+        black_box(wallets.iter().filter(|slot| self.wallets.is_open(**slot)).count());
     }
 
     /// Touches these orders, at most [`WARM_MAX`] of them, and where they wait for a worker.
