@@ -28,6 +28,37 @@ pub(crate) fn said(fields: Value) -> Value {
     }
 }
 
+/// Sets something: the fields that were said, and the `others` as they are where it is there already. `at` names it.
+async fn set(
+    service: &Service,
+    read: &str,
+    at: &[(&str, &str)],
+    fields: Value,
+    others: &[&str],
+) -> Result<()> {
+    let mut all: Map<String, Value> = match service.client.read::<Map<_, _>>(read, at).await {
+        Ok(present) => {
+            let is_there =
+                |name: &str, value: &Value| others.contains(&name) && !value.is_null() && value != "";
+            present.into_iter().filter(|(name, value)| is_there(name, value)).collect()
+        }
+        // It may be new. What it belongs to, if that is not there, is told by the command.
+        Err(error) if error.problem().is_some_and(|problem| problem.status == 404) => Map::new(),
+        Err(error) => return Err(error.into()),
+    };
+    if let Value::Object(fields) = said(fields) {
+        all.extend(fields);
+    }
+    if read == "location" {
+        all.entry("kind").or_insert_with(|| "storage".into());
+    }
+    all.extend(at.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
+    let of = if let [.., (_, of), (_, name)] = at { format!("{name} of {of}") } else { at[0].1.to_owned() };
+    let noun = if read == "sku" { "SKU" } else { read };
+    let what = format!("{noun} {of} is set");
+    service.submit(&format!("set_{read}"), &Value::Object(all), |set| outcome::text(&what, set)).await
+}
+
 #[derive(Args)]
 pub(crate) struct SiteOptions {
     #[command(flatten)]
@@ -42,7 +73,7 @@ enum SiteCommand {
     List(Page),
     /// Show a site.
     Show { site: String },
-    /// Make a site, or replace its name, time zone and strategy.
+    /// Make a site, or change its name, time zone and strategy. What is not named stays as it is.
     Set {
         site: String,
         #[arg(long)]
@@ -65,10 +96,8 @@ pub(crate) fn site(options: &SiteOptions) -> Result<()> {
                 .await
         }
         SiteCommand::Set { site, name, time_zone, strategy } => {
-            let fields = json!({ "site": site, "name": name, "time_zone": time_zone, "strategy": strategy });
-            service
-                .submit("set_site", &said(fields), |set| outcome::text(&format!("site {site} is set"), set))
-                .await
+            let fields = json!({ "name": name, "time_zone": time_zone, "strategy": strategy });
+            set(&service, "site", &[("site", site)], fields, &["name", "time_zone", "strategy"]).await
         }
     })
 }
@@ -99,13 +128,13 @@ enum LocationCommand {
     },
     /// Show a location.
     Show { site: String, location: String },
-    /// Make a location, or replace its zone, pick order and kind.
+    /// Make a location, or change its zone, pick order and kind. What is not named stays as it is.
     Set {
         site: String,
         location: String,
-        /// What it is for: storage, receiving, staging or quarantine.
-        #[arg(long, default_value = "storage")]
-        kind: String,
+        /// What it is for: storage, receiving, staging or quarantine [default: storage]
+        #[arg(long)]
+        kind: Option<String>,
         /// The part of the site that it is in.
         #[arg(long)]
         zone: Option<String>,
@@ -129,11 +158,9 @@ pub(crate) fn location(options: &LocationOptions) -> Result<()> {
                 .await
         }
         LocationCommand::Set { site, location, kind, zone, pick_order } => {
-            let fields = json!({
-                "site": site, "location": location, "kind": kind, "zone": zone, "pick_order": pick_order,
-            });
-            let what = format!("location {location} of {site} is set");
-            service.submit("set_location", &said(fields), |set| outcome::text(&what, set)).await
+            let fields = json!({ "kind": kind, "zone": zone, "pick_order": pick_order });
+            let at = [("site", &**site), ("location", location)];
+            set(&service, "location", &at, fields, &["kind", "zone", "pick_order"]).await
         }
     })
 }
@@ -176,7 +203,7 @@ enum SkuCommand {
         #[command(flatten)]
         page: Page,
     },
-    /// Make a SKU, or replace its name, tracking, safety levels and prices.
+    /// Make a SKU, or change its name, tracking, safety levels and prices. What is not named stays as it is.
     Set {
         sku: String,
         #[arg(long)]
@@ -184,10 +211,10 @@ enum SkuCommand {
         /// How its stock is told apart: none, lot or serial [default: none]
         #[arg(long)]
         tracking: Option<String>,
-        /// The level below which available stock is low at a site; once for each site.
+        /// The level below which available stock is low at a site; once for each site. Replaces those of all sites.
         #[arg(long = "safety-stock", value_name = "SITE=QUANTITY", value_parser = level)]
         safety_stock: Vec<(String, u64)>,
-        /// What one unit costs, in the currency's minor unit; once for each currency.
+        /// What one unit costs, in the currency's minor unit; once for each currency. Replaces those in all currencies.
         #[arg(long = "price", value_name = "CURRENCY=AMOUNT", value_parser = price)]
         prices: Vec<(String, u64)>,
     },
@@ -230,12 +257,10 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
         }
         SkuCommand::Set { sku, name, tracking, safety_stock, prices } => {
             let fields = json!({
-                "sku": sku, "name": name, "tracking": tracking, "safety_stock": object(safety_stock),
-                "prices": object(prices),
+                "name": name, "tracking": tracking, "safety_stock": object(safety_stock), "prices": object(prices),
             });
-            service
-                .submit("set_sku", &said(fields), |set| outcome::text(&format!("SKU {sku} is set"), set))
-                .await
+            let others = ["name", "tracking", "safety_stock", "prices"];
+            set(&service, "sku", &[("sku", sku)], fields, &others).await
         }
     })
 }
@@ -271,7 +296,7 @@ enum LotCommand {
     Show { sku: String, lot: String },
     /// Show where a lot lies and who holds it.
     Trace { sku: String, lot: String },
-    /// Make a lot or serial number, or replace its days and whether it is blocked.
+    /// Make a lot or serial number, or change its days. What is not named stays as it is.
     Set {
         sku: String,
         lot: String,
@@ -285,14 +310,22 @@ enum LotCommand {
         #[arg(long)]
         blocked: bool,
     },
+    /// Recall a lot: what there is of it is unavailable at once, and goods of it that are held do not leave.
+    Block { sku: String, lot: String },
+    /// End the recall of a lot.
+    Unblock { sku: String, lot: String },
 }
+
+const LOT_FIELDS: [&str; 3] = ["received_on", "expires_on", "blocked"];
 
 pub(crate) fn lot(options: &LotOptions) -> Result<()> {
     options.remote.run(async |service: Service| match &options.command {
         LotCommand::List { sku, page } => page.show(&service, "lots", &[("sku", Some(sku))], lots).await,
         LotCommand::Show { sku, lot } => {
             service
-                .show("lot", &[("sku", sku), ("lot", lot)], |lot: &Lot| lots(std::slice::from_ref(lot)).text())
+                .show("lot", &[("sku", sku), ("lot", lot)], |lot: &Lot| {
+                    lots(std::slice::from_ref(lot)).text()
+                })
                 .await
         }
         LotCommand::Trace { sku, lot } => {
@@ -303,13 +336,20 @@ pub(crate) fn lot(options: &LotOptions) -> Result<()> {
                 .await
         }
         LotCommand::Set { sku, lot, received_on, expires_on, blocked } => {
-            let fields = json!({
-                "sku": sku, "lot": lot, "received_on": received_on, "expires_on": expires_on, "blocked": blocked,
-            });
-            let what = format!("lot {lot} of {sku} is set");
-            service.submit("set_lot", &said(fields), |set| outcome::text(&what, set)).await
+            let blocked = blocked.then_some(true);
+            let fields = json!({ "received_on": received_on, "expires_on": expires_on, "blocked": blocked });
+            set(&service, "lot", &[("sku", sku), ("lot", lot)], fields, &LOT_FIELDS).await
         }
+        LotCommand::Block { sku, lot } => block(&service, sku, lot, true).await,
+        LotCommand::Unblock { sku, lot } => block(&service, sku, lot, false).await,
     })
+}
+
+/// Recalls a lot that is there, or ends its recall: a misspelt one would be made.
+async fn block(service: &Service, sku: &str, lot: &str, blocked: bool) -> Result<()> {
+    let at = [("sku", sku), ("lot", lot)];
+    service.client.read::<Lot>("lot", &at).await?;
+    set(service, "lot", &at, json!({ "blocked": blocked }), &LOT_FIELDS).await
 }
 
 fn lots(lots: &[Lot]) -> Table {

@@ -153,10 +153,33 @@ fn master_data_is_set_listed_and_shown() {
     assert_eq!(house.done("sku list"), "SKU   TRACKING  SAFETY STOCK\nmilk  lot       ICN=20\n");
     assert_eq!(house.done("lot set milk L1 --expires-on 2030-01-31"), "lot L1 of milk is set (event N)\n");
     assert_eq!(house.done("lot list milk"), "SKU   LOT  EXPIRES     INSIDE\nmilk  L1   2030-01-31       0\n");
+    // What is not named stays: a recall forgets no last day, and another strategy no time zone.
+    assert_eq!(house.done("lot block milk L1"), "lot L1 of milk is set (event N)\n");
+    house.done("lot set milk L1 --received-on 2030-01-01");
+    assert_eq!(
+        house.done("lot list milk"),
+        "SKU   LOT  RECEIVED    EXPIRES     BLOCKED  INSIDE\n\
+         milk  L1   2030-01-01  2030-01-31  blocked       0\n"
+    );
+    house.done("lot unblock milk L1");
+    assert_eq!(house.run("lot block milk L2").code, 3, "a misspelt lot is not made");
+    house.done("site set ICN --strategy fifo");
+    assert_eq!(house.done("site list"), "SITE  NAME  TIME ZONE   STRATEGY\nICN   인천  Asia/Seoul  fifo\n");
+    assert_eq!(house.run("site set ICN --strategy explicit").code, 3);
+    house.done("location set ICN A-01 --pick-order 8");
+    assert_eq!(
+        house.done("location show ICN A-01"),
+        "SITE  LOCATION  KIND     ZONE  PICK ORDER\nICN   A-01      storage  A              8\n"
+    );
+    house.done("sku set milk --price KRW=900");
+    assert_eq!(
+        house.done("sku list"),
+        "SKU   TRACKING  SAFETY STOCK  PRICES\nmilk  lot       ICN=20        KRW=900\n"
+    );
     house.done("stock adjust S1 --site ICN milk/L1@A-01=+5");
     assert_eq!(
         house.done("lot trace milk L1"),
-        "SKU   LOT  EXPIRES     INSIDE\nmilk  L1   2030-01-31       5\n\
+        "SKU   LOT  RECEIVED    EXPIRES     INSIDE\nmilk  L1   2030-01-01  2030-01-31       5\n\
          SITE  LOCATION  LOT  ON HAND  HELD  AVAILABLE  VERDICT\n\
          ICN   A-01      L1         5     0          5  available\n"
     );

@@ -336,8 +336,8 @@ impl Command {
             Self::Authorize(authorize) => authorize.payment.validate(),
             Self::Capture(capture) => capture.validate(),
             Self::SetWalletLimit(set) => set.validate(),
-            Self::SetSite(_)
-            | Self::SetLocation(_)
+            Self::SetSite(site) => site.validate(),
+            Self::SetLocation(_)
             | Self::SetLot(_)
             | Self::Reverse(_)
             | Self::CancelTransfer(_)

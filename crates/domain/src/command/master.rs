@@ -18,6 +18,14 @@ pub struct SetSite {
 }
 
 impl SetSite {
+    pub(super) fn validate(&self) -> Result<(), Refusal> {
+        if self.strategy == Strategy::Explicit {
+            // Whoever names no positions would get some all the same.
+            return Err(Refusal::invalid("strategy", "is explicit, which a request says for itself"));
+        }
+        Ok(())
+    }
+
     pub(super) fn digest(&self, d: &mut Digest) {
         d.number(1).text(self.site.as_str()).text(self.name.as_str());
         d.text(self.time_zone.name()).text(self.strategy.name());
