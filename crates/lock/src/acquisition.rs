@@ -85,6 +85,8 @@ struct Acquisition {
     deadline: BootTime,
     /// The backend may know of us: we have a place in a queue, or an attempt was not answered.
     doubt: bool,
+    /// An attempt was not answered. It may arrive yet, whatever a later one is told, and take the lock for nobody.
+    unanswered: bool,
     waited: bool,
     /// Somebody woke us, and it is not known yet what came of it.
     woken: bool,
@@ -133,7 +135,7 @@ impl Acquisition {
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
         let inner = Arc::clone(inner);
-        let (doubt, waited, woken, answered) = (false, false, false, false);
+        let (doubt, unanswered, waited, woken, answered) = (false, false, false, false, false);
         Self {
             inner,
             plan,
@@ -142,6 +144,7 @@ impl Acquisition {
             started,
             deadline,
             doubt,
+            unanswered,
             waited,
             woken,
             answered,
@@ -228,7 +231,7 @@ impl Acquisition {
                     self.inner.counters.contended(key);
                 }
                 self.key = conflict.key;
-                self.doubt = conflict.place > 0;
+                self.doubt = conflict.place > 0 || self.unanswered;
                 self.last = Last::Conflict { free_at: BootTime::now() + conflict.holder_remaining };
                 let (Some(waiting), Some(line)) = (&mut self.request.waiting, &self.line) else {
                     let (key, holder_remaining) = (key.clone(), conflict.holder_remaining);
@@ -258,6 +261,7 @@ impl Acquisition {
             Ok(Acquired::Ended) => unreachable!("nothing is acquired after its release"),
             Err(source @ backend::Error::Refused { .. }) => Next::Refused(Error::Refused { key, source }),
             Err(source) => {
+                self.unanswered = true;
                 self.last = Last::Failed(source);
                 Next::Again(Some(limits::ATTEMPT_PAUSE - jitter(limits::ATTEMPT_PAUSE / 2)))
             }

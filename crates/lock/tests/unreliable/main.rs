@@ -1,0 +1,77 @@
+//! Locks whose steps arrive late, and whose answers are lost: each of these on every backend.
+
+mod late;
+mod wire;
+
+use std::time::Duration;
+
+use jaego_lock::backend::Backend;
+use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions, conformance};
+use jaego_testkit as testkit;
+
+use self::wire::{Faults, Wire};
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// How late an expectation may come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A process with a wire that obeys, and the faults that it is told.
+fn process(backend: impl Backend) -> (Locks, Faults) {
+    let (wire, faults) = Wire::to(backend);
+    (Locks::with_settings(wire, conformance::settings()).unwrap(), faults)
+}
+
+fn redis_server() -> testkit::Redis {
+    testkit::Redis::start(&testkit::RedisOptions::default()).unwrap()
+}
+
+fn on_redis(server: &testkit::Redis) -> Redis {
+    Redis::start(RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO))
+}
+
+fn postgres_server() -> testkit::Postgres {
+    let settings = [("fsync", "off"), ("full_page_writes", "off"), ("autovacuum", "off")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    testkit::Postgres::start(&testkit::PostgresOptions { settings }).unwrap()
+}
+
+async fn on_postgres(server: &testkit::Postgres) -> Postgres {
+    let options = PostgresOptions::new(&server.url("postgres")).unwrap().connections(2).unwrap();
+    options.migrate().await.unwrap();
+    Postgres::start(options)
+}
+
+/// Makes a test of it on each backend.
+macro_rules! on_each_backend {
+    ($($scenario:ident),* $(,)?) => {$(
+        mod $scenario {
+            #[tokio::test]
+            async fn in_memory() {
+                let memory = jaego_lock::Memory::new();
+                super::$scenario(memory.clone(), memory).await;
+            }
+
+            #[tokio::test]
+            async fn on_redis() {
+                let server = crate::redis_server();
+                super::$scenario(crate::on_redis(&server), crate::on_redis(&server)).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                let server = crate::postgres_server();
+                let here = crate::on_postgres(&server).await;
+                super::$scenario(here, crate::on_postgres(&server).await).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_each_backend;
+
+/// Another process, on a wire that is always there.
+fn there(backend: impl Backend) -> Locks {
+    Locks::with_settings(backend, conformance::settings()).unwrap()
+}

@@ -1,0 +1,114 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use jaego_lock::backend::{
+    Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
+};
+use jaego_lock::{Broken, LockKey, LockList, LockState};
+use tokio::sync::broadcast;
+
+/// What lies between the locks and their backend: it holds acquires back until they are delivered.
+pub(crate) struct Wire {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    backend: Box<dyn Backend>,
+    /// So many of the next acquires do not arrive before they are delivered.
+    hold_back: AtomicU32,
+    held_back: Mutex<Vec<Acquire>>,
+    /// How many acquires were sent.
+    acquires: AtomicU32,
+}
+
+/// Whoever tells the wire what to do.
+#[derive(Clone)]
+pub(crate) struct Faults(Arc<Shared>);
+
+impl Wire {
+    pub(crate) fn to(backend: impl Backend) -> (Self, Faults) {
+        let shared = Arc::new(Shared {
+            backend: Box::new(backend),
+            hold_back: AtomicU32::new(0),
+            held_back: Mutex::default(),
+            acquires: AtomicU32::new(0),
+        });
+        (Self { shared: Arc::clone(&shared) }, Faults(shared))
+    }
+}
+
+impl Faults {
+    pub(crate) fn hold_back_acquires(&self, count: u32) {
+        self.0.hold_back.store(count, Ordering::SeqCst);
+    }
+
+    /// What was held back arrives now, and its answers go nowhere.
+    pub(crate) async fn deliver(&self) -> Vec<Acquired> {
+        let late = std::mem::take(&mut *self.0.held_back.lock().unwrap());
+        let mut answers = Vec::new();
+        for request in late {
+            answers.push(self.0.backend.acquire(&request).await.unwrap());
+        }
+        answers
+    }
+
+    pub(crate) fn acquires(&self) -> u32 {
+        self.0.acquires.load(Ordering::SeqCst)
+    }
+}
+
+/// Takes one of so many, if there is one left.
+fn take_one(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok()
+}
+
+impl Backend for Wire {
+    fn name(&self) -> &'static str {
+        self.shared.backend.name()
+    }
+
+    fn group(&self, key: &LockKey) -> u32 {
+        self.shared.backend.group(key)
+    }
+
+    fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
+        self.shared.acquires.fetch_add(1, Ordering::SeqCst);
+        if take_one(&self.shared.hold_back) {
+            self.shared.held_back.lock().unwrap().push(request.clone());
+            return Box::pin(std::future::pending());
+        }
+        self.shared.backend.acquire(request)
+    }
+
+    fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
+        self.shared.backend.renew(request)
+    }
+
+    fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
+        self.shared.backend.release(request)
+    }
+
+    fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+        self.shared.backend.look(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+        self.shared.backend.list(prefix, max)
+    }
+
+    fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+        self.shared.backend.break_holds(request)
+    }
+
+    fn new_owner(&self) -> Owner {
+        self.shared.backend.new_owner()
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.shared.backend.notices()
+    }
+
+    fn close(&self) -> Step<'_, ()> {
+        self.shared.backend.close()
+    }
+}
