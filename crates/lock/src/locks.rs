@@ -5,7 +5,7 @@ use crate::counters::Stats;
 use crate::inner::Inner;
 use crate::look::{Broken, LockList, LockState};
 use crate::rt::timeout;
-use crate::{Error, IntoKey, Mode, MultiRequest, Request, Settings, SettingsError, limits};
+use crate::{Error, IntoKey, Mode, ModeError, MultiRequest, Request, Settings, SettingsError, limits};
 
 /// The entry: locks on one backend. Clones share everything. One for a process is enough, and best.
 #[derive(Clone, Debug)]
@@ -47,9 +47,13 @@ impl Locks {
     /// A lock in a mode of your own. Holders of one mode stand side by side and shut out all other modes:
     /// many may `allocate` one transfer, or one may [`lock`](Self::lock) it to cancel, never both at once.
     /// Whoever waits in one mode is let in before those of other modes that come later, so that nobody
-    /// starves.
+    /// starves. The name `exclusive` is taken: it is what [`lock`](Self::lock) asks for.
     pub fn mode(&self, key: impl IntoKey, mode: impl AsRef<str>) -> Request {
-        self.in_mode(key, Mode::new(mode).map_err(Error::from))
+        let mode = Mode::new(mode).and_then(|mode| {
+            // That one is asked for by `lock`; whoever names it here expects company.
+            if mode == Mode::exclusive() { Err(ModeError::Exclusive) } else { Ok(mode) }
+        });
+        self.in_mode(key, mode.map_err(Error::from))
     }
 
     /// One of `permits` permits: a mode with so many holders.

@@ -70,7 +70,7 @@ macro_rules! conformance {
             the_fair_are_served_in_order, a_dead_head_delays_for_its_time_to_live,
             a_cancelled_wait_leaves_nothing, a_waiter_who_gives_up_makes_way,
             the_next_in_line_watches_the_clock,
-            one_mode_shuts_out_the_others, a_stream_of_one_mode_starves_nobody, a_dead_companion_changes_nothing,
+            nobody_stands_beside_a_plain_lock, one_mode_shuts_out_the_others, a_stream_of_one_mode_starves_nobody, a_dead_companion_changes_nothing,
             writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             steps_can_be_sent_again, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes,

@@ -7,10 +7,30 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, Stage, process, settings};
-use crate::{BootTime, Error, Lost, Mode, Outcome};
+use crate::{BootTime, Error, Lost, Mode, ModeError, Outcome};
 
 const LEASE: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(15);
+
+/// A plain lock is for one holder, whatever others call what they want.
+pub async fn nobody_stands_beside_a_plain_lock(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.lock("a").lease(LONG).try_acquire().await.unwrap();
+    for beside in [
+        there.mode("a", "exclusive"),
+        there.mode("a", "exclusive").max_holders(1),
+        there.mode("a", "exclusive").max_holders(2),
+        there.lock("a").max_holders(2),
+    ] {
+        let error = beside.try_acquire().await.unwrap_err();
+        assert!(matches!(error, Error::Mode(ModeError::Exclusive)), "{error}");
+    }
+    let error = there.lock("a").max_holders(1).try_acquire().await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    let error = guard.downgrade(Mode::new("exclusive").unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+    assert!(guard.release().await.was_held());
+}
 
 /// Holders of one mode are side by side, in all processes, and shut out every other mode.
 pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
