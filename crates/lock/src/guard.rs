@@ -140,6 +140,12 @@ impl Guard {
 
     /// Makes the lock last for at least `lease` from now; never shorter than it already does. Returns until
     /// when it is valid. Takes one answer of the backend.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](Error::OutOfRange) for a lease that cannot be asked for,
+    /// [`Refused`](Error::Refused) for one that is longer than the backend's quarantine; the hold then is as it was.
+    /// [`Lost`](Error::Lost) when it is held no more, [`Unavailable`](Error::Unavailable) when the backend does not
+    /// answer: whether it was made longer is not known then, and [`valid_until`](Self::valid_until) does not count on it.
     pub async fn extend(&self, lease: Duration) -> Result<BootTime, Error> {
         self.tenure.inner.check_lease(lease)?;
         self.renew(lease, None).await
@@ -165,7 +171,7 @@ impl Guard {
             Ok(Renewed::NotHeld { .. }) => {
                 Err(Error::Lost { key: key(), how: self.tenure.how_lost().unwrap_or(Lost::Expired) })
             }
-            Err(source) => Err(Error::Unavailable { key: key(), source }),
+            Err(source) => Err(Error::of_step(key(), source)),
         }
     }
 

@@ -75,6 +75,16 @@ impl Redis {
         u32::try_from(hash % u64::from(self.link.options.shards)).expect("less than the number of shards")
     }
 
+    /// A server that has lost everything grants nothing for the quarantine, and no hold may outlive that.
+    fn check_lease(&self, doing: &'static str, lease: Duration) -> Result<(), Error> {
+        let quarantine = self.link.options.quarantine;
+        if quarantine.is_zero() || lease <= quarantine {
+            return Ok(());
+        }
+        let source = format!("a lease of {lease:?} is longer than the quarantine of {quarantine:?}");
+        Err(Error::Refused { doing, source: source.into() })
+    }
+
     /// The lock that a key of the server belongs to.
     fn key_of(&self, name: &str) -> Option<LockKey> {
         let (shard, key) =
@@ -207,13 +217,7 @@ impl Backend for Redis {
         const DOING: &str = "acquire a lock";
         Box::pin(async move {
             let options = &self.link.options;
-            if !options.quarantine.is_zero() && request.lease > options.quarantine {
-                let source = format!(
-                    "a lease of {:?} is longer than the quarantine of {:?}",
-                    request.lease, options.quarantine
-                );
-                return Err(Error::Refused { doing: DOING, source: source.into() });
-            }
+            self.check_lease(DOING, request.lease)?;
             if let Some(remaining) = self.link.distrusted() {
                 return Ok(Acquired::Quarantined { remaining });
             }
@@ -250,6 +254,7 @@ impl Backend for Redis {
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
         const DOING: &str = "renew a lock";
         Box::pin(async move {
+            self.check_lease(DOING, request.lease)?;
             let base = self.base(&request.keys);
             let owner = request.owner.to_string();
             let (answer, ..) = self

@@ -10,6 +10,7 @@ mod herd;
 mod layout;
 mod lost_answers;
 mod outage;
+mod quarantine;
 mod stopped;
 
 use std::collections::BTreeMap;
