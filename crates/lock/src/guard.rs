@@ -175,7 +175,13 @@ impl Guard {
         }
     }
 
-    pub(crate) async fn settle(&self, lease: Duration) -> Result<(), Error> {
+    /// The hold begins to count now, after a while in which it was kept for others of a multi-lock to be got: for its
+    /// lease, or with its keeper for `max_hold`.
+    pub(crate) async fn settle(&self, lease: Option<Duration>, max_hold: Duration) -> Result<(), Error> {
+        let Some(lease) = lease else {
+            self.tenure.keep_for(max_hold);
+            return Ok(());
+        };
         self.tenure.dismiss_keeper();
         self.renew(lease, None).await.map(drop)
     }

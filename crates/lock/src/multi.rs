@@ -34,7 +34,7 @@ impl MultiRequest {
         self
     }
 
-    /// As [`Request::max_hold`](crate::Request::max_hold).
+    /// As [`Request::max_hold`](crate::Request::max_hold), from the moment when all of them are held.
     pub fn max_hold(mut self, max_hold: Duration) -> Self {
         self.terms.max_hold = Some(max_hold);
         self
@@ -51,7 +51,8 @@ impl MultiRequest {
     /// circle. Dropping the future leaves nothing behind.
     ///
     /// # Errors
-    /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way.
+    /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way; and
+    /// [`Lost`](Error::Lost) when one that was already taken was lost while the others were waited for.
     pub async fn acquire(self) -> Result<MultiGuard, Error> {
         let Self { inner, keys, terms } = self;
         let keys = keys?;
@@ -63,23 +64,34 @@ impl MultiRequest {
             groups.entry(inner.backend.group(&key)).or_default().push(key);
         }
         let several = groups.len() > 1;
+        // How long all the answers may take that come after a first one.
+        let answers = inner.settings.response_timeout * u32::try_from(groups.len()).unwrap_or(u32::MAX);
         let deadline = BootTime::now() + terms.wait;
         let mut guards = Vec::with_capacity(groups.len());
+        let mut max_hold = Duration::ZERO;
         for mut keys in groups.into_values() {
             keys.sort_unstable();
             keys.dedup();
             let mut plan = terms.plan(&inner, keys.into(), Mode::exclusive())?;
-            // Those that are already taken are kept while the others are waited for.
-            plan.keeper |= several;
             if !plan.wait.is_zero() {
                 plan.wait = deadline.remaining().max(Duration::from_micros(1));
+            }
+            max_hold = plan.max_hold;
+            if several {
+                // Those that are already taken are kept while the others are waited for, however long that takes.
+                plan.keeper = true;
+                plan.max_hold += plan.wait + answers;
             }
             guards.push(acquisition::acquire(&inner, plan).await?);
         }
         let guards = MultiGuard { guards };
-        if let (true, Some(lease)) = (several, terms.lease) {
+        if several {
             for guard in &guards.guards {
-                guard.settle(lease).await?;
+                guard.settle(terms.lease, max_hold).await?;
+            }
+            // One that was got early may have been lost while the others were waited for.
+            for guard in &guards.guards {
+                guard.check().map_err(|how| Error::Lost { key: guard.key().clone(), how })?;
             }
         }
         Ok(guards)

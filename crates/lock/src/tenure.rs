@@ -24,7 +24,8 @@ pub(crate) struct Tenure {
     lease: Duration,
     keeper: AtomicBool,
     acquired_at: BootTime,
-    kept_until: BootTime,
+    /// Until when the keeper renews, in microseconds of [`BootTime`].
+    kept_until: AtomicU64,
     /// In microseconds of [`BootTime`]. Only grows.
     valid_until: AtomicU64,
     guards: AtomicU32,
@@ -69,7 +70,7 @@ impl Tenure {
             lease: plan.lease,
             keeper: AtomicBool::new(plan.keeper),
             acquired_at,
-            kept_until: acquired_at + plan.max_hold,
+            kept_until: AtomicU64::new((acquired_at + plan.max_hold).as_micros()),
             valid_until: AtomicU64::new(valid_until.as_micros()),
             guards: AtomicU32::new(1),
             state: Mutex::new(State { mode, lost: None, ended: None, let_go: false }),
@@ -95,11 +96,20 @@ impl Tenure {
         BootTime::from_micros(self.valid_until.load(Ordering::Acquire))
     }
 
+    fn kept_until(&self) -> BootTime {
+        BootTime::from_micros(self.kept_until.load(Ordering::Acquire))
+    }
+
+    /// The keeper renews for so long from now.
+    pub(crate) fn keep_for(&self, max_hold: Duration) {
+        self.kept_until.store((BootTime::now() + max_hold).as_micros(), Ordering::Release);
+    }
+
     /// How it was lost, if it was. Looks at the clock itself, so that nobody has to have been told.
     pub(crate) fn how_lost(&self) -> Option<Lost> {
         let mut state = self.state();
         if state.lost.is_none() && !state.let_go && BootTime::now() >= self.valid_until() {
-            let kept_out = self.keeper.load(Ordering::Acquire) && BootTime::now() >= self.kept_until;
+            let kept_out = self.keeper.load(Ordering::Acquire) && BootTime::now() >= self.kept_until();
             let how = if kept_out { Lost::MaxHold } else { Lost::Expired };
             self.lose(&mut state, how);
         }
@@ -219,7 +229,7 @@ async fn keep(tenure: Arc<Tenure>) {
     let mut renew_at = tenure.acquired_at + renew_pause(tenure.lease);
     loop {
         let now = BootTime::now();
-        let wanted = tenure.keeper.load(Ordering::Acquire) && now < tenure.kept_until;
+        let wanted = tenure.keeper.load(Ordering::Acquire) && now < tenure.kept_until();
         if !wanted || tenure.is_over() || tenure.how_lost().is_some() {
             return;
         }

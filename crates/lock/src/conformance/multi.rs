@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, Stage, process};
-use crate::{BootTime, Error, LockKey, Outcome};
+use crate::backend::Owner;
+use crate::{BootTime, Error, LockKey, Lost, MultiRequest, Outcome};
 
 const KEYS: [&str; 6] = ["a:1", "a:2", "a:3", "b:1", "b:2", "b:3"];
 
@@ -82,4 +83,51 @@ pub async fn several_locks_share_one_lease(stage: &impl Stage) {
     assert!(took <= lease + PATIENCE / 2, "nobody renews any more: {took:?}");
     assert!(!all.is_valid() && all.check().is_err());
     assert!(timeout(PATIENCE, there.multi(KEYS).acquire()).await.is_ok());
+}
+
+/// What was taken first is held while the others are waited for, however short the longest hold is, which counts from the
+/// moment when all are held. If it is lost meanwhile, that is told, and nothing is kept.
+pub async fn several_locks_are_all_held_when_they_are_got(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let lease = here.settings().lease_min();
+    let request = |keeper: bool| -> MultiRequest {
+        let request = here.multi(KEYS).max_hold(here.settings().keeper_lease);
+        if keeper { request } else { request.lease(lease) }
+    };
+    for keeper in [false, true] {
+        let max_hold = here.settings().keeper_lease;
+        let last = there.lock(KEYS[5]).lease(Duration::from_secs(15)).acquire().await.unwrap();
+        let waiter = tokio::spawn(request(keeper).acquire());
+        // Longer than the longest hold.
+        sleep(max_hold * 2).await;
+        drop(last);
+        let all = timeout(PATIENCE, waiter).await.expect("they are free").unwrap().unwrap();
+        let got_at = BootTime::now();
+        assert_eq!(all.check(), Ok(()));
+        let how = all.lost().await;
+        let (held, promised) = (BootTime::now().since(got_at), if keeper { max_hold } else { lease });
+        assert!(held > promised / 2, "{held:?} of {promised:?}");
+        let extra = if keeper { here.settings().keeper_lease } else { Duration::ZERO };
+        assert!(all.valid_until() <= got_at + promised + extra, "keeper: {keeper}");
+        assert_eq!(how, if keeper { Lost::MaxHold } else { Lost::Expired });
+    }
+
+    let last = there.lock(KEYS[5]).lease(Duration::from_secs(15)).acquire().await.unwrap();
+    let waiter = tokio::spawn(request(true).acquire());
+    sleep(Duration::from_millis(100)).await;
+    let mut broken = false;
+    for key in &KEYS[..5] {
+        let holders = there.look(*key).await.unwrap().holders;
+        let owners: Vec<Owner> = holders.iter().map(|holder| holder.owner).collect();
+        broken |= !there.break_holds(*key, &owners).await.unwrap().ended.is_empty();
+    }
+    drop(last);
+    let all = timeout(PATIENCE, waiter).await.expect("they are free").unwrap();
+    match &all {
+        // The backend takes all of them in one step, so none was held before.
+        Ok(all) => assert!(!broken && all.is_valid()),
+        Err(error) => assert!(broken && matches!(error, Error::Lost { how: Lost::Broken, .. }), "{error}"),
+    }
+    drop(all);
+    drop(timeout(PATIENCE, there.multi(KEYS).acquire()).await.expect("nothing is kept").unwrap());
 }
