@@ -74,8 +74,12 @@ pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> R
 ///
 /// The transaction [raises](raise) the fence of each key first, so it needs the table
 /// [`fences`](super::POSTGRES_TABLE). It is committed if `work` is `Ok` and the lock is still held then. If `work`
-/// fails, or has swallowed an error after which PostgreSQL commits nothing, it is rolled back. When the lock is
-/// lost while `work` runs, `work` is dropped where it stands and the transaction rolled back at once.
+/// fails, or has swallowed an error after which PostgreSQL commits nothing, it is rolled back.
+///
+/// When the lock is lost before the commit, this comes back at once: `work` is dropped where it stands, and the rollback
+/// is sent. It takes effect when the statement that the server is at has ended; one that waits for somebody else's row
+/// goes on waiting, and with it whatever the connection is used for next. A `lock_timeout` or `statement_timeout` of
+/// about the lease bounds that, or the client's own `cancel_token`.
 ///
 /// What was committed was committed alone, even if the lease ran out in the very last moment: whoever has the
 /// lock next waits for the row of the fence until this transaction has ended. So how the release went makes no
@@ -118,7 +122,12 @@ async fn commit<T, E: From<Error>>(
     let fences = guard.fences();
     let lost = |how| Error::Lock(crate::Error::Lost { key: fences[0].0.clone(), how });
     guard.check().map_err(lost)?;
-    let transaction = client.transaction().await.map_err(Error::database("begin a transaction"))?;
+    // Behind whatever the connection still has to do.
+    let transaction = tokio::select! {
+        biased;
+        how = guard.lost() => return Err(lost(how).into()),
+        begun = client.transaction() => begun.map_err(Error::database("begin a transaction"))?,
+    };
     let work = async {
         for (name, fence) in &fences {
             raise(&transaction, name, *fence).await?;
@@ -146,9 +155,15 @@ async fn commit<T, E: From<Error>>(
             Ok(done)
         }
         Err(error) => {
-            // Should this fail as well, the connection is gone, and the transaction with it.
-            if let Err(error) = transaction.rollback().await {
-                tracing::debug!(%error, "the rollback was not answered");
+            // Sent either way: by the transaction itself where it is dropped. Its answer may be behind a statement that
+            // waits for somebody else's row, and is waited for no longer than the lock is held.
+            tokio::select! {
+                biased;
+                _ = guard.lost() => {}
+                // Should this fail as well, the connection is gone, and the transaction with it.
+                answer = transaction.rollback() => if let Err(error) = answer {
+                    tracing::debug!(%error, "the rollback was not answered");
+                },
             }
             Err(error)
         }

@@ -1,5 +1,6 @@
 //! Locks on a PostgreSQL that stops, dies and cuts connections, and transactions that check fences.
 
+mod blocked;
 mod fences;
 mod outage;
 mod session;
