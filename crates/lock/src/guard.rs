@@ -2,8 +2,9 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use crate::backend::{self, Renewed};
 use crate::clock::BootTime;
+use crate::rt::sleep;
 use crate::tenure::{self, Tenure};
-use crate::{Error, LockKey, Lost, Mode};
+use crate::{Error, LockKey, Lost, Mode, limits};
 
 /// A lock that is held. Dropping it lets the lock go, in the background; [`release`](Self::release) also
 /// tells how that went.
@@ -139,7 +140,8 @@ impl Guard {
     }
 
     /// Makes the lock last for at least `lease` from now; never shorter than it already does. Returns until
-    /// when it is valid. Takes one answer of the backend.
+    /// when it is valid. Takes one answer of the backend; where that is lost it is asked again, a
+    /// [few times](crate::limits::RENEW_TRIES_MAX) and no longer than the lock is held.
     ///
     /// # Errors
     /// [`OutOfRange`](Error::OutOfRange) for a lease that cannot be asked for,
@@ -155,9 +157,11 @@ impl Guard {
     ///
     /// Only from a mode for one holder to a mode for several. The other way round two holders could wait
     /// for each other for ever, so it is refused with [`Error::Upgrade`].
+    ///
+    /// From the call on, the guard is one of the new [`mode`](Self::mode). After [`Error::Unavailable`] it stays so: the
+    /// backend may have let others in, or may not have heard of it. To let them in for sure, ask for the same again.
     pub async fn downgrade(&self, mode: Mode) -> Result<(), Error> {
-        let from = self.mode();
-        if from.is_shared() || !mode.is_shared() || self.tenure.keys.len() > 1 {
+        if let Err(from) = self.tenure.enter_mode(&mode) {
             return Err(Error::Upgrade { key: self.key().clone(), from, to: mode });
         }
         self.renew(Duration::ZERO, Some(mode)).await.map(drop)
@@ -165,13 +169,27 @@ impl Guard {
 
     async fn renew(&self, lease: Duration, mode: Option<Mode>) -> Result<BootTime, Error> {
         let key = || self.key().clone();
-        self.check().map_err(|how| Error::Lost { key: key(), how })?;
-        match self.tenure.renew(lease, mode, self.tenure.inner.settings.response_timeout).await {
-            Ok(Renewed::Held) => Ok(self.valid_until()),
-            Ok(Renewed::NotHeld { .. }) => {
-                Err(Error::Lost { key: key(), how: self.tenure.how_lost().unwrap_or(Lost::Expired) })
+        let mut tries = 0;
+        loop {
+            self.check().map_err(|how| Error::Lost { key: key(), how })?;
+            tries += 1;
+            // An answer that comes when the lock is lost is of no use.
+            let limit = self.tenure.inner.settings.response_timeout.min(self.valid_until().remaining());
+            match self.tenure.renew(lease, mode.clone(), limit).await {
+                Ok(Renewed::Held) => return Ok(self.valid_until()),
+                Ok(Renewed::NotHeld { .. }) => {
+                    let how = self.tenure.how_lost().unwrap_or(Lost::Expired);
+                    return Err(Error::Lost { key: key(), how });
+                }
+                Err(source) => {
+                    let refused = matches!(source, backend::Error::Refused { .. });
+                    if tries == limits::RENEW_TRIES_MAX || refused {
+                        return Err(Error::of_step(key(), source));
+                    }
+                    tracing::debug!(key = %self.key(), error = %source, "not answered, asking again");
+                }
             }
-            Err(source) => Err(Error::of_step(key(), source)),
+            sleep(limits::RENEW_PAUSE).await;
         }
     }
 

@@ -68,6 +68,10 @@ pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 pub const RELEASE_TRIES_MAX: u32 = 4;
 /// The pause after a release that the backend did not answer.
 pub const RELEASE_PAUSE: Duration = Duration::from_millis(20);
+/// How often an extension or a downgrade is sent before it is given up as not answered …
+pub const RENEW_TRIES_MAX: u32 = 4;
+/// … and the pause in between.
+pub const RENEW_PAUSE: Duration = Duration::from_millis(20);
 /// A backend remembers a release for this many response timeouts, for a release that is sent again and for
 /// an acquire that arrives late.
 pub const RELEASE_MEMORY_RESPONSE_TIMEOUTS: u32 = 8;

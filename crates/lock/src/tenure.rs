@@ -39,6 +39,8 @@ pub(crate) struct Tenure {
 #[derive(Debug)]
 struct State {
     mode: Mode,
+    /// Whether the mode is new, and the backend has not said yet that it knows it.
+    mode_asked: bool,
     lost: Option<Lost>,
     let_go: bool,
     /// How it ended, for those who ask again.
@@ -73,7 +75,7 @@ impl Tenure {
             kept_until: AtomicU64::new((acquired_at + plan.max_hold).as_micros()),
             valid_until: AtomicU64::new(valid_until.as_micros()),
             guards: AtomicU32::new(1),
-            state: Mutex::new(State { mode, lost: None, ended: None, let_go: false }),
+            state: Mutex::new(State { mode, mode_asked: false, lost: None, ended: None, let_go: false }),
             wake: Notify::new(),
             lost: Notify::new(),
         });
@@ -90,6 +92,21 @@ impl Tenure {
 
     pub(crate) fn mode(&self) -> Mode {
         self.state().mode.clone()
+    }
+
+    /// From now on the hold counts as one in this mode, before the backend is asked for it: it may let others in without
+    /// us hearing its answer. The same mode may be asked for again until it is answered. Otherwise returns the mode that
+    /// it cannot be turned from.
+    pub(crate) fn enter_mode(&self, mode: &Mode) -> Result<(), Mode> {
+        let mut state = self.state();
+        if state.mode_asked && state.mode == *mode {
+            return Ok(());
+        }
+        if state.mode.is_shared() || !mode.is_shared() || self.keys.len() > 1 {
+            return Err(state.mode.clone());
+        }
+        (state.mode, state.mode_asked) = (mode.clone(), true);
+        Ok(())
     }
 
     pub(crate) fn valid_until(&self) -> BootTime {
@@ -158,7 +175,7 @@ impl Tenure {
         }
     }
 
-    /// Asks the backend for more time, and perhaps for another mode. Returns until when it is valid.
+    /// Asks the backend once for more time, and perhaps for a mode that was [entered](Self::enter_mode).
     pub(crate) async fn renew(
         &self,
         lease: Duration,
@@ -166,8 +183,8 @@ impl Tenure {
         limit: Duration,
     ) -> Result<Renewed, backend::Error> {
         let claim = limits::CLAIM.min(self.inner.settings.waiter_ttl);
-        let request =
-            Renew { keys: Arc::clone(&self.keys), owner: self.owner, lease, mode: mode.clone(), claim };
+        let answers_mode = mode.is_some();
+        let request = Renew { keys: Arc::clone(&self.keys), owner: self.owner, lease, mode, claim };
         let sent_at = BootTime::now();
         let answer = timeout(limit, self.inner.backend.renew(&request)).await;
         let answer =
@@ -176,8 +193,8 @@ impl Tenure {
         match answer? {
             Renewed::Held => {
                 self.valid_until.fetch_max(valid_until(sent_at, lease).as_micros(), Ordering::AcqRel);
-                if let Some(mode) = mode {
-                    self.state().mode = mode;
+                if answers_mode {
+                    self.state().mode_asked = false;
                 }
                 Ok(Renewed::Held)
             }

@@ -1,6 +1,7 @@
 //! Locks whose steps arrive late, and whose answers are lost: each of these on every backend.
 
 mod late;
+mod lost;
 mod wire;
 
 use std::time::Duration;

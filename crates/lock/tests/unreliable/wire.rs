@@ -7,7 +7,8 @@ use jaego_lock::backend::{
 use jaego_lock::{Broken, LockKey, LockList, LockState};
 use tokio::sync::broadcast;
 
-/// What lies between the locks and their backend: it holds acquires back until they are delivered.
+/// What lies between the locks and their backend: it holds acquires back until they are delivered, and loses the
+/// answers of renewals, as it is told.
 pub(crate) struct Wire {
     shared: Arc<Shared>,
 }
@@ -17,8 +18,11 @@ struct Shared {
     /// So many of the next acquires do not arrive before they are delivered.
     hold_back: AtomicU32,
     held_back: Mutex<Vec<Acquire>>,
-    /// How many acquires were sent.
+    /// So many of the next renewals are done, and not answered.
+    lose_renewals: AtomicU32,
+    /// How many acquires and renewals were sent.
     acquires: AtomicU32,
+    renewals: AtomicU32,
 }
 
 /// Whoever tells the wire what to do.
@@ -31,7 +35,9 @@ impl Wire {
             backend: Box::new(backend),
             hold_back: AtomicU32::new(0),
             held_back: Mutex::default(),
+            lose_renewals: AtomicU32::new(0),
             acquires: AtomicU32::new(0),
+            renewals: AtomicU32::new(0),
         });
         (Self { shared: Arc::clone(&shared) }, Faults(shared))
     }
@@ -52,8 +58,16 @@ impl Faults {
         answers
     }
 
+    pub(crate) fn lose_renewals(&self, count: u32) {
+        self.0.lose_renewals.store(count, Ordering::SeqCst);
+    }
+
     pub(crate) fn acquires(&self) -> u32 {
         self.0.acquires.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn renewals(&self) -> u32 {
+        self.0.renewals.load(Ordering::SeqCst)
     }
 }
 
@@ -81,6 +95,13 @@ impl Backend for Wire {
     }
 
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
+        self.shared.renewals.fetch_add(1, Ordering::SeqCst);
+        if take_one(&self.shared.lose_renewals) {
+            return Box::pin(async move {
+                self.shared.backend.renew(request).await?;
+                std::future::pending().await
+            });
+        }
         self.shared.backend.renew(request)
     }
 

@@ -1,0 +1,78 @@
+use jaego_lock::backend::Backend;
+use jaego_lock::limits::RENEW_TRIES_MAX;
+use jaego_lock::{Error, Lost, Mode};
+use tokio::time::timeout;
+
+use super::{PATIENCE, ms, on_each_backend, process, there};
+
+on_each_backend! {
+    an_extension_without_an_answer_is_sent_again,
+    a_writer_who_may_be_a_reader_takes_itself_for_one,
+    an_extension_that_is_never_answered_ends,
+}
+
+async fn an_extension_without_an_answer_is_sent_again(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    let guard = here.lock("a").lease(ms(2_000)).acquire().await.unwrap();
+    for lost in 1..RENEW_TRIES_MAX {
+        let sent = faults.renewals();
+        faults.lose_renewals(lost);
+        let valid_until = guard.extend(ms(5_000)).await.expect("sent again");
+        assert_eq!(faults.renewals(), sent + lost + 1);
+        assert!(valid_until.remaining() > ms(4_000));
+    }
+    let reader = tokio::spawn({
+        let request = there.shared("a").lease(ms(5_000));
+        async move { request.acquire().await.unwrap() }
+    });
+    faults.lose_renewals(1);
+    guard.downgrade(Mode::shared()).await.expect("sent again");
+    let reader = timeout(PATIENCE, reader).await.expect("let in").unwrap();
+    assert!(guard.is_valid() && reader.is_valid());
+    assert!(guard.release().await.was_held());
+}
+
+/// If the server has made it a reader and nobody could tell, others read beside it: it must not go on writing.
+async fn a_writer_who_may_be_a_reader_takes_itself_for_one(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    let guard = here.lock("a").lease(ms(10_000)).acquire().await.unwrap();
+    faults.lose_renewals(RENEW_TRIES_MAX);
+    let error = guard.downgrade(Mode::shared()).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    let reader = there.shared("a").try_acquire().await.expect("the server has made it a reader");
+    assert_eq!(guard.mode(), Mode::shared());
+    // To be sure, it asks again. To be anything else is no question any more.
+    let error = guard.downgrade(Mode::new("allocate").unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+    guard.downgrade(Mode::shared()).await.unwrap();
+    let error = guard.downgrade(Mode::shared()).await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "once it is known, there is nothing to do: {error}");
+    assert!(guard.is_valid() && reader.is_valid());
+    assert!(guard.release().await.was_held());
+    assert!(reader.release().await.was_held());
+}
+
+async fn an_extension_that_is_never_answered_ends(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    // With the time for all tries, and without it.
+    let guard = here.lock("a").lease(ms(10_000)).acquire().await.unwrap();
+    let sent = faults.renewals();
+    faults.lose_renewals(u32::MAX);
+    let error = timeout(PATIENCE, guard.extend(ms(10_000))).await.expect("it ends").unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert_eq!(faults.renewals(), sent + RENEW_TRIES_MAX);
+    assert!(guard.is_valid(), "as before");
+    faults.lose_renewals(0);
+    assert!(guard.release().await.was_held());
+
+    let guard = here.lock("a").lease(here.settings().lease_min()).wait(PATIENCE).acquire().await.unwrap();
+    tokio::time::sleep(here.settings().lease_min() - ms(150)).await;
+    faults.lose_renewals(u32::MAX);
+    let error = guard.extend(ms(10_000)).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { how: Lost::Expired, .. }), "{error}");
+    let late = jaego_lock::BootTime::now().since(guard.valid_until());
+    assert!(late < PATIENCE / 4, "not after the lock: {late:?}");
+    faults.lose_renewals(0);
+    drop(guard);
+    drop(timeout(PATIENCE, there.lock("a").acquire()).await.expect("let go").unwrap());
+}
