@@ -26,6 +26,8 @@ pub(crate) struct Tenure {
     acquired_at: BootTime,
     /// Until when the keeper renews, in microseconds of [`BootTime`].
     kept_until: AtomicU64,
+    /// It is renewed up to then, and the keeper has nothing more to do.
+    kept_out: AtomicBool,
     /// In microseconds of [`BootTime`]. Only grows.
     valid_until: AtomicU64,
     guards: AtomicU32,
@@ -73,6 +75,7 @@ impl Tenure {
             keeper: AtomicBool::new(plan.keeper),
             acquired_at,
             kept_until: AtomicU64::new((acquired_at + plan.max_hold).as_micros()),
+            kept_out: AtomicBool::new(false),
             valid_until: AtomicU64::new(valid_until.as_micros()),
             guards: AtomicU32::new(1),
             state: Mutex::new(State { mode, mode_asked: false, lost: None, ended: None, let_go: false }),
@@ -126,8 +129,9 @@ impl Tenure {
     pub(crate) fn how_lost(&self) -> Option<Lost> {
         let mut state = self.state();
         if state.lost.is_none() && !state.let_go && BootTime::now() >= self.valid_until() {
-            let kept_out = self.keeper.load(Ordering::Acquire) && BootTime::now() >= self.kept_until();
-            let how = if kept_out { Lost::MaxHold } else { Lost::Expired };
+            let kept_out = self.kept_out.load(Ordering::Acquire) || BootTime::now() >= self.kept_until();
+            let keeper = self.keeper.load(Ordering::Acquire);
+            let how = if keeper && kept_out { Lost::MaxHold } else { Lost::Expired };
             self.lose(&mut state, how);
         }
         state.lost
@@ -260,13 +264,19 @@ async fn keep(tenure: Arc<Tenure>) {
             }
             continue;
         }
+        // The last one ends with the longest hold.
+        let lease = tenure.lease.min(tenure.kept_until().since(now));
         let answer = tokio::select! {
             biased;
             // A renewal that arrives after the release finds nothing to renew.
             () = tenure.wake.notified() => continue,
-            answer = tenure.renew(tenure.lease, None, limit) => answer,
+            answer = tenure.renew(lease, None, limit) => answer,
         };
         let pause = match answer {
+            Ok(Renewed::Held) if lease < tenure.lease => {
+                tenure.kept_out.store(true, Ordering::Release);
+                return;
+            }
             Ok(_) => renew_pause(tenure.lease),
             Err(error) => {
                 tracing::debug!(key = %tenure.key(), %error, "renewal failed, trying again");

@@ -123,17 +123,23 @@ pub async fn a_keeper_renews(stage: &impl Stage) {
     assert_eq!(here.stats().renewals, renewals, "the keeper went with the guard");
 }
 
-/// A keeper stops at the longest hold; a forgotten guard shuts nobody out for ever.
+/// A keeper stops at the longest hold, which nothing outlasts; a forgotten guard shuts nobody out for ever.
 pub async fn a_hold_has_an_end(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
-    let max_hold = here.settings().keeper_lease * 2;
-    let guard = here.lock("a").max_hold(max_hold).acquire().await.unwrap();
-    let started = BootTime::now();
-    let next = there.lock("a").acquire().await.unwrap();
-    let took = BootTime::now().since(started);
-    assert!(took >= max_hold / 2 && took < max_hold + here.settings().keeper_lease + PATIENCE, "{took:?}");
-    assert_eq!(guard.check(), Err(Lost::MaxHold));
-    assert!(next.is_valid());
+    let lease = here.settings().keeper_lease;
+    // A whole number of leases, a part of one more, and no more than one.
+    for max_hold in [lease * 2, lease * 9 / 4, lease] {
+        let guard = here.lock("a").max_hold(max_hold).wait(PATIENCE).acquire().await.unwrap();
+        let started = BootTime::now();
+        let next = there.lock("a").acquire().await.unwrap();
+        let took = BootTime::now().since(started);
+        assert!(took >= max_hold * 3 / 4 && took < max_hold + PATIENCE, "{took:?} of {max_hold:?}");
+        assert_eq!(guard.check(), Err(Lost::MaxHold));
+        let held = guard.valid_until().since(started);
+        assert!(held <= max_hold && held > max_hold * 3 / 4, "{held:?} of {max_hold:?}");
+        assert!(next.is_valid());
+        assert!(next.release().await.was_held());
+    }
 }
 
 /// An extension makes a hold longer, never shorter.
