@@ -59,6 +59,8 @@ pub(super) struct Live {
     pub(super) run_id: String,
     hashes: Vec<String>,
     broken: AtomicBool,
+    /// It has lost its replicas and refuses to write: perhaps another one is the master by now.
+    deserted: AtomicBool,
 }
 
 impl fmt::Debug for Live {
@@ -76,6 +78,8 @@ pub(super) enum Failure {
     NoAnswer,
     #[error("no sentinel knows a master of this name")]
     NoMaster,
+    #[error("the sentinels name another master")]
+    Displaced,
     #[error("the server does not say its run id")]
     NoRunId,
     #[error("the server's answer is not to be understood: {0}")]
@@ -152,6 +156,10 @@ impl Link {
         let answer = answer.map_err(|error| {
             if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {
                 self.broken(&live);
+            }
+            if error.code() == Some("NOREPLICAS") && self.options.sentinel.is_some() {
+                live.deserted.store(true, Ordering::Release);
+                self.suspect.notify_one();
             }
             Failure::Redis(error)
         })?;
@@ -274,6 +282,7 @@ impl Link {
     async fn look_after(&self, live: &Live) -> Failure {
         let mut states = self.states();
         let mut named_at = BootTime::now();
+        let mut sentinels_asked_at = None;
         loop {
             tokio::select! {
                 () = self.suspect.notified() => {}
@@ -282,6 +291,15 @@ impl Link {
             }
             if live.broken.load(Ordering::Acquire) {
                 return Failure::NoAnswer;
+            }
+            let sent = BootTime::now();
+            // Every step that it refuses asks for this. The connection is kept meanwhile: it may well find its replicas again.
+            let ask = sentinels_asked_at.is_none_or(|at| sent.since(at) >= limits::SENTINELS_PAUSE);
+            if ask && live.deserted.swap(false, Ordering::AcqRel) {
+                sentinels_asked_at = Some(sent);
+                if self.find_master().await.is_ok_and(|server| server.addr() != live.server.addr()) {
+                    return Failure::Displaced;
+                }
             }
             let sent = BootTime::now();
             let mut connection = live.connection.clone();
@@ -332,7 +350,14 @@ impl Link {
             }
         }
         self.tell_name(&mut connection).await?;
-        let live = Live { connection, server, run_id, hashes, broken: AtomicBool::new(false) };
+        let live = Live {
+            connection,
+            server,
+            run_id,
+            hashes,
+            broken: AtomicBool::new(false),
+            deserted: AtomicBool::new(false),
+        };
         if let Some(by_ms) = self.observe(sent, server_us) {
             self.distrust(&live, by_ms).await;
         }

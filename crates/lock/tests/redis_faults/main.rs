@@ -5,6 +5,7 @@
 mod acl;
 mod cancel;
 mod clock;
+mod displaced;
 mod failover;
 mod herd;
 mod layout;
