@@ -49,7 +49,7 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
     if inner.closing() {
         return Err(Error::ShutDown);
     }
-    let mut acquisition = Acquisition::new(inner, plan);
+    let mut acquisition = Acquisition::new(inner, plan)?;
     let wait = acquisition.deadline.since(acquisition.started);
     let limit = inner.settings.response_timeout.min(wait.max(limits::ATTEMPT_MIN));
     let sent_at = BootTime::now();
@@ -116,7 +116,7 @@ enum Last {
 }
 
 impl Acquisition {
-    fn new(inner: &Arc<Inner>, plan: Plan) -> Self {
+    fn new(inner: &Arc<Inner>, plan: Plan) -> Result<Self, Error> {
         let settings = &inner.settings;
         let waits = !plan.wait.is_zero();
         let queue = plan.keys.len() == 1;
@@ -131,12 +131,20 @@ impl Acquisition {
             claim: limits::CLAIM.min(settings.waiter_ttl),
             timeout: settings.response_timeout,
         };
-        let line = waits.then(|| inner.lines.join(&plan.keys, request.owner, &plan.mode));
+        let mut line = None;
+        if waits {
+            line = inner.lines.join(&plan.keys, request.owner, &plan.mode);
+            if line.is_none() {
+                let error = Error::TooManyWaiters { key: plan.keys[0].clone() };
+                inner.counters.refused(&error);
+                return Err(error);
+            }
+        }
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
         let inner = Arc::clone(inner);
         let (doubt, unanswered, waited, woken, answered) = (false, false, false, false, false);
-        Self {
+        Ok(Self {
             inner,
             plan,
             request,
@@ -150,7 +158,7 @@ impl Acquisition {
             answered,
             key: 0,
             last: Last::Nothing,
-        }
+        })
     }
 
     /// Waits and tries until there is an answer, or nobody to hear it.

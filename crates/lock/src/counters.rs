@@ -21,6 +21,7 @@ pub(crate) struct Counters {
     timeouts: AtomicU64,
     unavailable: AtomicU64,
     quarantined: AtomicU64,
+    too_many_waiters: AtomicU64,
     cancelled: AtomicU64,
     renewals: AtomicU64,
     renewals_failed: AtomicU64,
@@ -32,7 +33,7 @@ pub(crate) struct Counters {
     patterns: Mutex<BTreeMap<String, Pattern>>,
 }
 
-/// A look at the counters of [`Locks`](crate::Locks). All but `held` only grow.
+/// A look at the counters of [`Locks`](crate::Locks). All but `held` and `waiting` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -52,6 +53,10 @@ pub struct Stats {
     pub unavailable: u64,
     /// Refused by a quarantine.
     pub quarantined: u64,
+    /// Refused because too many requests of this process waited already.
+    pub too_many_waiters: u64,
+    /// Requests of this process that wait now, those included that are about to ask for the first time.
+    pub waiting: u64,
     /// Given up because the caller had gone.
     pub cancelled: u64,
     /// Renewals that were answered.
@@ -117,6 +122,7 @@ impl Counters {
             Error::Busy { .. } => add(&self.busy, 1),
             Error::Timeout { .. } => add(&self.timeouts, 1),
             Error::Quarantined { .. } => add(&self.quarantined, 1),
+            Error::TooManyWaiters { .. } => add(&self.too_many_waiters, 1),
             Error::Unavailable { .. } | Error::Refused { .. } => add(&self.unavailable, 1),
             _ => {}
         }
@@ -165,6 +171,8 @@ impl Counters {
             timeouts: get(&self.timeouts),
             unavailable: get(&self.unavailable),
             quarantined: get(&self.quarantined),
+            too_many_waiters: get(&self.too_many_waiters),
+            waiting: 0,
             cancelled: get(&self.cancelled),
             renewals: get(&self.renewals),
             renewals_failed: get(&self.renewals_failed),

@@ -42,6 +42,15 @@ pub enum Error {
         /// When it will be free, as far as the last look told, if its holder does not renew it.
         holder_remaining: Duration,
     },
+    /// Too many requests of this process wait already, so this one was not even tried.
+    #[error(
+        "{key} was not asked for: {} requests of this process wait for locks already",
+        limits::WAITERS_MAX
+    )]
+    TooManyWaiters {
+        /// The key.
+        key: LockKey,
+    },
     /// The backend lost its memory and lets earlier holds run out before it grants new ones.
     #[error(
         "{key} cannot be granted for another {remaining:?}: the lock server has been replaced or restarted"

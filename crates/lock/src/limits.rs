@@ -11,6 +11,9 @@ pub const MODE_BYTES_MAX: usize = 64;
 pub const HOLDERS_MAX: u32 = 1_024;
 /// Keys of one [`multi`](crate::Locks::multi) lock.
 pub const MULTI_KEYS_MAX: usize = 1_024;
+/// Requests of one process that wait at a time, each with a task of its own. One more is refused with
+/// [`TooManyWaiters`](crate::Error::TooManyWaiters).
+pub const WAITERS_MAX: usize = 16_384;
 /// The greatest fence: the greatest whole number that JavaScript, Lua and a double hold exactly.
 pub const FENCE_MAX: u64 = (1 << 53) - 1;
 

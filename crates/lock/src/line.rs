@@ -12,14 +12,16 @@ use tokio::sync::Notify;
 
 use crate::backend::{Next, Owner};
 use crate::clock::BootTime;
-use crate::rt::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::rt::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::rt::{Mutex, MutexGuard};
-use crate::{LockKey, Mode};
+use crate::{LockKey, Mode, limits};
 
 /// The lines of a process, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     tickets: AtomicU64,
+    /// How many are in line, each counted once.
+    waiters: AtomicUsize,
     lines: Mutex<HashMap<LockKey, Line>>,
 }
 
@@ -64,7 +66,10 @@ pub(crate) struct InLine {
 }
 
 impl Lines {
-    pub(crate) fn join(self: &Arc<Self>, keys: &Arc<[LockKey]>, owner: Owner, mode: &Mode) -> InLine {
+    /// Nothing if there are too many in line already.
+    pub(crate) fn join(self: &Arc<Self>, keys: &Arc<[LockKey]>, owner: Owner, mode: &Mode) -> Option<InLine> {
+        let one_more = |waiters: usize| (waiters < limits::WAITERS_MAX).then_some(waiters + 1);
+        self.waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         let waiter =
             Waiter { owner, mode: mode.clone(), woken: AtomicU8::new(ASLEEP), notify: Notify::new() };
         let waiter = Arc::new(waiter);
@@ -79,7 +84,12 @@ impl Lines {
             line.waiters.insert(ticket, Arc::clone(&waiter));
         }
         drop(lines);
-        InLine { lines: Arc::clone(self), keys: Arc::clone(keys), ticket, waiter }
+        Some(InLine { lines: Arc::clone(self), keys: Arc::clone(keys), ticket, waiter })
+    }
+
+    /// How many wait in this process.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.load(Ordering::Acquire)
     }
 
     /// Whether anybody here waits for one of these.
@@ -115,7 +125,10 @@ impl Lines {
         }
     }
 
-    /// After notices may have been missed: the front of every line looks for itself.
+    /// After notices may have been missed: the front of every line looks for itself, and no one else. Whatever fell free
+    /// meanwhile reaches the others through it: the answer names the first of the queue, who is woken if it is here; whoever
+    /// gets in to a shared mode wakes the next of its mode, and so on until there is no more room; and one who waits for
+    /// several keys passes on what is free of them. Waking all would send every waiter to a server that has just come back.
     pub(crate) fn missed(&self) {
         for line in self.lock().values() {
             if let Some(front) = line.waiters.values().next() {
@@ -249,6 +262,8 @@ impl Drop for InLine {
                 front.notify.notify_one();
             }
         }
+        drop(lines);
+        self.lines.waiters.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -263,7 +278,8 @@ mod tests {
     #[test]
     fn a_notice_wakes_one_and_whoever_leaves_passes_it_on() {
         let (lines, keys) = lines();
-        let [first, second, third] = [(); 3].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()));
+        let [first, second, third] =
+            [(); 3].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
         lines.freed(&keys[0], None);
         drop(first);
         assert_eq!(second.take_wake(), Some(Wake::Told), "it was not used, so it is passed on");
@@ -280,8 +296,8 @@ mod tests {
         let (lines, keys) = lines();
         let mode = Mode::new("allocate").unwrap();
         let owners = [(); 4].map(|()| Owner::random());
-        let waiters = owners.map(|owner| lines.join(&keys, owner, &mode));
-        let cancel = lines.join(&keys, Owner::random(), &Mode::exclusive());
+        let waiters = owners.map(|owner| lines.join(&keys, owner, &mode).unwrap());
+        let cancel = lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap();
         let woken = |owner, mode: &Mode, room| {
             lines.freed(&keys[0], Some(&Next { owner, mode: mode.clone(), room }));
             let woken: Vec<bool> = waiters.iter().map(|waiter| waiter.take_wake().is_some()).collect();
@@ -298,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_front_watches_the_clock_and_the_next_one_is_told_when_it_has_gone() {
         let (lines, keys) = lines();
-        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()));
+        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
         front.looked(0, Duration::from_millis(300));
         let recheck = Duration::from_secs(5);
         let look_at = front.next_look(0, recheck).unwrap();
@@ -311,9 +327,29 @@ mod tests {
     }
 
     #[test]
+    fn there_is_an_end_to_the_line() {
+        let (lines, keys) = lines();
+        let both: Arc<[LockKey]> = [keys[0].clone(), LockKey::new("b").unwrap()].into();
+        let join = |keys| lines.join(keys, Owner::random(), &Mode::exclusive());
+        // One who waits for two keys is one.
+        let mut waiters: Vec<InLine> = (1..limits::WAITERS_MAX).map(|_| join(&keys).unwrap()).collect();
+        waiters.push(join(&both).expect("the last one that there is room for"));
+        assert_eq!(lines.waiters(), limits::WAITERS_MAX);
+        assert!(join(&keys).is_none() && join(&both).is_none());
+        waiters.pop();
+        let last = join(&keys).expect("one has left");
+        assert!(join(&keys).is_none());
+        last.served(Duration::from_secs(1), false);
+        assert!(join(&keys).is_some(), "one was served");
+        drop(waiters);
+        assert_eq!(lines.waiters(), 0);
+        assert!(!lines.wanted(&both), "and those who were turned away are in no line");
+    }
+
+    #[test]
     fn after_a_gap_the_front_of_each_line_looks() {
         let (lines, keys) = lines();
-        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::shared()));
+        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::shared()).unwrap());
         lines.missed();
         assert_eq!((front.take_wake(), next.take_wake()), (Some(Wake::Chained), None));
         // It got in, so perhaps others can.

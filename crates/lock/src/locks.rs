@@ -116,7 +116,7 @@ impl Locks {
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.counters.stats()
+        Stats { waiting: self.inner.lines.waiters() as u64, ..self.inner.counters.stats() }
     }
 
     /// Ends all waits with [`Error::ShutDown`], lets all locks go, and waits for the answers, for some

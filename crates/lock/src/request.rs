@@ -106,7 +106,8 @@ impl Request {
     /// # Errors
     /// [`Timeout`](Error::Timeout) (or [`Busy`](Error::Busy) without a wait) when somebody else holds it,
     /// [`Unavailable`](Error::Unavailable) when the backend does not answer,
-    /// [`Quarantined`](Error::Quarantined) after a failover, and what is wrong with the request itself.
+    /// [`Quarantined`](Error::Quarantined) after a failover, [`TooManyWaiters`](Error::TooManyWaiters) when
+    /// [`WAITERS_MAX`](limits::WAITERS_MAX) of this process wait already, and what is wrong with the request itself.
     pub async fn acquire(self) -> Result<Guard, Error> {
         let Self { inner, key, mode, fair, terms } = self;
         let plan = terms.plan(&inner, Arc::new([key?]), mode?)?;
