@@ -330,10 +330,13 @@ impl Acquisition {
         if let Some(line) = self.line.take() {
             line.served(self.plan.lease, wake == Wake::Chained);
         }
-        self.inner.counters.waited(self.started, self.waited);
         tracing::debug!(fence, waited = self.waited, "acquired");
-        self.inner.counters.granted(&self.plan.mode);
-        Guard::new(Tenure::start(&self.inner, &self.plan, self.request.owner, fence, valid_until))
+        let pattern = self.inner.counters.pattern(&self.plan.keys[0]);
+        if self.waited {
+            self.inner.counters.waited(&pattern, self.started);
+        }
+        self.inner.counters.granted(&pattern, &self.plan.mode);
+        Guard::new(Tenure::start(&self.inner, &self.plan, pattern, self.request.owner, fence, valid_until))
     }
 
     fn refuse(&mut self, error: Error) -> Error {

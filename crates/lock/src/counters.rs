@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::BootTime;
@@ -30,7 +30,20 @@ pub(crate) struct Counters {
     hold_us: AtomicU64,
     gaps: AtomicU64,
     clock_jumps: AtomicU64,
-    patterns: Mutex<BTreeMap<String, Pattern>>,
+    patterns: Mutex<BTreeMap<String, Arc<PatternCounters>>>,
+}
+
+/// What has happened to the keys of one pattern. A hold counts on it without looking it up again.
+#[derive(Debug, Default)]
+pub(crate) struct PatternCounters {
+    contended: AtomicU64,
+    granted: AtomicU64,
+    granted_after_wait: AtomicU64,
+    wait_us: AtomicU64,
+    renewals: AtomicU64,
+    losses: AtomicU64,
+    ended: AtomicU64,
+    hold_us: AtomicU64,
 }
 
 /// A look at the counters of [`Locks`](crate::Locks). All but `held` and `waiting` only grow.
@@ -73,7 +86,7 @@ pub struct Stats {
     pub gaps: u64,
     /// How often the backend's clock was set.
     pub clock_jumps: u64,
-    /// By key, with `*` for every run of digits: where the waits and the losses are.
+    /// By key, with `*` for every run of digits: where the waits, the holds and the losses are.
     pub patterns: BTreeMap<String, Pattern>,
 }
 
@@ -83,6 +96,18 @@ pub struct Stats {
 pub struct Pattern {
     /// Requests that found the lock taken.
     pub contended: u64,
+    /// Locks that were got; of several that were taken in one step, the first counts.
+    pub granted: u64,
+    /// Locks that were got after a wait.
+    pub granted_after_wait: u64,
+    /// How long all of those waited, together.
+    pub wait: Duration,
+    /// Locks that are held now.
+    pub held: u64,
+    /// How long all locks that have ended were held, together.
+    pub hold: Duration,
+    /// Renewals that were answered.
+    pub renewals: u64,
     /// Locks that were lost.
     pub losses: u64,
 }
@@ -96,25 +121,40 @@ fn micros_since(time: BootTime) -> u64 {
 }
 
 impl Counters {
-    pub(crate) fn granted(&self, mode: &Mode) {
-        add(&self.granted, 1);
-        add(&self.granted_shared, u64::from(mode.is_shared()));
+    /// Where the keys of this one's pattern are counted.
+    pub(crate) fn pattern(&self, key: &LockKey) -> Arc<PatternCounters> {
+        let name = key.pattern();
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pattern) = patterns.get(&name) {
+            return Arc::clone(pattern);
+        }
+        let name = if patterns.len() < PATTERNS_MAX { name } else { OTHER.to_owned() };
+        Arc::clone(patterns.entry(name).or_default())
     }
 
-    pub(crate) fn waited(&self, since: BootTime, waited: bool) {
-        if waited {
-            add(&self.granted_after_wait, 1);
-            add(&self.wait_us, micros_since(since));
+    pub(crate) fn granted(&self, pattern: &PatternCounters, mode: &Mode) {
+        add(&self.granted, 1);
+        add(&self.granted_shared, u64::from(mode.is_shared()));
+        add(&pattern.granted, 1);
+    }
+
+    pub(crate) fn waited(&self, pattern: &PatternCounters, since: BootTime) {
+        let us = micros_since(since);
+        for (count, wait_us) in
+            [(&self.granted_after_wait, &self.wait_us), (&pattern.granted_after_wait, &pattern.wait_us)]
+        {
+            add(count, 1);
+            add(wait_us, us);
         }
     }
 
     pub(crate) fn contended(&self, key: &LockKey) {
-        self.pattern(key, |pattern| pattern.contended += 1);
+        add(&self.pattern(key).contended, 1);
     }
 
-    pub(crate) fn lost(&self, key: &LockKey) {
+    pub(crate) fn lost(&self, pattern: &PatternCounters) {
         add(&self.losses, 1);
-        self.pattern(key, |pattern| pattern.losses += 1);
+        add(&pattern.losses, 1);
     }
 
     pub(crate) fn refused(&self, error: &Error) {
@@ -132,13 +172,21 @@ impl Counters {
         add(&self.cancelled, 1);
     }
 
-    pub(crate) fn renewed(&self, answered: bool) {
-        add(if answered { &self.renewals } else { &self.renewals_failed }, 1);
+    pub(crate) fn renewed(&self, pattern: &PatternCounters, answered: bool) {
+        if !answered {
+            add(&self.renewals_failed, 1);
+            return;
+        }
+        add(&self.renewals, 1);
+        add(&pattern.renewals, 1);
     }
 
-    pub(crate) fn ended(&self, acquired_at: BootTime) {
-        add(&self.ended, 1);
-        add(&self.hold_us, micros_since(acquired_at));
+    pub(crate) fn ended(&self, pattern: &PatternCounters, acquired_at: BootTime) {
+        let us = micros_since(acquired_at);
+        for (count, hold_us) in [(&self.ended, &self.hold_us), (&pattern.ended, &pattern.hold_us)] {
+            add(count, 1);
+            add(hold_us, us);
+        }
     }
 
     pub(crate) fn gap(&self) {
@@ -147,15 +195,6 @@ impl Counters {
 
     pub(crate) fn clock_jump(&self) {
         add(&self.clock_jumps, 1);
-    }
-
-    fn pattern(&self, key: &LockKey, count: impl FnOnce(&mut Pattern)) {
-        let mut name = key.pattern();
-        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        if patterns.len() >= PATTERNS_MAX && !patterns.contains_key(&name) {
-            OTHER.clone_into(&mut name);
-        }
-        count(patterns.entry(name).or_default());
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -181,7 +220,30 @@ impl Counters {
             hold: Duration::from_micros(get(&self.hold_us)),
             gaps: get(&self.gaps),
             clock_jumps: get(&self.clock_jumps),
-            patterns: self.patterns.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            patterns: self.patterns(),
+        }
+    }
+
+    fn patterns(&self) -> BTreeMap<String, Pattern> {
+        let patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        patterns.iter().map(|(name, counters)| (name.clone(), counters.read())).collect()
+    }
+}
+
+impl PatternCounters {
+    fn read(&self) -> Pattern {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ended = get(&self.ended);
+        let granted = get(&self.granted);
+        Pattern {
+            contended: get(&self.contended),
+            granted,
+            granted_after_wait: get(&self.granted_after_wait),
+            wait: Duration::from_micros(get(&self.wait_us)),
+            held: granted.saturating_sub(ended),
+            hold: Duration::from_micros(get(&self.hold_us)),
+            renewals: get(&self.renewals),
+            losses: get(&self.losses),
         }
     }
 }

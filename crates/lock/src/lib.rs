@@ -75,7 +75,8 @@ promoted, may have forgotten locks that are still held. It grants nothing new fo
 //! [`Locks::look`] and [`Locks::list`] tell who holds what and who waits; [`Locks::break_holds`] ends a hold whose
 //! holder does not. The command `jaego lock` does the same from a terminal.
 //!
-//! [`Locks::stats`] counts waits, holds, renewals, losses, and where the contention is. Grants, refusals and
+//! [`Locks::stats`] counts waits, holds, renewals, losses, and where the contention is; [`Stats::prometheus`] is a text of
+//! them to be scraped. Grants, refusals and
 //! releases are `tracing` events at the level of debugging, inside a span for each acquisition; losses and
 //! jumps of the server's clock are warnings. Limits stand in [`limits`], and what can be set in [`Settings`].
 
@@ -105,6 +106,7 @@ mod multi;
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod process;
+mod prometheus;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;

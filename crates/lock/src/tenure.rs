@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::acquisition::{Plan, jitter};
 use crate::backend::{self, Ended, Owner, Release, Renew, Renewed};
 use crate::clock::BootTime;
+use crate::counters::PatternCounters;
 use crate::guard::{Known, Outcome};
 use crate::inner::Inner;
 use crate::rt::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +22,8 @@ pub(crate) struct Tenure {
     pub(crate) keys: Arc<[LockKey]>,
     pub(crate) owner: Owner,
     pub(crate) fence: u64,
+    /// Where its key is counted.
+    pattern: Arc<PatternCounters>,
     lease: Duration,
     keeper: AtomicBool,
     acquired_at: BootTime,
@@ -60,6 +63,7 @@ impl Tenure {
     pub(crate) fn start(
         inner: &Arc<Inner>,
         plan: &Plan,
+        pattern: Arc<PatternCounters>,
         owner: Owner,
         fence: u64,
         valid_until: BootTime,
@@ -71,6 +75,7 @@ impl Tenure {
             keys: Arc::clone(&plan.keys),
             owner,
             fence,
+            pattern,
             lease: plan.lease,
             keeper: AtomicBool::new(plan.keeper),
             acquired_at,
@@ -144,7 +149,7 @@ impl Tenure {
         state.lost = Some(how);
         self.lost.notify_waiters();
         if how != Lost::Released {
-            self.inner.counters.lost(self.key());
+            self.inner.counters.lost(&self.pattern);
             let held_ms = BootTime::now().since(self.acquired_at).as_millis();
             tracing::warn!(key = %self.key(), fence = self.fence, held_ms, "lock lost: {how}");
         }
@@ -193,7 +198,7 @@ impl Tenure {
         let answer = timeout(limit, self.inner.backend.renew(&request)).await;
         let answer =
             answer.unwrap_or(Err(backend::Error::NoAnswer { doing: "renew a lock", timeout: limit }));
-        self.inner.counters.renewed(answer.is_ok());
+        self.inner.counters.renewed(&self.pattern, answer.is_ok());
         match answer? {
             Renewed::Held => {
                 self.valid_until.fetch_max(valid_until(sent_at, lease).as_micros(), Ordering::AcqRel);
@@ -324,7 +329,7 @@ pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
     tracing::debug!(key = %tenure.key(), fence = tenure.fence, ?outcome, "let go");
     tenure.state().ended = outcome.known();
     if tenure.inner.remove_tenure(tenure.owner) {
-        tenure.inner.counters.ended(tenure.acquired_at);
+        tenure.inner.counters.ended(&tenure.pattern, tenure.acquired_at);
     }
     outcome
 }

@@ -1,5 +1,6 @@
 //! Locks whose steps arrive late, and whose answers are lost: each of these on every backend.
 
+mod counted;
 mod crowd;
 mod late;
 mod lost;
