@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::backend::{self, Acquire, Acquired, Owner, Waiting};
 use crate::clock::BootTime;
@@ -16,7 +16,7 @@ use crate::inner::{Inner, Signals};
 use crate::limits;
 use crate::line::{InLine, Wake};
 use crate::rt::{sleep_until, timeout};
-use crate::tenure::{self, Tenure};
+use crate::tenure::{self, Granted, Tenure};
 use crate::{Error, Guard, LockKey, Mode};
 
 /// What to take, how, and for how long.
@@ -40,16 +40,17 @@ const DOING: &str = "acquire a lock";
 
 /// Takes the lock, or says why not.
 pub(crate) async fn acquire(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
+    let caller = Span::current();
     let span =
         tracing::debug_span!("acquire", key = %plan.keys[0], keys = plan.keys.len(), mode = %plan.mode);
-    try_and_wait(inner, plan).instrument(span).await
+    try_and_wait(inner, plan, caller).instrument(span).await
 }
 
-async fn try_and_wait(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
+async fn try_and_wait(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Guard, Error> {
     if inner.closing() {
         return Err(Error::ShutDown);
     }
-    let mut acquisition = Acquisition::new(inner, plan)?;
+    let mut acquisition = Acquisition::new(inner, plan, caller)?;
     let wait = acquisition.deadline.since(acquisition.started);
     let limit = inner.settings.response_timeout.min(wait.max(limits::ATTEMPT_MIN));
     let sent_at = BootTime::now();
@@ -78,6 +79,8 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Error> {
 struct Acquisition {
     inner: Arc<Inner>,
     plan: Plan,
+    /// In which span the lock was asked for. The hold is in it as well: it outlives the span of the acquisition.
+    caller: Span,
     request: Acquire,
     /// In line before the first look, so that no notice can fall between the two.
     line: Option<InLine>,
@@ -116,7 +119,7 @@ enum Last {
 }
 
 impl Acquisition {
-    fn new(inner: &Arc<Inner>, plan: Plan) -> Result<Self, Error> {
+    fn new(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Self, Error> {
         let settings = &inner.settings;
         let waits = !plan.wait.is_zero();
         let queue = plan.keys.len() == 1;
@@ -147,6 +150,7 @@ impl Acquisition {
         Ok(Self {
             inner,
             plan,
+            caller,
             request,
             line,
             started,
@@ -336,7 +340,8 @@ impl Acquisition {
             self.inner.counters.waited(&pattern, self.started);
         }
         self.inner.counters.granted(&pattern, &self.plan.mode);
-        Guard::new(Tenure::start(&self.inner, &self.plan, pattern, self.request.owner, fence, valid_until))
+        let granted = Granted { owner: self.request.owner, fence, valid_until };
+        Guard::new(Tenure::start(&self.inner, &self.plan, pattern, &self.caller, granted))
     }
 
     fn refuse(&mut self, error: Error) -> Error {

@@ -77,8 +77,9 @@ promoted, may have forgotten locks that are still held. It grants nothing new fo
 //!
 //! [`Locks::stats`] counts waits, holds, renewals, losses, and where the contention is; [`Stats::prometheus`] is a text of
 //! them to be scraped. Grants, refusals and
-//! releases are `tracing` events at the level of debugging, inside a span for each acquisition; losses and
-//! jumps of the server's clock are warnings. Limits stand in [`limits`], and what can be set in [`Settings`].
+//! releases are `tracing` events at the level of debugging, inside a span for each acquisition (`acquire`) and each hold
+//! (`hold`), both of them in the span of the caller; losses and jumps of the server's clock are warnings. Limits stand
+//! in [`limits`], and what can be set in [`Settings`].
 
 mod acquisition;
 #[cfg(feature = "macros")]

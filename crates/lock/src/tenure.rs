@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::{Instrument as _, Span};
 
 use crate::acquisition::{Plan, jitter};
 use crate::backend::{self, Ended, Owner, Release, Renew, Renewed};
@@ -24,6 +25,8 @@ pub(crate) struct Tenure {
     pub(crate) fence: u64,
     /// Where its key is counted.
     pattern: Arc<PatternCounters>,
+    /// The keeper's renewals, the loss and the end are in it, whoever comes upon them.
+    span: Span,
     lease: Duration,
     keeper: AtomicBool,
     acquired_at: BootTime,
@@ -52,6 +55,13 @@ struct State {
     ended: Option<Known>,
 }
 
+/// What the backend has granted.
+pub(crate) struct Granted {
+    pub(crate) owner: Owner,
+    pub(crate) fence: u64,
+    pub(crate) valid_until: BootTime,
+}
+
 /// Until when a lease may be relied on that was asked for at `sent_at`. The backend counts from later on,
 /// and the rest is for clocks that run apart.
 pub(crate) fn valid_until(sent_at: BootTime, lease: Duration) -> BootTime {
@@ -64,18 +74,23 @@ impl Tenure {
         inner: &Arc<Inner>,
         plan: &Plan,
         pattern: Arc<PatternCounters>,
-        owner: Owner,
-        fence: u64,
-        valid_until: BootTime,
+        caller: &Span,
+        granted: Granted,
     ) -> Arc<Self> {
+        let Granted { owner, fence, valid_until } = granted;
         let acquired_at = BootTime::now();
         let mode = plan.mode.clone();
+        let (key, keys) = (&plan.keys[0], plan.keys.len());
+        let span = tracing::debug_span!(parent: caller, "hold", %key, keys, %mode, fence);
+        // Which acquisition has led to it.
+        span.follows_from(Span::current());
         let tenure = Arc::new(Self {
             inner: Arc::clone(inner),
             keys: Arc::clone(&plan.keys),
             owner,
             fence,
             pattern,
+            span,
             lease: plan.lease,
             keeper: AtomicBool::new(plan.keeper),
             acquired_at,
@@ -89,7 +104,7 @@ impl Tenure {
         });
         inner.add_tenure(&tenure);
         if plan.keeper {
-            inner.spawn(keep(Arc::clone(&tenure)));
+            inner.spawn(keep(Arc::clone(&tenure)).instrument(tenure.span.clone()));
         }
         tenure
     }
@@ -151,7 +166,9 @@ impl Tenure {
         if how != Lost::Released {
             self.inner.counters.lost(&self.pattern);
             let held_ms = BootTime::now().since(self.acquired_at).as_millis();
-            tracing::warn!(key = %self.key(), fence = self.fence, held_ms, "lock lost: {how}");
+            self.span.in_scope(|| {
+                tracing::warn!(key = %self.key(), fence = self.fence, held_ms, "lock lost: {how}");
+            });
         }
     }
 
@@ -195,7 +212,7 @@ impl Tenure {
         let answers_mode = mode.is_some();
         let request = Renew { keys: Arc::clone(&self.keys), owner: self.owner, lease, mode, claim };
         let sent_at = BootTime::now();
-        let answer = timeout(limit, self.inner.backend.renew(&request)).await;
+        let answer = timeout(limit, self.inner.backend.renew(&request)).instrument(self.span.clone()).await;
         let answer =
             answer.unwrap_or(Err(backend::Error::NoAnswer { doing: "renew a lock", timeout: limit }));
         self.inner.counters.renewed(&self.pattern, answer.is_ok());
@@ -205,6 +222,7 @@ impl Tenure {
                 if answers_mode {
                     self.state().mode_asked = false;
                 }
+                self.span.in_scope(|| tracing::debug!(?lease, "renewed"));
                 Ok(Renewed::Held)
             }
             Renewed::NotHeld { holder } => {
@@ -304,6 +322,11 @@ impl Drop for Unfinished<'_> {
 
 /// Lets the lock go. Once more does no harm.
 pub(crate) async fn end(tenure: Arc<Tenure>) -> Outcome {
+    let span = tenure.span.clone();
+    let_go(tenure).instrument(span).await
+}
+
+async fn let_go(tenure: Arc<Tenure>) -> Outcome {
     let lost = {
         let mut state = tenure.state();
         if let Some(known) = state.ended {

@@ -4,6 +4,7 @@ mod counted;
 mod crowd;
 mod late;
 mod lost;
+mod traced;
 mod wire;
 
 use std::time::Duration;
