@@ -29,6 +29,7 @@ mod proxy;
 mod redis;
 mod sentinel;
 mod server;
+mod twin;
 mod wait;
 
 #[cfg(feature = "certificates")]
@@ -42,4 +43,5 @@ pub use proxy::{Direction, Fault, FaultProxy};
 pub use redis::{Durability, Redis, RedisOptions};
 pub use sentinel::RedisSentinel;
 pub use server::{Ready, Server, ServerOptions};
+pub use twin::{Twin, tell};
 pub use wait::wait_until;

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::{io, thread};
@@ -45,16 +45,22 @@ pub(crate) fn command(program: &Path, user: Option<User>) -> Command {
 impl Process {
     /// Starts `command`, with standard output and error appended to files, in a process group of its
     /// own: a Ctrl-C at the terminal ends the test, and the test ends the server.
-    pub(crate) fn spawn(
+    pub(crate) fn spawn(name: &str, command: Command, stdout: &Path, stderr: &Path) -> Result<Self, Error> {
+        Self::spawn_with(name, command, Stdio::null(), stdout, stderr)
+    }
+
+    /// The same, with something to read from.
+    pub(crate) fn spawn_with(
         name: &str,
         mut command: Command,
+        stdin: Stdio,
         stdout: &Path,
         stderr: &Path,
     ) -> Result<Self, Error> {
         let append = |path: &Path| {
             OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open the log", path))
         };
-        command.stdin(Stdio::null()).stdout(append(stdout)?).stderr(append(stderr)?).process_group(0);
+        command.stdin(stdin).stdout(append(stdout)?).stderr(append(stderr)?).process_group(0);
         let program = PathBuf::from(command.get_program());
         let child = spawn_for_life(command).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::ProgramMissing { program: "setpriv" },
@@ -65,6 +71,11 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The other end of what it reads from, if it was given a pipe; once.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// How it ended, or nothing while it runs.

@@ -8,11 +8,11 @@ mod clock;
 mod displaced;
 mod failover;
 mod herd;
+mod holders;
 mod layout;
 mod lost_answers;
 mod outage;
 mod quarantine;
-mod stopped;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
