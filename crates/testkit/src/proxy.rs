@@ -44,10 +44,10 @@ pub enum Fault {
     /// The next so many are dropped, from the middle of whatever is sent. Then `Pass`.
     Drop(u64),
     /// All are dropped while the connection stays open: the server acts and its replies are lost, or
-    /// requests never arrive.
+    /// requests never arrive. That a side has closed it is not told either.
     Swallow,
     /// All are held: nothing arrives, nothing is lost, and the sender sooner or later feels the full
-    /// buffers. They go on when the fault is changed.
+    /// buffers. They go on when the fault is changed, and so does the end of a side that has closed.
     Blackhole,
     /// The next so many pass; when another one comes, its connection is closed on both sides. Then
     /// `Pass`, so that the client's next try gets through. `CutAfter(0)` towards the client lets the
@@ -297,7 +297,9 @@ impl Shared {
                 return;
             }
         }
-        // One side has said its last word. The other may still have something to say.
+        // One side has said its last word, which is held or lost as its bytes are. The other may still have something
+        // to say.
+        self.wait_for_line(link, direction);
         if !link.is_cut() {
             drop(to.shutdown(Shutdown::Write));
         }
@@ -362,6 +364,15 @@ impl Shared {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             }
+        }
+    }
+
+    /// Waits until something can pass in a direction, or the connection is cut.
+    fn wait_for_line(&self, link: &Link, direction: Direction) {
+        let mut state = self.lock();
+        while !link.is_cut() && matches!(state.faults[direction as usize], Fault::Blackhole | Fault::Swallow)
+        {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

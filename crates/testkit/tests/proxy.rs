@@ -168,6 +168,18 @@ fn a_black_hole_holds_everything_and_gives_it_back() {
 }
 
 #[test]
+fn a_side_that_closes_a_dead_line_is_not_heard() {
+    for fault in [Fault::Blackhole, Fault::Swallow] {
+        let (proxy, client, mut server) = pair();
+        proxy.set_both(fault);
+        drop(client);
+        assert_silent(&mut server);
+        proxy.heal();
+        assert_eq!(server.read(&mut [0]).unwrap(), 0, "{fault:?}");
+    }
+}
+
+#[test]
 fn a_delay_takes_its_time_and_loses_nothing() {
     let (_redis, proxy) = redis();
     let mut client = Client::connect(proxy.addr()).unwrap();

@@ -13,6 +13,7 @@ mod layout;
 mod lost_answers;
 mod outage;
 mod quarantine;
+mod two_masters;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
