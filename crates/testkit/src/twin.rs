@@ -9,13 +9,10 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::process::{self, Process};
 
-/// What stands before a line that is meant for the other side. The test harness writes lines of its own.
-const MARK: &str = "twin> ";
-
 /// A second process of the running test program, which plays one of its tests: for what must happen to a process,
 /// and not to the test. That test looks for a variable of the environment, and behaves differently if it is there.
 ///
-/// The two speak in lines: the twin [`tell`]s, and reads from its standard input. Killed and deleted when dropped, and
+/// The two speak in lines of standard output and input, among which are those of the test harness. Killed and deleted when dropped, and
 /// by the kernel when the test itself is killed.
 #[derive(Debug)]
 pub struct Twin {
@@ -26,9 +23,9 @@ pub struct Twin {
     folder: TempDir,
 }
 
-/// Says a line to the test that started this process as its [`Twin`].
+/// Says a line to the test that started this process as its [`Twin`]. The harness may have begun one.
 pub fn tell(line: &str) {
-    println!("\n{MARK}{line}");
+    println!("\n{line}");
 }
 
 impl Twin {
@@ -53,7 +50,7 @@ impl Twin {
         writeln!(self.stdin, "{line}").map_err(Error::io("write to", self.said()))
     }
 
-    /// The next line that it [`tell`]s. An error if it has ended, or says nothing for so long.
+    /// The next line that it writes, without empty ones. An error if it has ended, or says nothing for so long.
     pub fn hear(&mut self, wait_max: Duration) -> Result<String, Error> {
         let (said, read) = (self.said(), self.read);
         let mut heard = next_line(&said, read);
@@ -67,6 +64,16 @@ impl Twin {
         let (line, read) = heard.expect("it was waited for");
         self.read = read;
         Ok(line)
+    }
+
+    /// Waits until it writes a line that begins so, and returns the rest.
+    pub fn hear_of(&mut self, beginning: &str, wait_max: Duration) -> Result<String, Error> {
+        loop {
+            let line = self.hear(wait_max)?;
+            if let Some(rest) = line.strip_prefix(beginning) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
     }
 
     /// Kills it.
@@ -93,7 +100,7 @@ fn not_running() -> Error {
     Error::NotRunning { name: "the twin".to_owned() }
 }
 
-/// The next line that is meant for us, behind so many bytes, and how many there are up to its end.
+/// The next line behind so many bytes, and how many there are up to its end.
 fn next_line(file: &Path, read: usize) -> Option<(String, usize)> {
     let bytes = fs::read(file).ok()?;
     let mut at = read;
@@ -101,8 +108,8 @@ fn next_line(file: &Path, read: usize) -> Option<(String, usize)> {
         let len = bytes.get(at..)?.iter().position(|byte| *byte == b'\n')?;
         let line = String::from_utf8_lossy(&bytes[at..at + len]);
         at += len + 1;
-        if let Some(line) = line.strip_prefix(MARK) {
-            return Some((line.to_owned(), at));
+        if !line.is_empty() {
+            return Some((line.into_owned(), at));
         }
     }
 }

@@ -136,14 +136,8 @@ impl Holder {
         self.twin.say(order).unwrap();
     }
 
-    /// Waits until it says a line that begins so, and returns the rest.
     fn hear(&mut self, beginning: &str) -> String {
-        loop {
-            let line = self.twin.hear(PATIENCE).unwrap();
-            if let Some(rest) = line.strip_prefix(beginning) {
-                return rest.trim().to_owned();
-            }
-        }
+        self.twin.hear_of(beginning, PATIENCE).unwrap()
     }
 }
 

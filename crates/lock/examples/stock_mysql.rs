@@ -1,0 +1,82 @@
+//! A shop that keeps its stock in its own MariaDB or MySQL, and takes its locks on Redis.
+//!
+//! ```text
+//! STOCK_DATABASE=mysql://root@127.0.0.1/shop STOCK_LOCKS=redis://127.0.0.1/ \
+//!     cargo run -p jaego-lock --example stock_mysql
+//! ```
+//!
+//! A line of input is an order: `mug 3`. Between the look at the stock and the change of it lies work that no
+//! transaction should be open for; a lock keeps others out of it meanwhile. Should the process be stopped in the middle
+//! for longer than the lock lasts, the fence keeps its change out. Try it with two of them: order from the one, stop it
+//! with Ctrl-Z when it packs, order the same from the other one, and let the first go on with `fg`.
+//!
+//! A Redis that never had locks on it grants the first after its quarantine, 41 s.
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use jaego_lock::{Locks, Redis, RedisOptions};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::sleep;
+
+type Trouble = Box<dyn Error + Send + Sync>;
+
+/// A crashed process shuts the others out for so long.
+const LEASE: Duration = Duration::from_secs(2);
+/// What lies between reading and writing.
+const PACKING: Duration = Duration::from_millis(300);
+
+/// The fence of the last writer stands beside what it guards.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS product \
+    (name VARCHAR(64) PRIMARY KEY, stock BIGINT NOT NULL, fence BIGINT NOT NULL) ENGINE=InnoDB";
+const PRODUCTS: &str = "INSERT IGNORE INTO product VALUES ('mug', 10, 0), ('tee', 10, 0), ('cap', 10, 0)";
+
+/// Changes nothing if somebody who got the lock later was there before. A sale always changes the stock, and MySQL
+/// counts rows that change.
+const SELL: &str = "UPDATE product SET stock = ?, fence = ? WHERE name = ? AND fence <= ?";
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Trouble> {
+    let url = env::var("STOCK_DATABASE").map_err(|_| "say STOCK_DATABASE=mysql://…")?;
+    let mut database = Conn::new(Opts::from_url(&url)?).await?;
+    database.query_drop(TABLE).await?;
+    database.query_drop(PRODUCTS).await?;
+    let url = env::var("STOCK_LOCKS").map_err(|_| "say STOCK_LOCKS=redis://…")?;
+    let locks = Locks::new(Redis::start(RedisOptions::new(&url)?));
+
+    println!("open");
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(order) = orders.next_line().await? {
+        let Some((product, quantity)) = order.split_once(' ') else {
+            println!("an order is a product and a quantity: mug 3");
+            continue;
+        };
+        match sell(&locks, &mut database, product, quantity.trim().parse()?).await {
+            Ok(left) => println!("sold, {left} left"),
+            Err(error) => println!("not sold: {error}"),
+        }
+    }
+    locks.shutdown().await;
+    Ok(database.disconnect().await?)
+}
+
+/// Returns what is left.
+async fn sell(locks: &Locks, database: &mut Conn, product: &str, quantity: i64) -> Result<i64, Trouble> {
+    let request = locks.lock(format!("product:{product}")).lease(LEASE);
+    let guard = request.wait(Duration::from_secs(60)).acquire().await?;
+    let stock = database.exec_first("SELECT stock FROM product WHERE name = ?", (product,)).await?;
+    let stock: i64 = stock.ok_or("there is no such product")?;
+    if !(1..=stock).contains(&quantity) {
+        return Err(format!("there are {stock}").into());
+    }
+    println!("packing {quantity} {product}");
+    sleep(PACKING).await;
+    let (left, fence) = (stock - quantity, guard.fence());
+    database.exec_drop(SELL, (left, fence, product, fence)).await?;
+    let sold = database.affected_rows();
+    drop(guard.release().await);
+    if sold == 0 { Err("too late, somebody else has sold of it".into()) } else { Ok(left) }
+}

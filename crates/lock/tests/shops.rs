@@ -1,0 +1,104 @@
+//! The example programs, two of each, of which one is stopped in the middle of a sale and goes on when the other one has
+//! sold.
+//!
+//! `JAEGO_SOAK=n` runs n times as many rounds.
+
+#[path = "../examples/stock_mysql.rs"]
+mod stock_mysql;
+#[path = "../examples/stock_postgres.rs"]
+mod stock_postgres;
+
+use std::thread;
+use std::time::Duration;
+
+use jaego_lock::{Locks, Redis, RedisOptions};
+use jaego_testkit::{MariaDb, Postgres, PostgresOptions, Twin};
+
+/// A bound on what only a bug makes late.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const PRODUCTS: [&str; 3] = ["mug", "tee", "cap"];
+
+/// So many rounds, or more of them in a soak.
+fn rounds() -> u64 {
+    let soak = std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse::<u64>().ok());
+    2 * soak.unwrap_or(1)
+}
+
+fn open(test: &str, settings: &[(&str, String)]) -> Twin {
+    let mut shop = Twin::start(test, settings).unwrap();
+    shop.hear_of("open", PATIENCE).unwrap();
+    shop
+}
+
+/// Sells one of a product in each of two shops, of which the first one is stopped while it packs. In the end there is as
+/// much left as was not sold.
+fn sell_in_two(test: &str, settings: &[(&str, String)], stock: impl Fn(&str) -> i64 + Sync) {
+    thread::scope(|scope| {
+        for product in PRODUCTS {
+            let stock = &stock;
+            scope.spawn(move || {
+                let [mut first, mut second] = [(); 2].map(|()| open(test, settings));
+                let order = format!("{product} 1");
+                for _ in 0..rounds() {
+                    let before = stock(product);
+                    first.say(&order).unwrap();
+                    first.hear_of("packing", PATIENCE).unwrap();
+                    first.stop().unwrap();
+                    second.say(&order).unwrap();
+                    let left = second.hear_of("sold, ", PATIENCE).unwrap();
+                    assert_eq!(left, format!("{} left", before - 1));
+                    first.cont().unwrap();
+                    let outcome = first.hear(PATIENCE).unwrap();
+                    assert!(outcome.starts_with("not sold: too late"), "{outcome}");
+                    assert_eq!(stock(product), before - 1, "{product}: the stale sale was written");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_shop_on_postgres_that_was_stopped_does_not_sell() {
+    if std::env::var("STOCK_DATABASE").is_ok() {
+        println!();
+        return stock_postgres::main().unwrap();
+    }
+    let server = Postgres::start(&PostgresOptions::default()).unwrap();
+    let settings = [("STOCK_DATABASE", server.url("postgres"))];
+    // The first one makes the tables; two at once would be in each other's way.
+    drop(open("a_shop_on_postgres_that_was_stopped_does_not_sell", &settings));
+    server.execute("postgres", &format!("UPDATE product SET stock = {}", rounds())).unwrap();
+    sell_in_two("a_shop_on_postgres_that_was_stopped_does_not_sell", &settings, |product| {
+        let stock = format!("SELECT stock FROM product WHERE name = '{product}'");
+        server.execute("postgres", &stock).unwrap().parse().unwrap()
+    });
+}
+
+#[test]
+fn a_shop_on_mariadb_that_was_stopped_does_not_sell() {
+    if std::env::var("STOCK_DATABASE").is_ok() {
+        println!();
+        return stock_mysql::main().unwrap();
+    }
+    let (server, redis) =
+        (MariaDb::start().unwrap(), jaego_testkit::Redis::start(&Default::default()).unwrap());
+    // A lock server that was there before, so that no quarantine is to be waited for.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = RedisOptions::new(&redis.url()).unwrap().quarantine(Duration::ZERO);
+        let locks = Locks::new(Redis::start(options));
+        for product in PRODUCTS {
+            drop(locks.lock(format!("product:{product}")).acquire().await.unwrap());
+        }
+        locks.shutdown().await;
+    });
+    let database = format!("mysql://root@{}/test", server.addr());
+    let settings = [("STOCK_DATABASE", database), ("STOCK_LOCKS", redis.url())];
+    drop(open("a_shop_on_mariadb_that_was_stopped_does_not_sell", &settings));
+    server.execute(&format!("UPDATE product SET stock = {}", rounds())).unwrap();
+    sell_in_two("a_shop_on_mariadb_that_was_stopped_does_not_sell", &settings, |product| {
+        let stock = format!("SELECT stock FROM product WHERE name = '{product}'");
+        server.execute(&stock).unwrap().parse().unwrap()
+    });
+}
