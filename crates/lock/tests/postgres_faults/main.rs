@@ -1,9 +1,12 @@
 //! Locks on a PostgreSQL that stops, dies and cuts connections, and transactions that check fences.
+//!
+//! `JAEGO_SOAK=n` runs n times as many rounds.
 
 mod blocked;
 mod fences;
 mod outage;
 mod session;
+mod stopped;
 
 use std::time::Duration;
 
@@ -16,6 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
+}
+
+/// So many rounds, or more of them in a soak.
+fn rounds(count: u64) -> u64 {
+    count * std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
 }
 
 /// With the durability of a server as it is installed.

@@ -5,11 +5,11 @@ use std::time::Instant;
 use jaego_lock::{BootTime, Error, Locks, Lost, Outcome, Postgres};
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, connect, ms, options, process, server, settings, until_clean};
+use super::{PATIENCE, connect, ms, options, process, rounds, server, settings, until_clean};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_connections_lose_no_lock_and_no_waiter() {
-    const TURNS: u32 = 40;
+    let turns = rounds(40);
     let server = server();
     let inside = Arc::new(AtomicU32::new(0));
     let last_fence = Arc::new(AtomicU64::new(0));
@@ -18,7 +18,7 @@ async fn killed_connections_lose_no_lock_and_no_waiter() {
         let locks = process(&server).await;
         let (inside, last_fence) = (Arc::clone(&inside), Arc::clone(&last_fence));
         workers.push(tokio::spawn(async move {
-            for turn in 0..TURNS {
+            for turn in 0..turns {
                 let request = locks.lock("a").wait(ms(30_000)).lease(ms(15_000));
                 let request = if (worker + turn) % 2 == 0 { request } else { request.fair() };
                 let guard = request.acquire().await.unwrap();
@@ -53,9 +53,10 @@ async fn a_stopped_server_is_told_in_time_and_does_nothing_late() {
     let mut server = server();
     let here = process(&server).await;
     assert!(here.lock("warm").acquire().await.unwrap().release().await.was_held());
-    for round in 0..2 {
+    for round in 0..rounds(2) {
         let request = here.lock("held");
-        let guard = if round == 0 { request } else { request.lease(ms(1_000)) }.acquire().await.unwrap();
+        let guard =
+            if round.is_multiple_of(2) { request } else { request.lease(ms(1_000)) }.acquire().await.unwrap();
         server.stop().unwrap();
         for wait in [ms(0), ms(100), ms(700)] {
             let started = Instant::now();
@@ -82,7 +83,7 @@ async fn a_stopped_server_is_told_in_time_and_does_nothing_late() {
 async fn a_crash_forgets_no_lock() {
     let mut server = server();
     let (here, there) = (process(&server).await, process(&server).await);
-    for _ in 0..2 {
+    for _ in 0..rounds(2) {
         let kept = here.lock("kept").max_hold(ms(60_000)).acquire().await.unwrap();
         let leased = here.lock("leased").lease(ms(15_000)).acquire().await.unwrap();
         let waiter = {
