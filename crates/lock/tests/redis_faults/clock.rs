@@ -53,6 +53,16 @@ async fn relay(upstream: SocketAddr, by_us: Arc<AtomicI64>) -> SocketAddr {
     addr
 }
 
+/// What is guarded: it keeps the greatest fence that it has seen.
+async fn write(observer: &mut Observer, fence: u64) -> bool {
+    let seen: Option<u64> = observer.command("GET resource").await;
+    if seen > Some(fence) {
+        return false;
+    }
+    let () = observer.command(&format!("SET resource {fence}")).await;
+    true
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_is_told_and_starts_a_quarantine() {
     const QUARANTINE: Duration = Duration::from_millis(1_200);
@@ -94,6 +104,8 @@ async fn fences_grow_though_the_clock_is_behind_them() {
     for round in 0..4 {
         let guard = here.lock("a").acquire().await.unwrap();
         assert!(guard.fence() > last, "{} after {last}", guard.fence());
+        // What is guarded takes the next holder for the later one, and the one before for the earlier.
+        assert!(write(&mut observer, guard.fence()).await && !write(&mut observer, last).await);
         last = guard.fence();
         // Waiters and readers take the longer way through the script.
         let request = here.lock("a").fair();
@@ -102,6 +114,7 @@ async fn fences_grow_though_the_clock_is_behind_them() {
         drop(guard);
         let fence = waiter.await.unwrap();
         assert!(fence > last, "{fence} after {last} in round {round}");
+        assert!(write(&mut observer, fence).await && !write(&mut observer, last).await);
         last = fence;
         let readers = [here.shared("a").acquire().await.unwrap(), here.shared("a").acquire().await.unwrap()];
         for reader in &readers {

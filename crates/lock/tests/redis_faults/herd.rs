@@ -5,7 +5,7 @@ use tokio::time::sleep;
 
 use crate::{Observer, ms, rounds, server};
 
-const PROCESSES: u64 = 4;
+const PROCESSES: u64 = 10;
 
 /// Processes with the times of everyday, so that a busy machine does not make them ask twice.
 fn processes(server: &jaego_testkit::Redis) -> Vec<Locks> {
@@ -25,17 +25,18 @@ async fn until_waiting(processes: &[Locks], count: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_wakes_one_of_each_process() {
-    let waiters = rounds(200);
+    let waiters = rounds(1_000).min(2_000);
     let server = server();
     let processes = processes(&server);
     let mut observer = Observer::of(&server).await;
     for (key, fair) in [("plain", false), ("fair", true)] {
         let already: u64 = if fair { waiters } else { 0 };
-        let holder = processes[0].lock(key).lease(ms(15_000)).acquire().await.unwrap();
+        let holder =
+            processes[0].lock(key).lease(ms(30_000)).wait(Duration::from_secs(300)).acquire().await.unwrap();
         let mut tasks = Vec::new();
         for turn in 0..waiters {
             let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
-            let request = locks.lock(key).lease(ms(15_000));
+            let request = locks.lock(key).lease(ms(30_000)).wait(Duration::from_secs(300));
             let request = if fair { request.fair() } else { request };
             tasks.push(tokio::spawn(async move { request.acquire().await.unwrap().release().await }));
         }
@@ -73,10 +74,14 @@ async fn a_release_of_several_keys_wakes_one_of_each_process_too() {
     let processes = processes(&server);
     let mut observer = Observer::of(&server).await;
     let keys = ["a", "b", "c"];
-    let holder = processes[0].multi(keys).lease(ms(15_000)).acquire().await.unwrap();
+    let holder =
+        processes[0].multi(keys).lease(ms(30_000)).wait(Duration::from_secs(300)).acquire().await.unwrap();
     let mut tasks = Vec::new();
     for turn in 0..waiters {
-        let request = processes[usize::try_from(turn % PROCESSES).unwrap()].multi(keys).lease(ms(15_000));
+        let request = processes[usize::try_from(turn % PROCESSES).unwrap()]
+            .multi(keys)
+            .lease(ms(30_000))
+            .wait(Duration::from_secs(300));
         tasks.push(tokio::spawn(async move { request.acquire().await.unwrap().release().await }));
     }
     until_waiting(&processes, waiters).await;
@@ -98,12 +103,13 @@ async fn all_readers_come_in_together() {
     let server = server();
     let processes = processes(&server);
     let mut observer = Observer::of(&server).await;
-    let writer = processes[0].lock("a").lease(ms(15_000)).acquire().await.unwrap();
+    let writer =
+        processes[0].lock("a").lease(ms(30_000)).wait(Duration::from_secs(300)).acquire().await.unwrap();
     let waiters = 100;
     let mut tasks = Vec::new();
     for turn in 0..waiters {
         let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
-        let request = locks.shared("a").lease(ms(15_000));
+        let request = locks.shared("a").lease(ms(30_000)).wait(Duration::from_secs(300));
         tasks.push(tokio::spawn(async move { request.acquire().await.unwrap() }));
     }
     until_waiting(&processes, waiters).await;

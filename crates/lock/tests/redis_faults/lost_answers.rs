@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -5,6 +6,7 @@ use std::time::{Duration, Instant};
 use jaego_lock::backend::{Acquire, Acquired, Backend, Owner};
 use jaego_lock::{LockKey, Mode, Outcome, Redis, RedisOptions};
 use jaego_testkit::{Direction, Fault, FaultProxy};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::{Observer, PATIENCE, ms, process, rounds, server};
@@ -12,39 +14,60 @@ use crate::{Observer, PATIENCE, ms, process, rounds, server};
 /// The server acts and the connection goes away with the answer.
 const LOSE_ANSWER: Fault = Fault::CutAfter(0);
 
+/// Lines to the server that lose answers side by side, each for a key of its own.
+const LINES: u64 = 8;
+
+/// Plays rounds on each line, so many in all.
+async fn on_lines<Rounds: Future<Output = ()> + Send + 'static>(
+    count: u64,
+    play: impl Fn(SocketAddr, String, u64) -> Rounds,
+) {
+    let server = server();
+    let mut lines = JoinSet::new();
+    for line in 0..LINES {
+        lines.spawn(play(server.addr(), format!("a{line}"), rounds(count / LINES)));
+    }
+    lines.join_all().await;
+    Observer::of(&server).await.until_clean(PATIENCE * 5).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acquire_without_an_answer_is_sent_again_and_counts_once() {
-    let server = server();
-    let proxy = FaultProxy::start(server.addr()).unwrap();
-    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
-    let mut observer = Observer::of(&server).await;
+    on_lines(1_000, acquire_without_answers).await;
+}
+
+async fn acquire_without_answers(server: SocketAddr, key: String, rounds: u64) {
+    let proxy = FaultProxy::start(server).unwrap();
+    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server, Duration::ZERO));
     let mut fence = 0;
-    for round in 0..rounds(60) {
-        drop(here.lock("warm").acquire().await.unwrap());
+    for round in 0..rounds {
+        drop(here.lock(format!("warm:{key}")).acquire().await.unwrap());
         proxy.set(Direction::ToClient, LOSE_ANSWER);
-        let request = here.lock("a").lease(ms(2_000));
+        let request = here.lock(&key).lease(ms(5_000));
         let guard = if round % 2 == 0 { request } else { request.fair() }.acquire().await.unwrap();
         assert_eq!(proxy.fault(Direction::ToClient), Fault::Pass, "no answer was lost");
         assert!(guard.fence() > fence);
         fence = guard.fence();
         assert!(matches!(guard.release().await, Outcome::Released));
-        drop(there.lock("a").try_acquire().await.expect("one release frees it"));
+        drop(there.lock(&key).try_acquire().await.expect("one release frees it"));
     }
-    observer.until_clean(PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_without_an_answer_is_told_as_released() {
-    let server = server();
-    let proxy = FaultProxy::start(server.addr()).unwrap();
-    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
-    for _ in 0..rounds(60) {
-        let guard = here.lock("a").lease(ms(5_000)).acquire().await.unwrap();
+    on_lines(1_000, release_without_answers).await;
+}
+
+async fn release_without_answers(server: SocketAddr, key: String, rounds: u64) {
+    let proxy = FaultProxy::start(server).unwrap();
+    let (here, there) = (process(proxy.addr(), Duration::ZERO), process(server, Duration::ZERO));
+    for _ in 0..rounds {
+        let guard = here.lock(&key).lease(ms(5_000)).acquire().await.unwrap();
         proxy.set(Direction::ToClient, LOSE_ANSWER);
         // By the time the release is sent again somebody else may have had the lock, and lost it again.
         let other = tokio::spawn({
-            let there = there.clone();
-            async move { drop(there.lock("a").acquire().await.unwrap()) }
+            let request = there.lock(&key);
+            async move { drop(request.acquire().await.unwrap()) }
         });
         let outcome = guard.release().await;
         assert!(matches!(outcome, Outcome::Released), "{outcome:?}");

@@ -14,6 +14,7 @@ mod lost_answers;
 mod outage;
 mod quarantine;
 mod two_masters;
+mod untold;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,6 +92,13 @@ impl Observer {
             Some((name.to_owned(), stats.split(',').next()?.parse().ok()?))
         };
         info.lines().filter_map(line).collect()
+    }
+
+    /// The processor time of the server so far.
+    async fn cpu_s(&mut self) -> f64 {
+        let info: String = self.command("INFO cpu").await;
+        let used = |name| info.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok());
+        ["used_cpu_sys:", "used_cpu_user:"].into_iter().filter_map(used).sum()
     }
 
     async fn scripts(&mut self) -> u64 {
