@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jaego_lock::{BootTime, Locks, Redis, RedisOptions};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::{Trouble, at, python, rslock};
@@ -13,6 +13,8 @@ use crate::{Trouble, at, python, rslock};
 const PROCESSES_MAX: usize = 4;
 const HOLD: Duration = Duration::from_millis(1);
 const LEASE: Duration = Duration::from_secs(30);
+/// Hand-overs that are looked at, at least: a few waiters meet again and again.
+const GAPS_MIN: usize = 200;
 /// A crowd that has not been served by then is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -56,7 +58,8 @@ pub(crate) struct HandOver {
     pub(crate) commands_per_grant: f64,
 }
 
-/// Has so many waiters in several processes take the lock once each. Nothing if the library is not on this machine.
+/// Has so many waiters in several processes take the lock once each, again and again until there were enough hand-overs.
+/// Nothing if the library is not on this machine.
 pub(crate) async fn measure(
     server: &jaego_testkit::Redis,
     kind: Kind,
@@ -74,32 +77,48 @@ pub(crate) async fn measure(
         children.push((child, output));
     }
     let before = calls(&server.url(), kind).await?;
-    for (child, _) in &mut children {
-        child.stdin.take().expect("it is piped").write_all(b"go\n").await?;
+    let meetings = GAPS_MIN.div_ceil(waiters - 1);
+    let mut gaps = Vec::new();
+    for _ in 0..meetings {
+        for (child, _) in &mut children {
+            child.stdin.as_mut().expect("it is piped").write_all(b"go\n").await?;
+        }
+        let mut holds = Vec::new();
+        for (_, output) in &mut children {
+            timeout(PATIENCE, hear(output, &mut holds)).await??;
+        }
+        if holds.len() != waiters {
+            return Err(format!("{} of {waiters} were served", holds.len()).into());
+        }
+        holds.sort_unstable();
+        gaps.extend(holds.windows(2).map(|pair| Duration::from_micros(pair[1].0.saturating_sub(pair[0].1))));
     }
-    let mut holds = Vec::new();
-    for (mut child, mut output) in children {
-        let mut text = String::new();
-        timeout(PATIENCE, output.read_to_string(&mut text)).await??;
+    let after = calls(&server.url(), kind).await?;
+    for (mut child, _) in children {
+        drop(child.stdin.take());
         if !child.wait().await?.success() {
             return Err(format!("a process with waiters of {} failed", kind.name()).into());
         }
-        for line in text.lines() {
-            let (got, gives) = line.split_once(' ').ok_or("no two times")?;
-            holds.push((got.parse::<u64>()?, gives.parse::<u64>()?));
-        }
     }
-    if holds.len() != waiters {
-        return Err(format!("{} of {waiters} were served", holds.len()).into());
-    }
-    let after = calls(&server.url(), kind).await?;
-    holds.sort_unstable();
-    let gaps = holds.windows(2).map(|pair| Duration::from_micros(pair[1].0.saturating_sub(pair[0].1)));
-    let mut gaps: Vec<Duration> = gaps.collect();
     gaps.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a few million at the most")]
-    let commands_per_grant = (after - before) as f64 / waiters as f64;
+    let commands_per_grant = (after - before) as f64 / (waiters * meetings) as f64;
     Ok(Some(HandOver { p50: at(&gaps, 50), p99: at(&gaps, 99), max: at(&gaps, 100), commands_per_grant }))
+}
+
+/// What the waiters of one process say of a meeting: when each got the lock, and when it began to give it back.
+async fn hear(output: &mut BufReader<ChildStdout>, holds: &mut Vec<(u64, u64)>) -> Result<(), Trouble> {
+    loop {
+        let mut line = String::new();
+        if output.read_line(&mut line).await? == 0 {
+            return Err("a process with waiters has ended".into());
+        }
+        if line.trim() == "ready" {
+            return Ok(());
+        }
+        let (got, gives) = line.trim().split_once(' ').ok_or("no two times")?;
+        holds.push((got.parse()?, gives.parse()?));
+    }
 }
 
 fn command(server: &jaego_testkit::Redis, kind: Kind, waiters: usize) -> Result<Option<Command>, Trouble> {
@@ -137,26 +156,29 @@ pub(crate) async fn wait(kind: &str, url: &str, waiters: usize) -> Result<(), Tr
     // So that everything is connected.
     locks.look("hand-over").await?;
     println!("ready");
-    let mut go = String::new();
-    std::io::stdin().read_line(&mut go)?;
-    let mut tasks = Vec::new();
-    for _ in 0..waiters {
-        let locks = locks.clone();
-        tasks.push(tokio::spawn(async move {
-            let now = || BootTime::now().as_micros();
-            let request = locks.lock("hand-over").lease(LEASE).wait(PATIENCE);
-            let request = if kind == Kind::Fair { request.fair() } else { request };
-            let guard = request.acquire().await?;
-            let got = now();
-            sleep(HOLD).await;
-            let gives = now();
-            assert!(guard.release().await.was_held());
-            Ok::<_, Trouble>((got, gives))
-        }));
-    }
-    for task in tasks {
-        let (got, gives) = task.await??;
-        println!("{got} {gives}");
+    while std::io::stdin().read_line(&mut String::new())? > 0 {
+        let mut tasks = Vec::new();
+        for _ in 0..waiters {
+            tasks.push(tokio::spawn(take_once(locks.clone(), kind)));
+        }
+        for task in tasks {
+            let (got, gives) = task.await??;
+            println!("{got} {gives}");
+        }
+        println!("ready");
     }
     Ok(())
+}
+
+/// When it got it, and when it began to give it back.
+async fn take_once(locks: Locks, kind: Kind) -> Result<(u64, u64), Trouble> {
+    let now = || BootTime::now().as_micros();
+    let request = locks.lock("hand-over").lease(LEASE).wait(PATIENCE);
+    let request = if kind == Kind::Fair { request.fair() } else { request };
+    let guard = request.acquire().await?;
+    let got = now();
+    sleep(HOLD).await;
+    let gives = now();
+    assert!(guard.release().await.was_held());
+    Ok((got, gives))
 }

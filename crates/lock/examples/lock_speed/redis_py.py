@@ -1,8 +1,9 @@
 """The lock of redis-py at the same work as the others, driven by lock_speed as a process of its own.
 
 redis_py.py rate PORT TASKS SECONDS   prints: pairs a second, p50 and p99 of a pair in microseconds
-redis_py.py wait PORT WAITERS        waits for a line, then each of the waiters takes the lock once; prints for each
-                                     when it got it and when it began to give it back, in microseconds since boot
+redis_py.py wait PORT WAITERS        at each line of input each of the waiters takes the lock once; prints for each
+                                     when it got it and when it began to give it back, in microseconds since boot,
+                                     and then "ready"
 """
 
 import asyncio
@@ -48,7 +49,6 @@ async def wait(port, waiters):
     client = redis.asyncio.Redis(port=port)
     await client.ping()
     print("ready", flush=True)
-    sys.stdin.readline()
 
     def boot_us():
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
@@ -62,8 +62,10 @@ async def wait(port, waiters):
         await lock.release()
         return got, gives
 
-    for got, gives in await asyncio.gather(*[work() for _ in range(waiters)]):
-        print(got, gives)
+    while sys.stdin.readline():
+        for got, gives in await asyncio.gather(*[work() for _ in range(waiters)]):
+            print(got, gives)
+        print("ready", flush=True)
 
 
 def main():

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! rslock-speed rate PORT TASKS SECONDS  prints: pairs a second, p50 and p99 of a pair in microseconds
-//! rslock-speed wait PORT WAITERS        waits for a line, then each of the waiters takes the lock once; prints for
+//! rslock-speed wait PORT WAITERS        at each line of input each of the waiters takes the lock once; prints for
 //!                                       each when it got it and when it began to give it back, in microseconds of
-//!                                       the clock CLOCK_BOOTTIME
+//!                                       the clock CLOCK_BOOTTIME, and then `ready`
 //! ```
 
 use std::error::Error;
@@ -70,22 +70,24 @@ async fn wait(port: &str, waiters: usize) -> Result<(), Trouble> {
     let lock = locks.lock("before", LEASE).await?;
     locks.unlock(&lock).await;
     println!("ready");
-    std::io::stdin().read_line(&mut String::new())?;
-    let mut waiting = Vec::new();
-    for _ in 0..waiters {
-        let locks = locks.clone();
-        waiting.push(tokio::spawn(async move {
-            let guard = locks.acquire_no_guard("hand-over", LEASE).await?;
-            let got = boot_us();
-            sleep(HOLD).await;
-            let gives = boot_us();
-            locks.unlock(&guard).await;
-            Ok::<_, rslock::LockError>((got, gives))
-        }));
-    }
-    for waiter in waiting {
-        let (got, gives) = waiter.await??;
-        println!("{got} {gives}");
+    while std::io::stdin().read_line(&mut String::new())? > 0 {
+        let mut waiting = Vec::new();
+        for _ in 0..waiters {
+            let locks = locks.clone();
+            waiting.push(tokio::spawn(async move {
+                let guard = locks.acquire_no_guard("hand-over", LEASE).await?;
+                let got = boot_us();
+                sleep(HOLD).await;
+                let gives = boot_us();
+                locks.unlock(&guard).await;
+                Ok::<_, rslock::LockError>((got, gives))
+            }));
+        }
+        for waiter in waiting {
+            let (got, gives) = waiter.await??;
+            println!("{got} {gives}");
+        }
+        println!("ready");
     }
     Ok(())
 }
