@@ -22,7 +22,7 @@ use jaego_store::{
 use tokio::sync::watch;
 
 use crate::{
-    Clock,
+    Clock, Steady,
     archive::{Archive, Rested, Shelf},
     core::{Core, Flight, Job, Limits, Submission},
     disk::Disk,
@@ -97,6 +97,8 @@ pub struct Engine {
     durable: watch::Receiver<Sequence>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     config: Config,
+    /// How far the store's clock is ahead of the wall clock, in microseconds.
+    clock_offset_us: Box<dyn Fn() -> i64 + Send + Sync>,
     /// In the order in which they end.
     threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
 }
@@ -150,7 +152,7 @@ impl Engine {
             "the journal's segments have room for the frame in flight and the one being decided"
         );
         let inbox = Arc::new(Inbox::default());
-        let clock = Arc::new(clock);
+        let clock = Arc::new(Steady::new(clock, memory.head().at));
         let cells = Arc::new(Cells::default());
         let recent = Arc::new(Recent::default());
         let head = memory.head();
@@ -172,6 +174,8 @@ impl Engine {
         cells.archived.store(archive.document_count(), Ordering::Relaxed);
         let shelf = Arc::new(Shelf::new(archive));
         let (fetches, fetching) = mpsc::channel();
+        let shown = clock.clone();
+        let clock_offset_us = Box::new(move || shown.offset_us());
         let mut threads = Vec::new();
         let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
             let body = move || {
@@ -205,7 +209,7 @@ impl Engine {
                 let lag_ms = lag.expiry_lag_ms.load(Ordering::Relaxed);
                 Timestamp(clock.now().0.saturating_sub(lag_ms))
             };
-            let now = Arc::new(now);
+            let now = Box::new(now);
             let (repeats, mut ledger) = (Repeats::new(past.clone()), Ledger::new(past, indexes.clone(), now));
             let (inbox, finish) = (inbox.clone(), owed.clone());
             let body = move || {
@@ -227,7 +231,7 @@ impl Engine {
             );
         }
         let threads = Mutex::new(threads);
-        Arc::new(Self { inbox, fetches, owed, asks, cells, durable, ended, config, threads })
+        Arc::new(Self { inbox, fetches, owed, asks, cells, durable, ended, config, clock_offset_us, threads })
     }
 
     /// Takes nothing more, finishes what was taken, writes the watermark and ends the threads.
@@ -276,6 +280,12 @@ impl Engine {
     /// The last event of the newest checkpoint; 0 without one.
     pub fn checkpoint(&self) -> Sequence {
         Sequence(self.cells.checkpoint.load(Ordering::Relaxed))
+    }
+
+    /// How far the store's clock is ahead of the machine's wall clock, in seconds; negative where it is behind. It makes
+    /// up for a difference by [`SLEW_PPM`](crate::SLEW_PPM) only, so that what lapses keeps its time.
+    pub fn clock_offset_s(&self) -> f64 {
+        (self.clock_offset_us)() as f64 / 1e6
     }
 
     /// Puts a question into the ledger's line, and the place where it is answered.
@@ -475,7 +485,7 @@ fn write(
     core: &mut Core,
     cells: &Cells,
     config: Config,
-    clock: &impl Clock,
+    clock: &Steady<impl Clock>,
     fetches: &mpsc::Sender<Fetch>,
 ) {
     let mut jobs = VecDeque::new();

@@ -34,7 +34,7 @@ mod recovery;
 pub mod sim_disk;
 mod state;
 
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, Reading, SLEW_PPM, STEP_TOLD_US, Steady, SystemClock};
 pub use core::{
     Core, Decided, Deliver, Finish, Flight, Job, LINES_TOUCHED_MAX, Limits, Look, Slot, Submission,
 };

@@ -12,7 +12,7 @@ use std::{
 
 use jaego_domain::{DocumentKey, Event, Refusal, Request, Sequence, Tables, Timestamp, View, row::Filing};
 use jaego_engine::{
-    Core, Decided, Flight, Job, Limits, Recovered, Submission, Written,
+    Clock, Core, Decided, Flight, Job, Limits, Reading, Recovered, SLEW_PPM, Steady, Submission, Written,
     archive::Archive,
     disk::Disk,
     journal::{self, FRAME_HEADER_LEN, Journal, Preparation, SECTOR_LEN},
@@ -70,6 +70,8 @@ pub struct Report {
 pub struct Simulation {
     dice: Dice,
     clock: SimClock,
+    /// The latest time that a store's clock showed: nothing may have happened later.
+    latest: Timestamp,
     disk: SimDisk,
     limits: Limits,
     client: Client,
@@ -100,6 +102,10 @@ struct Life {
     outbox: Outbox,
     reads: Vec<(usize, Read)>,
     checkpoint: Sequence,
+    /// Its clock.
+    steady: Steady<SimClock>,
+    /// When it began, on its own clock and on the machine's.
+    began: (Timestamp, Reading),
     /// Logical time, reckoned apart from the writer's.
     now: Timestamp,
 }
@@ -117,6 +123,7 @@ impl Simulation {
         Self {
             dice,
             clock: SimClock::default(),
+            latest: Timestamp(0),
             disk,
             limits,
             client: Client::default(),
@@ -196,7 +203,7 @@ impl Simulation {
             }
         };
         let head = memory.head();
-        self.auditor.recovered(head, hash, &found, &self.limbo, self.clock.latest());
+        self.auditor.recovered(head, hash, &found, &self.limbo, self.latest);
         self.limbo.clear();
         self.note(&("opened", found.len(), hash));
         self.client.saw(head.sequence);
@@ -208,6 +215,7 @@ impl Simulation {
         let mut core = Core::new(memory, self.limits);
         core.forget(archive.clone(), Vec::new());
         self.report.archived = self.report.archived.max(archive.document_count());
+        let read = self.clock.read();
         let mut life = Life {
             core,
             archive,
@@ -219,6 +227,8 @@ impl Simulation {
             outbox: Outbox::default(),
             reads: Vec::new(),
             checkpoint: checkpoint.unwrap_or_default(),
+            steady: Steady::new(self.clock.clone(), head.at),
+            began: (Timestamp((read.wall_us / 1_000).max(head.at.0)), read),
             now: head.at,
         };
         match life.admit(reserved) {
@@ -334,7 +344,9 @@ impl Simulation {
         if life.core.is_full() {
             return Ok(());
         }
-        let clock = self.clock.read(&mut self.dice);
+        self.clock.move_on(&mut self.dice);
+        let clock = life.look_at_the_clock(self.clock.read());
+        self.latest = self.latest.max(clock);
         let shown = clock.max(life.now);
         life.now = match (&life.admitted, life.core.memory().next_due()) {
             (Err(_), Some(due)) => shown.min(Timestamp(due.0 - 1)),
@@ -396,7 +408,7 @@ impl Simulation {
             answers.push((call, Answered::Read(answer.expect("all that it rests on is durable"))));
         }
         self.note(&(durable.0, format!("{answers:?}")));
-        self.auditor.delivered(&events, answers, self.clock.latest());
+        self.auditor.delivered(&events, answers, self.latest);
         self.client.saw(durable);
         let reserved = life.journal.reserve(room(&self.limits));
         life.admit(reserved)
@@ -475,7 +487,7 @@ impl Simulation {
         let found = events_of(&recovered.journal).expect("durable frames can be read");
         let hash = recovered.state_hash().expect("the archive can be read");
         let head = recovered.memory.head();
-        self.auditor.recovered(head, hash, &found, &self.limbo, self.clock.latest());
+        self.auditor.recovered(head, hash, &found, &self.limbo, self.latest);
         recovered.journal.close().expect("a well disk");
         let verified = verify(self.disk.clone(), JOURNAL, |_| {}).expect("the books are right");
         assert_eq!(verified.hash, state_hash(self.auditor.shadow()));
@@ -491,6 +503,22 @@ impl Simulation {
 }
 
 impl Life {
+    /// What its clock shows. Whatever the wall clock did, it has gone on since the process began for as long as time has
+    /// passed, give or take what slewing may change: so nothing lapses earlier or later than that.
+    fn look_at_the_clock(&self, read: Reading) -> Timestamp {
+        let now = self.steady.now();
+        let (began, at) = self.began;
+        let passed_us = read.boot_us - at.boot_us;
+        let expected = began.after_ms(passed_us / 1_000);
+        // Both are cut to whole milliseconds.
+        let slewed_ms = passed_us / 1_000 * SLEW_PPM / 1_000_000 + 2;
+        assert!(
+            now.0.abs_diff(expected.0) <= slewed_ms,
+            "{passed_us} us after {began} it is {now}, {slewed_ms} ms more or less than it should be"
+        );
+        now
+    }
+
     fn admit(&mut self, reserved: Result<(), journal::Error>) -> Result<(), Gone> {
         self.admitted = match reserved {
             Ok(()) => Ok(()),

@@ -54,7 +54,7 @@ impl<D: Disk> Ledger<D> {
     }
 
     fn past_stock(&mut self, filter: StockAsOf) -> Result<Answer<Result<PastStock, Refusal>>, Error> {
-        let clock = self.clock.now();
+        let clock = (self.now)();
         let limit = filter.limit.clamp(1, PAGE_MAX);
         let asked = filter.clone();
         let resolved = self.see(move |memory| {
@@ -115,7 +115,7 @@ impl<D: Disk> Ledger<D> {
         &mut self,
         filter: &BalanceFilter,
     ) -> Result<Answer<Result<BalancePage, Refusal>>, Error> {
-        let clock = self.clock.now();
+        let clock = (self.now)();
         let limit = filter.limit.clamp(1, PAGE_MAX);
         let asked = filter.clone();
         let (sequence, at, resolved) = self.see(move |memory| {

@@ -7,6 +7,7 @@ use std::{
 
 use jaego_domain::{
     Account, Code, Event, LotId, Memory, Movement, MovementId, Refusal, Sequence, SiteId, SkuId, Tables,
+    Timestamp,
 };
 use jaego_store::{
     Answer, BalanceFilter, BalancePage, EventPage, MovementFilter, MovementPage, PastStock, ReplyTo,
@@ -15,7 +16,6 @@ use jaego_store::{
 
 use super::{PAGE_MAX, Past, ToShow};
 use crate::{
-    Clock,
     disk::Disk,
     index::{Error, Indexes, Key, Sites, Stretch, Tail},
     journal::{Position, Segment},
@@ -59,16 +59,20 @@ pub(crate) enum Ask {
     Stop,
 }
 
+/// Tells the time.
+pub(crate) type Now = Box<dyn Fn() -> Timestamp + Send>;
+
 pub(crate) struct Ledger<D: Disk> {
     pub(super) past: Past<D>,
     indexes: Arc<Indexes<D>>,
     tail: Tail<D>,
-    pub(super) clock: Arc<dyn Clock>,
+    /// What time it is, as far as nothing can happen before it any more.
+    pub(super) now: Now,
 }
 
 impl<D: Disk> Ledger<D> {
-    pub(crate) fn new(past: Past<D>, indexes: Arc<Indexes<D>>, clock: Arc<dyn Clock>) -> Self {
-        Self { past, indexes, tail: Tail::new(), clock }
+    pub(crate) fn new(past: Past<D>, indexes: Arc<Indexes<D>>, now: Now) -> Self {
+        Self { past, indexes, tail: Tail::new(), now }
     }
 
     /// Answers until nobody can ask any more.

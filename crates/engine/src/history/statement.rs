@@ -27,7 +27,7 @@ impl<D: Disk> Ledger<D> {
         &mut self,
         filter: &StatementFilter,
     ) -> Result<Answer<Result<StatementPage, Refusal>>, Error> {
-        let clock = self.clock.now();
+        let clock = (self.now)();
         let owner = filter.owner.clone();
         let (sequence, at, known) = self.see(move |memory| {
             let head = memory.head();

@@ -2,6 +2,7 @@
 
 mod archive;
 mod checkpoints;
+mod clocks;
 mod conformance;
 mod fetching;
 mod gate;

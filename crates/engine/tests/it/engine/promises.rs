@@ -3,21 +3,17 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use jaego_domain::{
-    Command, Query, Request, Strategy, Timestamp, View,
+    Command, Query, Request, Strategy, Timestamp,
     command::{AllocateTransfer, RequestTransfer, SetSite, TransferLine},
 };
 use jaego_engine::{
     Config, Engine, checkpoint,
-    disk::Disk,
     journal::{SECTOR_LEN, StoreId},
     open,
     sim_disk::{Faults, SimDisk},
@@ -26,8 +22,7 @@ use jaego_store::{Batch, Done, Failure, Reply, Results, Store};
 
 use super::gate::GatedDisk;
 use super::world::{
-    code, config, hold, hold_for, keyed, one, opening, quantity, release, request, start, stock, submit,
-    totals,
+    code, config, hold, keyed, one, opening, quantity, release, request, start, stock, submit, totals,
 };
 use crate::seeds::each_seed;
 
@@ -234,48 +229,6 @@ fn a_dry_run_in_an_atomic_batch_is_answered_like_any_other() {
     assert_eq!(results[1].as_ref().unwrap().outcome.id, Some(code("H1")));
     assert_eq!(results[3].as_ref().unwrap().outcome.id, Some(code("H2")));
     assert_eq!(totals(&engine, "mug"), (20, 3, 17), "the dry runs took nothing");
-}
-
-/// An engine whose clock the test sets.
-fn start_at<D: Disk>(disk: D, clock: &Arc<AtomicU64>) -> Arc<Engine> {
-    let hand = Arc::clone(clock);
-    let recovered = open(disk, config().journal, |_| {}).unwrap();
-    Engine::start(recovered, config(), move || Timestamp(hand.load(Ordering::SeqCst)))
-}
-
-#[test]
-fn time_never_runs_backwards_not_even_for_a_reader() {
-    let begin = 1_772_323_200_000;
-    let clock = Arc::new(AtomicU64::new(begin));
-    let engine = start_at(SimDisk::new(7), &clock);
-    stock(&engine, &["mug"], 10);
-    one(&engine, request(hold_for("H1", "mug", 4, 60_000))).unwrap();
-    let read = || engine.query(Query::SkuStock(code("mug"))).wait().unwrap();
-    let held = |answer: jaego_store::Answer<Result<View, jaego_domain::Refusal>>| match answer.value {
-        Ok(View::SkuStock(sites)) => sites[0].held.get(),
-        other => panic!("{other:?}"),
-    };
-    clock.store(begin + 59_999, Ordering::SeqCst);
-    let last = read();
-    assert_eq!((last.at, held(last)), (Timestamp(begin + 59_999), 4), "not a millisecond early");
-    // The clock runs back, and stands still: what was read before may not become untrue.
-    for hour in [begin - 3_600_000, begin, begin + 59_998] {
-        clock.store(hour, Ordering::SeqCst);
-        assert_eq!(read().at, Timestamp(begin + 59_999), "the clock shows {hour}");
-    }
-    clock.store(begin + 60_000, Ordering::SeqCst);
-    let lapsed = read();
-    assert_eq!((lapsed.at, held(lapsed)), (Timestamp(begin + 60_000), 0), "not a millisecond late");
-    let ended = one(&engine, request(release("H1"))).unwrap_err();
-    assert_eq!(ended.code(), "hold_ended");
-    let year = begin + 366 * 86_400_000;
-    clock.store(year, Ordering::SeqCst);
-    let far = one(&engine, request(hold_for("H2", "mug", 1, 1))).unwrap();
-    assert_eq!(far.outcome.at, Timestamp(year));
-    clock.store(begin, Ordering::SeqCst);
-    let after = one(&engine, request(hold_for("H3", "mug", 1, 60_000))).unwrap();
-    assert_eq!(after.outcome.expires_at, Some(Timestamp(year + 60_000)));
-    engine.close().unwrap();
 }
 
 /// Room for one segment and its spare, and nothing more.

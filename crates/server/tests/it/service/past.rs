@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use jaego_domain::Timestamp;
 use jaego_engine::{
-    Config, Engine, SystemClock,
+    Clock, Config, Engine, SystemClock,
     disk::Disk,
     journal::{self, Preparation},
     open,
@@ -98,7 +99,7 @@ async fn a_past_that_cannot_be_read_is_told_and_the_service_goes_on() {
     // In the first frame's payload, behind the headers of the segment and of the frame.
     bytes[512 + 64 + 20] ^= 1;
     disk.replace(&name, &bytes);
-    let now = jaego_api::Time::from(jaego_engine::Clock::now(&SystemClock)).to_string();
+    let now = jaego_api::Time::from(Timestamp(SystemClock.read().wall_us / 1_000)).to_string();
     for url in [
         "/v1/movements".to_owned(),
         "/v1/events".to_owned(),
