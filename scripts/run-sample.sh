@@ -46,7 +46,7 @@ while IFS= read -r line; do
 done <&"$output" &
 
 deadline=$((SECONDS + ready_wait_s))
-until [[ -s $token_file ]] && curl -sf -o /dev/null --max-time 2 "$JAEGO_URL/healthz"; do
+until [[ -s $token_file ]] && curl -sf -o /dev/null --max-time 2 "$JAEGO_URL/readyz"; do
     kill -0 "$server" 2>/dev/null || die "the server ended before it was ready"
     ((SECONDS < deadline)) || die "the server was not ready after $ready_wait_s s"
     sleep 0.1

@@ -159,6 +159,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("store_failed", 503, "The store has failed"),
     kind("history_unreadable", 500, "The history cannot be read"),
     kind("closed", 503, "The service is shutting down"),
+    kind("starting", 503, "The service is starting"),
     // The queue says no.
     kind("delivered_too_often", 500, "The service ended each time that it was tried"),
 ];

@@ -369,7 +369,7 @@ impl Jaego {
             program: program.to_owned(),
             args,
             env: Vec::new(),
-            ready: Some(Ready::Health(addr)),
+            ready: Some(Ready::Line("listening on ".into())),
         })?;
         let token = server.wait_line(TOKEN_LINE, crate::limits::CONNECT_WAIT_MAX)?;
         Ok(Self { server, target: Target { addr, token: token.trim().to_owned() }, _data: data })

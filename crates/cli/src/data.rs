@@ -24,15 +24,27 @@ pub(crate) fn audit_folder(data: &Path) -> PathBuf {
     data.join("audit")
 }
 
-/// Opens the store in a data folder, makes one in an empty folder, and tells the person at the terminal when it
-/// takes longer.
-pub(crate) fn open_store(data: &Path, config: Config) -> Result<Recovered<RealDisk>> {
-    let folder = store_folder(data);
-    let disk = RealDisk::open(&folder).with_context(|| {
+/// Takes a data folder for this process alone, and makes it if it is not there.
+pub(crate) fn take(data: &Path) -> Result<RealDisk> {
+    RealDisk::open(store_folder(data)).with_context(|| {
         format!("cannot open the data folder {} (is another jaego running on it?)", data.display())
-    })?;
+    })
+}
+
+/// Opens the store in a data folder that was taken, makes one in an empty folder, and tells the person at the terminal
+/// when it takes longer. `replayed` is told how many events were replayed so far.
+pub(crate) fn open_store(
+    data: &Path,
+    disk: RealDisk,
+    config: Config,
+    replayed: impl Fn(u64),
+) -> Result<Recovered<RealDisk>> {
+    let folder = store_folder(data);
     let mut progress = Progress::new("replayed");
-    let recovered = open(disk, config.journal, |events| progress.tell(events));
+    let recovered = open(disk, config.journal, |events| {
+        replayed(events);
+        progress.tell(events);
+    });
     progress.end();
     recovered.with_context(|| format!("cannot open the store in {}", folder.display()))
 }

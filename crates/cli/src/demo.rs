@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use crate::{
     exit::Usage,
     import::{self, LOAD_DEFAULT, Noun, load, prepare},
+    queues::Queues,
     rows::{Errors, Format},
-    serve::{self, Service, listen_on, runtime},
+    serve::{self, Folder, Service, listen_on, runtime},
 };
 
 macro_rules! sample {
@@ -49,10 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         true => (folder.keep(), None),
         false => (folder.path().to_owned(), Some(folder)),
     };
-    let service = Service::open(&data)?;
-    let token = service.first_token()?.context("a new folder has no tokens")?;
+    let service = Service::take(&data)?;
     let runtime = runtime()?;
-    let engine = service.engine();
+    let opened = service.opened();
     let served = runtime.block_on(async {
         let listener = listen_on(options.listen).await?;
         let url = format!("http://{}", listener.local_addr().context("cannot tell the address")?);
@@ -63,7 +63,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 std::future::pending::<()>().await;
             }
         };
+        let (begun, token) = oneshot::channel();
+        let begin = |folder: &Folder| {
+            // Nobody waits for it any more if the service has ended.
+            let _ = begun.send(folder.first_token()?.context("a new folder has no tokens")?);
+            Ok(Queues::default())
+        };
         let fill = async {
+            // Where there is none, the service says why.
+            let Ok(token) = token.await else { return Ok(()) };
             let filled = fill(&url, &token).await;
             match &filled {
                 Ok(()) => tell(&url, &token, options.keep.then_some(&data)),
@@ -72,10 +80,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
             filled
         };
-        let (served, filled) = tokio::join!(service.serve(listener, ended), fill);
+        let (served, filled) = tokio::join!(service.serve(listener, begin, ended), fill);
         served.and(filled)
     });
-    serve::end(runtime, &engine, served)
+    serve::end(runtime, &opened, served)
 }
 
 async fn fill(url: &str, token: &str) -> Result<()> {

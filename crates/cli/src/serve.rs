@@ -5,21 +5,27 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use jaego_engine::{Config, Engine, SystemClock};
+use jaego_engine::{Config, Engine, Recovered, SystemClock, disk::RealDisk};
 use jaego_server::{
-    Audit, Limits, Metrics, Role, Shell, Tokens, audit::Kind, logs, service, shell::PROTOCOLS,
+    Audit, Limits, Metrics, Opening, Role, Shell, Tokens, audit::Kind, logs, service, shell::PROTOCOLS,
     tokens::TokenGrant,
 };
 use jaego_store::Store;
 use jaego_tls::Certificates;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{net::TcpListener, runtime::Runtime, signal::unix, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    signal::unix,
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+};
 
 use crate::{
     audit::write_down,
@@ -74,23 +80,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let certificates = options.certificates(&settings)?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
-    let mut service = Service::open(&data)?;
+    // Taken first: a folder that another process has is told before an address that it has as well.
+    let mut service = Service::take(&data)?;
     service.certificates = certificates;
-    if let Some(token) = service.first_token()? {
-        // The only time that it is seen; to stdout, for scripts.
-        println!("admin token: {token}");
-    }
-    // After the first token was made, so that a first start can name it.
-    service.queues = options.queues.read(&settings, &service.tokens, &options.ca.trust(&settings))?;
+    let trust = options.ca.trust(&settings);
     let runtime = runtime()?;
-    let engine = service.engine();
+    let opened = service.opened();
     let served = runtime.block_on(async {
         let listening = listen_on(listen).await?;
-        println!("listening on {scheme}://{}", listening.local_addr().context("cannot tell the address")?);
-        tracing::info!(data = %data.display(), "jaego serves");
-        service.serve(listening, future::pending()).await
+        let address = listening.local_addr().context("cannot tell the address")?;
+        let begin = |folder: &Folder| {
+            if let Some(token) = folder.first_token()? {
+                // The only time that it is seen; to stdout, for scripts.
+                println!("admin token: {token}");
+            }
+            // After the first token was made, so that a first start can name it.
+            let queues = options.queues.read(&settings, &folder.tokens, &trust)?;
+            println!("listening on {scheme}://{address}");
+            tracing::info!(data = %data.display(), "jaego serves");
+            Ok(queues)
+        };
+        service.serve(listening, begin, future::pending()).await
     });
-    end(runtime, &engine, served)
+    end(runtime, &opened, served)
 }
 
 impl Options {
@@ -129,11 +141,12 @@ pub(crate) fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }
 
-/// Ends the threads and then the store, whichever way the service ended.
-pub(crate) fn end(runtime: Runtime, engine: &Engine, served: Result<()>) -> Result<()> {
+/// Ends the threads and then the store, whichever way the service ended. A store that is still being opened is left where
+/// it is: opening changes nothing that a crash would mind.
+pub(crate) fn end(runtime: Runtime, opened: &OnceLock<Arc<Engine>>, served: Result<()>) -> Result<()> {
     // The runtime's last tasks may still hold the store: it closes in any case.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let closed = engine.close();
+    let closed = opened.get().map_or(Ok(()), |engine| engine.close());
     served?;
     closed.map_err(|detail| anyhow!("the store has failed: {detail}"))
 }
@@ -142,36 +155,13 @@ pub(crate) async fn listen_on(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// A store that is open, and who may come in.
-pub(crate) struct Service {
-    engine: Arc<Engine>,
-    tokens: Tokens,
-    queues: Queues,
-    certificates: Option<Certificates>,
+/// A data folder, and who may come in.
+pub(crate) struct Folder {
     data: PathBuf,
+    tokens: Arc<Tokens>,
 }
 
-impl Service {
-    /// Opens the data folder, and makes it if it is not there.
-    pub(crate) fn open(data: &Path) -> Result<Self> {
-        let recovered = data::open_store(data, Config::default())?;
-        if let Some(cut) = &recovered.report.cut {
-            tracing::warn!(file = %cut.file, offset = cut.offset, len = cut.len, what = %cut.what,
-                "the remains of a frame that was being written were cut; nothing of it was ever acknowledged");
-        }
-        for error in &recovered.passed_over {
-            let detail = format!("{:#}", anyhow!(error.clone()));
-            tracing::warn!(%detail, "a checkpoint cannot be used and was passed over");
-        }
-        let tokens = Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?;
-        let engine = Engine::start(recovered, Config::default(), SystemClock);
-        Ok(Self { engine, tokens, queues: Queues::default(), certificates: None, data: data.to_owned() })
-    }
-
-    pub(crate) fn engine(&self) -> Arc<Engine> {
-        Arc::clone(&self.engine)
-    }
-
+impl Folder {
     /// Makes an admin's token where there is no token yet.
     pub(crate) fn first_token(&self) -> Result<Option<String>> {
         if !self.tokens.list().is_empty() {
@@ -182,54 +172,89 @@ impl Service {
         write_down(&self.data, Kind::TokenCreated, format!("{id} admin admin"));
         Ok(Some(token.reveal().to_owned()))
     }
+}
 
-    /// Serves until a signal, until the store fails, or until `ended`.
-    pub(crate) async fn serve(self, listener: TcpListener, ended: impl Future<Output = ()>) -> Result<()> {
-        let Self { engine, tokens, queues, certificates, data } = self;
+/// A service on a folder that no other process has. Its store is not open yet.
+pub(crate) struct Service {
+    folder: Folder,
+    disk: RealDisk,
+    opened: Arc<OnceLock<Arc<Engine>>>,
+    certificates: Option<Certificates>,
+}
+
+impl Service {
+    /// Takes the data folder for itself, and makes it if it is not there.
+    pub(crate) fn take(data: &Path) -> Result<Self> {
+        let disk = data::take(data)?;
+        let tokens = Arc::new(Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?);
+        let folder = Folder { data: data.to_owned(), tokens };
+        Ok(Self { folder, disk, opened: Arc::default(), certificates: None })
+    }
+
+    /// Where the store is to be found once it is open.
+    pub(crate) fn opened(&self) -> Arc<OnceLock<Arc<Engine>>> {
+        Arc::clone(&self.opened)
+    }
+
+    /// Serves until a signal, until the store fails, or until `ended`: at first only how far the opening of the store is.
+    /// When it is open the service takes requests, and `begin` says which queues there are.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        begin: impl FnOnce(&Folder) -> Result<Queues>,
+        ended: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let Self { folder, disk, opened, certificates } = self;
         let metrics = Metrics::new();
-        let audit = Audit::open(&data::audit_folder(&data), &metrics).context("cannot open the audit log")?;
-        let syncs = metrics.histogram(
-            "jaego_sync_duration_seconds",
-            "Time of the journal's syncs.",
-            &[],
-            SYNC_MICROS,
-        );
-        let frames =
-            metrics.histogram_of_counts("jaego_frame_events", "Events in a frame.", &[], FRAME_EVENTS);
-        engine.observe_syncs(move |time, events| {
-            syncs.observe(time);
-            frames.observe_count(u64::from(events));
-        });
-        let checkpoint = Arc::clone(&engine);
-        metrics.gauge_reading(
-            "jaego_checkpoint_sequence",
-            "The last event in a checkpoint.",
-            &[],
-            move || checkpoint.checkpoint().0 as f64,
-        );
+        let audit =
+            Audit::open(&data::audit_folder(&folder.data), &metrics).context("cannot open the audit log")?;
+        let opening = Arc::new(Opening::default());
+        opening.show(&metrics);
+        let store: Arc<dyn Store> = opening.clone();
         let (stop, stopping) = watch::channel(false);
-        let store: Arc<dyn Store> = engine.clone();
-        let tokens = Arc::new(tokens);
-        let mut tasks = JoinSet::new();
-        queues.start(&mut tasks, &store, &tokens, &metrics, &stopping);
-        let mut shell = Shell::new(Limits::default(), tokens, metrics.clone());
+        let mut shell = Shell::new(Limits::default(), Arc::clone(&folder.tokens), metrics.clone());
         if let Some(certificates) = certificates {
             shell = shell.tls(certificates);
         }
-        let shell = service::mount(shell, store, &metrics, stopping).audit(audit.clone());
+        let waiting = opening.clone();
+        let shell = service::mount(shell, Arc::clone(&store), &metrics, stopping.clone())
+            .starting_while(move || waiting.starting())
+            .audit(audit.clone());
         let mut terminate = unix::signal(unix::SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = unix::signal(unix::SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        let failed = engine.failed();
-        let mut failure = None;
-        let ending = async {
+        let signal = async {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: finishing what was begun"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: finishing what was begun"),
-                detail = failed => failure = Some(anyhow!("the store has failed: {detail}")),
-                // A queue that ends by itself does so with its store, which says why.
-                Some(Err(error)) = tasks.join_next() => failure = Some(anyhow!("a queue has stopped: {error}")),
                 () = ended => {}
             }
+        };
+        let mut result = Ok(());
+        let ending = async {
+            let mut tasks = JoinSet::new();
+            let working = async {
+                let (data, progress) = (folder.data.clone(), Arc::clone(&opening));
+                let recovering = spawn_blocking(move || {
+                    data::open_store(&data, disk, Config::default(), |events| progress.replayed(events))
+                });
+                let engine = start(recovering.await.context("the opening of the store has stopped")??);
+                let engine = opened.get_or_init(|| engine);
+                show(engine, &metrics);
+                let failed = engine.failed();
+                // First, so that whoever reads that it listens is served.
+                opening.open(engine.clone());
+                let queues = begin(&folder)?;
+                queues.start(&mut tasks, &store, &folder.tokens, &metrics, &stopping);
+                tokio::select! {
+                    detail = failed => Err(anyhow!("the store has failed: {detail}")),
+                    // A queue that ends by itself does so with its store, which says why.
+                    Some(Err(error)) = tasks.join_next() => Err(anyhow!("a queue has stopped: {error}")),
+                }
+            };
+            result = tokio::select! {
+                () = signal => Ok(()),
+                result = working => result,
+            };
             stop.send_replace(true);
             // What was read from a queue is finished like what came over HTTP.
             while tasks.join_next().await.is_some() {}
@@ -237,6 +262,45 @@ impl Service {
         let drained = shell.serve(listener, ending).await;
         audit.close();
         tracing::info!(finished = drained.finished, cut = drained.cut, "jaego has stopped serving");
-        failure.map_or(Ok(()), Err)
+        result
+    }
+}
+
+/// Starts an opened store, and says what its opening found.
+fn start(recovered: Recovered<RealDisk>) -> Arc<Engine> {
+    if let Some(cut) = &recovered.report.cut {
+        tracing::warn!(file = %cut.file, offset = cut.offset, len = cut.len, what = %cut.what,
+            "the remains of a frame that was being written were cut; nothing of it was ever acknowledged");
+    }
+    for error in &recovered.passed_over {
+        let detail = format!("{:#}", anyhow!(error.clone()));
+        tracing::warn!(%detail, "a checkpoint cannot be used and was passed over");
+    }
+    Engine::start(recovered, Config::default(), SystemClock)
+}
+
+/// Shows in the metrics what only this store knows.
+fn show(engine: &Arc<Engine>, metrics: &Metrics) {
+    let syncs =
+        metrics.histogram("jaego_sync_duration_seconds", "Time of the journal's syncs.", &[], SYNC_MICROS);
+    let frames = metrics.histogram_of_counts("jaego_frame_events", "Events in a frame.", &[], FRAME_EVENTS);
+    engine.observe_syncs(move |time, events| {
+        syncs.observe(time);
+        frames.observe_count(u64::from(events));
+    });
+    type Reading = fn(&Engine) -> f64;
+    let rows: [(&'static str, &'static str, Reading); 2] = [
+        ("jaego_checkpoint_sequence", "The last event in a checkpoint.", |engine| {
+            engine.checkpoint().0 as f64
+        }),
+        (
+            "jaego_clock_offset_seconds",
+            "How far the store's clock is ahead of the machine's wall clock.",
+            Engine::clock_offset_s,
+        ),
+    ];
+    for (name, help, read) in rows {
+        let engine = Arc::clone(engine);
+        metrics.gauge_reading(name, help, &[], move || read(&engine));
     }
 }

@@ -200,7 +200,9 @@ fn trust_error(source: jaego_tls::Error) -> Error {
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Connection { .. } | Error::Timeout { .. } => true,
-        Error::Refused { problem, .. } => matches!(&*problem.code, "busy" | "closed" | "request_timeout"),
+        Error::Refused { problem, .. } => {
+            matches!(&*problem.code, "busy" | "closed" | "starting" | "request_timeout")
+        }
         Error::Answer { status, .. } => matches!(status, 502..=504),
         Error::Request { .. } | Error::Trust { .. } | Error::Insecure { .. } => false,
     }

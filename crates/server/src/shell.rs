@@ -1,7 +1,7 @@
 //! The shell around the handlers: from a parsed head to an answer.
 //!
 //! Each request climbs one ladder: a request id, the size of its head, its row in the table of routes, its token, its
-//! role, a place among the requests in flight, the announced size of its body, and only then the router.
+//! role, whether the service has started, a place among the requests in flight, the announced size of its body, and only then the router.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,6 +48,7 @@ pub enum Readiness {
 }
 
 type ReadinessHook = Box<dyn Fn() -> Readiness + Send + Sync>;
+type StartingHook = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The HTTP service without its routes. Give it those with [`Shell::router`], then [`Shell::serve`].
 pub struct Shell {
@@ -57,6 +58,7 @@ pub struct Shell {
     routes: RouteRoles,
     router: axum::Router,
     ready: ReadinessHook,
+    starting: StartingHook,
     certificates: Option<Arc<Certificates>>,
     audit: Option<Audit>,
 }
@@ -74,6 +76,7 @@ impl Shell {
             routes,
             router: axum::Router::new(),
             ready: Box::new(|| Readiness::Ready),
+            starting: Box::new(|| None),
             certificates: None,
             audit: None,
         }
@@ -94,6 +97,13 @@ impl Shell {
     /// Asked at each `GET /readyz`; must answer at once. While the server shuts down it is not ready in any case.
     pub fn ready_when(mut self, hook: impl Fn() -> Readiness + Send + Sync + 'static) -> Shell {
         self.ready = Box::new(hook);
+        self
+    }
+
+    /// Asked at each request; must answer at once. While it gives a reason the router gets nothing: who has a token is
+    /// refused with `starting` and the reason, and `/readyz` says it too. `/healthz` and `/metrics` are served.
+    pub fn starting_while(mut self, hook: impl Fn() -> Option<String> + Send + Sync + 'static) -> Shell {
+        self.starting = Box::new(hook);
         self
     }
 
@@ -151,6 +161,7 @@ pub(crate) struct Shared {
     request_ids: RequestIds,
     router: axum::Router,
     ready: ReadinessHook,
+    starting: StartingHook,
     routes: RouteRoles,
     /// For each row of `routes`.
     rows: Vec<Row>,
@@ -219,7 +230,7 @@ impl RouteMetrics {
 
 impl Shared {
     pub(crate) fn new(shell: Shell) -> Shared {
-        let Shell { limits, tokens, metrics, routes, router, ready, certificates, audit } = shell;
+        let Shell { limits, tokens, metrics, routes, router, ready, starting, certificates, audit } = shell;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let long_bodies = Arc::new(LongBodies::new(0));
         let reading = Arc::clone(&in_flight);
@@ -270,6 +281,7 @@ impl Shared {
             metrics,
             router,
             ready,
+            starting,
             routes,
             rows,
             in_flight,
@@ -288,6 +300,8 @@ impl Shared {
     fn readiness(&self) -> Response<Body> {
         let reason = if self.is_stopping() {
             "the server is shutting down".to_owned()
+        } else if let Some(reason) = (self.starting)() {
+            reason
         } else {
             match (self.ready)() {
                 Readiness::Ready => return "ready\n".into_response(),
@@ -414,6 +428,17 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         Endpoint::Router => {}
     }
 
+    if let Some(reason) = (shared.starting)() {
+        let detail =
+            format!("The service is not ready yet: {reason}. Nothing was changed; try again shortly.");
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "starting",
+            "The service is starting",
+            detail,
+        )
+        .retry_after(shared.limits.busy_retry_after));
+    }
     if !shared.admit() {
         return Err(Problem::busy(shared.limits.busy_retry_after));
     }

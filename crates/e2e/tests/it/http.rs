@@ -21,6 +21,8 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status line and the headers, in small letters.
+    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -79,7 +81,7 @@ impl Connection {
         while read.len() < end + len {
             self.more(&mut read, &mut piece)?;
         }
-        Ok(Answer { status, body: read[end..].to_vec() })
+        Ok(Answer { status, head, body: read[end..].to_vec() })
     }
 
     fn more(&mut self, read: &mut Vec<u8>, piece: &mut [u8]) -> io::Result<()> {

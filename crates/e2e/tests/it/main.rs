@@ -15,6 +15,7 @@ mod picks;
 mod queue;
 mod races;
 mod sales;
+mod starting;
 mod storm;
 mod tls;
 mod trades;

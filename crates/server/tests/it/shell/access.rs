@@ -1,6 +1,7 @@
 //! Who may do what, what is logged of it, and what is counted.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +50,42 @@ async fn every_route_asks_every_role() {
                 }
                 403 => assert_eq!(answer.code(), "forbidden"),
                 _ => assert!(row.path == "/panic" || answer.status == 200, "{} {answer:?}", row.path),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_starts_whoever_may_come_in_is_told_so_and_nobody_else() {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let open = Arc::clone(&is_open);
+    let starting = move || (!open.load(Ordering::SeqCst)).then(|| "replaying: 7 events so far".to_owned());
+    let server = Server::launch(quick(), |shell| shell.starting_while(starting)).await;
+    let token = format!("Bearer {}", server.token(Role::Worker));
+    let worker = [("Authorization", token.as_str())];
+    let nobody: [(&str, &str); 0] = [];
+    // The route, with a token or without, and what is answered before and afterwards.
+    for (method, path, headers, before, after) in [
+        ("GET", "/healthz", &nobody[..], (200, None), 200),
+        ("GET", "/readyz", &nobody[..], (503, Some("not_ready")), 200),
+        ("GET", "/metrics", &worker[..], (200, None), 200),
+        ("GET", "/metrics", &nobody[..], (401, Some("unauthorized")), 401),
+        ("GET", "/open", &nobody[..], (503, Some("starting")), 200),
+        ("GET", "/read", &worker[..], (503, Some("starting")), 200),
+        ("GET", "/read", &nobody[..], (401, Some("unauthorized")), 401),
+        ("POST", "/operate", &worker[..], (403, Some("forbidden")), 403),
+        ("GET", "/nowhere", &worker[..], (404, Some("route_not_found")), 404),
+    ] {
+        for is_started in [false, true] {
+            is_open.store(is_started, Ordering::SeqCst);
+            let answer = server.connect().await.request(method, path, headers, b"").await;
+            let (status, code) = if is_started { (after, None) } else { before };
+            assert_eq!(answer.status, status, "{method} {path}, started: {is_started}");
+            let Some(code) = code else { continue };
+            assert_eq!(answer.code(), code, "{method} {path}");
+            if status == 503 {
+                assert_eq!(answer.header("retry-after"), Some("1"), "{method} {path}");
+                assert!(answer.text().contains("replaying: 7 events so far"), "{}", answer.text());
             }
         }
     }

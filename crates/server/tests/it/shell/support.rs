@@ -109,7 +109,7 @@ impl Server {
         Server::launch(limits, |shell| shell.tls(certificates)).await
     }
 
-    async fn launch(limits: Limits, with: impl FnOnce(Shell) -> Shell) -> Server {
+    pub(crate) async fn launch(limits: Limits, with: impl FnOnce(Shell) -> Shell) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
         let metrics = Metrics::new();
