@@ -3,6 +3,7 @@
 
 mod browser;
 mod crash;
+mod failing;
 mod full;
 mod growth;
 mod hostile;
