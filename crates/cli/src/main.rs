@@ -1,6 +1,7 @@
 //! The binary `jaego`: the one place where all meet.
 
 mod allocate;
+mod archive;
 mod audit;
 mod backup;
 mod bench;
@@ -105,6 +106,8 @@ enum Command {
     Backup(backup::Options),
     /// Make a data folder from a backup, and prove it.
     Restore(backup::RestoreOptions),
+    /// Move old pieces of the journal of a data folder that no service has open to another folder.
+    Archive(archive::Options),
     /// Measure: holds and transfers, beside Redis and PostgreSQL.
     Bench(bench::Options),
     /// What the exit codes mean.
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Archive(options) => archive::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::ExitCodes => remote::print(&format!("{}\n", exit::CODES)),
     };

@@ -23,6 +23,7 @@ mod core;
 pub mod disk;
 mod engine;
 mod fetch;
+pub mod floor;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod history;

@@ -77,6 +77,8 @@ pub enum Kind {
     Started,
     /// The service ended in order.
     Stopped,
+    /// Old pieces of the journal went to another folder.
+    Archived,
 }
 
 /// The kinds that may come in floods.
@@ -100,6 +102,7 @@ impl Kind {
             Kind::Restored => "restored",
             Kind::Started => "started",
             Kind::Stopped => "stopped",
+            Kind::Archived => "archived",
         }
     }
 }

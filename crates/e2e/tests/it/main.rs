@@ -1,6 +1,7 @@
 //! The binary `jaego` as its users run it: a process of its own on a real disk, asked over sockets, killed, stopped and
 //! starved. What it acknowledged has to be there afterwards, and its books have to balance.
 
+mod archive;
 mod browser;
 mod crash;
 mod failing;

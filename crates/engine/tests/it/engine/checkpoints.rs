@@ -14,13 +14,16 @@ use jaego_store::Batch;
 
 use super::world::{hold, opening, release, request};
 
-const JOURNAL: journal::Config = journal::Config { segment_len: 4_096, preparation: Preparation::Inline };
+pub(crate) const JOURNAL: journal::Config =
+    journal::Config { segment_len: 4_096, preparation: Preparation::Inline };
+/// When all of it happens.
+pub(crate) const BEGIN: Timestamp = Timestamp(1_772_323_200_000);
 /// Crashes that are tried at each stop.
 const CRASHES: u64 = 20;
 
 /// Some segments, and a checkpoint after each of four, so that old ones are pruned. Gives the hash of the rows
 /// after each acknowledged event.
-fn scripted(disk: &SimDisk, acknowledged: &mut Vec<(Sequence, u128)>) -> Result<(), Error> {
+pub(crate) fn scripted(disk: &SimDisk, acknowledged: &mut Vec<(Sequence, u128)>) -> Result<(), Error> {
     let recovered = open(disk.clone(), JOURNAL, |_| {})?;
     let mut journal = recovered.journal;
     let reader = journal.reader();
@@ -38,7 +41,7 @@ fn scripted(disk: &SimDisk, acknowledged: &mut Vec<(Sequence, u128)>) -> Result<
     for (step, requests) in requests.chunks(4).enumerate() {
         let batch = Batch { requests: requests.to_vec(), atomic: false };
         let job = Job::Submit(Submission::new(batch, Box::new(|_| ())));
-        core.turn(&mut VecDeque::from([job]), Timestamp(1_772_323_200_000), Ok(()));
+        core.turn(&mut VecDeque::from([job]), BEGIN, Ok(()));
         let flight = core.take_flight();
         journal.append(flight.first.0, flight.count, &flight.payload)?;
         journal.sync()?;

@@ -5,6 +5,7 @@ mod checkpoints;
 mod clocks;
 mod conformance;
 mod fetching;
+mod floor;
 mod gate;
 mod kill;
 mod lanes;
