@@ -72,6 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     logs::init(options.log_format, &options.log)
         .map_err(|error| anyhow!("cannot start the logs: {error}"))?;
     raise_open_files();
+    forbid_core_dumps();
     let settings = options.settings.read()?;
     let data = options.data.get(&settings)?;
     let listen = match options.listen.or(settings.listen) {
@@ -133,6 +134,14 @@ fn raise_open_files() {
     let raised = Rlimit { current: limits.maximum, ..limits };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}
+
+/// Has a crash leave no image of the memory on a disk: tokens on their way in, and what customers sent, are in it.
+fn forbid_core_dumps() {
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, nothing) {
+        tracing::warn!(%error, "cannot forbid core dumps");
     }
 }
 

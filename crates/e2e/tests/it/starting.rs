@@ -145,6 +145,15 @@ fn try_to_serve(data: &std::path::Path, listen: &str) -> Output {
 }
 
 #[test]
+fn a_crash_leaves_no_image_of_the_memory() {
+    let jaego = Jaego::start();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", jaego.server.id())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{limits}");
+    jaego.end();
+}
+
+#[test]
 fn a_start_that_cannot_be_says_why_and_ends() {
     let mut jaego = Jaego::start();
     let mut connection = jaego.connect();
