@@ -11,7 +11,10 @@ use std::{
 use jaego_api::{COMMANDS, READS};
 use serde_json::json;
 
-use crate::jaego::{Jaego, hold, ok, stock};
+use crate::{
+    jaego::{Jaego, hold, ok, stock},
+    seeds::seed,
+};
 
 /// Kilobytes that memory may grow by while nothing is kept.
 const GROWTH_KB: u64 = 16 * 1024;
@@ -111,8 +114,7 @@ fn broken(dice: &mut fastrand::Rng, seed: &str) -> Vec<u8> {
 fn ten_thousand_broken_requests_make_no_failure_and_no_growth() {
     const THREADS: usize = 16;
     const REQUESTS: usize = 10_000;
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let seed = seed();
     let mut jaego = Jaego::start();
     stock(&mut jaego.connect(), &["mug".into()], 1_000);
     let seeds = seeds(&jaego);

@@ -17,6 +17,7 @@ mod picks;
 mod queue;
 mod races;
 mod sales;
+mod seeds;
 mod starting;
 mod storm;
 mod tls;

@@ -15,9 +15,13 @@ use std::{
 
 use serde_json::json;
 
-use crate::jaego::{Jaego, hold, program, stock};
+use crate::{
+    jaego::{Jaego, hold, program, stock},
+    seeds::soak,
+};
 
 const CALLERS: usize = 8;
+/// Rounds of each caller on an ordinary day.
 const ROUNDS: usize = 42;
 /// Answers of one caller in one round: a hold, its repeat, a refusal, a read and a batch.
 const ANSWERS_A_ROUND: usize = 5;
@@ -37,6 +41,7 @@ fn every_answer_leaves_after_the_sync_that_covers_it() {
         println!("skipped: system calls cannot be traced here ({why})");
         return;
     }
+    let rounds = ROUNDS * soak();
     let folder = tempfile::Builder::new().prefix("jaego-e2e-").tempdir().unwrap();
     let (data, trace) = (folder.path().join("data"), folder.path().join("trace"));
     let calls = "trace=pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg,fdatasync,fsync";
@@ -49,7 +54,7 @@ fn every_answer_leaves_after_the_sync_that_covers_it() {
         for caller in 0..CALLERS {
             let mut connection = jaego.connect();
             scope.spawn(move || {
-                for round in 0..ROUNDS {
+                for round in 0..rounds {
                     let id = format!("e8-{caller:02}-{round:04}");
                     for _ in 0..2 {
                         assert_eq!(connection.post("/v1/holds", &hold(&id, "mug", 1)).unwrap().0, 200);
@@ -75,10 +80,10 @@ fn every_answer_leaves_after_the_sync_that_covers_it() {
     let proof = Proof::of(&fs::read_to_string(&trace).unwrap());
     println!("{} answers over {} events, {} syncs", proof.answers, proof.durable.len(), proof.syncs);
     assert!(proof.early.is_empty(), "{} answers left early:\n{}", proof.early.len(), proof.early.join("\n"));
-    assert!(proof.answers >= CALLERS * ROUNDS * ANSWERS_A_ROUND, "{}", proof.answers);
+    assert!(proof.answers >= CALLERS * rounds * ANSWERS_A_ROUND, "{}", proof.answers);
     assert_eq!(
         proof.durable.len(),
-        CALLERS * ROUNDS * 2,
+        CALLERS * rounds * 2,
         "each hold is an event whose write and sync were seen"
     );
     jaego.verify();

@@ -6,7 +6,10 @@ use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
 use redis::{Connection, FromRedisValue, cmd, pipe};
 use serde_json::{Value, json};
 
-use crate::jaego::{Jaego, ok, stock};
+use crate::{
+    jaego::{Jaego, ok, stock},
+    seeds::seed,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SKUS: usize = 20;
@@ -174,8 +177,7 @@ impl Shop {
 #[test]
 fn commands_from_a_queue_take_effect_once_while_the_service_is_killed() {
     const ROUNDS: usize = 8;
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut shop = Shop::start();
     for round in 0..ROUNDS {
@@ -213,8 +215,7 @@ fn commands_from_a_queue_take_effect_once_while_the_service_is_killed() {
 #[test]
 fn commands_from_a_queue_take_effect_once_while_redis_is_killed() {
     const ROUNDS: usize = 5;
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut shop = Shop::start();
     for round in 0..ROUNDS {
@@ -253,8 +254,7 @@ fn asked_to_end_the_service_finishes_what_it_has_read() {
 
 #[test]
 fn ten_kills_in_a_row_make_no_message_a_culprit() {
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut shop = Shop::start();
     shop.send(500);
