@@ -334,7 +334,8 @@ pub enum Refusal {
         worker: Code,
         expires_at: Timestamp,
     },
-    /// The claim of this worker and fence does not stand, any more; `current_fence` is that of the one that does.
+    /// The claim of this worker and fence does not stand, any more; `current_fence` is that of the one that does, or
+    /// that completed the order.
     ClaimLost {
         order: Code,
         worker: Code,

@@ -52,7 +52,8 @@ impl<T: Tables> Desk<'_, T> {
         Ok(Verdict::New(Fact::OrderUnclaimed { id: id.clone(), worker }))
     }
 
-    /// Refuses with `claim_lost` whoever does not have the claim that stands.
+    /// Refuses with `claim_lost` whoever does not have the claim that stands, or of a completed order the one that
+    /// completed it.
     pub(super) fn holds_claim(id: &Code, order: &Order, claimant: &Claimant) -> Result<(), Refusal> {
         let stands = order.claim.as_ref();
         if stands.is_some_and(|claim| claim.worker == claimant.worker && claim.fence == claimant.fence) {

@@ -88,6 +88,10 @@ impl<T: Tables> Desk<'_, T> {
         let worker = command.claimant.as_ref().map(|claimant| &claimant.worker);
         match order.status {
             OrderStatus::Completed if order.completed_by() == worker => {
+                // The same worker with the fence of another claim completed nothing.
+                if let Some(claimant) = &command.claimant {
+                    Self::holds_claim(id, &order, claimant)?;
+                }
                 return Ok(Verdict::Repeat(order.answer));
             }
             OrderStatus::Completed => return Err(Refusal::OrderCompleted { order: id.clone() }),

@@ -5,8 +5,9 @@ use std::{sync::Arc, thread, time::Duration};
 use jaego_domain::{
     Amount, Command, Currency, MovementId, Name, Query, Refusal, Request, Sequence, View,
     command::{
-        CancelTransfer, Checkout, CompleteOrder, ExtendHold, Payment, RefundOrder, RequestTransfer, Reverse,
-        SetCart, SetCartItem, SetSite, SetSku, TransferLine,
+        CancelTransfer, Checkout, ClaimOrder, Claimant, CompleteOrder, ExtendHold, OrderLine, Payment,
+        PlaceOrder, RefundOrder, RequestTransfer, Reverse, SetCart, SetCartItem, SetSite, SetSku,
+        TransferLine, UnclaimOrder,
     },
     query::Page,
     row::{HoldStatus, Tracking},
@@ -187,6 +188,50 @@ fn an_order_that_left_memory_is_refunded_no_more_than_once() {
     engine.close().unwrap();
     drop(engine);
     verify(disk, config().journal, |_| {}).expect("the books are right");
+}
+
+#[test]
+fn an_order_that_left_memory_is_completed_again_by_its_own_claim_only() {
+    let line = || OrderLine { sku: code("mug"), quantity: quantity(1), lot: None };
+    let worked = |engine: &Engine| {
+        let place = PlaceOrder {
+            id: code("O1"),
+            site: code("ICN"),
+            customer: None,
+            priority: 0,
+            backorder: false,
+            lines: vec![line()],
+        };
+        one(engine, request(Command::PlaceOrder(place))).unwrap();
+        let claim = ClaimOrder { id: code("O1"), worker: code("ann"), lease_ms: None };
+        let first = one(engine, request(Command::ClaimOrder(claim.clone()))).unwrap().outcome.sequence;
+        let claimant = Claimant { worker: code("ann"), fence: first };
+        let unclaim = UnclaimOrder { id: code("O1"), claimant };
+        one(engine, request(Command::UnclaimOrder(unclaim))).unwrap();
+        let second = one(engine, request(Command::ClaimOrder(claim))).unwrap().outcome.sequence;
+        assert_eq!(complete(engine, first).unwrap_err().code(), "claim_lost");
+        assert_eq!(complete(engine, second), Ok(false));
+        [first, second]
+    };
+    let (disk, mut fences) = (SimDisk::new(45), [Sequence(0); 2]);
+    let engine = rested_with(&disk, |engine| fences = worked(engine));
+    let answers = |engine: &Engine| {
+        let lost = complete(engine, fences[0]).unwrap_err();
+        let Refusal::ClaimLost { fence, current_fence, .. } = &lost else { panic!("{lost}") };
+        assert_eq!((*fence, *current_fence), (fences[0], Some(fences[1])));
+        assert_eq!(complete(engine, fences[1]), Ok(true), "its own claim is a repeat");
+    };
+    answers(&engine);
+    engine.close().unwrap();
+    drop(engine);
+    answers(&start(disk));
+}
+
+/// Whether it was a repeat.
+fn complete(engine: &Engine, fence: Sequence) -> Result<bool, Refusal> {
+    let claimant = Some(Claimant { worker: code("ann"), fence });
+    let complete = CompleteOrder { id: code("O1"), claimant };
+    one(engine, request(Command::CompleteOrder(complete))).map(|done| done.repeat)
 }
 
 #[test]
