@@ -598,6 +598,8 @@ mod tests {
         let codes: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.code).collect();
         let titles: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.title).collect();
         assert_eq!((codes.len(), titles.len()), (PROBLEMS.len(), PROBLEMS.len()));
+        let refusals: BTreeSet<_> = Refusal::CODES.iter().collect();
+        assert_eq!(refusals.len(), Refusal::CODES.len(), "each code stands once");
     }
 
     #[test]

@@ -470,178 +470,108 @@ impl Refusal {
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidValue { field: field.into(), reason: reason.into() }
     }
+}
 
-    /// The name that callers program against.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidValue { .. } => "invalid_value",
-            Self::TooManyLines { .. } => "too_many_lines",
-            Self::TooManyLinesTouched { .. } => "too_many_lines_touched",
-            Self::TooManyParts { .. } => "too_many_parts",
-            Self::DuplicateLine { .. } => "duplicate_line",
-            Self::SiteNotFound { .. } => "site_not_found",
-            Self::LocationNotFound { .. } => "location_not_found",
-            Self::SkuNotFound { .. } => "sku_not_found",
-            Self::LotNotFound { .. } => "lot_not_found",
-            Self::HoldNotFound { .. } => "hold_not_found",
-            Self::TransferNotFound { .. } => "transfer_not_found",
-            Self::LineNotFound { .. } => "line_not_found",
-            Self::MovementNotFound { .. } => "movement_not_found",
-            Self::HistoryArchived { .. } => "history_archived",
-            Self::IdTaken { .. } => "id_taken",
-            Self::IdempotencyConflict { .. } => "idempotency_conflict",
-            Self::RequestKeyExpired { .. } => "request_key_expired",
-            Self::InsufficientStock { .. } => "insufficient_stock",
-            Self::NotStockedHere { .. } => "not_stocked_here",
-            Self::StockHeld { .. } => "stock_held",
-            Self::QuantityTooLarge { .. } => "quantity_too_large",
-            Self::LotRequired { .. } => "lot_required",
-            Self::LotNotTracked { .. } => "lot_not_tracked",
-            Self::LotBlocked { .. } => "lot_blocked",
-            Self::SerialTaken { .. } => "serial_taken",
-            Self::TrackingFixed { .. } => "tracking_fixed",
-            Self::WrongLocationKind { .. } => "wrong_location_kind",
-            Self::NoLocation { .. } => "no_location",
-            Self::LocationOccupied { .. } => "location_occupied",
-            Self::LocationRequired { .. } => "location_required",
-            Self::HoldEnded { .. } => "hold_ended",
-            Self::NotHeld { .. } => "not_held",
-            Self::SameSite { .. } => "same_site",
-            Self::TransferCancelled { .. } => "transfer_cancelled",
-            Self::TransferClosed { .. } => "transfer_closed",
-            Self::TransferAllocated { .. } => "transfer_allocated",
-            Self::TransferShipped { .. } => "transfer_shipped",
-            Self::TransferPicked { .. } => "transfer_picked",
-            Self::NothingLacking { .. } => "nothing_lacking",
-            Self::NothingAllocated { .. } => "nothing_allocated",
-            Self::NothingPicked { .. } => "nothing_picked",
-            Self::NothingInTransit { .. } => "nothing_in_transit",
-            Self::NotReversible { .. } => "not_reversible",
-            Self::AlreadyReversed { .. } => "already_reversed",
-            Self::WalletNotFound { .. } => "wallet_not_found",
-            Self::AuthorizationNotFound { .. } => "authorization_not_found",
-            Self::InsufficientFunds { .. } => "insufficient_funds",
-            Self::AmountTooLarge { .. } => "amount_too_large",
-            Self::OrderNotPaid { .. } => "order_not_paid",
-            Self::RefundExceedsOrder { .. } => "refund_exceeds_order",
-            Self::RefundExceedsPaid { .. } => "refund_exceeds_paid",
-            Self::LimitAboveBalance { .. } => "limit_above_balance",
-            Self::TooManyCurrencies { .. } => "too_many_currencies",
-            Self::AuthorizationEnded { .. } => "authorization_ended",
-            Self::NotAuthorized { .. } => "not_authorized",
-            Self::OrderNotFound { .. } => "order_not_found",
-            Self::OrderCompleted { .. } => "order_completed",
-            Self::OrderCancelled { .. } => "order_cancelled",
-            Self::OrderShort { .. } => "order_short",
-            Self::OrderClaimed { .. } => "order_claimed",
-            Self::ClaimLost { .. } => "claim_lost",
-            Self::NothingToClaim { .. } | Self::NoPicksToClaim { .. } => "nothing_to_claim",
-            Self::NothingAllocatedIn { .. } => "nothing_allocated",
-            Self::TransferClaimed { .. } => "transfer_claimed",
-            Self::PickClaimLost { .. } => "claim_lost",
-            Self::LocationClaimed { .. } => "location_claimed",
-            Self::FenceNotFound { .. } => "fence_not_found",
-            Self::StaleFence { .. } => "stale_fence",
-            Self::TooManyFences { .. } => "too_many_fences",
-            Self::CardNotFound { .. } => "card_not_found",
-            Self::ProposalNotFound { .. } => "proposal_not_found",
-            Self::CardNotOwned { .. } => "card_not_owned",
-            Self::SameOwner { .. } => "same_owner",
-            Self::PairProposed { .. } => "pair_proposed",
-            Self::TooManyProposals { .. } => "too_many_proposals",
-            Self::ProposalEnded { .. } => "proposal_ended",
-            Self::CartNotFound { .. } => "cart_not_found",
-            Self::CartOrdered { .. } => "cart_ordered",
-            Self::CartDiscarded { .. } => "cart_discarded",
-            Self::CartEmpty { .. } => "cart_empty",
-            Self::PriceNotSet { .. } => "price_not_set",
-            Self::PriceChanged { .. } => "price_changed",
-            Self::CheckoutBlocked { .. } => "checkout_blocked",
+/// One row for each code, with the refusals that bear it. The match names every refusal, so that none can be without a
+/// code, nor a code without its place in the list.
+macro_rules! codes {
+    ($($code:literal $($refusal:ident)+)*) => {
+        impl Refusal {
+            /// The name that callers program against.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $($(Self::$refusal { .. })|+ => $code,)*
+                }
+            }
+
+            /// Every code, for tables and documents.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
         }
-    }
+    };
+}
 
-    /// Every code, for tables and documents.
-    pub const CODES: &'static [&'static str] = &[
-        "invalid_value",
-        "too_many_lines",
-        "too_many_lines_touched",
-        "too_many_parts",
-        "duplicate_line",
-        "site_not_found",
-        "location_not_found",
-        "sku_not_found",
-        "lot_not_found",
-        "hold_not_found",
-        "transfer_not_found",
-        "line_not_found",
-        "movement_not_found",
-        "history_archived",
-        "id_taken",
-        "idempotency_conflict",
-        "request_key_expired",
-        "insufficient_stock",
-        "not_stocked_here",
-        "stock_held",
-        "quantity_too_large",
-        "lot_required",
-        "lot_not_tracked",
-        "lot_blocked",
-        "serial_taken",
-        "tracking_fixed",
-        "wrong_location_kind",
-        "no_location",
-        "location_occupied",
-        "location_required",
-        "hold_ended",
-        "not_held",
-        "same_site",
-        "transfer_cancelled",
-        "transfer_closed",
-        "transfer_allocated",
-        "transfer_shipped",
-        "transfer_picked",
-        "nothing_lacking",
-        "nothing_allocated",
-        "nothing_picked",
-        "nothing_in_transit",
-        "not_reversible",
-        "already_reversed",
-        "wallet_not_found",
-        "authorization_not_found",
-        "insufficient_funds",
-        "amount_too_large",
-        "refund_exceeds_paid",
-        "limit_above_balance",
-        "too_many_currencies",
-        "authorization_ended",
-        "not_authorized",
-        "order_not_found",
-        "order_completed",
-        "order_cancelled",
-        "order_short",
-        "order_claimed",
-        "claim_lost",
-        "nothing_to_claim",
-        "fence_not_found",
-        "stale_fence",
-        "too_many_fences",
-        "card_not_found",
-        "proposal_not_found",
-        "card_not_owned",
-        "same_owner",
-        "pair_proposed",
-        "too_many_proposals",
-        "proposal_ended",
-        "transfer_claimed",
-        "location_claimed",
-        "cart_not_found",
-        "cart_ordered",
-        "cart_discarded",
-        "cart_empty",
-        "price_not_set",
-        "price_changed",
-        "checkout_blocked",
-    ];
+codes! {
+    "invalid_value" InvalidValue
+    "too_many_lines" TooManyLines
+    "too_many_lines_touched" TooManyLinesTouched
+    "too_many_parts" TooManyParts
+    "duplicate_line" DuplicateLine
+    "site_not_found" SiteNotFound
+    "location_not_found" LocationNotFound
+    "sku_not_found" SkuNotFound
+    "lot_not_found" LotNotFound
+    "hold_not_found" HoldNotFound
+    "transfer_not_found" TransferNotFound
+    "line_not_found" LineNotFound
+    "movement_not_found" MovementNotFound
+    "history_archived" HistoryArchived
+    "id_taken" IdTaken
+    "idempotency_conflict" IdempotencyConflict
+    "request_key_expired" RequestKeyExpired
+    "insufficient_stock" InsufficientStock
+    "not_stocked_here" NotStockedHere
+    "stock_held" StockHeld
+    "quantity_too_large" QuantityTooLarge
+    "lot_required" LotRequired
+    "lot_not_tracked" LotNotTracked
+    "lot_blocked" LotBlocked
+    "serial_taken" SerialTaken
+    "tracking_fixed" TrackingFixed
+    "wrong_location_kind" WrongLocationKind
+    "no_location" NoLocation
+    "location_occupied" LocationOccupied
+    "location_required" LocationRequired
+    "hold_ended" HoldEnded
+    "not_held" NotHeld
+    "same_site" SameSite
+    "transfer_cancelled" TransferCancelled
+    "transfer_closed" TransferClosed
+    "transfer_allocated" TransferAllocated
+    "transfer_shipped" TransferShipped
+    "transfer_picked" TransferPicked
+    "nothing_lacking" NothingLacking
+    "nothing_allocated" NothingAllocated NothingAllocatedIn
+    "nothing_picked" NothingPicked
+    "nothing_in_transit" NothingInTransit
+    "not_reversible" NotReversible
+    "already_reversed" AlreadyReversed
+    "wallet_not_found" WalletNotFound
+    "authorization_not_found" AuthorizationNotFound
+    "insufficient_funds" InsufficientFunds
+    "amount_too_large" AmountTooLarge
+    "order_not_paid" OrderNotPaid
+    "refund_exceeds_order" RefundExceedsOrder
+    "refund_exceeds_paid" RefundExceedsPaid
+    "limit_above_balance" LimitAboveBalance
+    "too_many_currencies" TooManyCurrencies
+    "authorization_ended" AuthorizationEnded
+    "not_authorized" NotAuthorized
+    "order_not_found" OrderNotFound
+    "order_completed" OrderCompleted
+    "order_cancelled" OrderCancelled
+    "order_short" OrderShort
+    "order_claimed" OrderClaimed
+    "claim_lost" ClaimLost PickClaimLost
+    "nothing_to_claim" NothingToClaim NoPicksToClaim
+    "transfer_claimed" TransferClaimed
+    "location_claimed" LocationClaimed
+    "fence_not_found" FenceNotFound
+    "stale_fence" StaleFence
+    "too_many_fences" TooManyFences
+    "card_not_found" CardNotFound
+    "proposal_not_found" ProposalNotFound
+    "card_not_owned" CardNotOwned
+    "same_owner" SameOwner
+    "pair_proposed" PairProposed
+    "too_many_proposals" TooManyProposals
+    "proposal_ended" ProposalEnded
+    "cart_not_found" CartNotFound
+    "cart_ordered" CartOrdered
+    "cart_discarded" CartDiscarded
+    "cart_empty" CartEmpty
+    "price_not_set" PriceNotSet
+    "price_changed" PriceChanged
+    "checkout_blocked" CheckoutBlocked
 }
 
 impl std::error::Error for Refusal {}
