@@ -73,6 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
             Ok(rows) => {
                 eprintln!("{}: {rows} written", options.noun.name());
+                for note in &export.notes {
+                    eprintln!("{}: {note}", options.noun.name());
+                }
                 Ok(())
             }
         }
@@ -139,6 +142,8 @@ struct Export<'a> {
     noun: Noun,
     sites: Vec<Site>,
     sink: Sink,
+    /// What the reader should know of what was left out.
+    notes: Vec<String>,
     bar: ProgressBar,
 }
 
@@ -177,7 +182,7 @@ impl<'a> Export<'a> {
                 Out::Csv(Box::new(writer))
             }
         };
-        Ok(Self { service, noun, sites, sink: Sink { out, columns, rows: 0 }, bar })
+        Ok(Self { service, noun, sites, sink: Sink { out, columns, rows: 0 }, notes: Vec::new(), bar })
     }
 
     async fn all(&mut self) -> Result<()> {
@@ -203,6 +208,7 @@ impl<'a> Export<'a> {
         for site in std::mem::take(&mut self.sites) {
             self.row(json!({
                 "site": site.site, "name": site.name, "time_zone": site.time_zone, "strategy": site.strategy,
+                "order_allocation": site.order_allocation,
             }))?;
         }
         Ok(())
@@ -261,17 +267,34 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    /// What can be loaded again: balances above zero.
+    /// What can be loaded again: balances above zero, and their limits. What is left out is told.
     async fn wallets(&mut self) -> Result<()> {
+        let (mut empty, mut held) = (0, 0);
         let mut pages: Pages<Wallet> = Pages::new("wallets", &[]);
         while let Some(page) = pages.next(self.service).await? {
             for wallet in page {
-                for one in wallet.balances.iter().filter(|one| one.balance > 0) {
-                    let fields =
-                        json!({ "owner": wallet.owner, "currency": one.currency, "balance": one.balance });
-                    self.row(fields)?;
+                for one in wallet.balances {
+                    if one.balance <= 0 {
+                        empty += 1;
+                        continue;
+                    }
+                    held += usize::from(one.held > 0);
+                    // No limit is what a new wallet has.
+                    let limit = Some(one.limit).filter(|limit| *limit != 0);
+                    self.row(json!({
+                        "owner": wallet.owner, "currency": one.currency, "balance": one.balance,
+                        "limit": limit,
+                    }))?;
                 }
             }
+        }
+        if empty > 0 {
+            self.notes.push(format!("{empty} balances of zero or less are left out, with their limits"));
+        }
+        if held > 0 {
+            self.notes.push(format!(
+                "of {held} balances a part is held for open authorizations, which are left out"
+            ));
         }
         Ok(())
     }

@@ -59,6 +59,7 @@ impl Noun {
             optional("name", Kind::Text),
             optional("time_zone", Kind::Text),
             optional("strategy", Kind::Text),
+            optional("order_allocation", Kind::Text),
         ];
         const LOCATIONS: &[Column] = &[
             needed("site", Kind::Text),
@@ -98,8 +99,12 @@ impl Noun {
             optional("lot", Kind::Text),
             needed("quantity", Kind::Whole),
         ];
-        const WALLETS: &[Column] =
-            &[needed("owner", Kind::Text), needed("currency", Kind::Text), needed("balance", Kind::Whole)];
+        const WALLETS: &[Column] = &[
+            needed("owner", Kind::Text),
+            needed("currency", Kind::Text),
+            needed("balance", Kind::Whole),
+            optional("limit", Kind::Whole),
+        ];
         const ORDERS: &[Column] = &[
             needed("id", Kind::Text),
             needed("site", Kind::Text),
@@ -263,7 +268,7 @@ pub(crate) fn progress(len: usize, what: &'static str) -> ProgressBar {
     bar
 }
 
-/// A command of a file.
+/// A command of a file. A line may have two.
 pub(crate) struct Command {
     /// The line where it begins.
     pub(crate) line: u64,
@@ -307,6 +312,7 @@ pub(crate) fn prepare(
             // connection broke must not take back a swap that came in between.
             fields.insert("key".to_owned(), format!("import-{run}-{line}").into());
         }
+        let second = second(noun, &mut fields, &key, load);
         if matches!(noun, Noun::Stock | Noun::Wallets) {
             let opened = match noun {
                 Noun::Stock => opening(fields, &key, load),
@@ -324,15 +330,41 @@ pub(crate) fn prepare(
         let lines = fields.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
         fields.insert("op".to_owned(), noun.op().into());
         let json = Value::Object(fields).to_string();
-        match read_ndjson(json.as_bytes(), false, &by) {
-            Err(problem) => errors.add(line, problem.detail.clone()),
+        let read = |json: String| match read_ndjson(json.as_bytes(), false, &by) {
+            Err(problem) => Err(problem.detail.clone()),
             Ok(batch) => match batch.refused.first() {
-                Some((_, refusal)) => errors.add(line, refusal.to_string()),
-                None => commands.push(Command { line, id, lines, json }),
+                Some((_, refusal)) => Err(refusal.to_string()),
+                None => Ok(json),
             },
+        };
+        match (read(json), second.map(read).transpose()) {
+            (Ok(first), Ok(second)) => {
+                commands.push(Command { line, id: id.clone(), lines, json: first });
+                commands.extend(second.map(|json| Command { line, id, lines: 0, json }));
+            }
+            (Err(what), _) | (_, Err(what)) => errors.add(line, what),
         }
     }
     commands
+}
+
+/// What a row says beside its command, as a second one that comes behind it.
+fn second(noun: Noun, row: &mut Map<String, Value>, key: &str, load: &str) -> Option<String> {
+    let command = match noun {
+        Noun::Sites => {
+            let allocation = row.remove("order_allocation")?;
+            json!({ "op": "set_order_allocation", "site": row.get("site")?, "allocation": allocation })
+        }
+        Noun::Wallets => {
+            let limit = row.remove("limit")?;
+            json!({
+                "op": "set_wallet_limit", "owner": row.get("owner")?, "currency": row.get("currency")?,
+                "limit": limit, "key": load_id(&format!("{key} limit"), load),
+            })
+        }
+        _ => return None,
+    };
+    Some(command.to_string())
 }
 
 fn text(value: &Value) -> String {
@@ -411,10 +443,12 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
 /// What came of a load.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    /// Commands that are in effect, those that were before included.
+    /// Rows that are in effect, those that were before included.
     pub(crate) done: usize,
-    /// How many of them were in effect before.
+    /// How many of them were in effect before, with all they say.
     pub(crate) repeats: usize,
+    /// The last line that was answered, and whether it was in effect before: another command of it may follow.
+    last: Option<(u64, bool)>,
     /// What the service refused, by line.
     pub(crate) refused: Vec<(u64, Problem)>,
 }
@@ -422,11 +456,21 @@ pub(crate) struct Loaded {
 impl Loaded {
     fn count(&mut self, chunk: &[&Command], items: Vec<BatchItem>) {
         for (command, item) in chunk.iter().zip(items) {
-            match (item.outcome, item.problem) {
-                (_, Some(problem)) => self.refused.push((command.line, problem)),
-                (outcome, None) => {
+            let line = command.line;
+            let repeat = item.outcome.is_some_and(|outcome| outcome.repeat);
+            match (item.problem, self.last) {
+                (Some(problem), _) => {
+                    self.refused.push((line, problem));
+                    self.last = Some((line, false));
+                }
+                (None, Some((last, before))) if last == line => {
+                    self.repeats -= usize::from(before && !repeat);
+                    self.last = Some((line, before && repeat));
+                }
+                (None, _) => {
                     self.done += 1;
-                    self.repeats += usize::from(outcome.is_some_and(|outcome| outcome.repeat));
+                    self.repeats += usize::from(repeat);
+                    self.last = Some((line, repeat));
                 }
             }
         }
@@ -608,6 +652,47 @@ mod tests {
         assert_eq!(lines[0], "f:2: quantity: 0 is nothing to load");
         assert!(lines[1].starts_with("f:3: lines[0].location "), "{errors}");
         assert_eq!(lines[2], "f:4: site, location, sku, lot ICN A-01 mug  is in line 2 already");
+    }
+
+    #[test]
+    fn what_else_a_row_says_is_a_second_command() {
+        let text = "site,order_allocation\nICN,at_completion\nGMP,\nPUS,later\n";
+        let (sites, errors) = told(Noun::Sites, Format::Csv, text);
+        let allocation = r#"{"allocation":"at_completion","op":"set_order_allocation","site":"ICN"}"#;
+        assert_eq!((sites.len(), &*sites[1]), (3, allocation));
+        assert!(errors.starts_with("f:4: allocation "), "{errors}");
+        let text = "owner,currency,balance,limit\nkim,KRW,10,-500\nlee,KRW,10,\n";
+        let (wallets, errors) = told(Noun::Wallets, Format::Csv, text);
+        assert_eq!((wallets.len(), errors.as_str()), (3, ""));
+        assert!(wallets[1].contains(r#""limit":-500,"op":"set_wallet_limit","owner":"kim""#), "{wallets:?}");
+        let key = |json: &str| json.split("\"key\":\"import-").nth(1).map(|rest| rest[..32].to_owned());
+        assert_ne!(key(&wallets[0]), key(&wallets[1]));
+    }
+
+    #[test]
+    fn a_row_of_two_commands_is_counted_once() {
+        let command = |line| Command { line, id: String::new(), lines: 0, json: String::new() };
+        let item = |repeat: bool, bad: bool| -> BatchItem {
+            let outcome = json!({
+                "id": "x", "sequence": 1, "at": "2026-03-01T00:00:00Z", "repeat": repeat, "picks": [],
+            });
+            let item = match bad {
+                true => json!({
+                    "index": 0, "id": "x", "status": "refused",
+                    "problem": Problem::new("site_not_found", "there is no site x"),
+                }),
+                false => json!({ "index": 0, "id": "x", "status": "done", "outcome": outcome }),
+            };
+            serde_json::from_value(item).unwrap()
+        };
+        let commands = [2, 2, 3, 3, 4, 4, 5].map(command);
+        let mut loaded = Loaded::default();
+        // New and new, repeated and new, refused and done, and repeated.
+        let items = [(false, false), (false, false), (true, false), (false, false), (false, true)];
+        let items = items.into_iter().chain([(false, false), (true, false)]);
+        let items = items.map(|(repeat, bad)| item(repeat, bad)).collect();
+        loaded.count(&commands.iter().collect::<Vec<_>>(), items);
+        assert_eq!((loaded.done, loaded.repeats, loaded.refused.len()), (3, 1, 1));
     }
 
     #[test]

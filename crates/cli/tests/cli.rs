@@ -583,6 +583,29 @@ fn what_is_exported_can_be_imported_elsewhere() {
     house.done("order place O2 --site ICN mug=1 --backorder");
     house.done("order place O3 --site ICN mug=1");
     house.done("order cancel O3");
+    // Its stock is taken at completion: such an order is placed whatever there is.
+    house.done("order allocation GMP at_completion");
+    house.done("order place O4 --site GMP mug=99");
+    for line in [
+        "wallet charge kim KRW 5000",
+        "wallet charge kim USD 7",
+        "wallet limit kim KRW -20000",
+        "wallet charge lee KRW 300",
+        "wallet authorize A1 lee KRW 100",
+        "wallet charge park KRW 10",
+        "wallet pay park KRW 10",
+        "card set sword kim 9000",
+        "card set axe lee 9500",
+    ] {
+        house.done(line);
+    }
+    let told = house.run("export wallets").err;
+    assert_eq!(
+        told,
+        "wallets: 3 written\n\
+         wallets: 1 balances of zero or less are left out, with their limits\n\
+         wallets: of 1 balances a part is held for open authorizations, which are left out\n"
+    );
     let other = House::start();
     for (noun, end) in [
         ("sites", "csv"),
@@ -592,6 +615,8 @@ fn what_is_exported_can_be_imported_elsewhere() {
         ("stock", "jsonl"),
         ("transfers", "jsonl"),
         ("orders", "jsonl"),
+        ("wallets", "csv"),
+        ("cards", "jsonl"),
     ] {
         let file = house.folder.path().join(format!("{noun}.{end}")).display().to_string();
         house.done(&format!("export {noun} {file}"));
@@ -604,6 +629,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
         assert!(again.contains(": 0 loaded, "), "{noun}: {again}");
     }
     assert_eq!(house.done("stock list"), other.done("stock list"));
+    assert!(other.done("wallet show kim").contains("-20000"), "the credit came along");
     let file = other.folder.path().join("t.jsonl").display().to_string();
     other.done(&format!("export transfers {file}"));
     let allocated = other.done(&format!("import transfers {file} --allocate"));
