@@ -1,7 +1,7 @@
 //! Lists, their pages and their cursors, and every answer to a query.
 
 use jaego_domain::{
-    LocationId, LotId, Place, Refusal, SkuId,
+    Code, LocationId, LotId, Place, Refusal, SkuId,
     query::{Listed, View},
 };
 use schemars::JsonSchema;
@@ -19,7 +19,7 @@ use crate::{
     stock::{Position, SiteStock},
     trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
-    wallet::{Authorization, Wallet},
+    wallet::{Account, Authorization, Wallet},
 };
 
 /// Some items, and where to go on if there may be more. A filtered page may have fewer items than asked for,
@@ -110,6 +110,12 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Proposals(listed) => page::<_, Proposal>(listed),
         View::Cart(view) => json(&Cart::from(&**view)),
         View::Carts(listed) => page::<_, CartSummary>(listed),
+        View::Authorizations(listed) => {
+            let items: Vec<_> = listed.items.iter().map(Authorization::from).collect();
+            json(&List { items, next: listed.next.as_ref().map(Code::to_string) })
+        }
+        View::Accounts(listed) => page::<_, Account>(listed),
+        View::ExplainOrder(lines) => all::<_, ExplainedLine>(lines),
     }
 }
 

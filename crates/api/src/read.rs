@@ -30,7 +30,7 @@ use crate::{
     trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
     value::{Choice, Text},
-    wallet::{Authorization, StatementLine, Wallet},
+    wallet::{Account, Authorization, StatementLine, Wallet},
 };
 
 /// A read, as callers reach it: always a `GET`.
@@ -90,6 +90,8 @@ pub enum Form {
     Currency,
     /// A proposal's status.
     ProposalStatus,
+    /// `true` or `false`.
+    Flag,
 }
 
 impl Form {
@@ -106,6 +108,7 @@ impl Form {
             Self::Status => Choice::<TransferStatus>::json_schema(generator),
             Self::OrderStatus => Choice::<OrderStatus>::json_schema(generator),
             Self::ProposalStatus => Choice::<ProposalStatus>::json_schema(generator),
+            Self::Flag => bool::json_schema(generator),
         }
     }
 }
@@ -249,7 +252,8 @@ reads! {
         |values| Ok(Read::Query(Query::Hold(values.code("hold")?))), "Show a hold"
     "transfers" "/v1/transfers" List<TransferSummary> [
             parameter("status", Form::Status, "In this status"), parameter("from", Form::Code, "From this site"),
-            parameter("to", Form::Code, "To this site"), AFTER, LIMIT]
+            parameter("to", Form::Code, "To this site"),
+            parameter("worker", Form::Code, "Of which this worker has claimed picks"), AFTER, LIMIT]
         Values::transfers, "List transfers"
     "transfer" "/v1/transfers/{transfer}" Transfer []
         |values| Ok(Read::Query(Query::Transfer(values.code("transfer")?))), "Show a transfer with its lines"
@@ -276,7 +280,8 @@ reads! {
     "orders" "/v1/orders" List<OrderSummary> [SITE,
             parameter("status", Form::OrderStatus, "In this status"),
             parameter("customer", Form::Code, "Of this customer"),
-            parameter("worker", Form::Code, "Claimed or completed by this worker"), AFTER, LIMIT]
+            parameter("worker", Form::Code, "Claimed or completed by this worker"),
+            parameter("allocated", Form::Flag, "Whether all that was ordered is held, which is never so once it ended"), AFTER, LIMIT]
         Values::orders, "List orders as they were placed, oldest first"
     "fence" "/v1/fences/{resource}" Fence []
         |values| Ok(Read::Query(Query::Fence(values.code("resource")?))), "Show the highest fence that was seen for a resource"
@@ -304,6 +309,16 @@ reads! {
         Values::proposals, "List proposals as they were made, oldest first"
     "proposal" "/v1/proposals/{proposal}" Proposal []
         |values| Ok(Read::Query(Query::Proposal(values.code("proposal")?))), "Show a proposal"
+    "explain_order" "/v1/orders/{order}/explain" List<ExplainedLine> [parameter("line", Form::Code, "Only the line of this number")]
+        |values| Ok(Read::Query(Query::ExplainOrder { order: values.code("order")?, line: values.code_if_any("line")? })),
+        "Explain why lines of an order are not allocated"
+    "authorizations" "/v1/wallets/{owner}/authorizations" List<Authorization> [AFTER, LIMIT]
+        |values| Ok(Read::Query(Query::Authorizations {
+            owner: values.code("owner")?,
+            page: Page { after: values.code_if_any("after")?, limit: values.limit()? },
+        })), "List the open authorizations of a wallet, in the order of their ids"
+    "accounts" "/v1/accounts" List<Account> [AFTER, LIMIT]
+        |values| Ok(Read::Query(Query::Accounts(values.page()?))), "List what the outside accounts of money have, by currency"
 }
 
 /// Reads what a `GET` asks for.
@@ -357,6 +372,15 @@ impl Values {
         self.get(name).map(|text| Time::parse(name, text).map(Timestamp::from)).transpose()
     }
 
+    fn flag_if_any(&self, name: &'static str) -> Result<Option<bool>, Refusal> {
+        let flag = |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Refusal::invalid(name, "is neither true nor false")),
+        };
+        self.get(name).map(flag).transpose()
+    }
+
     fn limit(&self) -> Result<usize, Refusal> {
         let Some(text) = self.get("limit") else { return Ok(PAGE_DEFAULT) };
         let limit = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
@@ -396,6 +420,7 @@ impl Values {
             status: status.transpose()?,
             from: self.code_if_any("from")?,
             to: self.code_if_any("to")?,
+            worker: self.code_if_any("worker")?,
             page: self.page()?,
         }))
     }
@@ -407,6 +432,7 @@ impl Values {
             status: status.transpose()?,
             customer: self.code_if_any("customer")?,
             worker: self.code_if_any("worker")?,
+            allocated: self.flag_if_any("allocated")?,
             page: self.page()?,
         }))
     }

@@ -533,7 +533,7 @@ impl From<&query::TransferView> for Transfer {
 /// Why a line is not allocated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainedLine {
-    /// The line's name.
+    /// The line's name, or in an order its number.
     pub line: Word,
     /// What.
     pub sku: Word,

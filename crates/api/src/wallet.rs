@@ -202,7 +202,8 @@ pub struct Wallet {
     pub owner: Word,
     /// One for each currency.
     pub balances: Vec<Balance>,
-    /// The ids of its open authorizations, at most 100 of them; left out of lists.
+    /// The ids of its open authorizations, at most 100 of them; left out of lists. All of them are listed
+    /// under `/v1/wallets/{owner}/authorizations`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorizations: Vec<Word>,
 }
@@ -283,6 +284,27 @@ impl From<&query::AuthorizationView> for Authorization {
             held: row.held.get(),
             reason: (&row.reason).into(),
             reference: row.reference.as_ref().map(Word::from),
+        }
+    }
+}
+
+/// What an outside account of money has in a currency, in its minor unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Account {
+    /// The currency.
+    pub currency: Word,
+    /// Which account: `payment_provider`, where charged money comes from, or `sales`, where paid money goes.
+    pub account: Word,
+    /// Its balance. With all wallets of the currency it sums up to zero, so that what was charged stands below zero.
+    pub balance: i64,
+}
+
+impl From<&query::AccountView> for Account {
+    fn from(view: &query::AccountView) -> Self {
+        Self {
+            currency: view.currency.as_str().into(),
+            account: view.account.name().into(),
+            balance: view.balance,
         }
     }
 }

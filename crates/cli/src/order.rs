@@ -2,7 +2,11 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use jaego_api::order::{Order, OrderSummary};
+use jaego_api::{
+    list::List,
+    order::{Order, OrderSummary},
+    transfer::ExplainedLine,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -14,6 +18,7 @@ use crate::{
     remote::{Remote, Service},
     rows::{Column, Kind, needed, optional},
     table::{Table, right},
+    transfer::explained,
 };
 
 #[derive(Args)]
@@ -65,6 +70,9 @@ enum Command {
         /// Claimed or completed by this worker.
         #[arg(long)]
         worker: Option<String>,
+        /// Whether all that was ordered is held: true or false
+        #[arg(long)]
+        allocated: Option<bool>,
         #[command(flatten)]
         page: Page,
     },
@@ -96,6 +104,13 @@ enum Command {
         #[arg(long, requires = "worker")]
         fence: Option<u64>,
     },
+    /// Say why lines are not allocated: where their goods are, and who holds them.
+    Explain {
+        order: String,
+        /// Only the line of this number.
+        #[arg(long)]
+        line: Option<String>,
+    },
     /// Say when the orders of a site are allocated: on_arrival, on_demand or at_completion
     Allocation { site: String, allocation: String },
 }
@@ -115,12 +130,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let what = format!("order {id} is placed");
             service.submit("place_order", &said(fields), |done| outcome::text(&what, done)).await
         }
-        Command::List { site, status, customer, worker, page } => {
+        Command::List { site, status, customer, worker, allocated, page } => {
+            let allocated = allocated.map(|allocated| allocated.to_string());
             let filter = [
                 ("site", site.as_deref()),
                 ("status", status.as_deref()),
                 ("customer", customer.as_deref()),
                 ("worker", worker.as_deref()),
+                ("allocated", allocated.as_deref()),
             ];
             page.show(&service, "orders", &filter, summaries).await
         }
@@ -134,6 +151,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Command::Complete { action, worker, fence } => {
             let claim = json!({ "worker": worker, "fence": fence });
             act(&service, "complete_order", action, claim, "is completed").await
+        }
+        Command::Explain { order, line } => {
+            let mut parameters = vec![("order", &**order)];
+            parameters.extend(line.as_deref().map(|line| ("line", line)));
+            let text = |list: &List<ExplainedLine>| explained(&list.items);
+            service.show("explain_order", &parameters, text).await
         }
         Command::Allocation { site, allocation } => {
             let fields = json!({ "site": site, "allocation": allocation });

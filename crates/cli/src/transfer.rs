@@ -73,6 +73,9 @@ enum Command {
         from: Option<String>,
         #[arg(long)]
         to: Option<String>,
+        /// Of which this worker has claimed picks.
+        #[arg(long)]
+        worker: Option<String>,
         #[command(flatten)]
         page: Page,
     },
@@ -213,8 +216,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let what = format!("transfer {id} with {count} lines is requested");
             service.submit("request_transfer", &said(fields), |done| outcome::text(&what, done)).await
         }
-        Command::List { status, from, to, page } => {
-            let filter = [("status", status.as_deref()), ("from", from.as_deref()), ("to", to.as_deref())];
+        Command::List { status, from, to, worker, page } => {
+            let filter = [
+                ("status", status.as_deref()),
+                ("from", from.as_deref()),
+                ("to", to.as_deref()),
+                ("worker", worker.as_deref()),
+            ];
             page.show(&service, "transfers", &filter, summaries).await
         }
         Command::Show { transfer } => service.show("transfer", &[("transfer", transfer)], text).await,
@@ -457,7 +465,7 @@ fn text(transfer: &Transfer) -> String {
     text + &picking.text_if_any("to pick:")
 }
 
-fn explained(lines: &[ExplainedLine]) -> String {
+pub(crate) fn explained(lines: &[ExplainedLine]) -> String {
     let mut text = String::new();
     for line in lines {
         text += &format!(

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use jaego_api::{
     outcome::Outcome,
-    wallet::{Authorization, StatementLine, Wallet},
+    wallet::{Account, Authorization, StatementLine, Wallet},
 };
 use serde_json::{Value, json};
 
@@ -81,6 +81,14 @@ enum Command {
     },
     /// Show an authorization.
     Authorization { authorization: String },
+    /// List the open authorizations of a wallet, in the order of their ids.
+    Authorizations {
+        owner: String,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// List what the outside accounts have, by currency: where charged money came from, and where paid money went.
+    Accounts(#[command(flatten)] Page),
     /// Set what the balance less what is held never falls below: -50000 gives credit.
     Limit {
         owner: String,
@@ -156,6 +164,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Command::Authorization { authorization } => {
             service.show("authorization", &[("authorization", authorization)], shown).await
         }
+        Command::Authorizations { owner, page } => {
+            page.show(&service, "authorizations", &[("owner", Some(owner))], authorizations).await
+        }
+        Command::Accounts(page) => page.show(&service, "accounts", &[], accounts).await,
         Command::Limit { owner, currency, limit } => {
             let fields = json!({ "owner": owner, "currency": currency, "limit": limit });
             let what = format!("the {currency} of {owner} never fall below {limit}");
@@ -209,6 +221,38 @@ fn wallet(wallet: &Wallet) -> String {
         text += &format!("open authorizations: {}\n", open.join(", "));
     }
     text
+}
+
+fn authorizations(open: &[Authorization]) -> Table {
+    let mut table = Table::new(&[
+        "AUTHORIZATION",
+        "CURRENCY",
+        right!("AMOUNT"),
+        right!("CAPTURED"),
+        right!("HELD"),
+        "REFERENCE",
+        "REASON",
+    ]);
+    for one in open {
+        table.row([
+            &one.id,
+            &one.currency,
+            &one.amount.to_string(),
+            &one.captured.to_string(),
+            &one.held.to_string(),
+            one.reference.as_deref().unwrap_or_default(),
+            &one.reason,
+        ]);
+    }
+    table
+}
+
+fn accounts(accounts: &[Account]) -> Table {
+    let mut table = Table::new(&["CURRENCY", "ACCOUNT", right!("BALANCE")]);
+    for one in accounts {
+        table.row([&one.currency, &one.account, &one.balance.to_string()]);
+    }
+    table
 }
 
 fn shown(authorization: &Authorization) -> String {

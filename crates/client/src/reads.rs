@@ -17,7 +17,7 @@ use jaego_api::{
     stock::{BalancePoint, PastPosition, Position, SiteStock},
     trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
-    wallet::{Authorization, StatementLine, Wallet},
+    wallet::{Account, Authorization, StatementLine, Wallet},
 };
 use serde::de::DeserializeOwned;
 
@@ -40,6 +40,9 @@ impl Client {
 
 macro_rules! methods {
     ($($method:ident $name:literal ($($parameter:ident),*) $answer:ty, $what:literal)*) => {
+        #[cfg(test)]
+        const METHODS: &[&str] = &[$($name),*];
+
         impl Client {
             $(
                 #[doc = $what]
@@ -56,6 +59,9 @@ macro_rules! methods {
 
 macro_rules! lists {
     ($($method:ident $name:literal ($($parameter:ident),*) $item:ty, $what:literal)*) => {
+        #[cfg(test)]
+        const LISTS: &[&str] = &[$($name),*];
+
         impl Client {
             $(
                 #[doc = $what]
@@ -105,6 +111,9 @@ lists! {
     orders "orders" () OrderSummary, "Lists orders as they were placed, oldest first."
     carts "carts" () CartSummary, "Lists open carts as they were opened, oldest first."
     explain "explain" (transfer) ExplainedLine, "Explains why lines of a transfer are not allocated."
+    explain_order "explain_order" (order) ExplainedLine, "Explains why lines of an order are not allocated."
+    authorizations "authorizations" (owner) Authorization, "Lists the open authorizations of a wallet, in the order of their ids."
+    accounts "accounts" () Account, "Lists what the outside accounts of money have, by currency."
     movements "movements" () Movement, "Lists movements, oldest first."
     wallets "wallets" () Wallet, "Lists the wallets, in the order in which they were opened."
     statement "statement" (owner) StatementLine, "Lists what money went into a wallet and out of it, oldest first."
@@ -137,6 +146,16 @@ pub(crate) fn call(name: &str, parameters: &[(&str, &str)]) -> Result<Call, Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_read_has_a_method() {
+        let rows: Vec<_> = READS.iter().map(|row| row.name).collect();
+        let missing: Vec<_> =
+            rows.iter().filter(|name| !METHODS.contains(name) && !LISTS.contains(name)).collect();
+        assert!(missing.is_empty(), "there is no method for {missing:?}");
+        let unknown: Vec<_> = METHODS.iter().chain(LISTS).filter(|name| !rows.contains(name)).collect();
+        assert!(unknown.is_empty(), "there is no read {unknown:?}");
+    }
 
     #[test]
     fn parameters_go_to_the_path_and_the_query() {

@@ -113,7 +113,7 @@ impl Query {
                 Some(DocumentKey::Transfer(id.clone()))
             }
             Self::Authorization(id) => Some(DocumentKey::Authorization(id.clone())),
-            Self::Order(id) => Some(DocumentKey::Order(id.clone())),
+            Self::Order(id) | Self::ExplainOrder { order: id, .. } => Some(DocumentKey::Order(id.clone())),
             Self::Proposal(id) => Some(DocumentKey::Proposal(id.clone())),
             Self::Cart(id) => Some(DocumentKey::Cart(id.clone())),
             _ => None,

@@ -1,5 +1,6 @@
 //! What can be read, and how it is shown: codes instead of numbers, and everything derived already derived.
 
+mod account;
 mod cart;
 mod order;
 mod trade;
@@ -12,8 +13,9 @@ use crate::{
     row::{self, HoldStatus, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
 };
 
+pub use account::{AccountView, account};
 pub use cart::{CartItemView, CartSummary, CartView, cart, cart_summary};
-pub use order::{OrderLineView, OrderSummary, OrderView, order, order_summary};
+pub use order::{OrderLineView, OrderSummary, OrderView, explain_order, order, order_summary};
 pub use trade::{
     CardView, PriceTiersView, ProposalView, card, known_card, known_proposal, price_tiers, proposal,
 };
@@ -59,6 +61,8 @@ pub enum Query {
         status: Option<TransferStatus>,
         from: Option<Code>,
         to: Option<Code>,
+        /// Who has claimed something that it has to pick.
+        worker: Option<Code>,
         page: Page,
     },
     /// Why lines of a transfer are not allocated: all that lack something, or the one that is named.
@@ -82,6 +86,8 @@ pub enum Query {
         status: Option<OrderStatus>,
         customer: Option<Code>,
         worker: Option<Code>,
+        /// Whether all that was ordered is held.
+        allocated: Option<bool>,
         page: Page,
     },
     Fence(Code),
@@ -106,6 +112,18 @@ pub enum Query {
         site: Option<Code>,
         owner: Option<Code>,
         page: Page,
+    },
+    /// The open authorizations of a wallet, in the order of their ids.
+    Authorizations {
+        owner: Code,
+        page: Page<Code>,
+    },
+    /// The outside accounts of money, by currency.
+    Accounts(Page),
+    /// Why lines of an order are not allocated: all that lack something, or the one of this number.
+    ExplainOrder {
+        order: Code,
+        line: Option<Code>,
     },
 }
 
@@ -172,6 +190,9 @@ pub enum View {
     Proposals(Listed<ProposalView>),
     Cart(Box<CartView>),
     Carts(Listed<CartSummary>),
+    Authorizations(Listed<AuthorizationView, Code>),
+    Accounts(Listed<AccountView>),
+    ExplainOrder(Vec<ExplainedLine>),
 }
 
 /// A site.
@@ -668,30 +689,43 @@ pub fn explain(
         if explained.len() == EXPLAINED_LINES_MAX || shown >= EXPLAINED_POSITIONS_MAX {
             break;
         }
-        let mut candidates = Vec::new();
-        let mut obtainable = Quantity::ZERO;
-        for (place, position) in tables.positions(transfer.from, row.sku) {
-            let mut shown = candidate(tables, place, &position, now);
-            if row.lot.is_some_and(|lot| lot != place.lot) {
-                shown.verdict = Verdict::OtherLot;
-            } else {
-                obtainable += shown.position.available;
-            }
-            candidates.push(shown);
-        }
-        candidates.sort_by(|a, b| {
-            (&a.position.location, &a.position.lot).cmp(&(&b.position.location, &b.position.lot))
-        });
+        let (candidates, available) = candidates(tables, transfer.from, row.sku, row.lot, now);
         explained.push(ExplainedLine {
             line: row.name,
             sku: tables.sku(row.sku).code.clone(),
             requested: row.totals.requested,
             open: row.totals.open(),
-            available: obtainable,
+            available,
             candidates,
         });
     }
     Ok(explained)
+}
+
+/// The positions of a SKU at a site, in the order of their locations and lots, and what of it a line gets that wants
+/// this lot, or any.
+fn candidates(
+    tables: &impl Tables,
+    site: SiteId,
+    sku: SkuId,
+    lot: Option<crate::LotId>,
+    now: Timestamp,
+) -> (Vec<Candidate>, Quantity) {
+    let mut candidates = Vec::new();
+    let mut obtainable = Quantity::ZERO;
+    for (place, position) in tables.positions(site, sku) {
+        let mut shown = candidate(tables, place, &position, now);
+        if lot.is_some_and(|lot| lot != place.lot) {
+            shown.verdict = Verdict::OtherLot;
+        } else {
+            obtainable += shown.position.available;
+        }
+        candidates.push(shown);
+    }
+    candidates.sort_by(|a, b| {
+        (&a.position.location, &a.position.lot).cmp(&(&b.position.location, &b.position.lot))
+    });
+    (candidates, obtainable)
 }
 
 /// A position with its holders, and why a strategy would pass it over at `now`.

@@ -471,10 +471,15 @@ impl Core {
     fn query_misses(&self, query: &Query, fetched: &Fetched) -> bool {
         let Some((_, runs)) = &self.archive else { return false };
         match query {
-            Query::Transfers { status, .. } => {
-                status.is_none_or(TransferStatus::may_rest) && !fetched.is_of(runs)
+            // What a worker has claimed never left memory.
+            Query::Transfers { status, worker, .. } => {
+                worker.is_none() && status.is_none_or(TransferStatus::may_rest) && !fetched.is_of(runs)
             }
-            Query::Orders { status, .. } => status.is_none_or(OrderStatus::may_rest) && !fetched.is_of(runs),
+            // What is allocated did not either.
+            Query::Orders { status, allocated, .. } => {
+                let may_rest = status.is_none_or(OrderStatus::may_rest) && *allocated != Some(true);
+                may_rest && !fetched.is_of(runs)
+            }
             // What is open never left memory.
             Query::Proposals { status, .. } => *status != Some(ProposalStatus::Open) && !fetched.is_of(runs),
             _ => query.document().is_some_and(|key| self.is_missing(&key, fetched)),

@@ -106,14 +106,18 @@ impl Job {
             let what = "lines of archived documents in an atomic batch";
             return Err(Failure::TooLarge { what, count: lines, max: LINES_FETCHED_MAX });
         }
-        if let Self::Query { query: Query::Transfers { status, from, to, page }, .. } = self {
-            let is_filtered = status.is_some() || from.is_some() || to.is_some();
+        if let Self::Query { query: Query::Transfers { status, from, to, worker, page }, .. } = self {
+            let is_filtered = status.is_some() || from.is_some() || to.is_some() || worker.is_some();
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
             fetched.elsewhere =
                 archive.transfers(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
         }
-        if let Self::Query { query: Query::Orders { site, status, customer, worker, page }, .. } = self {
-            let is_filtered = site.is_some() || status.is_some() || customer.is_some() || worker.is_some();
+        if let Self::Query {
+            query: Query::Orders { site, status, customer, worker, allocated, page }, ..
+        } = self
+        {
+            let named = [site, customer, worker].iter().any(|named| named.is_some());
+            let is_filtered = named || status.is_some() || allocated.is_some();
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
             fetched.elsewhere =
                 archive.orders(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;

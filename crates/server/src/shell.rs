@@ -146,8 +146,15 @@ const METRICS: &str = "/metrics";
 const BUSY: &str = "busy";
 
 /// Reads that the audit log has: money, what moved, and everything that happened.
-pub const AUDITED_READS: [&str; 5] =
-    ["/v1/events", "/v1/movements", "/v1/wallets", "/v1/wallets/{owner}", "/v1/wallets/{owner}/statement"];
+pub const AUDITED_READS: [&str; 7] = [
+    "/v1/events",
+    "/v1/movements",
+    "/v1/wallets",
+    "/v1/wallets/{owner}",
+    "/v1/wallets/{owner}/statement",
+    "/v1/wallets/{owner}/authorizations",
+    "/v1/accounts",
+];
 
 /// What all connections share.
 pub(crate) struct Shared {

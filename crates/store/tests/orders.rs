@@ -110,8 +110,14 @@ impl Shop {
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
             let page = Page { after, limit: 1_000 };
-            let query =
-                Query::Orders { site: None, status: Some(status), customer: None, worker: None, page };
+            let query = Query::Orders {
+                site: None,
+                status: Some(status),
+                customer: None,
+                worker: None,
+                allocated: None,
+                page,
+            };
             let Ok(View::Orders(list)) = self.store.query(query).wait().unwrap().value else {
                 panic!("orders were asked for")
             };

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Memory, NOWHERE, Node, order_row::OrderRow};
 use crate::{
-    Code, LocationId, LotId, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
+    Code, Currency, LocationId, LotId, MoneyOutside, PickWork, Place, Quantity, Refusal, Sequence, SiteId,
+    SkuId, Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
-        self, CardView, CartSummary, Elsewhere, Listed, LocationView, LotView, OrderSummary, Page,
-        PositionView, ProposalView, Query, SiteView, SkuView, TraceView, TransferSummary, View, WalletView,
+        self, AccountView, AuthorizationView, CardView, CartSummary, Elsewhere, Listed, LocationView,
+        LotView, OrderSummary, Page, PositionView, ProposalView, Query, SiteView, SkuView, TraceView,
+        TransferSummary, View, WalletView,
     },
     row::{Holder, HolderKind, Order, Proposal, ProposalStatus, Transfer},
 };
@@ -69,13 +71,18 @@ impl Memory {
             }
             Query::Hold(id) => View::Hold(query::hold(self, id)?),
             Query::Transfer(id) => View::Transfer(Box::new(query::transfer(self, id)?)),
-            Query::Transfers { status, from, to, page } => {
+            Query::Transfers { status, from, to, worker, page } => {
                 let from = from.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let to = to.as_ref().map(|site| self.known_site(site)).transpose()?;
-                let fits = |transfer: &Transfer| {
+                let works = |id: &Code, worker: &Code| {
+                    let of_worker = |work: PickWork| work.claim.is_some_and(|claim| claim.worker == *worker);
+                    self.pick_claim_count(id) > 0 && self.pick_works(id).into_iter().any(of_worker)
+                };
+                let fits = |id: &Code, transfer: &Transfer| {
                     status.is_none_or(|status| status == transfer.status())
                         && from.is_none_or(|from| from == transfer.from)
                         && to.is_none_or(|to| to == transfer.to)
+                        && worker.as_ref().is_none_or(|worker| works(id, worker))
                 };
                 View::Transfers(self.transfers_page(page, elsewhere, fits))
             }
@@ -97,7 +104,7 @@ impl Memory {
                 let Some(wallet) = self.wallets.wallet(owner) else {
                     return Err(Refusal::WalletNotFound { owner: owner.clone() });
                 };
-                let open = self.wallets.open_authorizations(owner).take(AUTHORIZATIONS_SHOWN_MAX);
+                let open = self.wallets.open_authorizations(owner, None).take(AUTHORIZATIONS_SHOWN_MAX);
                 View::Wallet(query::wallet(owner, wallet, open.cloned().collect()))
             }
             Query::Wallets(page) => View::Wallets(self.wallets_page(page)),
@@ -109,16 +116,25 @@ impl Memory {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
                 View::Carts(self.carts_page(page, site, owner.as_ref()))
             }
-            Query::Orders { site, status, customer, worker, page } => {
+            Query::Orders { site, status, customer, worker, allocated, page } => {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
-                let fits = |order: &Order| {
+                let fits = |order: &Order, is_allocated: bool| {
                     let claimed_by = || order.claim.as_ref().map(|claim| &claim.worker);
                     site.is_none_or(|site| site == order.site)
                         && status.is_none_or(|status| status == order.status)
                         && (customer.is_none() || *customer == order.customer)
                         && (worker.is_none() || worker.as_ref() == claimed_by())
+                        && allocated
+                            .is_none_or(|allocated| allocated == (is_allocated && !order.status.may_rest()))
                 };
                 View::Orders(self.orders_page(page, elsewhere, fits))
+            }
+            Query::Authorizations { owner, page } => {
+                View::Authorizations(self.authorizations_page(owner, page)?)
+            }
+            Query::Accounts(page) => View::Accounts(self.accounts_page(page)),
+            Query::ExplainOrder { order, line } => {
+                View::ExplainOrder(query::explain_order(self, order, line.as_ref(), now)?)
             }
             Query::PriceTiers => View::PriceTiers(query::price_tiers(self)),
             Query::Card(card) => View::Card(query::known_card(self, card)?),
@@ -263,7 +279,7 @@ impl Memory {
         &self,
         page: &Page,
         elsewhere: &Elsewhere,
-        fits: impl Fn(&Transfer) -> bool,
+        fits: impl Fn(&Code, &Transfer) -> bool,
     ) -> Listed<TransferSummary> {
         let start = start(page);
         let here = self.by_request.range(start..).map(|(requested, slot)| {
@@ -272,7 +288,7 @@ impl Memory {
         });
         let there = elsewhere.transfers.iter().map(|(id, transfer)| (transfer.requested, (id, transfer)));
         merged(here, there, page, elsewhere.upto, |(id, transfer)| {
-            fits(transfer).then(|| query::transfer_summary(self, id, transfer))
+            fits(id, transfer).then(|| query::transfer_summary(self, id, transfer))
         })
     }
 
@@ -281,7 +297,7 @@ impl Memory {
         &self,
         page: &Page,
         elsewhere: &Elsewhere,
-        fits: impl Fn(&Order) -> bool,
+        fits: impl Fn(&Order, bool) -> bool,
     ) -> Listed<OrderSummary> {
         /// An order that is here has to be unpacked, and with its lines only if it is shown.
         enum Found<'a> {
@@ -292,10 +308,12 @@ impl Memory {
         let here = here.map(|(placed, slot)| (*placed, Found::Here(self.orders.rows.get(*slot))));
         let there = elsewhere.orders.iter().map(|(id, order)| (order.placed, Found::There(id, order)));
         merged(here, there, page, elsewhere.upto, |found| match found {
-            Found::Here(row) if fits(&row.unpack_header()) => {
+            Found::Here(row) if fits(&row.unpack_header(), row.is_allocated) => {
                 Some(query::order_summary(self, &row.id, &row.unpack()))
             }
-            Found::There(id, order) if fits(order) => Some(query::order_summary(self, id, order)),
+            Found::There(id, order) if fits(order, order.is_allocated()) => {
+                Some(query::order_summary(self, id, order))
+            }
             _ => None,
         })
     }
@@ -320,6 +338,36 @@ impl Memory {
             last = Some(wallet.opened.0);
         }
         let next = last.filter(|_| rows.peek().is_some());
+        Listed { items, next }
+    }
+
+    /// A page of a wallet's open authorizations, in the order of their ids.
+    fn authorizations_page(
+        &self,
+        owner: &Code,
+        page: &Page<Code>,
+    ) -> Result<Listed<AuthorizationView, Code>, Refusal> {
+        if self.wallets.wallet(owner).is_none() {
+            return Err(Refusal::WalletNotFound { owner: owner.clone() });
+        }
+        let mut ids = self.wallets.open_authorizations(owner, page.after.as_ref());
+        let first = ids.by_ref().take(limit(page));
+        let items: Vec<_> = first.map(|id| query::authorization(self, id)).collect::<Result<_, _>>()?;
+        let next = items.last().filter(|_| ids.next().is_some()).map(|last| last.id.clone());
+        Ok(Listed { items, next })
+    }
+
+    /// A page of the outside accounts, by currency.
+    fn accounts_page(&self, page: &Page) -> Listed<AccountView> {
+        let behind = |(currency, account, _): &(Currency, MoneyOutside, i64)| {
+            page.after.is_none_or(|after| account_place(*currency, *account) > after)
+        };
+        let mut accounts = self.wallets.outside_accounts().filter(behind);
+        let first = accounts.by_ref().take(limit(page));
+        let items: Vec<_> =
+            first.map(|(currency, account, sum)| query::account(currency, account, sum)).collect();
+        let last = items.last().filter(|_| accounts.next().is_some());
+        let next = last.map(|last| account_place(last.currency, last.account));
         Listed { items, next }
     }
 
@@ -368,6 +416,13 @@ fn proposals_page<'a>(
     let here = here.map(|(id, row)| (row.proposed, (id, row)));
     let there = elsewhere.proposals.iter().map(|(id, row)| (row.proposed, (id, row)));
     merged(here, there, page, elsewhere.upto, |(id, row)| fits(row).then(|| query::proposal(id, row)))
+}
+
+/// The place of an account in their list, which no other account changes.
+fn account_place(currency: Currency, account: MoneyOutside) -> u64 {
+    let letters = currency.as_str().bytes();
+    let number = letters.fold(0, |number, letter| number * 256 + u64::from(letter));
+    number * 2 + u64::from(account == MoneyOutside::Sales)
 }
 
 /// Where a page of documents begins: after the one that the last page ended on.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::BuildHasher,
+    ops::Bound,
 };
 
 use hashbrown::DefaultHashBuilder;
@@ -49,11 +50,24 @@ impl Wallets {
         self.authorization_slot(id).map(|slot| &*self.authorizations.get(slot).1)
     }
 
-    /// The ids of an owner's open authorizations, in order.
-    pub(super) fn open_authorizations<'a>(&'a self, owner: &'a Code) -> impl Iterator<Item = &'a Code> {
-        // A hyphen alone sorts before every other code.
-        let from = (owner.clone(), Code::new("id", "-").expect("a hyphen is a code"));
-        self.open.range(from..).take_while(move |(other, _)| other == owner).map(|(_, id)| id)
+    /// The ids of an owner's open authorizations behind one, or from the first on, in order.
+    pub(super) fn open_authorizations<'a>(
+        &'a self,
+        owner: &'a Code,
+        after: Option<&Code>,
+    ) -> impl Iterator<Item = &'a Code> {
+        let from = match after {
+            Some(after) => Bound::Excluded((owner.clone(), after.clone())),
+            // A hyphen alone sorts before every other code.
+            None => Bound::Included((owner.clone(), Code::new("id", "-").expect("a hyphen is a code"))),
+        };
+        let open = self.open.range((from, Bound::Unbounded));
+        open.take_while(move |(other, _)| other == owner).map(|(_, id)| id)
+    }
+
+    /// The outside accounts that have something, by currency.
+    pub(super) fn outside_accounts(&self) -> impl Iterator<Item = (Currency, MoneyOutside, i64)> {
+        self.outside.iter().map(|((currency, outside), balance)| (*currency, *outside, *balance))
     }
 
     /// All authorizations, in no particular order.

@@ -1,8 +1,10 @@
 //! Orders as they are shown.
 
-use super::{HeldAt, held_at};
+use super::{ExplainedLine, HeldAt, candidates, held_at};
 use crate::{
     ClaimView, Code, Quantity, Tables, Timestamp,
+    command::numbered,
+    limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX},
     outcome::lot_code,
     refusal::Refusal,
     row::{self, OrderStatus},
@@ -92,4 +94,49 @@ pub fn order(tables: &impl Tables, id: &Code) -> Result<OrderView, Refusal> {
     });
     let lines = lines.collect();
     Ok(OrderView { summary: order_summary(tables, id, &row), lines, sale: tables.sale(id) })
+}
+
+/// Why lines of an order are not allocated, at `now`: the one of the number that is named, or the first that lack
+/// something, at most [`EXPLAINED_LINES_MAX`]. An order that has ended lacks nothing. Refuses with `order_not_found` or
+/// `line_not_found`.
+pub fn explain_order(
+    tables: &impl Tables,
+    id: &Code,
+    line: Option<&Code>,
+    now: Timestamp,
+) -> Result<Vec<ExplainedLine>, Refusal> {
+    let Some(order) = tables.order(id) else {
+        return Err(Refusal::OrderNotFound { order: id.clone() });
+    };
+    let mut explained = Vec::new();
+    let (mut shown, mut is_known) = (0, false);
+    for (row, index) in order.lines.iter().zip(0..) {
+        let name = numbered(index);
+        if line.is_some_and(|line| *line != name) {
+            continue;
+        }
+        is_known = true;
+        let open = if order.status.may_rest() { Quantity::ZERO } else { row.lacks() };
+        if line.is_none() && open.is_zero() {
+            continue;
+        }
+        if explained.len() == EXPLAINED_LINES_MAX || shown >= EXPLAINED_POSITIONS_MAX {
+            break;
+        }
+        let (candidates, available) = candidates(tables, order.site, row.sku, row.lot, now);
+        shown += candidates.len();
+        let sku = tables.sku(row.sku).code.clone();
+        explained.push(ExplainedLine {
+            line: name,
+            sku,
+            requested: row.quantity,
+            open,
+            available,
+            candidates,
+        });
+    }
+    match line {
+        Some(line) if !is_known => Err(Refusal::LineNotFound { document: id.clone(), line: line.clone() }),
+        _ => Ok(explained),
+    }
 }

@@ -237,9 +237,21 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::StockAsOf(filter) => named(caller, filter.site.as_ref()),
         Read::Balances(filter) => named(caller, filter.site.as_ref()),
         Read::Events(_) => Err(unbound("the feed of events")),
-        Read::Query(Query::Wallet(_) | Query::Wallets(_) | Query::Authorization(_)) | Read::Statement(_) => {
-            Err(unbound("wallets"))
+        Read::Query(Query::ExplainOrder { order, .. }) => {
+            let answer = store.query(Query::Order(order.clone())).await;
+            match answer.map_err(|failure| problem_of(&failure))?.value? {
+                View::Order(view) => enter(caller, &view.summary.site),
+                _ => unreachable!("an order was asked for"),
+            }
         }
+        Read::Query(
+            Query::Wallet(_)
+            | Query::Wallets(_)
+            | Query::Authorization(_)
+            | Query::Authorizations { .. }
+            | Query::Accounts(_),
+        )
+        | Read::Statement(_) => Err(unbound("wallets")),
         Read::Query(Query::Fence(_)) => Err(unbound("fences")),
         Read::Query(
             Query::PriceTiers

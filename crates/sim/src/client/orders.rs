@@ -56,7 +56,7 @@ impl Client {
     pub(super) fn orders_query(&self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
         let status = dice.one_in(3).then(|| OrderStatus::ALL[dice.below(4)]);
-        Query::Orders { site: None, status, customer: None, worker: None, page }
+        Query::Orders { site: None, status, customer: None, worker: None, allocated: None, page }
     }
 
     fn place_order(&mut self, dice: &mut Dice) -> Command {

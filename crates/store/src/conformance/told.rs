@@ -6,7 +6,10 @@ use jaego_domain::{
     Amount, ClaimView, Code, Currency, Holding, Name, PickClaimView, PickView, PickWork, Quantity, Refusal,
     Shortage, Timestamp, View,
     event::ClosedProposal,
-    query::{Candidate, CardView, CartView, HeldAt, OrderSummary, OrderView, PositionView, ProposalView},
+    query::{
+        AccountView, AuthorizationView, Candidate, CardView, CartView, HeldAt, OrderSummary, OrderView,
+        PositionView, ProposalView, TransferSummary,
+    },
     row::{CloseReason, ProposalKind, Totals},
 };
 
@@ -323,7 +326,7 @@ impl Told {
                     .with("work", or_none(list(&transfer.picking, pick_work)))
                     .totals(&transfer.summary.totals)
             }
-            View::Explain(lines) => match lines.as_slice() {
+            View::Explain(lines) | View::ExplainOrder(lines) => match lines.as_slice() {
                 [] => Self::new("none"),
                 [line] => Self::new("")
                     .with("requested", line.requested)
@@ -388,7 +391,21 @@ impl Told {
                 let ids = list(&carts.items, |cart| cart.id.to_string());
                 Self::new("").with("carts", or_none(ids))
             }
-            View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) | View::Transfers(_) => {
+            View::Transfers(transfers) => {
+                let shown = |one: &TransferSummary| format!("{}:{}", one.id, one.status.name());
+                Self::new("").with("transfers", or_none(list(&transfers.items, shown)))
+            }
+            View::Authorizations(open) => {
+                let shown = |one: &AuthorizationView| format!("{}:{}", one.id, one.row.held);
+                let next = open.next.as_ref().map_or("none", Code::as_str);
+                Self::new("").with("open", or_none(list(&open.items, shown))).with("next", next)
+            }
+            View::Accounts(accounts) => {
+                let shown =
+                    |one: &AccountView| format!("{}/{}:{}", one.currency, one.account.name(), one.balance);
+                Self::new("").with("accounts", or_none(list(&accounts.items, shown)))
+            }
+            View::Sites(_) | View::Locations(_) | View::Skus(_) | View::Lots(_) => {
                 panic!("scenarios look at one thing at a time")
             }
         }

@@ -188,6 +188,22 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             site: words.maybe_code()?,
             page: Page { after: None, limit: 100 },
         }),
+        "authorizations" => {
+            let after = words.option_code("after")?;
+            let limit = words.option_number("limit")?.unwrap_or(100) as usize;
+            Deed::Look(Query::Authorizations { owner: words.code()?, page: Page { after, limit } })
+        }
+        "accounts" => Deed::Look(Query::Accounts(words.page()?)),
+        "explain_order" => {
+            Deed::Look(Query::ExplainOrder { order: words.code()?, line: words.maybe_code()? })
+        }
+        "transfers" => Deed::Look(Query::Transfers {
+            status: None,
+            from: words.option_code("from")?,
+            to: words.option_code("to")?,
+            worker: words.option_code("worker")?,
+            page: words.page()?,
+        }),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
         "site" => Deed::Look(Query::Site(words.code()?)),
         "location" => Deed::Look(Query::Location { site: words.code()?, location: words.code()? }),
@@ -811,6 +827,7 @@ impl Words {
         Ok(Query::Orders {
             customer: self.option_code("customer")?,
             worker: self.option_code("worker")?,
+            allocated: self.option("allocated").map(|text| text == "true"),
             site: self.maybe_code()?,
             status: status.as_ref().and_then(known),
             page: Page { after: None, limit },

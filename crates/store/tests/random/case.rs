@@ -468,7 +468,7 @@ impl Case {
             // Pages of a list, each after the one before.
             loop {
                 let page = Page { after, limit };
-                let query = Query::Transfers { status: None, from: None, to: None, page };
+                let query = Query::Transfers { status: None, from: None, to: None, worker: None, page };
                 let Ok(View::Transfers(list)) = self.memory.query(&query, self.now) else { break };
                 after = list.next;
                 queries.push(query);
@@ -476,11 +476,15 @@ impl Case {
                     break;
                 }
             }
-            for status in std::iter::once(None).chain(OrderStatus::ALL.map(Some)) {
+            let statuses =
+                std::iter::once(None).chain(OrderStatus::ALL.map(Some)).map(|status| (status, None));
+            for (status, allocated) in statuses.chain([true, false].map(|allocated| (None, Some(allocated))))
+            {
                 let mut after = None;
                 loop {
                     let page = Page { after, limit };
-                    let query = Query::Orders { site: None, status, customer: None, worker: None, page };
+                    let (site, customer, worker) = (None, None, None);
+                    let query = Query::Orders { site, status, customer, worker, allocated, page };
                     let Ok(View::Orders(list)) = self.memory.query(&query, self.now) else { break };
                     after = list.next;
                     queries.push(query);
@@ -502,7 +506,7 @@ impl Case {
                 // A page that left something out for its filter may end earlier where a part lies elsewhere.
                 (Ok(View::Orders(ours)), Ok(View::Orders(theirs))) => {
                     let (ours, theirs) = (&ours.items, &theirs.items);
-                    let filtered = matches!(query, Query::Orders { status: Some(_), .. });
+                    let filtered = !matches!(query, Query::Orders { status: None, allocated: None, .. });
                     ensure(ours == theirs || filtered && ours.starts_with(theirs), &law)?;
                 }
                 (Ok(View::Proposals(ours)), Ok(View::Proposals(theirs))) => {

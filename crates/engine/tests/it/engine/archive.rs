@@ -138,7 +138,7 @@ fn listed(engine: &Engine, status: Option<TransferStatus>, limit: usize) -> Vec<
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let (from, page) = (Some(code("ICN")), Page { after, limit });
-        let query = Query::Transfers { status, from, to: None, page };
+        let query = Query::Transfers { status, from, to: None, worker: None, page };
         let View::Transfers(page) = engine.query(query).wait().unwrap().value.unwrap() else {
             panic!("another view")
         };

@@ -89,7 +89,7 @@ fn transfers(engine: &Engine, limit: usize) -> Vec<String> {
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let page = Page { after, limit };
-        let query = Query::Transfers { status: None, from: None, to: None, page };
+        let query = Query::Transfers { status: None, from: None, to: None, worker: None, page };
         let Ok(View::Transfers(list)) = engine.query(query).wait().unwrap().value else { panic!("a list") };
         ids.extend(list.items.into_iter().map(|transfer| transfer.id.to_string()));
         after = list.next;

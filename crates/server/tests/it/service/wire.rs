@@ -309,9 +309,16 @@ pub(super) fn url(query: &Query) -> String {
         Query::Authorization(id) => format!("/v1/authorizations/{id}"),
         Query::Fence(resource) => format!("/v1/fences/{resource}"),
         Query::Order(order) => format!("/v1/orders/{order}"),
-        Query::Orders { site, status, customer, worker, page } => {
+        Query::Orders { site, status, customer, worker, allocated, page } => {
+            let allocated = allocated.map(|flag| Code::new("allocated", &flag.to_string()).unwrap());
             let status = status.map(|status| Code::new("status", status.name()).unwrap());
-            let filters = [("site", site), ("status", &status), ("customer", customer), ("worker", worker)];
+            let filters = [
+                ("site", site),
+                ("status", &status),
+                ("customer", customer),
+                ("worker", worker),
+                ("allocated", &allocated),
+            ];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/orders?{}limit={}", said.collect::<String>(), page.limit)
         }
@@ -334,6 +341,18 @@ pub(super) fn url(query: &Query) -> String {
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/carts?{}limit={}", said.collect::<String>(), page.limit)
         }
+        Query::Transfers { status: None, from, to, worker, page } => {
+            let filters = [("from", from), ("to", to), ("worker", worker)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/transfers?{}limit={}", said.collect::<String>(), page.limit)
+        }
+        Query::Authorizations { owner, page } => {
+            let after = page.after.as_ref().map(|after| format!("after={after}&"));
+            format!("/v1/wallets/{owner}/authorizations?{}limit={}", after.unwrap_or_default(), page.limit)
+        }
+        Query::Accounts(page) => format!("/v1/accounts?limit={}", page.limit),
+        Query::ExplainOrder { order, line: None } => format!("/v1/orders/{order}/explain"),
+        Query::ExplainOrder { order, line: Some(line) } => format!("/v1/orders/{order}/explain?line={line}"),
         other => panic!("no scenario looks at {other:?}"),
     }
 }
@@ -638,15 +657,17 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             let ids = list(&json["items"], |cart| word(&cart["id"]).to_owned());
             Told::new("").with("carts", or_none(ids))
         }
-        Query::Explain { .. } => match json["items"].as_array().unwrap().as_slice() {
-            [] => Told::new("none"),
-            [line] => facts(Told::new(""), line, &["requested", "open", "available"])
-                .with("candidates", list(&line["candidates"], candidate)),
-            _ => Told::new("").with(
-                "lines",
-                list(&json["items"], |line| format!("{}:{}", word(&line["line"]), line["open"])),
-            ),
-        },
+        Query::Explain { .. } | Query::ExplainOrder { .. } => {
+            match json["items"].as_array().unwrap().as_slice() {
+                [] => Told::new("none"),
+                [line] => facts(Told::new(""), line, &["requested", "open", "available"])
+                    .with("candidates", list(&line["candidates"], candidate)),
+                _ => Told::new("").with(
+                    "lines",
+                    list(&json["items"], |line| format!("{}:{}", word(&line["line"]), line["open"])),
+                ),
+            }
+        }
         Query::Wallet(_) => {
             let balances = list(&json["balances"], |one| {
                 let sums = ["balance", "held", "limit", "available"].map(|name| one[name].to_string());
@@ -654,6 +675,21 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             });
             let open = list(&json["authorizations"], |id| word(id).to_owned());
             Told::new("").with("balances", or_none(balances)).with("authorizations", or_none(open))
+        }
+        Query::Transfers { .. } => {
+            let shown = |one: &Value| format!("{}:{}", word(&one["id"]), word(&one["status"]));
+            Told::new("").with("transfers", or_none(list(&json["items"], shown)))
+        }
+        Query::Authorizations { .. } => {
+            let shown = |one: &Value| format!("{}:{}", word(&one["id"]), one["held"]);
+            let told = Told::new("").with("open", or_none(list(&json["items"], shown)));
+            told.with("next", json["next"].as_str().unwrap_or("none"))
+        }
+        Query::Accounts(_) => {
+            let shown = |one: &Value| {
+                format!("{}/{}:{}", word(&one["currency"]), word(&one["account"]), one["balance"])
+            };
+            Told::new("").with("accounts", or_none(list(&json["items"], shown)))
         }
         Query::Authorization(_) => {
             let told = Told::new(word(&json["status"]))
