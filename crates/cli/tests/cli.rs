@@ -13,6 +13,9 @@ use std::{
 use jaego_testkit::{Ready, Server, ServerOptions, free_port};
 use tempfile::TempDir;
 
+#[path = "cli/money.rs"]
+mod money;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jaego");
 const WAIT: Duration = Duration::from_secs(30);
 

@@ -99,6 +99,9 @@ impl Client {
 
 macro_rules! methods {
     ($($name:ident $body:ident $op:literal $what:literal)*) => {
+        #[cfg(test)]
+        const METHODS: &[&str] = &[$($op),*];
+
         impl Client {
             $(
                 #[doc = $what]
@@ -221,6 +224,13 @@ mod tests {
         let call = call(table::command("extend_hold").unwrap(), &fields).unwrap();
         assert_eq!((call.path.as_str(), call.key.as_deref()), ("/v1/holds/H:1/extend", Some("K1")));
         assert_eq!(call.body, r#"{"expires_in_s":60}"#);
+    }
+
+    #[test]
+    fn every_command_has_a_method() {
+        let rows: std::collections::BTreeSet<_> = table::COMMANDS.iter().map(|row| row.op).collect();
+        assert_eq!(METHODS.iter().copied().collect::<std::collections::BTreeSet<_>>(), rows);
+        assert_eq!(METHODS.len(), rows.len(), "two methods give one command");
     }
 
     #[test]

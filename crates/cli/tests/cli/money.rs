@@ -1,0 +1,142 @@
+//! Wallets and trades as people type them, and whether they can type everything that there is.
+
+use jaego_api::{COMMANDS, READS};
+
+use super::House;
+
+#[test]
+fn money_is_charged_paid_authorized_captured_and_refunded() {
+    let house = House::start();
+    assert_eq!(
+        house.done("wallet charge kim KRW 5000 --reason card --reference R-1"),
+        "kim is charged 5000 KRW, which leaves 5000 (event N)\n"
+    );
+    assert_eq!(house.done("wallet pay kim KRW 1200"), "kim paid 1200 KRW, which leaves 3800 (event N)\n");
+    assert_eq!(
+        house.done("wallet refund kim KRW 200"),
+        "kim is refunded 200 KRW, which leaves 4000 (event N)\n"
+    );
+    let refused = house.run("wallet pay kim KRW 4001");
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("(insufficient_funds)"), "{}", refused.err);
+    assert_eq!(house.done("wallet limit kim KRW -500"), "the KRW of kim never fall below -500 (event N)\n");
+    assert_eq!(
+        house.done("wallet authorize A1 kim KRW 3000 --reason hotel"),
+        "3000 KRW of kim are held by A1 (event N)\n"
+    );
+    house.done("wallet authorize A2 kim KRW 700");
+    assert_eq!(
+        house.done("wallet capture kim A1 1000"),
+        "authorization A1 is captured, which leaves 3000 (event N)\n"
+    );
+    assert_eq!(
+        house.done("wallet authorizations kim"),
+        "AUTHORIZATION  CURRENCY  AMOUNT  CAPTURED  HELD  REASON\n\
+         A1             KRW         3000      1000  2000  hotel\n\
+         A2             KRW          700         0   700\n"
+    );
+    assert_eq!(
+        house.done("wallet authorization A1"),
+        "authorization  A1\nstatus         open\nowner          kim\namount         3000 KRW\n\
+         captured       1000\nheld           2000\nreason         hotel\n"
+    );
+    let page = house.run("wallet authorizations kim --limit 1");
+    assert_eq!(page.err, "there may be more: --after A1\n");
+    assert_eq!(house.done("wallet void kim A2"), "authorization A2 is voided (event N)\n");
+    house.done("wallet capture kim A1 --release-rest");
+    assert_eq!(
+        house.done("wallet show kim"),
+        "OWNER  CURRENCY  BALANCE  HELD  LIMIT  AVAILABLE  PAID\n\
+         kim    KRW          1000     0   -500       1500  4000\n"
+    );
+    assert_eq!(house.done("wallet list"), house.done("wallet show kim"));
+    assert_eq!(
+        house.done("wallet accounts"),
+        "CURRENCY  ACCOUNT           BALANCE\n\
+         KRW       payment_provider    -5000\n\
+         KRW       sales                4000\n"
+    );
+    let statement = house.done("wallet statement kim --currency KRW");
+    let changes: Vec<&str> = statement.lines().filter_map(|line| line.split_whitespace().nth(4)).collect();
+    assert_eq!(
+        changes,
+        ["CHANGE", "+5000", "-1200", "+200", "-1000", "-2000"].map(|word| word),
+        "{statement}"
+    );
+    assert_eq!(house.run("wallet statement lee").code, 3);
+}
+
+#[test]
+fn cards_are_set_proposed_and_swapped() {
+    let house = House::start();
+    assert_eq!(house.done("card tiers 0 10000"), "2 tiers of prices are set (event N)\n");
+    assert_eq!(house.done("card tiers"), "TIER   FROM\n   1      0\n   2  10000\n");
+    assert_eq!(house.done("card set sword kim 9000"), "card sword is kim's at 9000 (event N)\n");
+    house.done("card set shield lee 9500");
+    house.done("card set crown lee 20000");
+    assert_eq!(house.done("proposal make P1 kim sword shield"), "offer P1: sword for shield (event N)\n");
+    assert_eq!(house.done("proposal make P2 kim sword crown"), "poke P2: sword for crown (event N)\n");
+    let again = house.run("proposal make P3 lee shield sword");
+    assert_eq!(again.code, 3);
+    assert!(again.err.contains("(pair_proposed)"), "{}", again.err);
+    assert_eq!(
+        house.done("card show sword"),
+        "card            sword\nowner           kim\nprice           9000\nopen proposals  2\n"
+    );
+    let shown = house.done("proposal show P1");
+    assert!(
+        shown.contains("\ngives     sword of kim, at 9000\nwants     shield of lee, at 9500\n"),
+        "{shown}"
+    );
+    assert_eq!(house.run("proposal accept P1 kim").code, 3, "it is not his to accept");
+    assert_eq!(
+        house.done("proposal accept P1 lee"),
+        "proposal P1 is accepted (event N)\nCLOSED  REASON\nP2      card_traded\n"
+    );
+    let cards = house.done("card list --owner kim");
+    assert_eq!(cards, "CARD    OWNER  PRICE  OPEN PROPOSALS\nshield  kim     9500               0\n");
+    house.done("proposal make P4 kim shield crown");
+    assert_eq!(house.done("proposal withdraw P4 kim"), "proposal P4 is withdrawn (event N)\n");
+    house.done("proposal make P5 lee crown shield");
+    assert_eq!(house.done("proposal reject P5 kim"), "proposal P5 is rejected (event N)\n");
+    let listed = house.done("proposal list --card crown --status rejected");
+    assert!(listed.lines().count() == 2 && listed.contains("\nP5 "), "{listed}");
+}
+
+#[test]
+fn an_order_and_its_worker_are_found() {
+    let house = House::furnished();
+    house.done("order place O1 --site ICN mug=8");
+    house.done("order place O2 --site ICN mug=2 --backorder");
+    let ids = |list: &str| -> Vec<String> {
+        let told = house.done(list);
+        told.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    assert_eq!(ids("order list --allocated true"), ["O1"]);
+    assert_eq!(ids("order list --allocated false"), ["O2"]);
+    let told = house.done("order explain O2");
+    assert!(told.starts_with("line 1: 2 of mug asked for, 2 still open, 0 available\n"), "{told}");
+    assert!(told.contains("order O1"), "who holds it: {told}");
+    assert_eq!(house.done("order explain O1"), "every line is allocated\n");
+    assert_eq!(house.run("order explain O2 --line 2").code, 3);
+    house.done("transfer request T1 --from ICN --to GMP cup=1");
+    house.done("transfer allocate T1");
+    house.done("transfer claim T1 --worker ann");
+    assert_eq!(ids("transfer list --worker ann"), ["T1"]);
+    assert!(ids("transfer list --worker bob").is_empty());
+}
+
+/// A command or a read that is added has to be reachable from here as well.
+#[test]
+fn every_command_and_every_read_can_be_typed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let mut source = String::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|end| end == "rs") {
+            source += &std::fs::read_to_string(file).unwrap();
+        }
+    }
+    let names = COMMANDS.iter().map(|row| row.op).chain(READS.iter().map(|row| row.name));
+    let missing: Vec<&str> = names.filter(|name| !source.contains(&format!("\"{name}\""))).collect();
+    assert!(missing.is_empty(), "the command line has no {missing:?}");
+}
