@@ -1,6 +1,8 @@
 //! What bad input gets: rows of bodies, and the problem that each of them is.
 
-use jaego_api::{Marks, Problem, READS, read_batch, read_ndjson, read_query, read_request, table};
+use jaego_api::{
+    Marks, Problem, READS, read::Form, read_batch, read_ndjson, read_query, read_request, table,
+};
 use jaego_domain::Code;
 
 fn by() -> Code {
@@ -421,4 +423,58 @@ fn queries() {
     assert_eq!(told("hold", &[("hold", "H 1")], ""), "invalid_value hold");
     let long = format!("sku={}", "x".repeat(5_000));
     assert_eq!(told("stock", &[], &long), "too_large");
+}
+
+/// Values that nothing of this form has.
+fn bad_values(form: Form) -> Vec<String> {
+    let texts: &[&str] = match form {
+        Form::Code => &["", "a b", "a/b", "재고", "a\n"],
+        // A cursor may be an id.
+        Form::Cursor => &["", "a b", "p 1", "1-2-3-4/5"],
+        Form::Time => &["", "yesterday", "2026-03-01", "2026-13-01T00:00:00Z", "2026-03-01T00:00:00", "1"],
+        Form::Limit => &["", "0", "-1", "1001", "1e3", "+1", "0x1", "99999999999999999999"],
+        Form::Status | Form::OrderStatus | Form::ProposalStatus => &["", "lost", "WAITING", "waiting,open"],
+        // None at all is every kind.
+        Form::Kinds => &["hold", "held,Held", "*"],
+        Form::Currency => &["", "krw", "KR", "KRWW", "K1W", "₩₩₩"],
+        Form::Flag => &["", "1", "yes", "True", "true,false"],
+    };
+    let long = (form == Form::Code).then(|| "x".repeat(65));
+    texts.iter().map(|text| (*text).to_owned()).chain(long).collect()
+}
+
+/// As it stands in a URL.
+fn in_url(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn every_parameter_of_every_read_has_its_form() {
+    let mut rows = 0;
+    for row in READS {
+        let path: Vec<_> = row.path_parameters().map(|name| (name, "x")).collect();
+        let ask = |path: &[(&str, &str)], query: &str| told(read_query(row, path, Some(query)).map(drop));
+        assert_eq!(ask(&path, ""), "ok", "{}", row.name);
+        assert_eq!(ask(&path, "nobody=1"), "malformed nobody", "{}", row.name);
+        for (index, (name, _)) in path.iter().enumerate() {
+            for bad in bad_values(Form::Code) {
+                let mut path = path.clone();
+                path[index].1 = &bad;
+                assert_eq!(ask(&path, ""), format!("invalid_value {name}"), "{} {name}={bad:?}", row.name);
+                rows += 1;
+            }
+        }
+        for parameter in row.parameters {
+            let name = parameter.name;
+            for bad in bad_values(parameter.form) {
+                let told = ask(&path, &format!("{name}={}", in_url(&bad)));
+                assert_eq!(told, format!("invalid_value {name}"), "{} {name}={bad:?}", row.name);
+                rows += 1;
+            }
+            let twice = ask(&path, &format!("{name}=x&{name}=x"));
+            assert_eq!(twice, format!("malformed {name}"), "{} {name} twice", row.name);
+        }
+    }
+    println!("{rows} bad values");
+    assert!(rows > 500, "{rows}");
 }

@@ -1,7 +1,7 @@
 //! What bad input gets: for every field of every command each way to get it wrong is a problem document of its own,
 //! and changes nothing.
 
-use jaego_api::{COMMANDS, table::BATCH_PATH};
+use jaego_api::{COMMANDS, READS, table::BATCH_PATH};
 use jaego_domain::check;
 use jaego_server::Role;
 use jaego_store::Reference;
@@ -252,26 +252,28 @@ async fn every_way_to_get_a_body_wrong_has_its_own_problem() {
     let (mut rows, mut wrong) = (0, Vec::new());
     let mut client = service.connect().await;
     for command in COMMANDS {
-        let (method, path, body) = route(command.op, &sample(command.op));
-        for row in shapes(&body).into_iter().chain(values(&body)) {
-            rows += 1;
-            let headers = [("Authorization", caller.token.as_str())];
-            let answer = client.request(method, &path, &headers, &row.body).await;
-            let (status, code, field) = if answer.status < 400 {
-                (answer.status, answer.text().to_owned(), None)
-            } else {
-                told(&answer)
-            };
-            let fits = (status, code.as_str()) == (row.status, row.code)
-                && row.field.as_ref().is_none_or(|expected| field.as_ref() == Some(expected));
-            if !fits {
-                let expected = (row.status, row.code, row.field);
-                wrong.push(format!(
-                    "{} {}: {:?} and not {expected:?}",
-                    command.op,
-                    row.what,
-                    (status, code, field)
-                ));
+        let samples = [Some(sample(command.op)), (command.op == "claim_orders").then(next_orders)];
+        for (method, path, body) in samples.iter().flatten().map(|sample| route(command.op, sample)) {
+            for row in shapes(&body).into_iter().chain(values(&body)) {
+                rows += 1;
+                let headers = [("Authorization", caller.token.as_str())];
+                let answer = client.request(method, &path, &headers, &row.body).await;
+                let (status, code, field) = if answer.status < 400 {
+                    (answer.status, answer.text().to_owned(), None)
+                } else {
+                    told(&answer)
+                };
+                let fits = (status, code.as_str()) == (row.status, row.code)
+                    && row.field.as_ref().is_none_or(|expected| field.as_ref() == Some(expected));
+                if !fits {
+                    let expected = (row.status, row.code, row.field);
+                    wrong.push(format!(
+                        "{} {}: {:?} and not {expected:?}",
+                        command.op,
+                        row.what,
+                        (status, code, field)
+                    ));
+                }
             }
         }
     }
@@ -681,5 +683,34 @@ async fn paths_queries_and_headers_are_read_as_strictly_as_bodies() {
             answer.text()
         );
     }
+    before.is_unchanged(&store);
+}
+
+/// A claim on orders; the sample of the command is one on picks.
+fn next_orders() -> Value {
+    json!({"site": "ICN", "worker": "ann", "policy": "oldest", "count": 2, "lease_s": 60})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_parameter_of_any_read_may_be_anything() {
+    let (store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let before = Before::of(&store);
+    let mut rows = 0;
+    for row in READS {
+        let path = row
+            .path_parameters()
+            .fold(row.path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), "x"));
+        for parameter in row.parameters {
+            // Nothing of any form has a zero byte.
+            let url = format!("{path}?{}=%00", parameter.name);
+            let answer = caller.send("GET", &url, &[], "").await;
+            let (status, code, field) = told(&answer);
+            let got = (status, code.as_str(), field.as_deref());
+            assert_eq!(got, (422, "invalid_value", Some(parameter.name)), "{url}: {}", answer.text());
+            rows += 1;
+        }
+    }
+    assert!(rows > 60, "{rows}");
     before.is_unchanged(&store);
 }
