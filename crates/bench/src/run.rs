@@ -289,7 +289,8 @@ impl Job {
                 (
                     format!("Claims by {policy} with {waiting} orders waiting, {how}"),
                     format!(
-                        "{} workers, each with a connection, claim {claims} orders of one line, and complete none; a unit                          is one claim. Before each repetition orders are placed until {waiting} wait again, in {}                          priorities.",
+                        "{} workers, each with a connection, claim {claims} orders of one line, and complete none; a unit is one claim. Before \
+                         each repetition orders are placed until {waiting} wait again, in {} priorities.",
                         number(sizes.claim_connections(reach)),
                         PRIORITIES
                     ),

@@ -258,12 +258,12 @@ macro_rules! tag_then_fields {
 
 tag_then_fields! { Account Filing }
 
-/// The facts. [`held`] has those of holds whose lines and takes name each other.
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
     matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=75)
 }
 
+/// The facts. [`held`] has those of holds whose lines and takes name each other.
 macro_rules! facts {
     ($held:literal Held by hand, $changed:literal HoldChanged by hand, $($tag:literal $fact:ident { $($field:ident),* })*) => {
         pub(super) fn fact_tag(fact: &Fact) -> u8 {
