@@ -3,6 +3,7 @@
 
 mod balances;
 mod movements;
+mod statements;
 pub(crate) mod twin;
 
 use jaego_engine::{disk::Disk, sim_disk::SimDisk};
