@@ -10,15 +10,13 @@ use std::{
 };
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Fact, Memory, Name, Outside, Quantity, Refusal, Request, Strategy,
-    TimeZone, Timestamp,
+    Amount, Code, Command, Fact, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
+    Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, AnswerProposal, Change, Fenced, Payment, Propose, RaiseFence,
+        Adjust, AdjustLine, AllocateTransfer, AnswerProposal, Change, Fenced, Propose, RaiseFence,
         RequestTransfer, SetCard, SetLocation, SetPriceTiers, SetSite, SetSku, TransferLine,
     },
-    limits::{
-        FENCES_MAX, LINES_MAX, PARTS_MAX, PRICE_TIERS_MAX, PROPOSALS_PER_CARD_MAX, WALLET_CURRENCIES_MAX,
-    },
+    limits::{FENCES_MAX, LINES_MAX, PARTS_MAX, PRICE_TIERS_MAX, PROPOSALS_PER_CARD_MAX},
     row::{LocationKind, Tracking},
     turn,
 };
@@ -46,17 +44,15 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 7] = [
+const NOT_IN_ROWS: [(&str, &str); 5] = [
     (
         "history_archived",
         "only a store whose old segments were taken away refuses so; the engine's tests do that",
     ),
-    ("too_many_lines", "a row of 50,001 lines is no reading; it is asked below"),
     ("too_many_lines_touched", "only a store that others wait for refuses so; the engine's tests do that"),
-    ("too_many_parts", "150,001 parts are as little; it is asked below"),
-    ("too_many_currencies", "so are 65 currencies"),
-    ("too_many_fences", "and 1,000,001 resources"),
-    ("too_many_proposals", "and 1,001 proposals"),
+    ("too_many_parts", "150,001 parts are no reading; it is asked below"),
+    ("too_many_fences", "neither are 1,000,001 resources"),
+    ("too_many_proposals", "the law is looked at after each row, which takes long with 1,001 proposals"),
 ];
 
 #[test]
@@ -140,31 +136,6 @@ const COMMANDS: [&str; 53] = [
     "checkout",
     "refund_order",
 ];
-
-#[test]
-fn a_wallet_has_at_most_so_many_currencies() {
-    let owner = Code::new("owner", "kim").unwrap();
-    let mut memory = Memory::new();
-    let mut charge = |number: usize| {
-        let letter = |digit: usize| char::from(b'A' + u8::try_from(digit % 26).unwrap());
-        let text: String = [letter(number / 26), letter(number), 'X'].into_iter().collect();
-        let command = Command::Charge(Payment {
-            owner: owner.clone(),
-            currency: Currency::new("currency", &text).unwrap(),
-            amount: Amount::new("amount", 1).unwrap(),
-            reason: Name::default(),
-            reference: None,
-        });
-        let request = Request::new(command, None, owner.clone()).unwrap();
-        turn::submit(&mut memory, &request, START, &mut Vec::new()).map(|_| ())
-    };
-    for number in 0..WALLET_CURRENCIES_MAX {
-        assert_eq!(charge(number), Ok(()));
-    }
-    let refused = Refusal::TooManyCurrencies { owner: owner.clone(), max: WALLET_CURRENCIES_MAX };
-    assert_eq!(charge(WALLET_CURRENCIES_MAX), Err(refused));
-    assert_eq!(charge(0), Ok(()));
-}
 
 #[test]
 fn fences_of_at_most_so_many_resources_are_kept() {

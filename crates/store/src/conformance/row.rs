@@ -18,8 +18,13 @@
 //! end                              -> refused index=1 code=insufficient_stock
 //! ```
 //!
+//! `repeat 64` before a row makes 64 rows of it, in which `{n}` is 1, 2, 3 and so on and `{abc}` AAA, AAB, AAC.
+//!
 //! A row is a verb, its words, and after `->` the answer that is expected: its first word, and any of its
 //! facts, as `name=value` or `name value`. A row without an answer expects to be accepted, and not as a repeat.
+
+/// Rows that one line may be repeated as.
+const REPEATS_MAX: usize = 10_000;
 
 /// Rows that begin with an empty subject.
 #[derive(Clone, Debug)]
@@ -81,16 +86,35 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, String> {
             });
             continue;
         }
-        let row = parse_row(line, number).map_err(|wrong| format!("{file}:{number}: {wrong}: {line}"))?;
+        let rows = parse_rows(line, number).map_err(|wrong| format!("{file}:{number}: {wrong}: {line}"))?;
         match scenarios.last_mut() {
-            Some(scenario) => scenario.rows.push(row),
-            None => facts.push(row),
+            Some(scenario) => scenario.rows.extend(rows),
+            None => facts.extend(rows),
         }
     }
     if scenarios.is_empty() {
         return Err(format!("{file}: there is no scenario"));
     }
     Ok(scenarios)
+}
+
+fn parse_rows(line: &str, number: usize) -> Result<Vec<Row>, String> {
+    let Some(repeated) = line.strip_prefix("repeat ") else { return Ok(vec![parse_row(line, number)?]) };
+    let count = repeated.trim().split_once(' ').and_then(|(count, row)| Some((count.parse().ok()?, row)));
+    let Some((count @ 1..=REPEATS_MAX, row)) = count else {
+        return Err(format!("repeat goes with a number up to {REPEATS_MAX} and a row"));
+    };
+    let row = |n: usize| {
+        let row = row.trim().replace("{n}", &n.to_string()).replace("{abc}", &letters(n - 1));
+        parse_row(&row, number)
+    };
+    (1..=count).map(row).collect()
+}
+
+/// A number as three capital letters: AAA for 0.
+fn letters(number: usize) -> String {
+    let letter = |place: usize| char::from(b'A' + u8::try_from(number / place % 26).expect("below 26"));
+    [26 * 26, 26, 1].map(letter).iter().collect()
 }
 
 fn parse_row(line: &str, number: usize) -> Result<Row, String> {
@@ -124,10 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_row_counts_in_its_words_and_in_its_answer() {
+        let scenarios =
+            parse("x.rows", "scenario one\nrepeat 28 charge kim{n} {abc} 1 -> charged id=kim{n}").unwrap();
+        let rows = &scenarios[0].rows;
+        assert_eq!((rows.len(), rows[27].line), (28, 2));
+        assert_eq!(rows[0].text, "charge kim1 AAA 1 -> charged id=kim1");
+        assert_eq!(rows[27].text, "charge kim28 ABB 1 -> charged id=kim28");
+    }
+
+    #[test]
     fn a_line_that_is_no_row_is_named() {
         for (text, wrong) in [
             ("scenario one\ntime +1s ->", "x.rows:2: an answer is missing after ->"),
             ("scenario one\n-> held", "x.rows:2: a verb is missing"),
+            ("scenario one\nrepeat many time +1s", "x.rows:2: repeat goes with a number"),
+            ("scenario one\nrepeat 10001 time +1s", "x.rows:2: repeat goes with a number"),
             ("\nscenario", "x.rows:2: a scenario needs a title"),
             ("time +1s", "x.rows: there is no scenario"),
         ] {
