@@ -91,6 +91,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("authorization_not_found", 404, "There is no such authorization"),
     kind("fence_not_found", 404, "No fence was seen for the resource"),
     kind("history_archived", 410, "The history of that time is archived"),
+    kind("outcome_archived", 410, "It was done, and what was answered then is archived"),
     // The request was known before.
     kind("id_taken", 409, "The id was used for another request"),
     kind("idempotency_conflict", 409, "The request key was used for another request"),
@@ -232,6 +233,12 @@ impl Problem {
         Self::new("history_unreadable", detail)
     }
 
+    /// Events that were taken elsewhere: requests are decided as before.
+    pub fn history_archived(event: Sequence, first: Sequence) -> Self {
+        let detail = format!("event {event} is archived: the history that is kept begins with event {first}");
+        Self::new("history_archived", detail).with("event", event.0).with("first", first.0)
+    }
+
     /// A service that is shutting down: nothing was decided.
     pub fn closed(retry_after_s: u32) -> Self {
         let mut problem = Self::new("closed", "the service is shutting down; nothing was changed");
@@ -312,6 +319,10 @@ impl From<&Refusal> for Problem {
             Refusal::HistoryArchived { asked, since, first } => {
                 fact("asked", Time::from(*asked).to_string().into());
                 fact("since", Time::from(*since).to_string().into());
+                fact("first", first.0.into());
+            }
+            Refusal::OutcomeArchived { event, first } => {
+                fact("event", event.0.into());
                 fact("first", first.0.into());
             }
             Refusal::IdTaken { id } => fact("id", text(id)),

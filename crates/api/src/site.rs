@@ -18,7 +18,7 @@ pub struct SetSite<'a> {
     /// Whose midnight ends a lot's last day: a name of the IANA database; `UTC` if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<Label<'a>>,
-    /// How positions are chosen when a request does not say; `fefo` if not said.
+    /// How positions are chosen when a request does not say; `fefo` if not said. `explicit` is for a request to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Choice<Strategy>>,
 }

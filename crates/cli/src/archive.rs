@@ -37,6 +37,14 @@ pub(crate) struct Options {
 
 /// A number, a day or an instant.
 fn before(text: &str) -> Result<Before, String> {
+    if text.len() == "20261122".len()
+        && text.starts_with("20")
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(format!(
+            "{text} is an event or a day: write a day as 2026-11-22, and an event as 0{text}"
+        ));
+    }
     if let Ok(sequence) = text.parse() {
         return Ok(Before::Sequence(Sequence(sequence)));
     }
@@ -64,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let Some(last) = raised.segments.last() else {
         match raised.checkpoint {
             None => println!(
-                "nothing to archive: there is no checkpoint yet, and without one all of it is needed"
+                "nothing to archive: there are no two checkpoints yet, and without them all of it is needed"
             ),
             Some(checkpoint) => println!(
                 "nothing to archive: no whole piece of the journal is older than that and than the checkpoint of event {checkpoint}"

@@ -451,6 +451,8 @@ pub(crate) struct Loaded {
     last: Option<(u64, bool)>,
     /// What the service refused, by line.
     pub(crate) refused: Vec<(u64, Problem)>,
+    /// Whether one refusal keeps all the others from being loaded.
+    all_or_none: bool,
 }
 
 impl Loaded {
@@ -487,7 +489,7 @@ impl Loaded {
             ERRORS_MAX.. if self.done == 0 => text += &format!(", {ERRORS_MAX} refused or more"),
             refused => text += &format!(", {refused} refused"),
         }
-        if !self.refused.is_empty() && self.done == 0 {
+        if !self.refused.is_empty() && self.all_or_none {
             text += "; nothing was changed, and with --skip-bad the other lines are loaded";
         }
         text + "\n"
@@ -503,7 +505,7 @@ pub(crate) async fn load(
     bar: &ProgressBar,
 ) -> Result<Loaded> {
     let chunks = chunks(commands);
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { all_or_none: !skip_bad, ..Loaded::default() };
     // A file of one batch needs no rehearsal: the batch itself is all or nothing.
     if !skip_bad && chunks.len() > 1 {
         let start = Instant::now();
@@ -563,6 +565,8 @@ async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, P
             break;
         }
         let command = left.remove(index);
+        // What else is of this line does not stand without it.
+        left.retain(|other| other.line != command.line);
         if let Some(problem) = error.problem() {
             refused.push((command.line, problem.clone()));
         }

@@ -38,8 +38,10 @@ async fn set(
 ) -> Result<()> {
     let mut all: Map<String, Value> = match service.client.read::<Map<_, _>>(read, at).await {
         Ok(present) => {
-            let is_there =
-                |name: &str, value: &Value| others.contains(&name) && !value.is_null() && value != "";
+            // A site may have been set to `explicit` when that was possible; it is not kept.
+            let is_there = |name: &str, value: &Value| {
+                others.contains(&name) && !value.is_null() && value != "" && value != "explicit"
+            };
             present.into_iter().filter(|(name, value)| is_there(name, value)).collect()
         }
         // It may be new. What it belongs to, if that is not there, is told by the command.
@@ -203,7 +205,8 @@ enum SkuCommand {
         #[command(flatten)]
         page: Page,
     },
-    /// Make a SKU, or change its name, tracking, safety levels and prices. What is not named stays as it is.
+    /// Make a SKU, or change its name, tracking, safety levels and prices. What is not named is sent again as it was a
+    /// moment ago. To take something away, PUT the SKU without it.
     Set {
         sku: String,
         #[arg(long)]
@@ -296,7 +299,8 @@ enum LotCommand {
     Show { sku: String, lot: String },
     /// Show where a lot lies and who holds it.
     Trace { sku: String, lot: String },
-    /// Make a lot or serial number, or change its days. What is not named stays as it is.
+    /// Make a lot or serial number, or change its days. What is not named is sent again as it was a moment ago: who changes
+    /// a lot beside somebody else names all of it. To take a day away, PUT the lot without it.
     Set {
         sku: String,
         lot: String,

@@ -44,7 +44,10 @@ fn advice(code: &str) -> Option<&'static str> {
         "hold_ended" => "place a new hold under a new id",
         "lot_required" => "name the lot: SKU/LOT=QUANTITY",
         "location_required" => "name the location: SKU@LOCATION=QUANTITY",
-        "history_archived" => "ask for a later time; what is older is in the segments that were archived",
+        "history_archived" => {
+            "ask for a later time or event; older ones are in the pieces that were archived"
+        }
+        "outcome_archived" => "there is nothing to do: it was done",
         "history_unreadable" => {
             "stop the service and run `jaego verify --data FOLDER`, which names the damage; then `jaego restore`"
         }

@@ -25,6 +25,15 @@ const BACKUPS: u64 = 4;
 const ANSWERS_BETWEEN: u64 = 400;
 
 /// One connection that asks and waits.
+/// Says that it is over when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 struct Connection {
     stream: TcpStream,
     token: String,
@@ -153,6 +162,8 @@ fn a_backup_under_load_is_the_store_as_it_was_at_its_last_event() {
 
     let (answers, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
+        // However this ends, the clients end with it.
+        let _over = Over(&is_over);
         for client in 0..CLIENTS {
             let (answers, is_over, token) = (&answers, &is_over, &token);
             scope.spawn(move || {
@@ -175,7 +186,6 @@ fn a_backup_under_load_is_the_store_as_it_was_at_its_last_event() {
             let to = folder.path().join(format!("backup-{backup}"));
             run(&["backup", "--data", &text(&data), "--to", &text(&to)]);
         }
-        is_over.store(true, Ordering::SeqCst);
     });
     assert!(server.terminate().unwrap().success());
 

@@ -283,6 +283,18 @@ impl Command {
         }
     }
 
+    /// The site, location, SKU or lot that it sets, if it does. Set again to what it is already, that is a repeat for ever.
+    pub fn setting(&self) -> Option<&Code> {
+        match self {
+            Self::SetSite(set) => Some(&set.site),
+            Self::SetLocation(set) => Some(&set.location),
+            Self::SetSku(set) => Some(&set.sku),
+            Self::SetLot(set) => Some(&set.lot),
+            Self::SetOrderAllocation(set) => Some(&set.site),
+            _ => None,
+        }
+    }
+
     /// Whether it works on all lines of a document that is there, however many it names: it names none, or it is about
     /// a hold, an order or a cart, which is read and written as a whole. Accepting a proposal ends all others on its cards.
     pub fn works_on_all(&self) -> bool {

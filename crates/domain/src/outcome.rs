@@ -41,6 +41,25 @@ pub struct Outcome {
     pub pick_claims: Box<[PickClaimView]>,
 }
 
+impl Outcome {
+    /// That something was set by an event: all that such an outcome says.
+    pub fn of_setting(id: Code, sequence: Sequence, at: Timestamp) -> Self {
+        Self {
+            sequence,
+            at,
+            id: Some(id),
+            picks: SmallVec::new(),
+            shortages: Vec::new(),
+            expires_at: None,
+            holders: Vec::new(),
+            balance: None,
+            claims: Vec::new(),
+            trade: None,
+            pick_claims: Box::default(),
+        }
+    }
+}
+
 /// What an event made or ended of proposals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TradeView {

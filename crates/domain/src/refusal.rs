@@ -107,6 +107,11 @@ pub enum Refusal {
         since: Timestamp,
         first: Sequence,
     },
+    /// It was done by an event that is archived, and with it what was answered then.
+    OutcomeArchived {
+        event: Sequence,
+        first: Sequence,
+    },
 
     /// The document's id was used for another request.
     IdTaken {
@@ -505,6 +510,7 @@ codes! {
     "line_not_found" LineNotFound
     "movement_not_found" MovementNotFound
     "history_archived" HistoryArchived
+    "outcome_archived" OutcomeArchived
     "id_taken" IdTaken
     "idempotency_conflict" IdempotencyConflict
     "request_key_expired" RequestKeyExpired

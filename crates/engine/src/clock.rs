@@ -132,7 +132,8 @@ impl State {
     /// Goes on to a reading, and says by how much the wall clock was set since the last one, if that should be told.
     fn advance(&mut self, Reading { wall_us, boot_us }: Reading) -> Option<i64> {
         let elapsed_us = boot_us.saturating_sub(self.boot_us);
-        self.boot_us = self.boot_us.max(boot_us);
+        // A process that was moved to another machine goes on with that machine's.
+        self.boot_us = boot_us;
         self.now_us = self.now_us.saturating_add(elapsed_us);
         let offset = |now_us: u64| match i64::try_from(now_us.abs_diff(wall_us)).unwrap_or(i64::MAX) {
             ahead if now_us >= wall_us => ahead,
@@ -148,7 +149,8 @@ impl State {
         // Slower than time passes, never back: `SLEW_PPM` is less than a million.
         self.now_us = if free > 0 { self.now_us - step_us } else { self.now_us + step_us };
         self.offset_us = offset(self.now_us);
-        let is_silent = self.told_us.is_some_and(|told| self.boot_us - told < STEPS_TOLD_EVERY_US);
+        let is_silent =
+            self.told_us.is_some_and(|told| self.boot_us.saturating_sub(told) < STEPS_TOLD_EVERY_US);
         if set_us.unsigned_abs() < STEP_TOLD_US || is_silent {
             return None;
         }

@@ -217,7 +217,15 @@ pub enum Slot {
     /// It was refused.
     Refused(Refusal),
     /// The outcome is that of an earlier event.
-    Repeat(Sequence),
+    Repeat(Earlier),
+}
+
+/// An event that a request had become before.
+#[derive(Debug)]
+pub struct Earlier {
+    pub sequence: Sequence,
+    /// What the request sets, if it sets something: its outcome says no more, and there is an answer without the event.
+    pub setting: Option<Code>,
 }
 
 impl Submission {
@@ -544,7 +552,7 @@ impl Core {
                     touched = touched.max(self.standing_in_the_way(request.command()));
                 }
                 match submitted {
-                    Ok(accepted) => self.slot(accepted, 0),
+                    Ok(accepted) => self.slot(accepted, 0, request.command()),
                     Err(refusal) => Slot::Refused(refusal),
                 }
             };
@@ -660,9 +668,10 @@ impl Core {
                 let mut from = 0;
                 Ok(accepted
                     .into_iter()
-                    .map(|accepted| {
+                    .zip(&requests)
+                    .map(|(accepted, request)| {
                         let made_event = matches!(accepted, Accepted::New(_));
-                        let slot = self.slot(accepted, from);
+                        let slot = self.slot(accepted, from, request.command());
                         from += usize::from(made_event);
                         slot
                     })
@@ -675,7 +684,7 @@ impl Core {
     }
 
     /// What was accepted, in the caller's words. A new event is among this turn's, at `from` or later.
-    fn slot(&self, accepted: Accepted, from: usize) -> Slot {
+    fn slot(&self, accepted: Accepted, from: usize, command: &Command) -> Slot {
         match accepted {
             Accepted::New(sequence) => {
                 let event = self.events[from..].iter().find(|event| event.sequence == sequence);
@@ -686,7 +695,7 @@ impl Core {
                 // It may be an event of this very batch, which the journal does not have yet.
                 match self.events.iter().find(|event| event.sequence == sequence) {
                     Some(event) => Slot::Done(Done { repeat: true, ..self.done(event) }),
-                    None => Slot::Repeat(sequence),
+                    None => Slot::Repeat(Earlier { sequence, setting: command.setting().cloned() }),
                 }
             }
         }

@@ -177,6 +177,8 @@ impl RealDisk {
     /// `WouldBlock` while another process holds it.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<RealDisk> {
         let path = path.into();
+        // Its own parent at least: who made the folder may not have seen to that.
+        let made = path.ancestors().take_while(|folder| !folder.exists()).count().max(1);
         DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -193,7 +195,7 @@ impl RealDisk {
         })?;
         let folder = File::open(&path)?;
         // The folder itself may be new, and a crash must not take it away with all that is in it.
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        for parent in path.canonicalize()?.ancestors().skip(1).take(made) {
             File::open(parent)?.sync_all()?;
         }
         Ok(RealDisk { path, folder, _lock: lock })

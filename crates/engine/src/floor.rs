@@ -123,7 +123,8 @@ pub fn raise<D: Disk, T: Disk>(
     for sequence in &checkpoints {
         checkpoint::load(&*disk, *sequence).map_err(recovery::Error::from)?;
     }
-    let oldest = checkpoints.last().copied();
+    // With one alone there would be nothing to fall back to, if it turned out to be damaged, but all of the journal.
+    let oldest = checkpoints.last().copied().filter(|_| checkpoints.len() > 1);
     let mut raised = Raised {
         segments: Vec::new(),
         were_there: 0,
@@ -247,21 +248,39 @@ fn copy<D: Disk, T: Disk>(from: &D, to: &T, segment: &Segment) -> Result<bool, E
         return Ok(false);
     }
     let target = make(to, &names, &part, segment.len)?;
+    if let Err(error) = fill(&source, &target, segment, &name, &part) {
+        // It would keep the room that the rest of the archive wants. Why it cannot be removed as well does not matter.
+        drop(target);
+        drop(to.remove(&part));
+        return Err(error);
+    }
+    self::name(to, &part, &name)?;
+    Ok(true)
+}
+
+/// Writes a segment's bytes, and reads them back.
+fn fill(
+    source: &impl DiskFile,
+    target: &impl DiskFile,
+    segment: &Segment,
+    name: &str,
+    part: &str,
+) -> Result<(), Error> {
     let mut offset = 0;
     let mut chunk = vec![0; CHUNK_LEN];
     while offset < segment.len {
         let bytes = piece(&mut chunk, segment.len - offset);
+        let read = |source| recovery::Error::Journal(journal::Error::io("read", name, source));
         source.read_exact_at(bytes, offset).map_err(read)?;
         let written = target.write_all_at(bytes, offset);
-        written.map_err(|WriteError { source, .. }| Error::io("write", &part)(source))?;
+        written.map_err(|WriteError { source, .. }| Error::io("write", part)(source))?;
         offset += bytes.len() as u64;
     }
-    harden(&target, &part)?;
-    if let Some(offset) = differs(&source, &target, segment, &part)? {
-        return Err(Error::Differs { file: part, offset });
+    harden(target, part)?;
+    match differs(source, target, segment, part)? {
+        Some(offset) => Err(Error::Differs { file: part.to_owned(), offset }),
+        None => Ok(()),
     }
-    self::name(to, &part, &name)?;
-    Ok(true)
 }
 
 /// Where two files of a segment's length begin to differ, to the chunk.

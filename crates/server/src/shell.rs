@@ -146,13 +146,14 @@ const METRICS: &str = "/metrics";
 const BUSY: &str = "busy";
 
 /// Reads that the audit log has: money, what moved, and everything that happened.
-pub const AUDITED_READS: [&str; 7] = [
+pub const AUDITED_READS: [&str; 8] = [
     "/v1/events",
     "/v1/movements",
     "/v1/wallets",
     "/v1/wallets/{owner}",
     "/v1/wallets/{owner}/statement",
     "/v1/wallets/{owner}/authorizations",
+    "/v1/authorizations/{authorization}",
     "/v1/accounts",
 ];
 

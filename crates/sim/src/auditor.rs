@@ -213,9 +213,9 @@ impl Auditor {
                 Slot::Done(Done { outcome, .. }) => {
                     claim(Statement::Repeated(index, outcome.sequence), base, decided.sequence);
                 }
-                Slot::Repeat(sequence) => {
+                Slot::Repeat(earlier) => {
                     if in_one_turn {
-                        claim(Statement::Repeated(index, sequence), base, decided.sequence);
+                        claim(Statement::Repeated(index, earlier.sequence), base, decided.sequence);
                     }
                 }
                 Slot::Refused(refusal) => {
@@ -348,6 +348,7 @@ impl Auditor {
             Fact::OrderPlaced { id, .. } => Some(("order", id, None)),
             Fact::Proposed { id, .. } => Some(("proposal", id, None)),
             Fact::CartOrdered { order, .. } => Some(("order", order, None)),
+            Fact::PaymentAuthorized { id, .. } => Some(("authorization", id, None)),
             Fact::TransferShipped { id, shipment, .. } => Some(("shipment", id, Some(shipment))),
             _ => None,
         };

@@ -4,6 +4,7 @@ mod carts;
 mod orders;
 mod picking;
 mod trades;
+mod wallets;
 
 use jaego_domain::{
     Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Request, Sequence, Strategy, TimeZone,
@@ -129,6 +130,7 @@ pub struct Client {
     orders: u64,
     proposals: u64,
     carts: u64,
+    authorizations: u64,
     others: u64,
     keys: u64,
     events: u64,
@@ -160,7 +162,8 @@ impl Client {
     /// Something to read.
     pub fn query(&mut self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
-        match dice.below(18) {
+        match dice.below(20) {
+            18 | 19 => self.wallet_query(dice),
             14 | 15 => self.trade_query(dice),
             16 | 17 => self.carts_query(dice),
             12 => Query::Order(self.order(dice)),
@@ -183,7 +186,8 @@ impl Client {
     }
 
     fn command(&mut self, dice: &mut Dice) -> Command {
-        match dice.below(61) {
+        match dice.below(66) {
+            61..=65 => self.wallet_command(dice),
             46..=50 => self.trade_command(dice),
             40..=45 => self.order_command(dice),
             51..=53 => self.pick_claim_command(dice),

@@ -27,7 +27,7 @@ pub(super) struct OrderRow {
 }
 
 enum Lines {
-    /// One line of any lot that holds all it asked for at one place, or, where that is [`NOWHERE`], nothing.
+    /// One line of any lot that holds all it asked for at one place, or, where its node is [`NOWHERE`], nothing.
     One { sku: SkuId, location: LocationId, lot: LotId, node: u32, quantity: Quantity },
     /// Everything else. Picks stand in the order of their lines.
     Many { lines: Box<[PackedLine]>, picks: Box<[HeldPick]> },
@@ -124,9 +124,9 @@ impl OrderRow {
     /// The order again.
     pub(super) fn unpack(&self) -> Order {
         let lines = match &self.lines {
-            Lines::One { sku, location, lot, quantity, .. } => {
+            Lines::One { sku, location, lot, node, quantity } => {
                 let pick = Pick { location: *location, lot: *lot, quantity: *quantity };
-                let picks = if location.0 == NOWHERE { SmallVec::new() } else { SmallVec::from_buf([pick]) };
+                let picks = if *node == NOWHERE { SmallVec::new() } else { SmallVec::from_buf([pick]) };
                 SmallVec::from_buf([OrderLine { sku: *sku, lot: None, quantity: *quantity, picks }])
             }
             Lines::Many { lines, picks } => {

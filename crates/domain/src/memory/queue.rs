@@ -16,14 +16,14 @@ pub(super) struct Queue {
     /// one more place to wait for memory at whenever something that is not the oldest comes or goes.
     oldest: BTreeMap<Sequence, Reverse<u32>>,
     /// The same, by priority.
-    first: BTreeMap<Reverse<u32>, Sequence>,
+    oldest_of: BTreeMap<Reverse<u32>, Sequence>,
     by_chance: BTreeMap<u64, u32>,
 }
 
 impl Queue {
     pub(super) fn insert(&mut self, made: Sequence, priority: u32, slot: u32) {
         let priority = Reverse(priority);
-        let first = self.first.get(&priority).copied();
+        let first = self.oldest_of.get(&priority).copied();
         if first.is_none_or(|first| made < first) {
             self.lead(priority, first, Some(made));
         }
@@ -34,7 +34,7 @@ impl Queue {
     pub(super) fn remove(&mut self, made: Sequence, priority: u32) {
         let priority = Reverse(priority);
         self.by_priority.remove(&(priority, made));
-        if self.first.get(&priority) == Some(&made) {
+        if self.oldest_of.get(&priority) == Some(&made) {
             let next = self.of_priority(priority, made).next().map(|(made, _)| made);
             self.lead(priority, Some(made), next);
         }
@@ -49,10 +49,10 @@ impl Queue {
         match now {
             Some(now) => {
                 self.oldest.insert(now, priority);
-                self.first.insert(priority, now);
+                self.oldest_of.insert(priority, now);
             }
             None => {
-                self.first.remove(&priority);
+                self.oldest_of.remove(&priority);
             }
         }
     }

@@ -80,8 +80,8 @@ impl Wallets {
         self.by_owner.find(self.hasher.hash_one(owner), |_| true)
     }
 
-    /// Whether the wallet of a slot has a balance in some currency.
-    pub(super) fn is_open(&self, slot: u32) -> bool {
+    /// Whether the first balance of a slot's wallet is more or less than nothing.
+    pub(super) fn has_first_balance(&self, slot: u32) -> bool {
         self.rows.get(slot).1.balances.first().is_some_and(|balance| balance.balance != 0)
     }
 

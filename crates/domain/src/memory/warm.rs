@@ -95,7 +95,7 @@ impl Memory {
         let wallets: SmallVec<[u32; WARM_MAX]> =
             carts.iter().filter_map(|cart| self.wallets.slot_near(&cart.owner)).collect();
         black_box(carts.iter().map(|cart| cart.first_sku().0).fold(0, u32::wrapping_add));
-        black_box(wallets.iter().filter(|slot| self.wallets.is_open(**slot)).count());
+        black_box(wallets.iter().filter(|slot| self.wallets.has_first_balance(**slot)).count());
     }
 
     /// Touches these orders, at most [`WARM_MAX`] of them, and where they wait for a worker.

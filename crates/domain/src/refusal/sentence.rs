@@ -36,6 +36,10 @@ impl fmt::Display for Refusal {
                 f,
                 "what was at {asked} is archived: the history that is kept begins at {since} with event {first}"
             ),
+            Self::OutcomeArchived { event, first } => write!(
+                f,
+                "it was done by event {event}, which is archived: the history that is kept begins with event {first}"
+            ),
             Self::IdTaken { id } => write!(f, "the id {id} was used for another request"),
             Self::IdempotencyConflict { key } => {
                 write!(f, "the request key {key} was used for another request")

@@ -6,12 +6,12 @@ use std::{
     sync::mpsc,
 };
 
-use jaego_domain::{Event, MovementId, Outcome, Sequence, outcome};
+use jaego_domain::{Event, MovementId, Outcome, Refusal, Sequence, Timestamp, outcome};
 use jaego_store::{Answers, Batch, Done, Failure, ReplyTo, Results};
 
 use super::{Past, ToShow};
 use crate::{
-    core::{Decided, Deliver, Slot},
+    core::{Decided, Deliver, Earlier, Slot},
     disk::Disk,
     inbox::Inbox,
     index::Error,
@@ -62,26 +62,33 @@ impl<D: Disk> Repeats<D> {
     }
 
     fn finish(&self, sequence: Sequence, slots: Vec<Slot>, reply: ReplyTo<Answers>) {
-        let repeats = slots.iter().filter_map(|slot| match slot {
-            Slot::Repeat(sequence) => Some(*sequence),
-            _ => None,
-        });
-        let events = match self.events_of(repeats.collect()) {
+        // Archived away by the operator: the outcome is gone, the promise that it happened once is not.
+        let first = Sequence(self.past.reader.first_sequence());
+        let mut wanted = BTreeSet::new();
+        for slot in &slots {
+            match slot {
+                Slot::Repeat(earlier) if earlier.sequence >= first => drop(wanted.insert(earlier.sequence)),
+                // When it was is not known any more: before the first event that is kept.
+                Slot::Repeat(Earlier { setting: Some(_), .. }) => drop(wanted.insert(first)),
+                _ => {}
+            }
+        }
+        let events = match self.events_of(wanted) {
             Ok(Ok(events)) => events,
-            // Archived away by the operator: the outcome is gone, the promise that it happened once is not.
             Ok(Err(missing)) => {
                 let detail =
-                    format!("event {missing}, whose outcome was asked for again, is below the floor");
+                    format!("event {missing}, whose outcome was asked for again, is not in the journal");
                 return reply.send(Err(Failure::HistoryUnreadable { detail }));
             }
             Err(error) => return reply.send(Err(error.into())),
         };
+        let first_at = events.get(&first).map(|event| event.at);
         let answer = move |outcomes: Result<BTreeMap<Sequence, Outcome>, Failure>| -> Deliver {
             let answers = outcomes.map(|outcomes| {
                 let each = slots.into_iter().map(|slot| match slot {
                     Slot::Done(done) => Ok(done),
                     Slot::Refused(refusal) => Err(refusal),
-                    Slot::Repeat(sequence) => Ok(Done { outcome: outcomes[&sequence].clone(), repeat: true }),
+                    Slot::Repeat(earlier) => earlier.outcome(&outcomes, first, first_at),
                 });
                 Answers { sequence, results: Results::Each(each.collect()) }
             });
@@ -143,6 +150,24 @@ impl<D: Disk> Repeats<D> {
     fn event(&self, sequence: Sequence) -> Result<Option<Event>, Error> {
         let found = self.events_of(BTreeSet::from([sequence]))?;
         Ok(found.ok().and_then(|mut found| found.remove(&sequence)))
+    }
+}
+
+impl Earlier {
+    /// What was answered then, or why nobody knows it any more. The history begins with the event `first`, at `first_at`.
+    fn outcome(
+        self,
+        outcomes: &BTreeMap<Sequence, Outcome>,
+        first: Sequence,
+        first_at: Option<Timestamp>,
+    ) -> Result<Done, Refusal> {
+        let Self { sequence: event, setting } = self;
+        let outcome = match (outcomes.get(&event), setting, first_at) {
+            (Some(outcome), ..) => outcome.clone(),
+            (None, Some(id), Some(at)) => Outcome::of_setting(id, event, at),
+            _ => return Err(Refusal::OutcomeArchived { event, first }),
+        };
+        Ok(Done { outcome, repeat: true })
     }
 }
 

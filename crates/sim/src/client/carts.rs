@@ -9,7 +9,7 @@ use jaego_engine::sim_disk::Dice;
 
 use super::{Client, REMEMBERED, SKUS, code, quantity};
 
-const OWNERS: [&str; 2] = ["kim", "lee"];
+pub(super) const OWNERS: [&str; 2] = ["kim", "lee"];
 
 /// The one currency.
 pub(super) fn won() -> Currency {

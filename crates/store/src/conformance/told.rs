@@ -112,6 +112,7 @@ impl Told {
             Refusal::NotReversible { movement, document } => {
                 told.with("movement", movement).with("document", document)
             }
+            Refusal::OutcomeArchived { event, first } => told.with("event", event).with("first", first),
             Refusal::HistoryArchived { asked, since, first } => {
                 told.with("asked", time(*asked)).with("since", time(*since)).with("first", first)
             }
