@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use jaego_domain::{Code, Command, Refusal, Strategy, command, query, row::HoldStatus};
+use jaego_domain::{Code, Command, Quantity, Refusal, Strategy, command, query, row::HoldStatus};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -316,6 +316,34 @@ pub struct Hold {
     pub expires_at: Option<Time>,
     /// Its lines.
     pub lines: Vec<HeldLine>,
+}
+
+/// An open hold without its lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldSummary {
+    /// Its id.
+    pub id: Word,
+    /// Whom the caller holds for.
+    pub owner: Option<Word>,
+    /// Until when it stands; null where somebody has to end it.
+    pub expires_at: Option<Time>,
+    /// How many lines it has.
+    pub line_count: u32,
+    /// How much it holds of the SKU that the list was asked for, of the lot and at the site if they were named; null
+    /// where no SKU was, for units of different SKUs make no sum.
+    pub held: Option<u64>,
+}
+
+impl From<&query::HoldSummary> for HoldSummary {
+    fn from(view: &query::HoldSummary) -> Self {
+        Self {
+            id: (&view.id).into(),
+            owner: view.owner.as_ref().map(Word::from),
+            expires_at: view.expires_at.map(Time::from),
+            line_count: view.line_count,
+            held: view.held.map(Quantity::get),
+        }
+    }
 }
 
 /// A line of a hold, as it stands.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cart::{Cart, CartSummary},
     fence::Fence,
-    hold::Hold,
+    hold::{Hold, HoldSummary},
     location::Location,
     lot::{Lot, Trace},
     order::{Order, OrderSummary},
@@ -116,6 +116,7 @@ pub fn to_json(view: &View) -> Vec<u8> {
         }
         View::Accounts(listed) => page::<_, Account>(listed),
         View::ExplainOrder(lines) => all::<_, ExplainedLine>(lines),
+        View::Holds(listed) => page::<_, HoldSummary>(listed),
     }
 }
 

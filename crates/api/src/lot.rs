@@ -78,10 +78,46 @@ pub struct Trace {
     pub lot: Lot,
     /// Its positions.
     pub positions: Vec<Candidate>,
+    /// What of it is on the way between sites, the oldest transfer first: at most 1000 lines.
+    pub in_transit: Vec<InTransit>,
+    /// All of it that is on the way, those lines that are not shown included.
+    pub in_transit_total: u64,
+}
+
+/// What a line of a transfer has on the way between its sites.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InTransit {
+    /// The transfer.
+    pub transfer: Word,
+    /// The line's name.
+    pub line: Word,
+    /// How much.
+    pub quantity: u64,
+    /// Where it left.
+    pub from: Word,
+    /// Where it is expected.
+    pub to: Word,
+}
+
+impl From<&query::InTransit> for InTransit {
+    fn from(view: &query::InTransit) -> Self {
+        Self {
+            transfer: (&view.transfer).into(),
+            line: (&view.line).into(),
+            quantity: view.quantity.get(),
+            from: (&view.from).into(),
+            to: (&view.to).into(),
+        }
+    }
 }
 
 impl From<&query::TraceView> for Trace {
     fn from(view: &query::TraceView) -> Self {
-        Self { lot: (&view.lot).into(), positions: view.positions.iter().map(Candidate::from).collect() }
+        Self {
+            lot: (&view.lot).into(),
+            positions: view.positions.iter().map(Candidate::from).collect(),
+            in_transit: view.in_transit.iter().map(InTransit::from).collect(),
+            in_transit_total: view.in_transit_total.get(),
+        }
     }
 }

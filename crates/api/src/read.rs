@@ -13,7 +13,7 @@ use crate::{
     cart::{Cart, CartSummary},
     event::Event,
     fence::Fence,
-    hold::Hold,
+    hold::{Hold, HoldSummary},
     limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_BYTES_MAX},
     list::{self, List},
     location::Location,
@@ -319,6 +319,9 @@ reads! {
         })), "List the open authorizations of a wallet, in the order of their ids"
     "accounts" "/v1/accounts" List<Account> [AFTER, LIMIT]
         |values| Ok(Read::Query(Query::Accounts(values.page()?))), "List what the outside accounts of money have, by currency"
+    "holds" "/v1/holds" List<HoldSummary> [SKU, LOT, SITE,
+            parameter("owner", Form::Code, "For this owner"), AFTER, LIMIT]
+        Values::holds, "List open holds as they were placed, oldest first, by what they hold"
 }
 
 /// Reads what a `GET` asks for.
@@ -421,6 +424,16 @@ impl Values {
             from: self.code_if_any("from")?,
             to: self.code_if_any("to")?,
             worker: self.code_if_any("worker")?,
+            page: self.page()?,
+        }))
+    }
+
+    fn holds(&self) -> Result<Read, Refusal> {
+        Ok(Read::Query(Query::Holds {
+            sku: self.code_if_any("sku")?,
+            lot: self.code_if_any("lot")?,
+            site: self.code_if_any("site")?,
+            owner: self.code_if_any("owner")?,
             page: self.page()?,
         }))
     }

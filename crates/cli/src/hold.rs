@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use jaego_api::{hold::Hold, outcome::Outcome};
+use jaego_api::{
+    hold::{Hold, HoldSummary},
+    outcome::Outcome,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
     lines::{Line, TypedLines, parts, seconds},
     master::said,
     outcome,
+    page::Page,
     remote::{Remote, Service},
     rows::{Column, Kind, needed, optional},
     stock::fill,
@@ -43,6 +47,20 @@ enum Command {
         choice: StockChoice,
         #[command(flatten)]
         lines: TypedLines,
+    },
+    /// List open holds by what they hold, oldest first.
+    List {
+        #[arg(long)]
+        sku: Option<String>,
+        #[arg(long, requires = "sku")]
+        lot: Option<String>,
+        #[arg(long)]
+        site: Option<String>,
+        /// Whom they are for.
+        #[arg(long)]
+        owner: Option<String>,
+        #[command(flatten)]
+        page: Page,
     },
     /// Show a hold.
     Show { hold: String },
@@ -131,6 +149,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 })
                 .await
         }
+        Command::List { sku, lot, site, owner, page } => {
+            let filter = [
+                ("sku", sku.as_deref()),
+                ("lot", lot.as_deref()),
+                ("site", site.as_deref()),
+                ("owner", owner.as_deref()),
+            ];
+            page.show(&service, "holds", &filter, summaries).await
+        }
         Command::Show { hold } => service.show("hold", &[("hold", hold)], text).await,
         Command::Confirm { hold, lines, to, release_rest, key } => {
             let to = to.as_ref().map(|location| json!({ "location": location }));
@@ -186,6 +213,20 @@ fn numbered(mut parts: Vec<Value>) -> Result<Vec<Value>> {
         part["line"] = number.into();
     }
     Ok(parts)
+}
+
+fn summaries(holds: &[HoldSummary]) -> Table {
+    let mut table = Table::new(&["HOLD", "OWNER", right!("LINES"), right!("HELD"), "UNTIL"]);
+    for hold in holds {
+        table.row([
+            &hold.id,
+            hold.owner.as_deref().unwrap_or_default(),
+            &hold.line_count.to_string(),
+            &hold.held.map(|held| held.to_string()).unwrap_or_default(),
+            &hold.expires_at.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ]);
+    }
+    table
 }
 
 fn text(hold: &Hold) -> String {

@@ -1,10 +1,11 @@
 //! `jaego site`, `location`, `sku` and `lot`: what stock is told apart by.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jaego_api::{
     location::Location,
     lot::{Lot, Trace},
+    movement::Account,
     site::Site,
     sku::Sku,
 };
@@ -333,9 +334,14 @@ pub(crate) fn lot(options: &LotOptions) -> Result<()> {
                 .await
         }
         LotCommand::Trace { sku, lot } => {
+            // Only whoever reads the text is told what the trace itself does not know.
+            let sold = if service.json { None } else { Some(sold(&service, sku, lot).await?) };
             service
                 .show("trace", &[("sku", sku), ("lot", lot)], |trace: &Trace| {
-                    lots(std::slice::from_ref(&trace.lot)).text() + &candidates(&trace.positions)
+                    lots(std::slice::from_ref(&trace.lot)).text()
+                        + &candidates(&trace.positions)
+                        + &on_the_way(trace)
+                        + &sold.map(|sold| sold.text(sku, lot)).unwrap_or_default()
                 })
                 .await
         }
@@ -347,6 +353,62 @@ pub(crate) fn lot(options: &LotOptions) -> Result<()> {
         LotCommand::Block { sku, lot } => block(&service, sku, lot, true).await,
         LotCommand::Unblock { sku, lot } => block(&service, sku, lot, false).await,
     })
+}
+
+/// What customers have of a lot.
+struct Sold {
+    /// What went to them, less what came back.
+    quantity: i64,
+    /// Whether there are more movements than were looked at.
+    is_part: bool,
+}
+
+/// Pages of movements that are added up for one trace.
+const SOLD_PAGES_MAX: usize = 100;
+
+/// Adds up what went to customers and came back, as the ledger has it.
+async fn sold(service: &Service, sku: &str, lot: &str) -> Result<Sold> {
+    let (mut quantity, mut after) = (0, None::<String>);
+    for _ in 0..SOLD_PAGES_MAX {
+        let mut query = vec![("sku", sku), ("lot", lot), ("limit", "1000")];
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let page = service.client.movements(&query).await?;
+        for movement in &page.items {
+            let is_customer =
+                |account: &Account| matches!(account, Account::Outside { outside } if outside == "customer");
+            let moved = i64::try_from(movement.quantity).context("a quantity is no whole number")?;
+            quantity += i64::from(is_customer(&movement.to)) * moved;
+            quantity -= i64::from(is_customer(&movement.from)) * moved;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(Sold { quantity, is_part: false });
+        }
+    }
+    Ok(Sold { quantity, is_part: true })
+}
+
+impl Sold {
+    fn text(&self, sku: &str, lot: &str) -> String {
+        let part = if self.is_part { " by its first 100,000 movements" } else { "" };
+        let quantity = self.quantity;
+        format!(
+            "customers have {quantity} of it{part}: `jaego stock movements --sku {sku} --lot {lot}` names the documents\n"
+        )
+    }
+}
+
+fn on_the_way(trace: &Trace) -> String {
+    let mut table = Table::new(&["TRANSFER", "LINE", right!("ON THE WAY"), "FROM", "TO"]);
+    for one in &trace.in_transit {
+        table.row([&one.transfer, &one.line, &one.quantity.to_string(), &one.from, &one.to]);
+    }
+    let shown: u64 = trace.in_transit.iter().map(|one| one.quantity).sum();
+    let text = if trace.in_transit.is_empty() { String::new() } else { table.text() };
+    match trace.in_transit_total.saturating_sub(shown) {
+        0 => text,
+        more => text + &format!("{more} more are on the way for other transfers\n"),
+    }
 }
 
 /// Recalls a lot that is there, or ends its recall: a misspelt one would be made.

@@ -185,7 +185,8 @@ fn master_data_is_set_listed_and_shown() {
         house.done("lot trace milk L1"),
         "SKU   LOT  RECEIVED    EXPIRES     INSIDE\nmilk  L1   2030-01-01  2030-01-31       5\n\
          SITE  LOCATION  LOT  ON HAND  HELD  AVAILABLE  VERDICT\n\
-         ICN   A-01      L1         5     0          5  available\n"
+         ICN   A-01      L1         5     0          5  available\n\
+         customers have 0 of it: `jaego stock movements --sku milk --lot L1` names the documents\n"
     );
 }
 
@@ -714,6 +715,32 @@ fn a_demo_serves_its_sample() {
     let shown = ran(command);
     assert!(shown.out.contains("HJ-1213"), "{}{}", shown.out, shown.err);
     assert!(demo.terminate().unwrap().success());
+}
+
+#[test]
+fn a_lot_is_recalled() {
+    let house = House::furnished();
+    house.done("sku set milk --tracking lot");
+    house.done("lot set milk L1");
+    house.done("stock adjust J1 --site ICN milk/L1@A-01=+9 --account supplier");
+    house.done("hold place H1 --site ICN milk=2 --owner kim");
+    house.done("hold confirm H1");
+    house.done("hold place H2 --site ICN milk=3 --owner lee");
+    house.done("transfer request T1 --from ICN --to GMP milk=1");
+    house.done("transfer allocate T1");
+    house.done("transfer pick T1");
+    house.done("transfer ship T1 SH1");
+    house.done("lot block milk L1");
+    let holds = house.done("hold list --sku milk --lot L1");
+    assert!(holds.contains("H2") && holds.contains("lee") && !holds.contains("H1"), "{holds}");
+    assert_eq!(house.done("hold list --owner kim").lines().count(), 1);
+    let trace = house.done("lot trace milk L1");
+    assert!(trace.contains("T1") && trace.contains("ON THE WAY"), "{trace}");
+    assert!(trace.contains("customers have 2 of it: "), "{trace}");
+    let refused = house.run("hold confirm H2");
+    assert!(refused.err.contains("(lot_blocked)"), "{}", refused.err);
+    house.done("hold release H2");
+    house.done("lot unblock milk L1");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use jaego_api::{
     cart::{Cart, CartSummary},
     event::Event,
     fence::Fence,
-    hold::Hold,
+    hold::{Hold, HoldSummary},
     list::List,
     location::Location,
     lot::{Lot, Trace},
@@ -107,6 +107,7 @@ lists! {
     stock "stock" () Position, "Lists positions as they are: without `as_of`."
     stock_as_of "stock" (as_of) PastPosition, "Lists positions as they were at a time, in RFC 3339."
     sku_history "sku_history" (sku) BalancePoint, "Lists how the balance of a SKU came to be what it is, oldest first."
+    holds "holds" () HoldSummary, "Lists open holds as they were placed, oldest first, by what they hold."
     transfers "transfers" () TransferSummary, "Lists transfers."
     orders "orders" () OrderSummary, "Lists orders as they were placed, oldest first."
     carts "carts" () CartSummary, "Lists open carts as they were opened, oldest first."

@@ -65,5 +65,7 @@ pub const SCAN_MAX: usize = 100_000;
 pub const EXPLAINED_LINES_MAX: usize = 200;
 /// See [`EXPLAINED_LINES_MAX`].
 pub const EXPLAINED_POSITIONS_MAX: usize = 10_000;
+/// Lines of transfers that the trace of a lot shows for what of it is on the way.
+pub const TRANSIT_SHOWN_MAX: usize = 1_000;
 /// Holders shown for one position by `explain` and by refusals.
 pub const HOLDERS_SHOWN_MAX: usize = 20;

@@ -5,6 +5,7 @@
 //! creation, never from a hash.
 
 mod carts;
+mod hold_list;
 mod hold_row;
 mod holders;
 mod holds;
@@ -22,6 +23,7 @@ mod stock;
 mod tables;
 mod trades;
 mod transfers;
+mod transit;
 mod wallets;
 mod warm;
 
@@ -77,12 +79,15 @@ pub struct Memory {
     by_location: BTreeSet<(LocationId, SkuId)>,
     holds: Slab<HoldRow>,
     hold_index: Index,
-    open_holds: u64,
+    /// Open holds, in the order in which they were placed: how they are listed.
+    open_holds: BTreeMap<Sequence, u32>,
     due: BTreeSet<(Timestamp, Code)>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
     /// In the order in which they were requested: how they are listed.
     by_request: BTreeMap<Sequence, u32>,
+    /// Those for which something is on the way, in the same order.
+    by_transit: BTreeMap<Sequence, u32>,
     /// Who holds what where: a list for each place, whose first node stands in its gate.
     nodes: Slab<Node>,
     filed: HashMap<Filing, Filed>,
@@ -121,7 +126,7 @@ impl Memory {
 
     /// How many holds are open.
     pub fn open_hold_count(&self) -> u64 {
-        self.open_holds
+        self.open_holds.len() as u64
     }
 
     /// How many wallets there are.

@@ -125,6 +125,16 @@ pub enum Query {
         order: Code,
         line: Option<Code>,
     },
+    /// Open holds, by any of these, in the order in which they were placed. The SKU, the lot and the site are those
+    /// of one quantity that a hold has: what it held once does not count.
+    Holds {
+        sku: Option<Code>,
+        /// Needs a SKU.
+        lot: Option<Code>,
+        site: Option<Code>,
+        owner: Option<Code>,
+        page: Page,
+    },
 }
 
 /// A part of a list.
@@ -193,6 +203,7 @@ pub enum View {
     Authorizations(Listed<AuthorizationView, Code>),
     Accounts(Listed<AccountView>),
     ExplainOrder(Vec<ExplainedLine>),
+    Holds(Listed<HoldSummary>),
 }
 
 /// A site.
@@ -286,6 +297,18 @@ pub struct HoldView {
     pub owner: Option<Code>,
     pub expires_at: Option<Timestamp>,
     pub lines: Vec<HoldLineView>,
+}
+
+/// An open hold without its lines.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct HoldSummary {
+    pub id: Code,
+    pub owner: Option<Code>,
+    pub expires_at: Option<Timestamp>,
+    pub line_count: u32,
+    /// How much it holds of the SKU that the list was asked for, and of the lot and at the site.
+    pub held: Option<Quantity>,
 }
 
 /// A line of a hold, by its number from 1.
@@ -408,6 +431,22 @@ impl Verdict {
 pub struct TraceView {
     pub lot: LotView,
     pub positions: Vec<Candidate>,
+    /// What of it is on the way between sites, oldest request first: at most
+    /// [`TRANSIT_SHOWN_MAX`](crate::limits::TRANSIT_SHOWN_MAX) lines.
+    pub in_transit: Vec<InTransit>,
+    /// All of it that is on the way.
+    pub in_transit_total: Quantity,
+}
+
+/// What a line of a transfer has on the way between its sites.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
+pub struct InTransit {
+    pub transfer: Code,
+    pub line: Code,
+    pub quantity: Quantity,
+    pub from: Code,
+    pub to: Code,
 }
 
 /// A wallet.
@@ -536,8 +575,7 @@ fn standing_in_the_way(tables: &impl Tables, place: Place, now: Timestamp) -> Op
     if place.lot == crate::LotId::NONE {
         return None;
     }
-    let lot = tables.lot(place.lot);
-    if lot.blocked {
+    if tables.lot(place.lot).blocked {
         return Some(Verdict::LotBlocked);
     }
     // A lot's last day ends at midnight where it lies.

@@ -10,9 +10,9 @@ use crate::{
 
 pub(super) struct HoldRow {
     pub(super) id: Code,
-    owner: Option<Box<Code>>,
+    pub(super) owner: Option<Box<Code>>,
     body: u64,
-    placed: Sequence,
+    pub(super) placed: Sequence,
     /// [`NEVER`] where the hold has no end.
     expires_at: Timestamp,
     lines: Lines,

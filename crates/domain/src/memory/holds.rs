@@ -56,7 +56,7 @@ impl Memory {
         row.unpack(|location| self.locations[location.index()].site)
     }
 
-    /// Enters a plain hold as a holder, counts an open one, and notes when it lapses.
+    /// Enters a plain hold as a holder, lists an open one, and notes when it lapses.
     pub(super) fn enter_hold(&mut self, slot: u32) {
         if let Some(place) = self.holds.get(slot).plain_place() {
             self.link_holder(place, slot | PLAIN);
@@ -65,7 +65,7 @@ impl Memory {
         if row.status() != HoldStatus::Held {
             return;
         }
-        self.open_holds += 1;
+        self.open_holds.insert(row.placed, slot);
         if let Some(at) = row.expires_at() {
             self.due.insert((at, row.id.clone()));
         }
@@ -75,7 +75,7 @@ impl Memory {
     pub(super) fn strike_hold(&mut self, slot: u32) {
         let row = self.holds.get(slot);
         if row.status() == HoldStatus::Held {
-            self.open_holds -= 1;
+            self.open_holds.remove(&row.placed);
             if let Some(at) = row.expires_at() {
                 let id = row.id.clone();
                 self.due.remove(&(at, id));

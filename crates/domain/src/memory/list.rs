@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Memory, NOWHERE, Node, order_row::OrderRow};
+use super::{Memory, NOWHERE, Node, hold_list::HoldFilter, order_row::OrderRow};
 use crate::{
     Code, Currency, LocationId, LotId, MoneyOutside, PickWork, Place, Quantity, Refusal, Sequence, SiteId,
     SkuId, Tables, Timestamp,
@@ -98,7 +98,12 @@ impl Memory {
                     .collect();
                 places.sort_unstable_by(|(a, _), (b, _)| self.text(a).cmp(&self.text(b)));
                 let positions = places.iter().map(|(place, row)| query::candidate(self, *place, row, now));
-                View::Trace(TraceView { lot, positions: positions.collect() })
+                let positions: Vec<_> = positions.collect();
+                // What is inside and at no position is on the way.
+                let lying = places.iter().map(|(_, row)| row.on_hand).sum();
+                let in_transit_total = lot.inside - lying;
+                let in_transit = self.transit_of(id, in_transit_total);
+                View::Trace(TraceView { lot, positions, in_transit, in_transit_total })
             }
             Query::Wallet(owner) => {
                 let Some(wallet) = self.wallets.wallet(owner) else {
@@ -135,6 +140,16 @@ impl Memory {
             Query::Accounts(page) => View::Accounts(self.accounts_page(page)),
             Query::ExplainOrder { order, line } => {
                 View::ExplainOrder(query::explain_order(self, order, line.as_ref(), now)?)
+            }
+            Query::Holds { sku, lot, site, owner, page } => {
+                let sku = sku.as_ref().map(|sku| self.known_sku(sku)).transpose()?;
+                let filter = HoldFilter {
+                    sku,
+                    lot: lot.as_ref().map(|lot| self.lot_named(sku, lot)).transpose()?,
+                    site: site.as_ref().map(|site| self.known_site(site)).transpose()?,
+                    owner: owner.as_ref(),
+                };
+                View::Holds(self.holds_page(&filter, page))
             }
             Query::PriceTiers => View::PriceTiers(query::price_tiers(self)),
             Query::Card(card) => View::Card(query::known_card(self, card)?),
@@ -179,14 +194,7 @@ impl Memory {
             (Some(location), Some(site)) => Some(self.known_location(site, location)?),
             (Some(_), None) => return Err(Refusal::invalid("location", "needs a site")),
         };
-        let lot =
-            match (lot, sku) {
-                (None, _) => None,
-                (Some(lot), Some(sku)) => Some(self.lot_id(sku, lot).ok_or_else(|| {
-                    Refusal::LotNotFound { sku: self.sku(sku).code.clone(), lot: lot.clone() }
-                })?),
-                (Some(_), None) => return Err(Refusal::invalid("lot", "needs a sku")),
-            };
+        let lot = lot.map(|lot| self.lot_named(sku, lot)).transpose()?;
         let fits = |place: Place| {
             sku.is_none_or(|sku| sku == place.sku)
                 && lot.is_none_or(|lot| lot == place.lot)
@@ -234,6 +242,13 @@ impl Memory {
             }
             (None, None, None) => scanned(from(first_at(LocationId(0))), page, fits, show),
         })
+    }
+
+    /// The lot that a filter names, which needs a SKU to be one.
+    fn lot_named(&self, sku: Option<SkuId>, lot: &Code) -> Result<LotId, Refusal> {
+        let Some(sku) = sku else { return Err(Refusal::invalid("lot", "needs a sku")) };
+        let not_found = || Refusal::LotNotFound { sku: self.sku(sku).code.clone(), lot: lot.clone() };
+        self.lot_id(sku, lot).ok_or_else(not_found)
     }
 
     /// The first holders of a place by their text, and how many there are. It looks at all of them and keeps those that
@@ -426,7 +441,7 @@ fn account_place(currency: Currency, account: MoneyOutside) -> u64 {
 }
 
 /// Where a page of documents begins: after the one that the last page ended on.
-fn start(page: &Page) -> Sequence {
+pub(super) fn start(page: &Page) -> Sequence {
     Sequence(page.after.map_or(0, |after| after.saturating_add(1)))
 }
 
@@ -475,7 +490,7 @@ fn first(page: &Page) -> u32 {
     page.after.map_or(0, |after| u32::try_from(after.saturating_add(1)).unwrap_or(u32::MAX))
 }
 
-fn limit<C>(page: &Page<C>) -> usize {
+pub(super) fn limit<C>(page: &Page<C>) -> usize {
     page.limit.clamp(1, PAGE_MAX)
 }
 

@@ -56,7 +56,9 @@ impl Memory {
     ) -> Option<Box<Transfer>> {
         match (self.transfer_slot(id), transfer) {
             (Some(slot), Some(transfer)) => {
-                Some(Box::new(std::mem::replace(&mut self.transfers.get_mut(slot).transfer, *transfer)))
+                let before = std::mem::replace(&mut self.transfers.get_mut(slot).transfer, *transfer);
+                self.note_transit(slot);
+                Some(Box::new(before))
             }
             (None, None) => None,
             (None, Some(transfer)) => {
@@ -73,6 +75,7 @@ impl Memory {
                 let (transfers, hasher) = (&self.transfers, &self.hasher);
                 self.transfer_index
                     .insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&transfers.get(slot).id));
+                self.note_transit(slot);
                 None
             }
             (Some(slot), None) => {
@@ -80,6 +83,7 @@ impl Memory {
                 self.transfer_index.remove(hash, slot);
                 let before = self.transfers.remove(slot).transfer;
                 self.by_request.remove(&before.requested);
+                self.by_transit.remove(&before.requested);
                 Some(Box::new(before))
             }
         }

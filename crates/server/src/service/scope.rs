@@ -225,9 +225,13 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Query(Query::Site(site) | Query::Location { site, .. } | Query::Locations { site, .. }) => {
             enter(caller, site)
         }
-        Read::Query(Query::Stock { site, .. } | Query::Orders { site, .. } | Query::Carts { site, .. }) => {
-            named(caller, site.as_ref())
-        }
+        Read::Query(
+            Query::Stock { site, .. }
+            | Query::Orders { site, .. }
+            | Query::Carts { site, .. }
+            // A hold may hold elsewhere as well: the list tells only what it holds at the site.
+            | Query::Holds { site, .. },
+        ) => named(caller, site.as_ref()),
         Read::Query(Query::Transfers { from, to, .. }) => {
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }

@@ -7,8 +7,8 @@ use jaego_domain::{
     Shortage, Timestamp, View,
     event::ClosedProposal,
     query::{
-        AccountView, AuthorizationView, Candidate, CardView, CartView, HeldAt, OrderSummary, OrderView,
-        PositionView, ProposalView, TransferSummary,
+        AccountView, AuthorizationView, Candidate, CardView, CartView, HeldAt, HoldSummary, InTransit,
+        OrderSummary, OrderView, PositionView, ProposalView, TransferSummary,
     },
     row::{CloseReason, ProposalKind, Totals},
 };
@@ -340,7 +340,9 @@ impl Told {
             },
             View::Trace(trace) => Self::new("")
                 .with("inside", trace.lot.inside)
-                .with("positions", or_none(list(&trace.positions, candidate))),
+                .with("positions", or_none(list(&trace.positions, candidate)))
+                .with("in_transit", or_none(list(&trace.in_transit, in_transit)))
+                .with("in_transit_total", trace.in_transit_total),
             View::SkuStock(sites) => match sites.as_slice() {
                 [] => Self::new("none"),
                 sites => sites.iter().fold(Self::new(""), |told, at| {
@@ -400,6 +402,14 @@ impl Told {
                 let shown = |one: &AuthorizationView| format!("{}:{}", one.id, one.row.held);
                 let next = open.next.as_ref().map_or("none", Code::as_str);
                 Self::new("").with("open", or_none(list(&open.items, shown))).with("next", next)
+            }
+            View::Holds(holds) => {
+                let shown = |one: &HoldSummary| match one.held {
+                    Some(held) => format!("{}:{held}", one.id),
+                    None => one.id.to_string(),
+                };
+                let next = if holds.next.is_some() { "more" } else { "none" };
+                Self::new("").with("holds", or_none(list(&holds.items, shown))).with("next", next)
             }
             View::Accounts(accounts) => {
                 let shown =
@@ -624,6 +634,10 @@ fn holding(holding: &Holding) -> String {
         jaego_domain::row::HolderKind::Cart => "cart",
     };
     format!("{kind}:{}/{}:{}", holding.id, holding.line, holding.quantity)
+}
+
+fn in_transit(one: &InTransit) -> String {
+    format!("{}/{}:{}:{}-{}", one.transfer, one.line, one.quantity, one.from, one.to)
 }
 
 /// `A-01#L1:held`.

@@ -193,6 +193,13 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             let limit = words.option_number("limit")?.unwrap_or(100) as usize;
             Deed::Look(Query::Authorizations { owner: words.code()?, page: Page { after, limit } })
         }
+        "holds" => Deed::Look(Query::Holds {
+            sku: words.option_code("sku")?,
+            lot: words.option_code("lot")?,
+            site: words.option_code("site")?,
+            owner: words.option_code("owner")?,
+            page: words.page()?,
+        }),
         "accounts" => Deed::Look(Query::Accounts(words.page()?)),
         "explain_order" => {
             Deed::Look(Query::ExplainOrder { order: words.code()?, line: words.maybe_code()? })

@@ -16,6 +16,7 @@ use jaego_store::conformance::START;
 
 use crate::{
     forgetful::Forgetful,
+    listed::holds_are_listed,
     naive::{Naive, Prediction},
     world::{Action, World, code, request},
 };
@@ -344,6 +345,8 @@ impl Case {
             "rebuilt tables count carts alike",
         )?;
         self.pages_go_on_in(&rebuilt)?;
+        holds_are_listed(&self.memory, self.now)?;
+        holds_are_listed(&rebuilt, self.now)?;
         Ok(rebuilt)
     }
 

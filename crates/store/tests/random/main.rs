@@ -15,6 +15,7 @@
 mod case;
 mod dice;
 mod forgetful;
+mod listed;
 mod naive;
 mod world;
 

@@ -167,7 +167,7 @@ const BOUND: [(&str, [bool; 3]); 52] = [
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 52] = [
+const BOUND_READS: [(&str, [bool; 3]); 55] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -196,6 +196,9 @@ const BOUND_READS: [(&str, [bool; 3]); 52] = [
     ("/v1/orders?status=waiting", [false, false, false]),
     ("/v1/orders?site=ICN", [true, false, false]),
     ("/v1/orders/O1", [true, false, false]),
+    ("/v1/holds", [false, false, false]),
+    ("/v1/holds?sku=mug", [false, false, false]),
+    ("/v1/holds?site=ICN&sku=mug", [true, false, false]),
     ("/v1/carts", [false, false, false]),
     ("/v1/carts?owner=kim", [false, false, false]),
     ("/v1/carts?site=ICN", [true, false, false]),

@@ -341,6 +341,12 @@ pub(super) fn url(query: &Query) -> String {
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/carts?{}limit={}", said.collect::<String>(), page.limit)
         }
+        Query::Holds { sku, lot, site, owner, page } => {
+            let after = page.after.map(|after| Code::new("after", &format!("p{after}")).unwrap());
+            let filters = [("sku", sku), ("lot", lot), ("site", site), ("owner", owner), ("after", &after)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/holds?{}limit={}", said.collect::<String>(), page.limit)
+        }
         Query::Transfers { status: None, from, to, worker, page } => {
             let filters = [("from", from), ("to", to), ("worker", worker)];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
@@ -685,6 +691,14 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             let told = Told::new("").with("open", or_none(list(&json["items"], shown)));
             told.with("next", json["next"].as_str().unwrap_or("none"))
         }
+        Query::Holds { .. } => {
+            let shown = |one: &Value| match one["held"].as_u64() {
+                Some(held) => format!("{}:{held}", word(&one["id"])),
+                None => word(&one["id"]).to_owned(),
+            };
+            let next = if json["next"].is_null() { "none" } else { "more" };
+            Told::new("").with("holds", or_none(list(&json["items"], shown))).with("next", next)
+        }
         Query::Accounts(_) => {
             let shown = |one: &Value| {
                 format!("{}/{}:{}", word(&one["currency"]), word(&one["account"]), one["balance"])
@@ -698,8 +712,17 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             facts(told, json, &["amount", "captured", "held"])
         }
         Query::Fence(_) => facts(Told::new(""), json, &["fence"]),
-        Query::Trace { .. } => facts(Told::new(""), &json["lot"], &["inside"])
-            .with("positions", or_none(list(&json["positions"], candidate))),
+        Query::Trace { .. } => {
+            let on_way = |one: &Value| {
+                let [transfer, line, from, to] =
+                    ["transfer", "line", "from", "to"].map(|name| word(&one[name]).to_owned());
+                format!("{transfer}/{line}:{}:{from}-{to}", one["quantity"])
+            };
+            facts(Told::new(""), &json["lot"], &["inside"])
+                .with("positions", or_none(list(&json["positions"], candidate)))
+                .with("in_transit", or_none(list(&json["in_transit"], on_way)))
+                .with("in_transit_total", json["in_transit_total"].to_string())
+        }
         Query::SkuStock(_) => match json["items"].as_array().unwrap().as_slice() {
             [] => Told::new("none"),
             sites => sites.iter().fold(Told::new(""), |told, at| {

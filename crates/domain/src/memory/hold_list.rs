@@ -1,0 +1,107 @@
+//! The list of open holds, found by what they hold.
+
+use super::{
+    Memory, NOWHERE,
+    list::{limit, start},
+};
+use crate::{
+    Code, LotId, Quantity, Sequence, SiteId, SkuId,
+    limits::SCAN_MAX,
+    query::{HoldSummary, Listed, Page},
+    row::{Hold, HolderKind, Pick},
+};
+
+/// Which open holds to list.
+pub(super) struct HoldFilter<'a> {
+    pub(super) sku: Option<SkuId>,
+    pub(super) lot: Option<LotId>,
+    pub(super) site: Option<SiteId>,
+    pub(super) owner: Option<&'a Code>,
+}
+
+impl Memory {
+    /// A page of the open holds that fit, in the order in which they were placed.
+    ///
+    /// Where a SKU is named, its holders are the narrowest way in, as long as they are not more than a page may look
+    /// at. Otherwise, and with more of them, it looks at all open holds from where the page begins. Both ways have the
+    /// one order in which a page can go on where another ended.
+    pub(super) fn holds_page(&self, filter: &HoldFilter<'_>, page: &Page) -> Listed<HoldSummary> {
+        let start = start(page);
+        let near = filter.sku.and_then(|sku| self.holds_of(sku, filter.site));
+        match near {
+            Some(near) => self.listed(near.into_iter().filter(|(placed, _)| *placed >= start), filter, page),
+            None => self.listed(self.open_holds.range(start..).map(|(at, slot)| (*at, *slot)), filter, page),
+        }
+    }
+
+    /// The holds that hold of a SKU, in the order in which they were placed; `None` where it has more holders than a
+    /// page may look at.
+    fn holds_of(&self, sku: SkuId, site: Option<SiteId>) -> Option<Vec<(Sequence, u32)>> {
+        let mut found = Vec::new();
+        let mut looked = 0;
+        let sites = (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
+        let gates = sites.filter_map(|site| self.gate_slot(site, sku));
+        for entry in gates.flat_map(|gate| self.places(self.gates.get(gate))) {
+            let mut next = entry.holder;
+            while next != NOWHERE {
+                if looked == SCAN_MAX {
+                    return None;
+                }
+                looked += 1;
+                let node = self.holder(next);
+                next = node.links.next;
+                if node.kind == HolderKind::Hold {
+                    found.push((self.holds.get(node.slot).placed, node.slot));
+                }
+            }
+        }
+        found.sort_unstable();
+        // A hold with two lines, or two lots, is one hold.
+        found.dedup();
+        Some(found)
+    }
+
+    /// The holds that fit, of which it looks at a bounded number of lines and picks.
+    fn listed(
+        &self,
+        holds: impl Iterator<Item = (Sequence, u32)>,
+        filter: &HoldFilter<'_>,
+        page: &Page,
+    ) -> Listed<HoldSummary> {
+        let (limit, mut looked) = (limit(page), 0);
+        let (mut items, mut last) = (Vec::new(), None);
+        for (placed, slot) in holds {
+            if items.len() == limit || looked >= SCAN_MAX {
+                return Listed { items, next: last };
+            }
+            let row = self.holds.get(slot);
+            looked += row.line_count() + row.pick_count();
+            last = Some(placed.0);
+            if filter.owner.is_some_and(|owner| row.owner.as_deref() != Some(owner)) {
+                continue;
+            }
+            let hold = self.unpack_hold(row);
+            let held = self.held_within(&hold, filter);
+            // An open hold holds something.
+            if !held.is_zero() {
+                let held = filter.sku.map(|_| held);
+                let line_count = u32::try_from(hold.lines.len()).expect("a hold has few lines");
+                let (id, Hold { owner, expires_at, .. }) = (row.id.clone(), hold);
+                items.push(HoldSummary { id, owner, expires_at, line_count, held });
+            }
+        }
+        Listed { items, next: None }
+    }
+
+    /// How much a hold holds of what the filter names. Of several SKUs it may be more than a quantity can be, and is
+    /// told to nobody.
+    fn held_within(&self, hold: &Hold, filter: &HoldFilter<'_>) -> Quantity {
+        let lines = hold.lines.iter().filter(|line| {
+            filter.sku.is_none_or(|sku| sku == line.sku) && filter.site.is_none_or(|site| site == line.site)
+        });
+        let of_lot = |pick: &&Pick| filter.lot.is_none_or(|lot| lot == pick.lot);
+        lines
+            .flat_map(|line| line.picks.iter().filter(of_lot))
+            .fold(Quantity::ZERO, |sum, pick| sum.checked_add(pick.quantity).unwrap_or(sum))
+    }
+}
