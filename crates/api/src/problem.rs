@@ -101,6 +101,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("not_stocked_here", 409, "The site never stocked the SKU"),
     kind("stock_held", 409, "The stock is held"),
     kind("lot_blocked", 409, "The lot is blocked"),
+    kind("lot_expired", 409, "The lot's last day is over"),
     kind("serial_taken", 409, "The serial number is already there"),
     kind("tracking_fixed", 409, "The tracking of the SKU is fixed"),
     kind("wrong_location_kind", 409, "The location is of another kind"),
@@ -297,6 +298,11 @@ impl From<&Refusal> for Problem {
             Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
                 fact("sku", text(sku));
                 fact("lot", text(lot));
+            }
+            Refusal::LotExpired { sku, lot, expires_on } => {
+                fact("sku", text(sku));
+                fact("lot", text(lot));
+                fact("expires_on", expires_on.to_string().into());
             }
             Refusal::HoldNotFound { hold } => fact("hold", text(hold)),
             Refusal::TransferNotFound { transfer }

@@ -578,9 +578,17 @@ fn standing_in_the_way(tables: &impl Tables, place: Place, now: Timestamp) -> Op
     if tables.lot(place.lot).blocked {
         return Some(Verdict::LotBlocked);
     }
-    // A lot's last day ends at midnight where it lies.
-    let expired = lot.expires_on.is_some_and(|last| last < tables.site(location.site).time_zone.day(now));
-    expired.then_some(Verdict::LotExpired)
+    expired(tables, place, now).map(|_| Verdict::LotExpired)
+}
+
+/// The last day of a lot, if it is over at `now`: it ends at midnight where the lot lies.
+pub(crate) fn expired(tables: &impl Tables, place: Place, now: Timestamp) -> Option<crate::Date> {
+    if place.lot == crate::LotId::NONE {
+        return None;
+    }
+    let last = tables.lot(place.lot).expires_on?;
+    let site = tables.location(place.location).site;
+    (last < tables.site(site).time_zone.day(now)).then_some(last)
 }
 
 /// What a site has of a SKU at `now`.

@@ -2,7 +2,7 @@
 
 mod sentence;
 
-use crate::{Amount, Code, Currency, Name, Quantity, Sequence, Timestamp, row::HolderKind};
+use crate::{Amount, Code, Currency, Date, Name, Quantity, Sequence, Timestamp, row::HolderKind};
 
 /// What a line lacked: all of a request's shortages come at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +164,13 @@ pub enum Refusal {
     LotBlocked {
         sku: Code,
         lot: Code,
+    },
+    /// The lot's last day is over where its goods lie: they do not leave the site.
+    LotExpired {
+        sku: Code,
+        lot: Code,
+        /// Its last day.
+        expires_on: Date,
     },
     /// A serial number is a lot of one.
     SerialTaken {
@@ -521,6 +528,7 @@ codes! {
     "lot_required" LotRequired
     "lot_not_tracked" LotNotTracked
     "lot_blocked" LotBlocked
+    "lot_expired" LotExpired
     "serial_taken" SerialTaken
     "tracking_fixed" TrackingFixed
     "wrong_location_kind" WrongLocationKind

@@ -52,6 +52,7 @@ files!(
     "wallets.rows",
     "sites.rows",
     "skus.rows",
+    "expired_lots.rows",
     "adjustments.rows",
     "moves.rows",
     "reversals.rows",

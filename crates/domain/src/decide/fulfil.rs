@@ -37,7 +37,7 @@ impl<T: Tables> Desk<'_, T> {
         match &command.lines {
             None => {
                 for take in self.picks_within(command, &reach)? {
-                    self.not_blocked(take.lot)?;
+                    self.may_leave(&take)?;
                     picked.push(PickedLine { take, staging });
                 }
             }
@@ -110,8 +110,9 @@ impl<T: Tables> Desk<'_, T> {
             };
             let good = taken.min(pick.quantity);
             if !good.is_zero() {
-                self.not_blocked(pick.lot)?;
-                picked.push(PickedLine { take: take(good), staging: places.staging });
+                let take = take(good);
+                self.may_leave(&take)?;
+                picked.push(PickedLine { take, staging: places.staging });
                 taken -= good;
             }
             let bad = short.min(pick.quantity - good);
@@ -181,7 +182,7 @@ impl<T: Tables> Desk<'_, T> {
         let transfer = self.live_transfer(id)?;
         let lines = self.staged(id, &transfer, command.lines.as_deref())?;
         for line in &lines {
-            self.not_blocked(line.take.lot)?;
+            self.may_leave(&line.take)?;
         }
         Ok(Verdict::New(Fact::TransferShipped {
             id: id.clone(),

@@ -43,7 +43,11 @@ impl<T: Tables> Desk<'_, T> {
         let hold = self.open_hold(&command.id)?;
         let takes = Self::parts_of_hold(&command.id, &hold, command.lines.as_deref())?;
         for take in &takes {
-            self.not_blocked(take.lot)?;
+            match &command.to {
+                // They stay at their site, where an expired lot may be moved.
+                Some(_) => self.not_blocked(take.lot)?,
+                None => self.may_leave(take)?,
+            }
         }
         let to = match &command.to {
             Some(code) => Some(self.one_target(&takes, code)?),

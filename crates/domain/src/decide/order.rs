@@ -114,7 +114,7 @@ impl<T: Tables> Desk<'_, T> {
         let takes = all_picks(&order);
         let mut moved = Default::default();
         for take in takes.iter().chain(&allocated) {
-            self.not_blocked(take.lot)?;
+            self.may_leave(take)?;
             self.fits(take.sku, crate::Outside::Customer, take.quantity, false, &mut moved)?;
         }
         Ok(Verdict::New(Fact::OrderCompleted { id: id.clone(), worker: worker.cloned(), takes, allocated }))

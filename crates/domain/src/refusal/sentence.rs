@@ -71,6 +71,9 @@ impl fmt::Display for Refusal {
             Self::LotRequired { sku } => write!(f, "SKU {sku} is tracked: name the lot or serial number"),
             Self::LotNotTracked { sku } => write!(f, "SKU {sku} is not tracked by lot"),
             Self::LotBlocked { sku, lot } => write!(f, "lot {lot} of {sku} is blocked"),
+            Self::LotExpired { sku, lot, expires_on } => {
+                write!(f, "lot {lot} of {sku} was good until {expires_on}: its goods do not leave the site")
+            }
             Self::SerialTaken { sku, serial } => {
                 write!(f, "serial number {serial} of {sku} exists once and is already there")
             }

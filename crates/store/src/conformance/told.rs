@@ -102,6 +102,9 @@ impl Told {
             Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
                 told.with("sku", sku).with("lot", lot)
             }
+            Refusal::LotExpired { sku, lot, expires_on } => {
+                told.with("sku", sku).with("lot", lot).with("expires_on", expires_on)
+            }
             Refusal::SerialTaken { sku, serial } => told.with("sku", sku).with("serial", serial),
             Refusal::HoldNotFound { hold } => told.with("hold", hold),
             Refusal::NothingLacking { transfer, line } => told.with("transfer", transfer).with("line", line),
