@@ -70,7 +70,7 @@ fn summary(id: &Code, hold: &Hold, filter: &Filter) -> Option<HoldSummary> {
         id: id.clone(),
         owner: hold.owner.clone(),
         expires_at: hold.expires_at,
-        line_count: hold.lines.len() as u32,
+        line_count: u32::try_from(hold.lines.len()).unwrap(),
         held: filter.sku.map(|_| held),
     })
 }
