@@ -156,27 +156,31 @@ impl Guard {
     /// Lets others of `mode` join, without ever letting the lock go: from writing to reading, say.
     ///
     /// Only from a mode for one holder to a mode for several. The other way round two holders could wait
-    /// for each other for ever, so it is refused with [`Error::Upgrade`].
+    /// for each other for ever, so it is refused with [`Error::Upgrade`]. A lock that is lost stays what it was:
+    /// [`Error::Lost`].
     ///
     /// From the call on, the guard is one of the new [`mode`](Self::mode). After [`Error::Unavailable`] it stays so: the
     /// backend may have let others in, or may not have heard of it. To let them in for sure, ask for the same again.
     pub async fn downgrade(&self, mode: Mode) -> Result<(), Error> {
-        if let Err(from) = self.tenure.enter_mode(&mode) {
-            return Err(Error::Upgrade { key: self.key().clone(), from, to: mode });
-        }
+        self.tenure.enter_mode(&mode)?;
         self.renew(Duration::ZERO, Some(mode)).await.map(drop)
     }
 
     async fn renew(&self, lease: Duration, mode: Option<Mode>) -> Result<BootTime, Error> {
         let key = || self.key().clone();
+        let check = || self.check().map_err(|how| Error::Lost { key: key(), how });
         let mut tries = 0;
         loop {
-            self.check().map_err(|how| Error::Lost { key: key(), how })?;
+            check()?;
             tries += 1;
             // An answer that comes when the lock is lost is of no use.
             let limit = self.tenure.inner.settings.response_timeout.min(self.valid_until().remaining());
             match self.tenure.renew(lease, mode.clone(), limit).await {
-                Ok(Renewed::Held) => return Ok(self.valid_until()),
+                Ok(Renewed::Held) => {
+                    // It may have been broken, or let go, while the answer was on its way.
+                    check()?;
+                    return Ok(self.valid_until());
+                }
                 Ok(Renewed::NotHeld { .. }) => {
                     let how = self.tenure.how_lost().unwrap_or(Lost::Expired);
                     return Err(Error::Lost { key: key(), how });

@@ -50,7 +50,7 @@
 //! # Backends
 //!
 //! [`Memory`] is for one process. With the feature `redis` there is `Redis`, for a Redis or Valkey server from
-//! 6.2 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`, and `SessionLock` for what
+//! 7.0 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`, and `SessionLock` for what
 //! lasts as long as a session. The feature `tls` encrypts the way to both. Others implement [`backend::Backend`]; what they must do is told there and held by the
 //! `conformance` module (feature `conformance`).
 #![cfg_attr(

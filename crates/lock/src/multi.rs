@@ -52,7 +52,7 @@ impl MultiRequest {
     ///
     /// # Errors
     /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way; and
-    /// [`Lost`](Error::Lost) when one that was already taken was lost while the others were waited for.
+    /// [`Lost`](Error::Lost), at once, when one that was already taken is lost while the others are waited for.
     pub async fn acquire(self) -> Result<MultiGuard, Error> {
         let Self { inner, keys, terms } = self;
         let keys = keys?;
@@ -67,7 +67,7 @@ impl MultiRequest {
         // How long all the answers may take that come after a first one.
         let answers = inner.settings.response_timeout * u32::try_from(groups.len()).unwrap_or(u32::MAX);
         let deadline = BootTime::now() + terms.wait;
-        let mut guards = Vec::with_capacity(groups.len());
+        let mut held = MultiGuard { guards: Vec::with_capacity(groups.len()) };
         let mut max_hold = Duration::ZERO;
         for mut keys in groups.into_values() {
             keys.sort_unstable();
@@ -82,19 +82,24 @@ impl MultiRequest {
                 plan.keeper = true;
                 plan.max_hold += plan.wait + answers;
             }
-            guards.push(acquisition::acquire(&inner, plan).await?);
+            let guard = tokio::select! {
+                biased;
+                // Then there is nothing more to wait for.
+                (key, how) = held.first_lost() => return Err(Error::Lost { key: key.clone(), how }),
+                guard = acquisition::acquire(&inner, plan) => guard?,
+            };
+            held.guards.push(guard);
         }
-        let guards = MultiGuard { guards };
         if several {
-            for guard in &guards.guards {
+            for guard in &held.guards {
                 guard.settle(terms.lease, max_hold).await?;
             }
-            // One that was got early may have been lost while the others were waited for.
-            for guard in &guards.guards {
+            // One that was got early may have been lost while the others settled.
+            for guard in &held.guards {
                 guard.check().map_err(|how| Error::Lost { key: guard.key().clone(), how })?;
             }
         }
-        Ok(guards)
+        Ok(held)
     }
 
     /// Takes all of them if all are free.
@@ -143,8 +148,14 @@ impl MultiGuard {
 
     /// Comes back when one of them is lost.
     pub async fn lost(&self) -> Lost {
-        let mut losses: Vec<Pin<Box<dyn Future<Output = Lost> + Send + '_>>> =
-            self.guards.iter().map(|guard| Box::pin(guard.lost()) as _).collect();
+        self.first_lost().await.1
+    }
+
+    /// The first that is lost, and how; never comes back where there are none.
+    async fn first_lost(&self) -> (&LockKey, Lost) {
+        type Loss<'a> = Pin<Box<dyn Future<Output = (&'a LockKey, Lost)> + Send + 'a>>;
+        let lost = |guard| Box::pin(async move { (Guard::key(guard), guard.lost().await) }) as Loss<'_>;
+        let mut losses: Vec<Loss<'_>> = self.guards.iter().map(lost).collect();
         std::future::poll_fn(|context| {
             let lost = losses.iter_mut().map(|lost| lost.as_mut().poll(context)).find(|lost| lost.is_ready());
             lost.unwrap_or(std::task::Poll::Pending)

@@ -55,6 +55,14 @@ struct State {
     ended: Option<Known>,
 }
 
+impl State {
+    /// Whether others may hold it beside us. While the backend has not said that it lets others in, whoever holds a
+    /// lock that is ours no more has taken it.
+    fn has_companions(&self) -> bool {
+        self.mode.is_shared() && !self.mode_asked
+    }
+}
+
 /// What the backend has granted.
 pub(crate) struct Granted {
     pub(crate) owner: Owner,
@@ -118,15 +126,19 @@ impl Tenure {
     }
 
     /// From now on the hold counts as one in this mode, before the backend is asked for it: it may let others in without
-    /// us hearing its answer. The same mode may be asked for again until it is answered. Otherwise returns the mode that
-    /// it cannot be turned from.
-    pub(crate) fn enter_mode(&self, mode: &Mode) -> Result<(), Mode> {
+    /// us hearing its answer. The same mode may be asked for again until it is answered. A hold that is lost stays what
+    /// it was: it is told as such, and whoever has it next is no companion of ours.
+    pub(crate) fn enter_mode(&self, mode: &Mode) -> Result<(), Error> {
         let mut state = self.state();
+        let key = || self.key().clone();
+        if let Some(how) = self.look_for_loss(&mut state) {
+            return Err(Error::Lost { key: key(), how });
+        }
         if state.mode_asked && state.mode == *mode {
             return Ok(());
         }
         if state.mode.is_shared() || !mode.is_shared() || self.keys.len() > 1 {
-            return Err(state.mode.clone());
+            return Err(Error::Upgrade { key: key(), from: state.mode.clone(), to: mode.clone() });
         }
         (state.mode, state.mode_asked) = (mode.clone(), true);
         Ok(())
@@ -147,12 +159,15 @@ impl Tenure {
 
     /// How it was lost, if it was. Looks at the clock itself, so that nobody has to have been told.
     pub(crate) fn how_lost(&self) -> Option<Lost> {
-        let mut state = self.state();
+        self.look_for_loss(&mut self.state())
+    }
+
+    fn look_for_loss(&self, state: &mut State) -> Option<Lost> {
         if state.lost.is_none() && !state.let_go && BootTime::now() >= self.valid_until() {
             let kept_out = self.kept_out.load(Ordering::Acquire) || BootTime::now() >= self.kept_until();
             let keeper = self.keeper.load(Ordering::Acquire);
             let how = if keeper && kept_out { Lost::MaxHold } else { Lost::Expired };
-            self.lose(&mut state, how);
+            self.lose(state, how);
         }
         state.lost
     }
@@ -228,7 +243,7 @@ impl Tenure {
             Renewed::NotHeld { holder } => {
                 let mut state = self.state();
                 // A companion in a shared mode has taken nothing away.
-                let rival = holder.filter(|_| !state.mode.is_shared());
+                let rival = holder.filter(|_| !state.has_companions());
                 self.lose(&mut state, rival.map_or(Lost::Expired, |fence| Lost::Stolen { fence }));
                 Ok(Renewed::NotHeld { holder })
             }
@@ -346,7 +361,7 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
     let outcome = match (lost, outcome) {
         (Some(Lost::Stolen { fence }), _) => Outcome::Stolen { fence },
         (Some(Lost::Broken), _) => Outcome::Broken,
-        (_, Outcome::Stolen { .. }) if tenure.mode().is_shared() => Outcome::Expired,
+        (_, Outcome::Stolen { .. }) if tenure.state().has_companions() => Outcome::Expired,
         (_, outcome) => outcome,
     };
     tracing::debug!(key = %tenure.key(), fence = tenure.fence, ?outcome, "let go");

@@ -77,7 +77,7 @@ pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> R
 /// fails, or has swallowed an error after which PostgreSQL commits nothing, it is rolled back.
 ///
 /// When the lock is lost before the commit, this comes back at once: `work` is dropped where it stands, and the rollback
-/// is sent. It takes effect when the statement that the server is at has ended; one that waits for somebody else's row
+/// is sent; the lock server is told in the background. It takes effect when the statement that the server is at has ended; one that waits for somebody else's row
 /// goes on waiting, and with it whatever the connection is used for next. A `lock_timeout` or `statement_timeout` of
 /// about the lease bounds that, or the client's own `cancel_token`.
 ///
@@ -109,8 +109,13 @@ pub async fn with_transaction<T, E: From<Error>>(
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let done = commit(&guard, client, work).await;
-    // Released, or lost and counted as such: see above.
-    drop(guard.release().await);
+    if guard.check().is_ok() {
+        // Released, or lost and counted as such: see above.
+        drop(guard.release().await);
+    } else {
+        // Nothing waits for the lock any more, and its server may be away: told in the background.
+        drop(guard);
+    }
     done
 }
 

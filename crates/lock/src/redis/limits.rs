@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// The oldest major version of Redis that holds scripts to `min-replicas-to-write`.
+pub(super) const VERSION_MIN: u32 = 7;
 /// Default of the prefix of all keys.
 pub(super) const PREFIX: &str = "jaego";
 /// Bytes of that prefix.

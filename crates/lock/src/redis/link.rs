@@ -82,6 +82,11 @@ pub(super) enum Failure {
     Displaced,
     #[error("the server does not say its run id")]
     NoRunId,
+    #[error(
+        "the server is Redis {version}; the locks need 7.0 or later, because older ones let scripts write \
+         whatever min-replicas-to-write says"
+    )]
+    Version { version: String },
     #[error("the server's answer is not to be understood: {0}")]
     Answer(#[from] Malformed),
     #[error("the request reached the server too late")]
@@ -93,7 +98,9 @@ pub(super) enum Failure {
 impl Failure {
     /// Whether it would be the same next time.
     fn is_final(&self) -> bool {
-        let Self::Redis(error) = self else { return matches!(self, Self::Answer(_) | Self::Closed) };
+        let Self::Redis(error) = self else {
+            return matches!(self, Self::Answer(_) | Self::Version { .. } | Self::Closed);
+        };
         match error.code() {
             Some(
                 "LOADING" | "BUSY" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "TRYAGAIN" | "CLUSTERDOWN"
@@ -334,6 +341,7 @@ impl Link {
         let info: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
         let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).ok_or(Failure::NoRunId)?;
         let run_id = run_id.trim().to_owned();
+        check_version(&info)?;
         let mut hashes = Vec::new();
         for script in Script::ALL {
             let load = cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(script)).to_owned();
@@ -453,9 +461,42 @@ impl Link {
     }
 }
 
+/// Holds the server's answer to `INFO server` against the oldest version that holds scripts to
+/// `min-replicas-to-write`. Valkey calls itself by the version of Redis that it took over from.
+fn check_version(info: &str) -> Result<(), Failure> {
+    let version =
+        info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("of no version");
+    let version = version.trim();
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < limits::VERSION_MIN) {
+        return Err(Failure::Version { version: version.to_owned() });
+    }
+    Ok(())
+}
+
 /// Asks one sentinel.
 async fn ask(sentinel: &ConnectionInfo, master: &str) -> Result<Option<(String, u16)>, RedisError> {
     let client = Client::open(sentinel.clone())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     cmd("SENTINEL").arg("get-master-addr-by-name").arg(master).query_async(&mut connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_refused() {
+        let info = |version| format!("# Server\r\nredis_version:{version}\r\nrun_id:17\r\n");
+        for version in ["7.0.0", "7.0.15", "7.2.4", "8.0.1", "10.1.0"] {
+            check_version(&info(version)).expect(version);
+        }
+        for version in ["5.0.14", "6.2.14", "6.9.99", "of no version"] {
+            let error = check_version(&info(version)).expect_err(version);
+            assert!(error.to_string().starts_with(&format!("the server is Redis {version}; ")), "{error}");
+            let error = Arc::new(error).into_error("acquire a lock");
+            assert!(matches!(error, backend::Error::Refused { .. }), "it is the same next time: {error}");
+        }
+        check_version("run_id:17\r\n").expect_err("nothing is said of a version");
+    }
 }

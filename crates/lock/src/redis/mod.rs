@@ -1,4 +1,4 @@
-//! Locks on a Redis or Valkey server (6.2 or later).
+//! Locks on a Redis or Valkey server (7.0 or later).
 //!
 //! Each step is one script, one round trip, on one connection that all steps share. A second connection hears
 //! what falls free. The server's clock alone decides.

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, ms};
 
-/// With its public face: what waits is bounded, on both sides of the border, and what is refused is said and counted.
+/// What waits is bounded, on both sides of the border, and what is refused is said and counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_waiters_are_refused_at_once() {
     let locks = Locks::with_settings(Memory::new(), conformance::settings()).unwrap();

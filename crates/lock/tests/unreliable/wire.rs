@@ -1,14 +1,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jaego_lock::backend::{
     Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
 };
 use jaego_lock::{Broken, LockKey, LockList, LockState};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// What lies between the locks and their backend: it holds acquires back until they are delivered, and loses the
-/// answers of renewals, as it is told.
+/// answers of renewals or has them wait, as it is told.
 pub(crate) struct Wire {
     shared: Arc<Shared>,
 }
@@ -20,9 +21,16 @@ struct Shared {
     held_back: Mutex<Vec<Acquire>>,
     /// So many of the next renewals are done, and not answered.
     lose_renewals: AtomicU32,
+    /// So many of the next renewals are done, and answered when they are let through.
+    delay_renewals: AtomicU32,
+    let_through: Notify,
     /// How many acquires and renewals were sent.
     acquires: AtomicU32,
     renewals: AtomicU32,
+    /// How many acquires were answered, renewals done, and releases answered.
+    acquired: AtomicU32,
+    renewed: AtomicU32,
+    released: AtomicU32,
 }
 
 /// Whoever tells the wire what to do.
@@ -36,8 +44,13 @@ impl Wire {
             hold_back: AtomicU32::new(0),
             held_back: Mutex::default(),
             lose_renewals: AtomicU32::new(0),
+            delay_renewals: AtomicU32::new(0),
+            let_through: Notify::new(),
             acquires: AtomicU32::new(0),
             renewals: AtomicU32::new(0),
+            acquired: AtomicU32::new(0),
+            renewed: AtomicU32::new(0),
+            released: AtomicU32::new(0),
         });
         (Self { shared: Arc::clone(&shared) }, Faults(shared))
     }
@@ -62,12 +75,45 @@ impl Faults {
         self.0.lose_renewals.store(count, Ordering::SeqCst);
     }
 
+    pub(crate) fn delay_renewals(&self, count: u32) {
+        self.0.delay_renewals.store(count, Ordering::SeqCst);
+    }
+
+    /// One renewal that was delayed is answered.
+    pub(crate) fn let_through(&self) {
+        self.0.let_through.notify_one();
+    }
+
+    /// The server forgets who holds it, and nobody is told.
+    pub(crate) async fn take_away(&self, key: &LockKey) {
+        let holders = self.0.backend.look(key).await.unwrap().holders;
+        assert!(!holders.is_empty(), "nobody holds {key}");
+        for holder in holders {
+            let keys = Arc::new([key.clone()]);
+            let (remember, claim) = (Duration::from_secs(1), Duration::from_secs(1));
+            let release = Release { keys, owner: holder.owner, remember, claim, wanted: false };
+            assert_eq!(self.0.backend.release(&release).await.unwrap(), Ended::Released);
+        }
+    }
+
     pub(crate) fn acquires(&self) -> u32 {
         self.0.acquires.load(Ordering::SeqCst)
     }
 
     pub(crate) fn renewals(&self) -> u32 {
         self.0.renewals.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn acquired(&self) -> u32 {
+        self.0.acquired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn renewed(&self) -> u32 {
+        self.0.renewed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn released(&self) -> u32 {
+        self.0.released.load(Ordering::SeqCst)
     }
 }
 
@@ -91,7 +137,11 @@ impl Backend for Wire {
             self.shared.held_back.lock().unwrap().push(request.clone());
             return Box::pin(std::future::pending());
         }
-        self.shared.backend.acquire(request)
+        Box::pin(async move {
+            let answer = self.shared.backend.acquire(request).await;
+            self.shared.acquired.fetch_add(u32::from(answer.is_ok()), Ordering::SeqCst);
+            answer
+        })
     }
 
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
@@ -102,11 +152,23 @@ impl Backend for Wire {
                 std::future::pending().await
             });
         }
-        self.shared.backend.renew(request)
+        let delayed = take_one(&self.shared.delay_renewals);
+        Box::pin(async move {
+            let answer = self.shared.backend.renew(request).await;
+            self.shared.renewed.fetch_add(1, Ordering::SeqCst);
+            if delayed {
+                self.shared.let_through.notified().await;
+            }
+            answer
+        })
     }
 
     fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
-        self.shared.backend.release(request)
+        Box::pin(async move {
+            let answer = self.shared.backend.release(request).await;
+            self.shared.released.fetch_add(u32::from(answer.is_ok()), Ordering::SeqCst);
+            answer
+        })
     }
 
     fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
