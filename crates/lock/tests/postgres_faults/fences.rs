@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use jaego_lock::fence::{self, POSTGRES_TABLE};
-use jaego_lock::{Locks, Lost, Memory};
-use jaego_testkit as testkit;
+use jaego_lock::{BootTime, Locks, Lost, Memory, Redis, RedisOptions, Settings};
+use jaego_testkit::{self as testkit, Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -134,6 +134,34 @@ async fn a_transaction_that_lost_its_lock_is_not_committed() {
     fence::raise(&client, guard.key(), fence + 1).await.unwrap();
     let done = fence::with_transaction(guard, &mut client, async |_| Ok::<(), ShopError>(())).await;
     assert!(matches!(done, Err(ShopError::Fence(fence::Error::Lock(_)))), "{done:?}");
+}
+
+/// Nothing waits for the lock any more then, so nothing waits for its server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_lost_its_lock_does_not_wait_for_a_lock_server_that_is_away() {
+    let (server, _locks, mut client) = shop().await;
+    let redis = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
+    let proxy = FaultProxy::start(redis.addr()).unwrap();
+    let response_timeout = PATIENCE / 2;
+    let lease = response_timeout * jaego_lock::limits::LEASE_RESPONSE_TIMEOUTS_MIN;
+    let settings = Settings { response_timeout, keeper_lease: lease, waiter_ttl: lease, ..settings() };
+    let options = RedisOptions::new(&format!("redis://{}/", proxy.addr())).unwrap();
+    let options = options.quarantine(Duration::ZERO).response_timeout(response_timeout);
+    let locks = Locks::with_settings(Redis::start(options), settings).unwrap();
+    let guard = locks.lock("product:17").lease(lease).acquire().await.unwrap();
+    let valid_until = guard.valid_until();
+    let done = fence::with_transaction(guard, &mut client, async |transaction| {
+        transaction.execute(SELL, &[]).await?;
+        proxy.set(Direction::ToClient, Fault::Swallow);
+        sleep(ms(60_000)).await;
+        Ok::<(), ShopError>(())
+    });
+    let error = done.await.unwrap_err();
+    let late = BootTime::now().since(valid_until);
+    assert!(matches!(error, ShopError::Fence(fence::Error::Lock(_))), "{error}");
+    // A release would have asked for longer than that.
+    assert!(late < PATIENCE, "{late:?} after the loss");
+    assert_eq!(stock(&connect(&server).await).await, 10, "rolled back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ async fn a_keeper_outlives_renewals_without_an_answer() {
     let server = server();
     let proxy = FaultProxy::start(server.addr()).unwrap();
     let here = process(proxy.addr(), Duration::ZERO);
-    let guard = here.lock("a").max_hold(Duration::from_secs(60)).acquire().await.unwrap();
+    let guard = here.lock("a").max_hold(Duration::from_secs(60 * 60)).acquire().await.unwrap();
     let before = here.stats();
     for _ in 0..rounds(12) {
         proxy.set(Direction::ToClient, LOSE_ANSWER);

@@ -115,7 +115,7 @@ async fn a_deaf_subscriber_is_found_out() {
     let holder = here.lock("a").lease(ms(20_000)).acquire().await.unwrap();
     let request = there.lock("a");
     let waiter = tokio::spawn(async move { request.acquire().await.unwrap() });
-    while there.stats().patterns.is_empty() {
+    while there.stats().patterns.get("a").is_none_or(|pattern| pattern.contended == 0) {
         sleep(ms(2)).await;
     }
     // From now on nothing comes back, and nobody says so. Steps find out at once, the ear within its pause of 5 s.
@@ -176,12 +176,15 @@ async fn waiting_costs_nothing() {
     assert!((scripts as f64) <= looks, "{scripts} scripts in {seconds} s");
     // A twentieth of a core would be a loop somewhere; it is a hundredth of that.
     assert!(server_cpu < seconds / 20.0, "the server used {server_cpu} s in {seconds} s");
-    assert!(own_cpu < seconds / 20.0, "this process used {own_cpu} s in {seconds} s");
+    // Where other tests run in this process at the same time, its time says nothing of these waiters.
+    if std::env::var_os("NEXTEST").is_some() {
+        assert!(own_cpu < seconds / 20.0, "this process used {own_cpu} s in {seconds} s");
+    }
     assert!(holder.release().await.was_held());
     assert!(waiters.join_all().await.into_iter().all(|held| held));
 }
 
-/// The processor time of this process. Another test may run in it, if it is not alone in its process.
+/// The processor time of this process, which has this test alone under nextest.
 fn own_cpu_s() -> f64 {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let of_threads =
