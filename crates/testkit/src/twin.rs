@@ -12,8 +12,8 @@ use crate::process::{self, Process};
 /// A second process of the running test program, which plays one of its tests: for what must happen to a process,
 /// and not to the test. That test looks for a variable of the environment, and behaves differently if it is there.
 ///
-/// The two speak in lines of standard output and input, among which are those of the test harness. Killed and deleted when dropped, and
-/// by the kernel when the test itself is killed.
+/// The two speak in lines of standard output and input, among which are those of the test harness. Killed and deleted
+/// when dropped, and by the kernel when the test itself is killed.
 #[derive(Debug)]
 pub struct Twin {
     process: Option<Process>,

@@ -143,7 +143,8 @@ async fn hand_overs(server: &jaego_testkit::Redis, page: &mut String) -> Result<
     writeln!(
         page,
         "From a release to the next grant, with the waiters in up to four processes, who hold for 1 ms each and \
-         meet again until there were 200 hand-overs; and the commands that all of them sent for each grant, its release included:\n"
+         meet again until there were 200 hand-overs; and the commands that all of them sent for each grant, its \
+         release included:\n"
     )?;
     writeln!(page, "| waiters | | p50 | p99 | max | commands per grant |")?;
     writeln!(page, "|---|---|---|---|---|---|")?;

@@ -8,6 +8,7 @@ use super::options::PostgresOptionsError;
 #[cfg(feature = "tls")]
 pub(super) use self::encrypted::Connector;
 #[cfg(not(feature = "tls"))]
+// It can be copied and the other one cannot, so whoever needs one of their own calls `Clone::clone`.
 pub(super) use tokio_postgres::NoTls as Connector;
 
 /// What a URL asks for. "If the server likes" is no promise, so it counts as plain.

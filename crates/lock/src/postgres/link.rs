@@ -248,7 +248,8 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<(Live, Driver), Failure> {
-        let (client, mut connection) = self.options.server.connect(self.options.connector.clone()).await?;
+        let (client, mut connection) =
+            self.options.server.connect(Clone::clone(&self.options.connector)).await?;
         let notices = match &self.purpose {
             Purpose::Steps => None,
             Purpose::Notices(notices, _) => Some(notices.clone()),

@@ -144,7 +144,8 @@ impl PostgresOptions {
     /// the locks themselves do not: they use it, its tables (`SELECT, INSERT, UPDATE, DELETE`) and its sequence.
     pub async fn migrate(&self) -> Result<(), PostgresOptionsError> {
         let failed = |source| PostgresOptionsError::Migrate { schema: self.schema.clone(), source };
-        let (client, connection) = self.server.connect(self.connector.clone()).await.map_err(failed)?;
+        let (client, connection) =
+            self.server.connect(Clone::clone(&self.connector)).await.map_err(failed)?;
         let work = async {
             // One after the other, if several processes start together.
             let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('{}', 2))", self.schema);

@@ -103,7 +103,7 @@ impl PostgresOptions {
         let mut server = self.server.clone();
         server.keepalives(true).keepalives_idle(limits::SESSION_IDLE);
         server.keepalives_interval(limits::SESSION_PROBE_PAUSE).keepalives_retries(limits::SESSION_PROBES);
-        let (client, connection) = server.connect(self.connector.clone()).await?;
+        let (client, connection) = server.connect(Clone::clone(&self.connector)).await?;
         let driver = Driver(tokio::spawn(connection));
         // A timeout of zero would be none.
         let settings = format!(

@@ -194,13 +194,12 @@ fn is_tls(server: &ConnectionInfo) -> bool {
 
 fn parse(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
     let server = parse_any(url)?;
-    if let ConnectionAddr::TcpTls { insecure, .. } = server.addr() {
-        if *insecure {
-            return Err(RedisOptionsError::Unchecked);
-        }
-        #[cfg(feature = "tls")]
-        crate::tls::provide();
+    let ConnectionAddr::TcpTls { insecure, .. } = server.addr() else { return Ok(server) };
+    if *insecure {
+        return Err(RedisOptionsError::Unchecked);
     }
+    #[cfg(feature = "tls")]
+    crate::tls::provide();
     Ok(server)
 }
 
