@@ -46,11 +46,12 @@ pub(crate) async fn main() -> Result<(), Trouble> {
     println!("open");
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     while let Some(order) = orders.next_line().await? {
-        let Some((product, quantity)) = order.split_once(' ') else {
+        let order = order.split_once(' ').map(|(product, quantity)| (product, quantity.trim().parse()));
+        let Some((product, Ok(quantity))) = order else {
             println!("an order is a product and a quantity: mug 3");
             continue;
         };
-        match sell(&locks, &database, product, quantity.trim().parse()?).await {
+        match sell(&locks, &database, product, quantity).await {
             Ok(left) => println!("sold, {left} left"),
             Err(error) => println!("not sold: {error}"),
         }

@@ -90,7 +90,8 @@ struct Acquisition {
     doubt: bool,
     /// An attempt was not answered. It may arrive yet, whatever a later one is told, and take the lock for nobody.
     unanswered: bool,
-    waited: bool,
+    /// The key that stood in the way first, by its index: under its pattern the wait is counted.
+    waited_for: Option<usize>,
     /// Somebody woke us, and it is not known yet what came of it.
     woken: bool,
     /// The caller has its answer.
@@ -146,7 +147,7 @@ impl Acquisition {
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
         let inner = Arc::clone(inner);
-        let (doubt, unanswered, waited, woken, answered) = (false, false, false, false, false);
+        let (doubt, unanswered, woken, answered) = (false, false, false, false);
         Ok(Self {
             inner,
             plan,
@@ -157,7 +158,7 @@ impl Acquisition {
             deadline,
             doubt,
             unanswered,
-            waited,
+            waited_for: None,
             woken,
             answered,
             key: 0,
@@ -238,8 +239,8 @@ impl Acquisition {
             }
             Ok(Acquired::Conflict(conflict)) => {
                 let key = &self.plan.keys[conflict.key];
-                if !self.waited {
-                    self.waited = true;
+                if self.waited_for.is_none() {
+                    self.waited_for = Some(conflict.key);
                     self.inner.counters.contended(key);
                 }
                 self.key = conflict.key;
@@ -334,10 +335,11 @@ impl Acquisition {
         if let Some(line) = self.line.take() {
             line.served(self.plan.lease, wake == Wake::Chained);
         }
-        tracing::debug!(fence, waited = self.waited, "acquired");
+        tracing::debug!(fence, waited = self.waited_for.is_some(), "acquired");
         let pattern = self.inner.counters.pattern(&self.plan.keys[0]);
-        if self.waited {
-            self.inner.counters.waited(&pattern, self.started);
+        if let Some(key) = self.waited_for {
+            let in_the_way = self.inner.counters.pattern(&self.plan.keys[key]);
+            self.inner.counters.waited(&in_the_way, self.started);
         }
         self.inner.counters.granted(&pattern, &self.plan.mode);
         let granted = Granted { owner: self.request.owner, fence, valid_until };

@@ -50,9 +50,9 @@ pub(crate) struct PatternCounters {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Locks that were got, and of those, in a mode that several can share.
+    /// Grants. Several locks that are taken in one step are one grant, and so in all that follows.
     pub granted: u64,
-    /// See [`granted`](Self::granted).
+    /// Of those, in a mode that several can share.
     pub granted_shared: u64,
     /// Locks that were got after a wait.
     pub granted_after_wait: u64,
@@ -90,15 +90,16 @@ pub struct Stats {
     pub patterns: BTreeMap<String, Pattern>,
 }
 
-/// What happened to the keys of one pattern.
+/// What happened to the keys of one pattern. Of several locks that are taken in one step, a wait counts under the key that
+/// was in the way first, and all else under the first of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pattern {
     /// Requests that found the lock taken.
     pub contended: u64,
-    /// Locks that were got; of several that were taken in one step, the first counts.
+    /// Grants.
     pub granted: u64,
-    /// Locks that were got after a wait.
+    /// Grants after a wait for a key of this pattern.
     pub granted_after_wait: u64,
     /// How long all of those waited, together.
     pub wait: Duration,

@@ -72,7 +72,7 @@ impl Request {
     }
 
     /// How long the keeper renews at the most, so that a guard that was forgotten somewhere does not shut
-    /// the others out for ever. Default ten leases.
+    /// the others out for ever. Default ten leases. An [extension](Guard::extend) is asked for, and outlasts it.
     pub fn max_hold(mut self, max_hold: Duration) -> Self {
         self.terms.max_hold = Some(max_hold);
         self
