@@ -1,6 +1,10 @@
 //! Commands that come through Redis while the service and Redis are killed, and events that leave through it.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
 
 use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
 use redis::{Connection, FromRedisValue, cmd, pipe};
@@ -14,20 +18,30 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 const SKUS: usize = 20;
 const OWNERS: usize = 10;
+/// What one piece of everything costs.
+const PRICE: u64 = 3;
+/// What whoever checks out has at first.
+const PURSE: u64 = 1_000_000;
 
 /// A service with an intake and an outbox, and their Redis.
 struct Shop {
     jaego: Jaego,
     redis: Redis,
-    /// What was sent, by message: the id of a hold, or the owner of a charged wallet.
+    /// What was sent, by message.
     sent: BTreeMap<String, Command>,
     next: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Command {
+    /// Its id.
     Hold(String),
+    /// The owner of the wallet.
     Charge(String),
+    /// The cart, which gives the order its id.
+    Checkout(String),
+    /// The next order, whichever that is.
+    Claim,
 }
 
 fn connect(redis: &Redis) -> Connection {
@@ -60,12 +74,18 @@ impl Shop {
             &url,
         ]);
         let skus: Vec<_> = (0..SKUS).map(|number| format!("sku-{number}")).collect();
-        stock(&mut jaego.connect(), &skus, 1_000_000);
+        let mut http = jaego.connect();
+        stock(&mut http, &skus, 1_000_000);
+        let priced = skus.iter().map(|sku| json!({"op": "set_sku", "sku": sku, "prices": {"KRW": PRICE}}));
+        let mut commands: Vec<_> = priced.collect();
+        commands.push(json!({"op": "charge", "owner": "buyer", "currency": "KRW", "amount": PURSE}));
+        ok(http.post("/v1/batch", &json!({"commands": commands})).unwrap());
         Self { jaego, redis, sent: BTreeMap::new(), next: 0 }
     }
 
     /// Sends commands, as many at a time as a busy shop would.
     fn send(&mut self, count: usize) {
+        self.fill_carts(count);
         let mut connection = connect(&self.redis);
         for _ in 0..count / 100 {
             let mut commands = Vec::new();
@@ -73,15 +93,29 @@ impl Shop {
             for _ in 0..100 {
                 let number = self.next;
                 self.next += 1;
-                // What makes a document has its own id; a charge has nothing but the message's.
-                let (command, text) = if number.is_multiple_of(2) {
-                    let (id, sku) = (format!("H{number}"), format!("sku-{}", number % SKUS));
-                    let lines = json!([{"site": "ICN", "sku": sku, "quantity": 1}]);
-                    (Command::Hold(id.clone()), json!({"op": "hold", "id": id, "lines": lines}))
-                } else {
-                    let owner = format!("owner-{}", number % OWNERS);
-                    let charge = json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": 7});
-                    (Command::Charge(owner), charge)
+                // What makes a document has its own id; a charge and a claim have nothing but the message's. Each claim
+                // comes behind a checkout, which makes an order to be claimed.
+                let (command, text) = match number % 4 {
+                    0 => {
+                        let (id, sku) = (format!("H{number}"), format!("sku-{}", number % SKUS));
+                        let lines = json!([{"site": "ICN", "sku": sku, "quantity": 1}]);
+                        (Command::Hold(id.clone()), json!({"op": "hold", "id": id, "lines": lines}))
+                    }
+                    1 => {
+                        let owner = format!("owner-{}", number % OWNERS);
+                        let charge = json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": 7});
+                        (Command::Charge(owner), charge)
+                    }
+                    2 => {
+                        let cart = format!("C{number}");
+                        let checkout = json!({"op": "checkout", "cart": cart, "currency": "KRW"});
+                        (Command::Checkout(cart), checkout)
+                    }
+                    _ => {
+                        let claim =
+                            json!({"op": "claim_orders", "site": "ICN", "worker": "ann", "lease_s": 86_400});
+                        (Command::Claim, claim)
+                    }
                 };
                 commands.push(command);
                 add.cmd("XADD").arg("orders").arg("*").arg("command").arg(text.to_string());
@@ -89,6 +123,25 @@ impl Shop {
             let ids: Vec<String> = add.query(&mut connection).unwrap();
             self.sent.extend(ids.into_iter().zip(commands));
         }
+    }
+
+    /// Fills the carts of the checkouts that are sent next.
+    fn fill_carts(&mut self, count: usize) {
+        let carts = (self.next..self.next + count).filter(|number| number % 4 == 2);
+        let commands: Vec<_> = carts
+            .flat_map(|number| {
+                let (cart, sku) = (format!("C{number}"), format!("sku-{}", number % SKUS));
+                [
+                    json!({"op": "set_cart", "cart": cart, "site": "ICN", "owner": "buyer"}),
+                    json!({"op": "set_cart_item", "cart": cart, "sku": sku, "quantity": 1}),
+                ]
+            })
+            .collect();
+        ok(self.jaego.connect().post("/v1/batch", &json!({"commands": commands})).unwrap());
+    }
+
+    fn count(&self, is_such: impl Fn(&Command) -> bool) -> usize {
+        self.sent.values().filter(|command| is_such(command)).count()
     }
 
     fn answered(&self) -> usize {
@@ -111,6 +164,7 @@ impl Shop {
         self.wait_for_answers(self.sent.len());
         let mut redis = connect(&self.redis);
         let mut repeats = 0;
+        let mut claimed = BTreeSet::new();
         let mut open = self.sent.clone();
         let replies: Vec<(String, BTreeMap<String, String>)> =
             ask(&mut redis, &["XRANGE", "orders:replies", "-", "+"]);
@@ -120,27 +174,42 @@ impl Shop {
             assert_eq!(reply["status"], "200", "{reply:?}");
             let outcome: Value = serde_json::from_str(&reply["outcome"]).unwrap();
             repeats += usize::from(outcome["repeat"] == true);
-            let (Command::Hold(id) | Command::Charge(id)) = command;
-            assert_eq!(outcome["id"], json!(id), "{reply:?}");
+            match command {
+                Command::Hold(id) | Command::Charge(id) | Command::Checkout(id) => {
+                    assert_eq!(outcome["id"], json!(id), "{reply:?}");
+                }
+                Command::Claim => {
+                    let order = outcome["claims"][0]["order"].as_str().unwrap().to_owned();
+                    assert!(claimed.insert(order), "an order is claimed by one message: {reply:?}");
+                }
+            }
         }
         assert!(open.is_empty(), "{} messages have no reply", open.len());
         let left: u64 = ask(&mut redis, &["XLEN", "orders"]);
         assert_eq!(left, 0, "what was answered is deleted");
 
         let mut http = self.jaego.connect();
-        let is_hold = |command: &&Command| matches!(command, Command::Hold(_));
-        let holds = self.sent.values().filter(is_hold).count();
+        let holds = self.count(|command| matches!(command, Command::Hold(_)));
+        let checkouts = self.count(|command| matches!(command, Command::Checkout(_)));
         assert_eq!(ok(http.get("/v1/status").unwrap())["open_holds"], json!(holds));
+        // Each cart was paid once, and each claim is there.
+        let buyer = ok(http.get("/v1/wallets/buyer").unwrap());
+        assert_eq!(buyer["balances"][0]["balance"], json!(PURSE - PRICE * checkouts as u64), "{buyer}");
+        assert_eq!(claimed.len(), self.count(|command| *command == Command::Claim));
+        for order in &claimed {
+            let order = ok(http.get(&format!("/v1/orders/{order}")).unwrap());
+            assert_eq!((&order["status"], &order["claim"]["worker"]), (&json!("processing"), &json!("ann")));
+        }
         let mut charged = 0;
         for owner in (0..OWNERS).map(|number| format!("owner-{number}")) {
-            let charges = self.sent.values().filter(|one| **one == Command::Charge(owner.clone())).count();
+            let charges = self.count(|one| *one == Command::Charge(owner.clone()));
             charged += charges;
             if charges > 0 {
                 let wallet = ok(http.get(&format!("/v1/wallets/{owner}")).unwrap());
                 assert_eq!(wallet["balances"][0]["balance"], json!(7 * charges), "{wallet}");
             }
         }
-        assert_eq!(holds + charged, self.sent.len());
+        assert_eq!(holds + charged + checkouts + claimed.len(), self.sent.len());
         println!("{} messages, {repeats} of them answered after they had been decided", self.sent.len());
 
         // The stream of events is the feed: the same events in the same order, each once.
