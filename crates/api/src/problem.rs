@@ -234,12 +234,6 @@ impl Problem {
         Self::new("history_unreadable", detail)
     }
 
-    /// Events that were taken elsewhere: requests are decided as before.
-    pub fn history_archived(event: Sequence, first: Sequence) -> Self {
-        let detail = format!("event {event} is archived: the history that is kept begins with event {first}");
-        Self::new("history_archived", detail).with("event", event.0).with("first", first.0)
-    }
-
     /// A service that is shutting down: nothing was decided.
     pub fn closed(retry_after_s: u32) -> Self {
         let mut problem = Self::new("closed", "the service is shutting down; nothing was changed");

@@ -29,31 +29,38 @@ pub(crate) fn said(fields: Value) -> Value {
     }
 }
 
-/// Sets something: the fields that were said, and the `others` as they are where it is there already. `at` names it.
+/// Fields that one which is new begins without.
+fn unsaid<const N: usize>(names: [&str; N]) -> [(&str, Value); N] {
+    names.map(|name| (name, Value::Null))
+}
+
+/// Sets something: the fields that were said, and the `others` as they are where it is there already, or as one begins
+/// that is new. `at` names it.
 async fn set(
     service: &Service,
     read: &str,
     at: &[(&str, &str)],
     fields: Value,
-    others: &[&str],
+    others: &[(&str, Value)],
 ) -> Result<()> {
-    let mut all: Map<String, Value> = match service.client.read::<Map<_, _>>(read, at).await {
-        Ok(present) => {
-            // A site may have been set to `explicit` when that was possible; it is not kept.
-            let is_there = |name: &str, value: &Value| {
-                others.contains(&name) && !value.is_null() && value != "" && value != "explicit"
-            };
-            present.into_iter().filter(|(name, value)| is_there(name, value)).collect()
-        }
+    let mut present: Map<String, Value> = match service.client.read(read, at).await {
+        Ok(present) => present,
         // It may be new. What it belongs to, if that is not there, is told by the command.
         Err(error) if error.problem().is_some_and(|problem| problem.status == 404) => Map::new(),
         Err(error) => return Err(error.into()),
     };
+    // A site may have been set to `explicit` when that was possible; it is not kept.
+    if present.get("strategy").is_some_and(|strategy| strategy == "explicit") {
+        present.remove("strategy");
+    }
+    let mut all = Map::new();
+    for (name, begins) in others {
+        let value = present.remove(*name).filter(|value| !value.is_null() && *value != "");
+        all.insert((*name).to_owned(), value.unwrap_or_else(|| begins.clone()));
+    }
+    all.retain(|_, value| !value.is_null());
     if let Value::Object(fields) = said(fields) {
         all.extend(fields);
-    }
-    if read == "location" {
-        all.entry("kind").or_insert_with(|| "storage".into());
     }
     all.extend(at.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
     let of = if let [.., (_, of), (_, name)] = at { format!("{name} of {of}") } else { at[0].1.to_owned() };
@@ -100,7 +107,7 @@ pub(crate) fn site(options: &SiteOptions) -> Result<()> {
         }
         SiteCommand::Set { site, name, time_zone, strategy } => {
             let fields = json!({ "name": name, "time_zone": time_zone, "strategy": strategy });
-            set(&service, "site", &[("site", site)], fields, &["name", "time_zone", "strategy"]).await
+            set(&service, "site", &[("site", site)], fields, &unsaid(["name", "time_zone", "strategy"])).await
         }
     })
 }
@@ -163,7 +170,8 @@ pub(crate) fn location(options: &LocationOptions) -> Result<()> {
         LocationCommand::Set { site, location, kind, zone, pick_order } => {
             let fields = json!({ "kind": kind, "zone": zone, "pick_order": pick_order });
             let at = [("site", &**site), ("location", location)];
-            set(&service, "location", &at, fields, &["kind", "zone", "pick_order"]).await
+            let others = [("kind", "storage".into()), ("zone", Value::Null), ("pick_order", Value::Null)];
+            set(&service, "location", &at, fields, &others).await
         }
     })
 }
@@ -263,7 +271,7 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
             let fields = json!({
                 "name": name, "tracking": tracking, "safety_stock": object(safety_stock), "prices": object(prices),
             });
-            let others = ["name", "tracking", "safety_stock", "prices"];
+            let others = unsaid(["name", "tracking", "safety_stock", "prices"]);
             set(&service, "sku", &[("sku", sku)], fields, &others).await
         }
     })
@@ -348,7 +356,7 @@ pub(crate) fn lot(options: &LotOptions) -> Result<()> {
         LotCommand::Set { sku, lot, received_on, expires_on, blocked } => {
             let blocked = blocked.then_some(true);
             let fields = json!({ "received_on": received_on, "expires_on": expires_on, "blocked": blocked });
-            set(&service, "lot", &[("sku", sku), ("lot", lot)], fields, &LOT_FIELDS).await
+            set(&service, "lot", &[("sku", sku), ("lot", lot)], fields, &unsaid(LOT_FIELDS)).await
         }
         LotCommand::Block { sku, lot } => block(&service, sku, lot, true).await,
         LotCommand::Unblock { sku, lot } => block(&service, sku, lot, false).await,
@@ -415,7 +423,7 @@ fn on_the_way(trace: &Trace) -> String {
 async fn block(service: &Service, sku: &str, lot: &str, blocked: bool) -> Result<()> {
     let at = [("sku", sku), ("lot", lot)];
     service.client.read::<Lot>("lot", &at).await?;
-    set(service, "lot", &at, json!({ "blocked": blocked }), &LOT_FIELDS).await
+    set(service, "lot", &at, json!({ "blocked": blocked }), &unsaid(LOT_FIELDS)).await
 }
 
 fn lots(lots: &[Lot]) -> Table {

@@ -175,10 +175,11 @@ fn master_data_is_set_listed_and_shown() {
         house.done("location show ICN A-01"),
         "SITE  LOCATION  KIND     ZONE  PICK ORDER\nICN   A-01      storage  A              8\n"
     );
+    house.done("sku set milk --name explicit");
     house.done("sku set milk --price KRW=900");
     assert_eq!(
         house.done("sku list"),
-        "SKU   TRACKING  SAFETY STOCK  PRICES\nmilk  lot       ICN=20        KRW=900\n"
+        "SKU   NAME      TRACKING  SAFETY STOCK  PRICES\nmilk  explicit  lot       ICN=20        KRW=900\n"
     );
     house.done("stock adjust S1 --site ICN milk/L1@A-01=+5");
     assert_eq!(

@@ -42,12 +42,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// That something was set by an event: all that such an outcome says.
-    pub fn of_setting(id: Code, sequence: Sequence, at: Timestamp) -> Self {
+    /// What every outcome says, and all that one of a setting does.
+    pub fn plain(id: Option<Code>, sequence: Sequence, at: Timestamp) -> Self {
         Self {
             sequence,
             at,
-            id: Some(id),
+            id,
             picks: SmallVec::new(),
             shortages: Vec::new(),
             expires_at: None,
@@ -122,19 +122,9 @@ pub struct PickView {
 
 /// The outcome of an event that the tables have seen.
 pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
-    let mut outcome = Outcome {
-        sequence: event.sequence,
-        at: event.at,
-        id: event.fact.document().map(|(_, id)| id.clone()),
-        picks: SmallVec::new(),
-        shortages: Vec::new(),
-        expires_at: None,
-        holders: Vec::new(),
-        balance: event.fact.money().map(|money| money.balance),
-        claims: Vec::new(),
-        trade: None,
-        pick_claims: Box::default(),
-    };
+    let id = event.fact.document().map(|(_, id)| id.clone());
+    let mut outcome = Outcome::plain(id, event.sequence, event.at);
+    outcome.balance = event.fact.money().map(|money| money.balance);
     match &event.fact {
         Fact::Held { lines, takes, short, expires_at, .. } => {
             outcome.expires_at = *expires_at;

@@ -327,9 +327,6 @@ impl Outbox {
                         return Err(Ending::Stop);
                     }
                 }
-                Err(Failure::HistoryArchived { event, first }) => {
-                    return Err(Halt::Archived { next: event.0, first: first.0 }.into());
-                }
                 Err(failure @ (Failure::HistoryUnreadable { .. } | Failure::TooLarge { .. })) => {
                     return Err(Halt::Unreadable { detail: failure.to_string() }.into());
                 }

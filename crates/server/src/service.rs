@@ -471,7 +471,6 @@ fn problem_of(failure: &Failure) -> Problem {
         Failure::Full { detail } => Problem::store_full(detail),
         Failure::Failed { detail } => Problem::store_failed(detail),
         Failure::HistoryUnreadable { detail } => Problem::history_unreadable(detail),
-        Failure::HistoryArchived { event, first } => Problem::history_archived(*event, *first),
         Failure::Closed => Problem::closed(BUSY_RETRY_AFTER_S),
         Failure::TooLarge { what, count, max } => Problem::too_large(what, *count, *max),
     }

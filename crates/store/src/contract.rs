@@ -440,15 +440,6 @@ pub enum Failure {
         /// What cannot be read, and why.
         detail: String,
     },
-    /// What was is archived: the events that the answer wants were taken elsewhere. What holds for
-    /// [`Failure::HistoryUnreadable`] holds here too.
-    #[error("event {event} is archived: the history that is kept begins with event {first}")]
-    HistoryArchived {
-        /// An event that the answer wants.
-        event: Sequence,
-        /// The first that is kept.
-        first: Sequence,
-    },
     /// The store is shutting down. Nothing was decided.
     #[error("the store is shutting down")]
     Closed,

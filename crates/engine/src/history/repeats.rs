@@ -164,7 +164,7 @@ impl Earlier {
         let Self { sequence: event, setting } = self;
         let outcome = match (outcomes.get(&event), setting, first_at) {
             (Some(outcome), ..) => outcome.clone(),
-            (None, Some(id), Some(at)) => Outcome::of_setting(id, event, at),
+            (None, Some(id), Some(at)) => Outcome::plain(Some(id), event, at),
             _ => return Err(Refusal::OutcomeArchived { event, first }),
         };
         Ok(Done { outcome, repeat: true })

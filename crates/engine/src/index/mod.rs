@@ -80,9 +80,6 @@ impl From<Error> for Failure {
         match error {
             Error::Failure(failure) => failure,
             Error::Stopped => Self::Closed,
-            Error::Journal(journal::Error::BelowFloor { sequence, floor }) => {
-                Self::HistoryArchived { event: Sequence(sequence), first: Sequence(floor) }
-            }
             error => Self::HistoryUnreadable { detail: crate::engine::error_chain(&error) },
         }
     }
