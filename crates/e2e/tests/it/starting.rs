@@ -37,11 +37,17 @@ fn number(metrics: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
 }
 
-/// Asks all there is to ask; nothing when it was ready before the last of the answers.
-fn look(connection: &mut Connection) -> std::io::Result<Option<Look>> {
+/// The hold that the given look of a start asks for.
+fn early(look: usize) -> String {
+    format!("early-{look}")
+}
+
+/// Asks all there is to ask, a hold of that name among it; nothing when it was ready before the last of the
+/// answers: its hold may have been placed then.
+fn look(connection: &mut Connection, early: &str) -> std::io::Result<Option<Look>> {
     let ask = |connection: &mut Connection, path| connection.send("GET", path, None, "");
     let stock = ask(connection, "/v1/stock?sku=mug")?;
-    let placed = connection.send("POST", "/v1/holds", None, &hold("early", "mug", 1).to_string())?;
+    let placed = connection.send("POST", "/v1/holds", None, &hold(early, "mug", 1).to_string())?;
     let metrics = String::from_utf8(ask(connection, "/metrics")?.body).unwrap();
     assert_eq!(ask(connection, "/healthz")?.status, 200);
     let ready = ask(connection, "/readyz")?;
@@ -72,7 +78,7 @@ fn watch(addr: std::net::SocketAddr, token: &str, enough: impl Fn(&Look) -> bool
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
             Err(error) => panic!("{error}"),
         };
-        while let Some(seen) = look(&mut connection).unwrap() {
+        while let Some(seen) = look(&mut connection, &early(looks.len())).unwrap() {
             looks.push(seen);
             if looks.last().is_some_and(&enough) {
                 return looks;
@@ -141,7 +147,10 @@ fn while_a_long_journal_is_replayed_it_says_how_far_it_is() {
     assert!(number(&metrics, "jaego_recovery_events") >= (BATCHES * BATCH_LEN) as f64);
     assert!(number(&metrics, "jaego_recovery_seconds") > 0.0);
     assert!(number(&metrics, "jaego_clock_offset_seconds").abs() < 60.0);
-    assert_eq!(connection.get("/v1/holds/early").unwrap().0, 404, "what was refused changed nothing");
+    for refused in (0..looks.len()).map(early) {
+        let status = connection.get(&format!("/v1/holds/{refused}")).unwrap().0;
+        assert_eq!(status, 404, "what was refused changed nothing");
+    }
     assert_eq!(ok(connection.get("/v1/holds/H0-0").unwrap())["status"], "held");
     jaego.end();
 }
