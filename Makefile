@@ -13,6 +13,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # (`cargo install --locked cargo-nextest`), and `cargo test` runs the same tests elsewhere.
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
+ifdef NEXTEST
+VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) nextest run --workspace --locked --no-fail-fast -E \
+	'binary(redis) | (binary(redis_faults) & test(/^(acl|displaced|failover|layout|quarantine)::/)) | package(jaego-queue)'
+else
+VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) test --workspace --locked --no-fail-fast --test redis --test redis_faults
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help run build test bench soak lint clean-data
 
@@ -27,11 +34,12 @@ run: build ## Start a server on ./data with the sample loaded; prints its addres
 
 # The examples in the documentation go first, so that the last summary is that of the tests. Those of the schedules are
 # the locks' own, which run them. The binary that the end-to-end tests start is built before them: built inside of one, it
-# would count as that test's time.
-test: ## Run every test (installs Redis, PostgreSQL, MariaDB and Chromium if they are missing)
+# would count as that test's time. What speaks to Redis is tried on Valkey as well, where that can be had.
+test: ## Run every test (installs Redis, Valkey, PostgreSQL, MariaDB and Chromium if they are missing)
 	@scripts/needs.sh test console
 	$(CARGO) test --workspace --exclude jaego-lock-schedules --locked --doc
 	$(CARGO) build --locked -p jaego-cli
+	@if scripts/needs.sh valkey; then $(VALKEY_TESTS); else echo 'Without Valkey: what is tried on it is left out.'; fi
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked --no-fail-fast
 else

@@ -3,8 +3,8 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, MariaDB, strace, the usual CAs), bench (redis-py, to compare with), lab (MariaDB),
-# console (Chromium and its WebDriver), sample (curl).
+# Groups: test (Redis, PostgreSQL, MariaDB, strace, the usual CAs), valkey (Valkey, from the backports where the release
+# itself has none), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver), sample (curl).
 # --check installs nothing: it names what is missing and exits with 1.
 #
 # Silent when all is there. Our tests start private servers on free ports, so the services that these
@@ -46,6 +46,7 @@ for group in "${@:-test}"; do
         need strace have_command strace
         need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
         ;;
+    valkey) need valkey-server have_command valkey-server ;;
     bench) need python3-redis have_redis_py ;;
     lab) need mariadb-server have_mariadb ;;
     console)
@@ -53,7 +54,7 @@ for group in "${@:-test}"; do
         need chromium-driver have_command chromedriver
         ;;
     sample) need curl have_command curl ;;
-    *) die "there is no group \"$group\" (test, bench, lab, console, sample)" ;;
+    *) die "there is no group \"$group\" (test, valkey, bench, lab, console, sample)" ;;
     esac
 done
 
@@ -82,11 +83,35 @@ install() {
         apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 "${missing[@]}" </dev/null
 }
 
+# The backports of the release on the mirror that the machine already uses, beside its own lists, for this one install:
+# nothing stays behind that would offer other packages from there later.
+backports() {
+    local codename mirror
+    codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+    mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$codename" '$1 == codename && $2 == "main" { print $3; exit }')
+    [[ -n $codename && -n $mirror ]] || return 1
+    parts=$(mktemp -d)
+    chmod 755 "$parts"
+    mkdir "$parts/lists"
+    cp -r /etc/apt/sources.list /etc/apt/sources.list.d/. "$parts/" 2>/dev/null || true
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-backports main\n' \
+        "$mirror" "$codename" >"$parts/backports.list"
+    from=(-o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$parts" -o "Dir::State::lists=$parts/lists"
+        -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
+    "${as_root[@]}" apt-get "${from[@]}" update -q </dev/null &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "${from[@]}" install -y -q --no-install-recommends \
+            -o DPkg::Lock::Timeout=120 "${missing[@]}" </dev/null
+    local done=$?
+    "${as_root[@]}" rm -rf "$parts"
+    return $done
+}
+
 log=$(mktemp)
 say "installing ${missing[*]}"
 # The package lists may be fresh already; they are fetched once, when the first try fails.
 if ! install >"$log" 2>&1; then
-    if ! { "${as_root[@]}" apt-get update -q </dev/null && install; } >"$log" 2>&1; then
+    if ! { "${as_root[@]}" apt-get update -q </dev/null && { install || { [[ ${missing[*]} == valkey-server ]] && backports; }; }; } >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         die "could not install ${missing[*]}; the whole log is $log"
     fi
@@ -97,7 +122,7 @@ rm -f "$log"
 if [[ -d /run/systemd/system ]]; then
     for package in "${missing[@]}"; do
         case $package in
-        redis-server | postgresql) "${as_root[@]}" systemctl disable -q "$package" || true ;;
+        redis-server | valkey-server | postgresql) "${as_root[@]}" systemctl disable -q "$package" || true ;;
         mariadb-server) "${as_root[@]}" systemctl disable -q mariadb || true ;;
         esac
     done

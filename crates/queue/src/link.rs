@@ -62,8 +62,10 @@ impl Server {
         };
         let info = plain.as_str().into_connection_info().map_err(AddressError::Malformed)?;
         let tls = is_tls.then(|| trust.connector()).transpose().map_err(AddressError::Trust)?;
-        // The shapes of answers are those of the older protocol, which every server speaks.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        // The shapes of answers are those of the older protocol, which every server speaks. Telling the server the name of
+        // the client library is a command more that its user would have to be allowed.
+        let settings =
+            info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
         Ok(Self { info: info.set_redis_settings(settings), tls })
     }
 }

@@ -91,7 +91,7 @@ enum Halt {
     /// Entries behind the last one were deleted, whosever they were: the events of their numbers would be left out.
     #[error(
         "the stream ends with the entry {entry}, and gave the id {end} since: what was behind was deleted, and events of \
-         those numbers would be left out; set its last id back with XSETID, or publish to a new stream"
+         those numbers would be left out; set its last id back with XSETID if the server lets you, or publish to a new stream"
     )]
     EndDeleted {
         /// The last entry.

@@ -13,7 +13,7 @@ pub enum Error {
     #[error("{program} is not installed; `scripts/needs.sh test` installs it")]
     ProgramMissing {
         /// Its name.
-        program: &'static str,
+        program: String,
     },
 
     /// The operating system refused something.

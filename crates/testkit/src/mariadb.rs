@@ -127,12 +127,12 @@ impl Drop for MariaDb {
 fn program(name: &'static str) -> Result<PathBuf, Error> {
     let debian = PathBuf::from("/usr/sbin").join(name);
     let found = if debian.is_file() { Some(debian) } else { process::find(name) };
-    found.ok_or(Error::ProgramMissing { program: "mariadb-server" })
+    found.ok_or_else(|| Error::ProgramMissing { program: "mariadb-server".to_owned() })
 }
 
 /// Who runs the server when we are root.
 fn server_user() -> Result<User, Error> {
     let passwd = fs::read_to_string("/etc/passwd").map_err(Error::io("read", "/etc/passwd"))?;
     let user = ["mysql", "nobody"].into_iter().find_map(|name| user_in(&passwd, name));
-    user.ok_or(Error::ProgramMissing { program: "mariadb-server" })
+    user.ok_or_else(|| Error::ProgramMissing { program: "mariadb-server".to_owned() })
 }

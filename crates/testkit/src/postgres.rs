@@ -234,7 +234,7 @@ fn programs() -> Result<PathBuf, Error> {
         return Ok(bin);
     }
     let found = process::find("postgres").and_then(|program| program.parent().map(Path::to_owned));
-    found.ok_or(Error::ProgramMissing { program: "postgresql" })
+    found.ok_or_else(|| Error::ProgramMissing { program: "postgresql".to_owned() })
 }
 
 /// Who runs the server when we are root.
@@ -243,7 +243,7 @@ fn server_user() -> Result<User, Error> {
     ["postgres", "nobody"]
         .into_iter()
         .find_map(|name| user_in(&passwd, name))
-        .ok_or(Error::ProgramMissing { program: "postgresql" })
+        .ok_or_else(|| Error::ProgramMissing { program: "postgresql".to_owned() })
 }
 
 pub(crate) fn user_in(passwd: &str, name: &str) -> Option<User> {

@@ -63,7 +63,7 @@ impl Process {
         command.stdin(stdin).stdout(append(stdout)?).stderr(append(stderr)?).process_group(0);
         let program = PathBuf::from(command.get_program());
         let child = spawn_for_life(command).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::ProgramMissing { program: "setpriv" },
+            io::ErrorKind::NotFound => Error::ProgramMissing { program: "setpriv".to_owned() },
             _ => Error::Io { doing: "start", path: program, source },
         })?;
         Ok(Self { name: name.to_owned(), child, log: stderr.to_owned() })

@@ -30,7 +30,10 @@ pub struct RedisOptions {
     pub settings: Vec<(String, String)>,
 }
 
-/// A private Redis (or Valkey) server on 127.0.0.1, ended and deleted when dropped.
+/// Names another program to start in place of `redis-server`, such as `valkey-server`.
+const REDIS_PROGRAM: &str = "JAEGO_REDIS";
+
+/// A private Redis server on 127.0.0.1, or Valkey as `JAEGO_REDIS` says, ended and deleted when dropped.
 #[derive(Debug)]
 pub struct Redis {
     process: Option<Process>,
@@ -163,9 +166,8 @@ fn not_running() -> Error {
     Error::NotRunning { name: "redis-server".to_owned() }
 }
 
-fn program() -> Result<PathBuf, Error> {
-    ["redis-server", "valkey-server"]
-        .into_iter()
-        .find_map(process::find)
-        .ok_or(Error::ProgramMissing { program: "redis-server" })
+/// The program that is started: Redis, or the one that `JAEGO_REDIS` names.
+pub(crate) fn program() -> Result<PathBuf, Error> {
+    let program = std::env::var(REDIS_PROGRAM).unwrap_or_else(|_| "redis-server".to_owned());
+    process::find(&program).ok_or(Error::ProgramMissing { program })
 }

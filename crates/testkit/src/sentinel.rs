@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::limits::{START_TRIES_MAX, START_WAIT_MAX};
 use crate::process::{self, Process};
-use crate::{Error, free_port};
+use crate::{Error, free_port, redis};
 
 /// A private Redis Sentinel on 127.0.0.1 that watches one master and decides alone. It calls a server down
 /// after half a second. Ended and deleted when dropped.
@@ -50,10 +50,7 @@ impl RedisSentinel {
             folder.path().display()
         );
         fs::write(&config, text).map_err(Error::io("write", &config))?;
-        let program = ["redis-server", "valkey-server"]
-            .into_iter()
-            .find_map(process::find)
-            .ok_or(Error::ProgramMissing { program: "redis-server" })?;
+        let program = redis::program()?;
         let mut command = process::command(&program, None);
         command.current_dir(folder.path()).arg(&config).arg("--sentinel");
         let log = folder.path().join("sentinel.log");

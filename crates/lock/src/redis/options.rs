@@ -204,11 +204,14 @@ fn parse(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
 }
 
 fn parse_any(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
-    url.into_connection_info().map_err(|source| {
+    let server = url.into_connection_info().map_err(|source| {
         let url = match url.rsplit_once('@') {
             Some((_, place)) => format!("…@{place}"),
             None => url.to_owned(),
         };
         RedisOptionsError::Url { url, source }
-    })
+    })?;
+    // Telling the server the name of the client library is a command more that its user would have to be allowed.
+    let settings = server.redis_settings().clone().set_skip_set_lib_name();
+    Ok(server.set_redis_settings(settings))
 }

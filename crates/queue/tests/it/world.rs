@@ -21,7 +21,7 @@ use jaego_store::{
     PastStock, Reference, Reply, StatementFilter, StatementPage, Status, StockAsOf, Store,
 };
 use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
-use redis::{Connection, FromRedisValue, cmd};
+use redis::{Connection, FromRedisValue, RedisResult, cmd};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
@@ -164,11 +164,15 @@ pub(crate) struct Client(pub(crate) Connection);
 
 impl Client {
     pub(crate) fn run<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        self.try_run(words).unwrap()
+    }
+
+    pub(crate) fn try_run<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
         let mut command = cmd(words[0]);
         for word in &words[1..] {
             command.arg(word);
         }
-        command.query(&mut self.0).unwrap()
+        command.query(&mut self.0)
     }
 
     /// Sends a command, and returns the id of its message.
