@@ -36,7 +36,10 @@ use crate::{
 const SKUS: usize = 3;
 const ON_HAND: u64 = 40;
 const CLIENTS: u64 = 8;
+/// Calls of each client in one history.
 const CALLS: u64 = 400;
+/// Histories that are checked: a million calls, with what is read back after each.
+const HISTORIES: u64 = 240;
 const FLOOR: Floor =
     Floor { calls: 3_000, events: 500, refusals: 300, repeats: 40, reads: 300, overlaps: 1_000 };
 
@@ -167,7 +170,7 @@ fn read_back(subject: &dyn Subject, history: &mut History, instants: &Instants) 
 #[test]
 fn one_order_explains_what_all_clients_saw() {
     let mut checked = 0;
-    let runs = number("JAEGO_SOAK").map_or(12, |factor| 12 * factor);
+    let runs = HISTORIES * number("JAEGO_SOAK").unwrap_or(1);
     for seed in number("JAEGO_SEED").map_or(0..runs, |seed| seed..seed + 1) {
         let disk = SimDisk::new(seed);
         let engine = start(disk.clone());
