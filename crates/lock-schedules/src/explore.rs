@@ -23,6 +23,10 @@ pub enum Mood {
     Calm,
     /// As calm, but somebody crashed and still holds the lock for a while. When its lease is over, all must be served.
     Crashed,
+    /// As crashed, but some hold their lock for a while, and now and then the machine falls asleep at any point: the clock of
+    /// the leases has jumped when it goes on, and that of the timers has not. Whoever waits for a lock, for its loss or for
+    /// the end of its patience must find out as soon as the locks have looked whether the machine was asleep.
+    Drowsy,
     /// The clock stands still in the same way, but requests and answers are lost, and for a while all of them. Callers
     /// must be answered in time, holders told of their loss in time, and nothing may be left when it is over.
     Silence,

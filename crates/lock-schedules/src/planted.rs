@@ -124,4 +124,42 @@ pub const FAULTS: &[Fault] = &[
         found_by: "crashed",
         says: &["was served late"],
     },
+    Fault {
+        name: "that the machine was asleep is not noticed",
+        module: "inner",
+        sound: "inner.signal.send_modify(|signal| signal.sleeps += 1);",
+        faulty: "if !crate::rt::planted(\"that the machine was asleep is not noticed\") {\n \
+                 inner.signal.send_modify(|signal| signal.sleeps += 1);\n}",
+        found_by: "drowsy",
+        says: &["late, by"],
+    },
+    Fault {
+        name: "who waits does not hear that the machine was asleep",
+        module: "acquisition",
+        sound: "                () = signals.changed() => {}",
+        faulty: "                () = signals.changed(), if !crate::rt::planted(\
+                 \"who waits does not hear that the machine was asleep\") => {}",
+        found_by: "drowsy",
+        says: &["was served late", "was answered late"],
+    },
+    Fault {
+        name: "who waits for a loss does not hear that the machine was asleep",
+        module: "tenure",
+        sound: "                () = told => {}\n                () = signals.changed() => {}",
+        faulty: "                () = told, if !crate::rt::planted(\
+                 \"who waits for a loss does not hear that the machine was asleep\") => {}\n                \
+                 () = signals.changed(), if !crate::rt::planted(\
+                 \"who waits for a loss does not hear that the machine was asleep\") => {}",
+        found_by: "drowsy",
+        says: &["was told of its loss late"],
+    },
+    Fault {
+        name: "short naps do not add up",
+        module: "inner",
+        sound: "                slept = slept.min(now_slept);",
+        faulty: "                let naps_add_up = !crate::rt::planted(\"short naps do not add up\");\n                \
+                 slept = if naps_add_up { slept.min(now_slept) } else { now_slept };",
+        found_by: "drowsy",
+        says: &["late, by"],
+    },
 ];

@@ -18,7 +18,11 @@ pub(crate) const PLANTED: &str = "JAEGO_PLANTED";
 
 #[derive(Default)]
 struct Clock {
-    now_us: u64,
+    /// On which timers run.
+    awake_us: u64,
+    /// How long the machine has slept, which only leases count.
+    slept_us: u64,
+    woke_us: u64,
     timers: BTreeMap<(u64, u64), Waker>,
     timers_made: u64,
     /// Who waits for a timer to be set.
@@ -40,9 +44,9 @@ fn clock<T>(with: impl FnOnce(&mut Clock) -> T) -> T {
 /// Begins an execution: an hour after the machine was started, and no timer is set.
 pub(crate) fn start() {
     let planted = std::env::var(PLANTED).ok();
-    let now_us = 3_600_000_000;
+    let awake_us = 3_600_000_000;
     // What is left of the last execution is dropped outside of the borrow.
-    drop(CLOCK.with(|clock| clock.replace(Clock { now_us, planted, ..Clock::default() })));
+    drop(CLOCK.with(|clock| clock.replace(Clock { awake_us, planted, ..Clock::default() })));
     let mover = shuttle::future::spawn(async {
         clock(|clock| clock.mover_task = Some(shuttle::current::me()));
         // Only from here on is it known who can wait.
@@ -87,7 +91,7 @@ async fn move_on() {
                     clock.mover = Some(context.waker().clone());
                     return Poll::Pending;
                 };
-                clock.now_us = clock.now_us.max(at);
+                clock.awake_us = clock.awake_us.max(at);
                 Poll::Ready(Some(waker))
             })
         });
@@ -103,11 +107,24 @@ pub(crate) fn planted(name: &str) -> bool {
 }
 
 pub(crate) fn boot_us() -> u64 {
-    clock(|clock| clock.now_us)
+    clock(|clock| clock.awake_us + clock.slept_us)
 }
 
 pub(crate) fn awake_us() -> u64 {
-    boot_us()
+    clock(|clock| clock.awake_us)
+}
+
+/// The machine sleeps and wakes again: leases go on, timers do not.
+pub(crate) fn fall_asleep(slept: Duration) {
+    clock(|clock| {
+        clock.slept_us += u64::try_from(slept.as_micros()).expect("nobody sleeps for ever");
+        clock.woke_us = clock.awake_us + clock.slept_us;
+    });
+}
+
+/// When the machine last woke, if it has slept.
+pub(crate) fn woke() -> BootTime {
+    BootTime::from_micros(clock(|clock| clock.woke_us))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +132,7 @@ pub(crate) struct Instant(u64);
 
 impl Instant {
     pub(crate) fn now() -> Self {
-        Self(boot_us())
+        Self(awake_us())
     }
 }
 
@@ -140,7 +157,7 @@ impl Future for Sleep {
         let timer = self.timer.take();
         let (poll, timer, mover, old) = clock(|clock| {
             let old = timer.and_then(|timer| clock.timers.remove(&timer));
-            if clock.now_us >= until {
+            if clock.awake_us >= until {
                 return (Poll::Ready(()), None, None, old);
             }
             clock.timers_made += 1;

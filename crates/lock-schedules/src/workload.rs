@@ -1,6 +1,7 @@
 //! A few clients of two processes who want the same locks, and what must hold for them.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,7 +26,15 @@ const KEYS: [&str; 2] = ["product:1", "product:2"];
 const LOOK_LATE: Duration = Duration::from_millis(12);
 /// How long nobody hears anything, when all is silent.
 const SILENCE_MAX_MS: u64 = 6_000;
+/// For those who must be served.
+const PATIENT: Duration = Duration::from_secs(600);
 const CRASHED_LEASE: Duration = Duration::from_secs(3);
+/// By how much a holder counts its lease shorter than the other side does, at the most.
+const LEASE_SHORTER: Duration = Duration::from_millis(103);
+/// How often the machine falls asleep in one run, if it does.
+const SLEEPS_MAX: u32 = 6;
+/// The longest that it sleeps, which is longer than any lease and any place in a queue.
+const SLEEP_MAX_MS: u64 = 40_000;
 /// Yields until what goes on in the background must be done, if nothing is lost.
 const BACKGROUND_YIELDS_MAX: u32 = 5_000;
 /// More than any lease and any memory of a release.
@@ -37,13 +46,17 @@ pub(crate) fn run(mood: Mood) {
         rt::start();
         fastrand::seed(thread_rng().next_u64());
         let world = Arc::new(World::new(mood));
-        if mood == Mood::Crashed {
+        if matches!(mood, Mood::Crashed | Mood::Drowsy) {
             world.crash().await;
         }
+        let machine = (mood == Mood::Drowsy).then(|| shuttle::future::spawn(doze()));
         let clients: Vec<_> =
             (0..CLIENTS).map(|client| shuttle::future::spawn(Arc::clone(&world).client(client))).collect();
         for client in clients {
             client.await.expect("nobody stops a client");
+        }
+        if let Some(machine) = machine {
+            machine.await.expect("it wakes again");
         }
         world.end().await;
         rt::stop();
@@ -54,7 +67,11 @@ struct World {
     mood: Mood,
     memory: Memory,
     processes: Vec<(Wire, Locks)>,
+    /// Whether anybody asks for a place in a queue, for being fair or in a mode that can be shared.
+    queues: bool,
     started: BootTime,
+    /// When somebody let go last, in microseconds of [`BootTime`]. No point where another task may go on.
+    free_since: AtomicU64,
     /// Who relies on what.
     holders: Mutex<Holders>,
     counts: Mutex<Counts>,
@@ -130,7 +147,7 @@ impl World {
         let memory = Memory::new();
         let started = BootTime::now();
         let (loses_one_of, dead) = match mood {
-            Mood::Calm | Mood::Crashed => (0, [started; 2]),
+            Mood::Calm | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
             Mood::Silence => {
                 let from = started + Duration::from_millis(any(2_000).into());
                 (12, [from, from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS))])
@@ -144,7 +161,10 @@ impl World {
             (wire, locks)
         };
         let processes = (0..PROCESSES).map(process).collect();
-        Self { mood, memory, processes, started, holders: Mutex::default(), counts: Mutex::default() }
+        let free_since = AtomicU64::new(started.as_micros());
+        let (holders, counts) = (Mutex::default(), Mutex::default());
+        let queues = mood != Mood::Drowsy || any(1) == 0;
+        Self { mood, memory, processes, queues, started, free_since, holders, counts }
     }
 
     /// Somebody takes all locks and is never heard of again.
@@ -162,6 +182,7 @@ impl World {
             timeout: limits::RESPONSE_TIMEOUT,
         };
         self.memory.acquire(&request).await.expect("memory answers");
+        self.free_from(self.started + CRASHED_LEASE + limits::LEASE_EXTRA);
     }
 
     async fn client(self: Arc<Self>, client: usize) {
@@ -173,7 +194,7 @@ impl World {
             let patience = if any(3) == 0 { Some(any(40)) } else { None };
             let answer = before(take(locks, &wish), patience).await;
             match answer {
-                None => {}
+                None => self.free_from(BootTime::now()),
                 Some(Err(error)) => self.not_got(&wish, asked, &error),
                 Some(Ok(held)) => self.got(&wish, asked, held).await,
             }
@@ -187,21 +208,23 @@ impl World {
             _ => &KEYS[..1],
         };
         let mode = match any(4) {
-            _ if keys.len() > 1 => EXCLUSIVE,
+            _ if keys.len() > 1 || !self.queues => EXCLUSIVE,
             0 => SHARED,
             1 => "allocate",
             _ => EXCLUSIVE,
         };
         let wait = match self.mood {
-            Mood::Calm | Mood::Crashed => Duration::from_secs(600),
-            _ => Duration::from_millis(match any(4) {
+            Mood::Calm | Mood::Crashed => PATIENT,
+            Mood::Drowsy if any(2) > 0 => PATIENT,
+            Mood::Drowsy => Duration::from_millis((1 + any(8_000)).into()),
+            Mood::Silence | Mood::Restless => Duration::from_millis(match any(4) {
                 0 => 0,
                 1 => 5,
                 _ => any(8_000).into(),
             }),
         };
         let lease = (any(3) > 0).then(|| Duration::from_millis(2_000 + u64::from(any(2_000))));
-        Wish { keys, mode, fair: any(3) == 0, wait, lease }
+        Wish { keys, mode, fair: self.queues && any(3) == 0, wait, lease }
     }
 
     fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
@@ -215,6 +238,21 @@ impl World {
                 assert!(
                     waited <= limit,
                     "a caller who waits {limit:?} was answered late, after {waited:?}: {error}"
+                );
+            }
+            Mood::Drowsy => {
+                assert!(wish.wait < PATIENT, "not served after {waited:?}: {error}");
+                // The machine may have slept before the wait began; or for so long that a grant was over before it was heard of.
+                let began = match error {
+                    Error::Timeout { waited, .. } => BootTime::now() - *waited,
+                    _ => asked.max(rt::woke()),
+                };
+                let limit = began + wish.wait.max(limits::ATTEMPT_MIN);
+                let late = late_for(limit, Duration::ZERO);
+                assert!(
+                    late.is_zero(),
+                    "a caller who waits {:?} was answered late, by {late:?}: {error}",
+                    wish.wait
                 );
             }
             Mood::Restless => {}
@@ -233,26 +271,53 @@ impl World {
                 let since = BootTime::now().since(self.started);
                 assert!(since <= limit, "{:?} was served late, after {since:?}", wish.keys);
             }
+            Mood::Drowsy => {
+                // Who waits behind a queue knows nothing of those that were served from it by another process and are gone
+                // without a word, and looks again some time later.
+                let late_max = LOOK_LATE + if self.queues { limits::RECHECK } else { Duration::ZERO };
+                let late = late_for(self.free_since().max(asked), late_max);
+                assert!(late.is_zero(), "{:?} was served late, by {late:?}", wish.keys);
+            }
             Mood::Silence | Mood::Restless => {}
         }
         let held = Arc::new(held);
         let number = self.enter(&held);
         yields(any(6)).await;
-        if self.mood == Mood::Silence && any(3) == 0 {
-            let relied_on = before(held.lost(), (any(3) == 0).then(|| any(40))).await;
-            let (now, valid_until) = (BootTime::now(), held.valid_until());
+        if matches!(self.mood, Mood::Silence | Mood::Drowsy) && any(3) == 0 {
+            let lost = before(held.lost(), (any(3) == 0).then(|| any(40))).await;
+            let valid_until = held.valid_until();
+            let late = match self.mood {
+                Mood::Drowsy => late_for(valid_until, Duration::ZERO),
+                _ => BootTime::now().since(valid_until),
+            };
             assert!(
-                relied_on.is_none() || now <= valid_until,
-                "{:?} was told of its loss late, by {:?}",
-                wish.keys,
-                now.since(valid_until)
+                lost.is_none() || late.is_zero(),
+                "{:?} was told of its loss late, by {late:?}",
+                wish.keys
             );
-        } else if self.mood != Mood::Calm && self.mood != Mood::Crashed && any(2) == 0 {
+        } else if matches!(self.mood, Mood::Silence | Mood::Restless) && any(2) == 0 {
             rt::sleep(Duration::from_millis(any(6_000).into())).await;
         }
+        // It is free as soon as the other side knows, which may be before we do.
+        self.free_from(BootTime::now());
         self.leave(number);
         let held = Arc::into_inner(held).expect("others look at it in `enter` only");
         self.let_go(held).await;
+        self.free_from(BootTime::now());
+    }
+
+    /// When the last one let go, or reached the end of its lease, be it told of it or not.
+    fn free_since(&self) -> BootTime {
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = holders.present.iter().filter_map(|(_, held)| held.upgrade());
+        let ends = present.map(|held| held.valid_until() + LEASE_SHORTER);
+        ends.chain([BootTime::from_micros(self.free_since.load(Ordering::Relaxed))])
+            .max()
+            .expect("one at least")
+    }
+
+    fn free_from(&self, time: BootTime) {
+        self.free_since.fetch_max(time.as_micros(), Ordering::Relaxed);
     }
 
     async fn let_go(&self, held: Held) {
@@ -354,6 +419,27 @@ impl World {
         }
         locks.shutdown().await;
     }
+}
+
+/// The machine sleeps now and then, at any point: for a nap that nobody has to notice, or for long.
+async fn doze() {
+    for _ in 0..any(SLEEPS_MAX) {
+        if any(1) == 0 {
+            yields(any(80)).await;
+        } else {
+            rt::sleep(Duration::from_millis(any(1_500).into())).await;
+        }
+        let nap_ms = limits::SLEEP_MIN.as_millis() as u64;
+        let ms = if any(1) == 0 { 1..nap_ms } else { nap_ms..SLEEP_MAX_MS };
+        rt::fall_asleep(Duration::from_millis(thread_rng().gen_range(ms)));
+    }
+}
+
+/// By how much it is too late for what was to happen then, and was allowed to be so late. Whoever is woken has until the
+/// locks have looked whether the machine was asleep; short naps are nothing to them.
+fn late_for(due: BootTime, late_max: Duration) -> Duration {
+    let noticed = rt::woke() + limits::SLEEP_LOOK_PAUSE;
+    BootTime::now().since(due.max(noticed) + late_max + limits::SLEEP_MIN)
 }
 
 async fn take(locks: &Locks, wish: &Wish) -> Result<Held, Error> {

@@ -35,6 +35,11 @@ fn restless() {
     explore_all(Mood::Restless, 4);
 }
 
+#[test]
+fn drowsy() {
+    explore_all(Mood::Drowsy, 5);
+}
+
 /// In a process of its own: whatever is in the middle of something when a fault is found is left there.
 #[test]
 fn every_planted_fault_is_found() {

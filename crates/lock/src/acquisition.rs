@@ -251,7 +251,8 @@ impl Acquisition {
                     return Next::Refused(Error::Busy { key, holder_remaining });
                 };
                 waiting.place = conflict.place;
-                line.looked(conflict.key, conflict.retry_after);
+                // Counted from when it was asked: the machine may have slept since it was answered.
+                line.looked(conflict.key, sent_at + conflict.retry_after);
                 if std::mem::take(&mut self.woken) && self.plan.keys.len() > 1 {
                     // What we were woken for may be free, and another one of our keys is not.
                     line.pass_on(conflict.key);
@@ -333,7 +334,7 @@ impl Acquisition {
         (self.doubt, self.answered) = (false, true);
         self.woken = false;
         if let Some(line) = self.line.take() {
-            line.served(self.plan.lease, wake == Wake::Chained);
+            line.served(tenure::over_at(valid_until, self.plan.lease), wake == Wake::Chained);
         }
         tracing::debug!(fence, waited = self.waited_for.is_some(), "acquired");
         let pattern = self.inner.counters.pattern(&self.plan.keys[0]);

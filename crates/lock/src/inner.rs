@@ -203,8 +203,10 @@ async fn listen(inner: Weak<Inner>, mut notices: broadcast::Receiver<Notice>, mu
                 let now_slept = clock::slept();
                 if now_slept.saturating_sub(slept) >= limits::SLEEP_MIN {
                     inner.signal.send_modify(|signal| signal.sleeps += 1);
+                    slept = now_slept;
                 }
-                slept = now_slept;
+                // Short naps add up. What seemed to be one, because we were held up between the two clocks, does not.
+                slept = slept.min(now_slept);
                 // A loss is noted soon, even if nobody looks at the guard.
                 for tenure in inner.live_tenures() {
                     tenure.how_lost();

@@ -202,12 +202,14 @@ impl InLine {
         self.waiter.notify.notified().await;
     }
 
-    /// Notes what a look at one of the keys has told.
-    pub(crate) fn looked(&self, key: usize, free_in: Duration) {
+    /// Notes what a look at one of the keys has told. Whatever another one here was told and is yet to come stands: what is
+    /// in its way may be over sooner than what is in ours, and only the front watches the clock for both.
+    pub(crate) fn looked(&self, key: usize, free_at: BootTime) {
         let now = BootTime::now();
         if let Some(line) = self.lines.lock().get_mut(&self.keys[key]) {
+            let earlier = line.free_at.filter(|told| *told > now);
             line.looked_at = now;
-            line.free_at = Some(now + free_in);
+            line.free_at = earlier.into_iter().chain([free_at]).min();
         }
     }
 
@@ -222,13 +224,18 @@ impl InLine {
         Some(line.free_at.map_or(recheck_at, |free_at| free_at.min(recheck_at)))
     }
 
-    /// Leaves with the lock, which nobody else can have before `lease` is over unless its mode is shared.
-    pub(crate) fn served(self, lease: Duration, chain: bool) {
+    /// Leaves with the lock, which nobody else can have before its lease is over unless its mode is shared.
+    pub(crate) fn served(self, over_at: BootTime, chain: bool) {
         let _ = self.take_wake();
+        let shared = self.waiter.mode.is_shared();
         for key in 0..self.keys.len() {
-            self.looked(key, lease);
+            if !shared && let Some(line) = self.lines.lock().get_mut(&self.keys[key]) {
+                // What was in the way is over for everybody.
+                line.free_at = None;
+            }
+            self.looked(key, over_at);
         }
-        if !chain || !self.waiter.mode.is_shared() {
+        if !chain || !shared {
             return;
         }
         let lines = self.lines.lock();
@@ -287,7 +294,7 @@ mod tests {
         drop(second);
         assert_eq!(third.take_wake(), None, "it was used");
         assert!(lines.wanted(&keys));
-        third.served(Duration::from_secs(1), false);
+        third.served(BootTime::now() + Duration::from_secs(1), false);
         assert!(!lines.wanted(&keys), "nothing is kept of an empty line");
     }
 
@@ -315,7 +322,7 @@ mod tests {
     async fn only_the_front_watches_the_clock_and_the_next_one_is_told_when_it_has_gone() {
         let (lines, keys) = lines();
         let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
-        front.looked(0, Duration::from_millis(300));
+        front.looked(0, BootTime::now() + Duration::from_millis(300));
         let recheck = Duration::from_secs(5);
         let look_at = front.next_look(0, recheck).unwrap();
         assert!(look_at.remaining() <= Duration::from_millis(300));
@@ -324,6 +331,30 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), next.changed()).await.expect("it is told");
         assert_eq!(next.take_wake(), None, "but not to try");
         assert_eq!(next.next_look(0, recheck), Some(look_at));
+    }
+
+    #[test]
+    fn what_one_was_told_stands_until_it_is_past_though_another_was_told_something_later() {
+        let (lines, keys) = lines();
+        let mode = Mode::new("allocate").unwrap();
+        let join = |mode| lines.join(&keys, Owner::random(), mode).unwrap();
+        let (front, behind, one_more) = (join(&mode), join(&Mode::shared()), join(&Mode::exclusive()));
+        let (soon, late) = (Duration::from_secs(60), Duration::from_secs(900));
+        let look_in = || front.next_look(0, late * 2).unwrap().remaining();
+        let at = |time| BootTime::now() + time;
+        front.looked(0, at(soon));
+        // It waits for the front to leave the queue, and not for the holder.
+        behind.looked(0, at(late));
+        assert!(look_in() <= soon, "{:?}", look_in());
+        // Another permit is taken, and the first one ends when it did.
+        behind.served(at(late), false);
+        assert!(look_in() <= soon, "{:?}", look_in());
+        // But after this one nobody can get in earlier.
+        one_more.served(at(late), false);
+        assert!(look_in() > soon, "{:?}", look_in());
+        front.looked(0, BootTime::now());
+        front.looked(0, at(late));
+        assert!(look_in() > soon, "what is past is forgotten: {:?}", look_in());
     }
 
     #[test]
@@ -339,7 +370,7 @@ mod tests {
         waiters.pop();
         let last = join(&keys).expect("one has left");
         assert!(join(&keys).is_none());
-        last.served(Duration::from_secs(1), false);
+        last.served(BootTime::now() + Duration::from_secs(1), false);
         assert!(join(&keys).is_some(), "one was served");
         drop(waiters);
         assert_eq!(lines.waiters(), 0);
@@ -353,7 +384,7 @@ mod tests {
         lines.missed();
         assert_eq!((front.take_wake(), next.take_wake()), (Some(Wake::Chained), None));
         // It got in, so perhaps others can.
-        front.served(Duration::from_secs(1), true);
+        front.served(BootTime::now() + Duration::from_secs(1), true);
         assert_eq!(next.take_wake(), Some(Wake::Chained));
     }
 }

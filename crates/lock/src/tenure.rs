@@ -73,7 +73,16 @@ pub(crate) struct Granted {
 /// Until when a lease may be relied on that was asked for at `sent_at`. The backend counts from later on,
 /// and the rest is for clocks that run apart.
 pub(crate) fn valid_until(sent_at: BootTime, lease: Duration) -> BootTime {
-    sent_at + lease.saturating_sub(lease / limits::LEASE_MARGIN_DIVISOR).saturating_sub(limits::LEASE_MARGIN)
+    sent_at + lease.saturating_sub(margin(lease))
+}
+
+/// When the backend may give a lock to others whose lease may be relied on until then.
+pub(crate) fn over_at(valid_until: BootTime, lease: Duration) -> BootTime {
+    valid_until + margin(lease) + limits::LEASE_EXTRA
+}
+
+fn margin(lease: Duration) -> Duration {
+    lease / limits::LEASE_MARGIN_DIVISOR + limits::LEASE_MARGIN
 }
 
 impl Tenure {
