@@ -11,6 +11,10 @@ impl Stage for InMemory {
     async fn backend(&self) -> Memory {
         self.0.clone()
     }
+
+    fn grants(&self) -> usize {
+        80_000
+    }
 }
 
 jaego_lock::conformance!(InMemory(Memory::new()));

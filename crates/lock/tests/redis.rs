@@ -13,6 +13,10 @@ impl Stage for OnRedis {
     async fn backend(&self) -> Redis {
         Redis::start(RedisOptions::new(&self.0.url()).unwrap().quarantine(Duration::ZERO))
     }
+
+    fn grants(&self) -> usize {
+        20_000
+    }
 }
 
 jaego_lock::conformance!(OnRedis(

@@ -4,104 +4,175 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::{Stage, process, settings};
-use crate::{BootTime, Guard, Locks, Outcome};
+use super::{Stage, process, settings, soak};
+use crate::{BootTime, Guard, LockKey, Locks, Outcome, Request};
+
+/// Who wants the same key.
+const CLIENTS: usize = 4;
+/// Grants of one key, about.
+const GRANTS_PER_KEY: usize = 200;
+/// How long a history may take. Only a bug makes it so long.
+const HISTORY_MAX: Duration = Duration::from_secs(240);
 
 /// Somebody held from … to, as it knew itself: from having it to letting it go, or to the end of validity.
 #[derive(Clone, Debug)]
 struct Held {
-    key: String,
+    key: LockKey,
     from: BootTime,
     to: BootTime,
     mode: String,
     fence: u64,
 }
 
-type History = Arc<Mutex<Vec<Held>>>;
-
-fn soak() -> usize {
-    std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+#[derive(Debug, Default)]
+struct History {
+    held: Mutex<Vec<Held>>,
+    crashed: AtomicUsize,
+    overstayed: AtomicUsize,
+    extended: AtomicUsize,
 }
 
-/// Holds for a random while, sometimes for longer than the lease, and notes it. Crashes one time in so many.
-async fn hold(guard: Guard, history: &History, pause: Duration, crash_in: u8) {
-    let (key, mode) = (guard.key().to_string(), guard.mode().name().to_owned());
-    let (from, fence) = (BootTime::now(), guard.fence());
-    sleep(pause).await;
-    let to = BootTime::now().min(guard.valid_until());
-    let was_valid = guard.is_valid();
-    if from < to {
-        history.lock().unwrap().push(Held { key, from, to, mode, fence });
+impl History {
+    fn len(&self) -> usize {
+        self.held.lock().unwrap().len()
     }
-    match fastrand::u8(..crash_in) {
-        // As a crash: nothing is released, and the lease has to run out.
-        0 => std::mem::forget(guard),
-        1..6 => drop(guard),
-        _ => {
-            let outcome = guard.release().await;
-            assert!(!was_valid || !matches!(outcome, Outcome::Stolen { .. }), "{outcome:?}");
+
+    /// Holds for a random while, sometimes for longer than the lease, and notes it. Crashes one time in so many.
+    async fn hold(&self, guard: Guard, crash_in: u16) {
+        let (key, mode) = (guard.key().clone(), guard.mode().name().to_owned());
+        let (from, fence) = (BootTime::now(), guard.fence());
+        let pause = match fastrand::u16(..200) {
+            // Longer than the lease.
+            0 => 450,
+            // Long, but within it.
+            1 | 2 => fastrand::u64(40..300),
+            // Not at all, as whoever has little to do.
+            3..120 => 0,
+            _ => fastrand::u64(..4),
+        };
+        tokio::task::yield_now().await;
+        if pause > 0 {
+            sleep(Duration::from_millis(pause)).await;
         }
+        // A renewal that comes too late is refused, and one that is not answered in time may count or not.
+        if fastrand::u8(..8) == 0 && guard.extend(settings().lease_min()).await.is_ok() {
+            self.extended.fetch_add(1, Ordering::Relaxed);
+        }
+        let now = BootTime::now();
+        let to = now.min(guard.valid_until());
+        if to < now {
+            self.overstayed.fetch_add(1, Ordering::Relaxed);
+        }
+        let was_valid = guard.is_valid();
+        if from < to {
+            self.held.lock().unwrap().push(Held { key, from, to, mode, fence });
+        }
+        match fastrand::u16(..crash_in) {
+            // As a crash: nothing is released, and the lease has to run out.
+            0 => {
+                self.crashed.fetch_add(1, Ordering::Relaxed);
+                std::mem::forget(guard);
+            }
+            at if at < crash_in / 4 => drop(guard),
+            _ => {
+                let outcome = guard.release().await;
+                assert!(!was_valid || !matches!(outcome, Outcome::Stolen { .. }), "{outcome:?}");
+            }
+        }
+    }
+
+    /// By key and time, with no two side by side that may not be. Returns how often two were.
+    fn side_by_side(&self) -> usize {
+        let mut history = self.held.lock().unwrap().clone();
+        history.sort_by(|one, other| (&one.key, one.from).cmp(&(&other.key, other.from)));
+        let mut shared = 0;
+        for (index, held) in history.iter().enumerate() {
+            let of_key = history[index + 1..].iter().take_while(|later| later.key == held.key);
+            for later in of_key.take_while(|later| later.from < held.to) {
+                assert_eq!(later.mode, held.mode, "two modes at once: {held:?} and {later:?}");
+                assert_ne!(held.mode, "exclusive", "two holders of one lock: {held:?} and {later:?}");
+                assert_ne!(held.fence, later.fence, "{held:?} and {later:?}");
+                shared += 1;
+            }
+        }
+        for pair in history.windows(2).filter(|pair| pair[0].key == pair[1].key) {
+            if pair.iter().all(|held| held.mode == "exclusive") {
+                assert!(pair[0].fence < pair[1].fence, "fences grow with time: {pair:?}");
+            }
+        }
+        shared
     }
 }
 
-/// By key and time, with no two side by side that may not be. Returns how often two were.
-fn side_by_side(history: &History) -> usize {
-    let mut history = history.lock().unwrap().clone();
-    history.sort_by(|one, other| (&one.key, one.from).cmp(&(&other.key, other.from)));
-    let mut shared = 0;
-    for (index, held) in history.iter().enumerate() {
-        let of_key = history[index + 1..].iter().take_while(|later| later.key == held.key);
-        for later in of_key.take_while(|later| later.from < held.to) {
-            assert_eq!(later.mode, held.mode, "two modes at once: {held:?} and {later:?}");
-            assert_ne!(held.mode, "exclusive", "two holders of one lock: {held:?} and {later:?}");
-            assert_ne!(held.fence, later.fence, "{held:?} and {later:?}");
-            shared += 1;
-        }
-    }
-    for pair in history.windows(2).filter(|pair| pair[0].key == pair[1].key) {
-        if pair.iter().all(|held| held.mode == "exclusive") {
-            assert!(pair[0].fence < pair[1].fence, "fences grow with time: {pair:?}");
-        }
-    }
-    shared
-}
-
-/// Short leases, random holds, crashes: no two are valid at the same time, and fences grow with time.
-pub async fn exclusion_under_random_leases(stage: &impl Stage) {
+/// Clients of many keys at once, until so many grants are in the history as the stage wants.
+async fn play(
+    stage: &impl Stage,
+    crash_in: u16,
+    wish: impl Fn(&Locks, &LockKey) -> Request + Clone + Send + Sync + 'static,
+) -> Arc<History> {
     let mut processes = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..CLIENTS {
         processes.push(process(stage).await);
     }
-    let history = History::default();
+    let history = Arc::new(History::default());
+    let grants_min = stage.grants() * soak();
     let mut clients = Vec::new();
-    for turn in 0..12 {
-        let (locks, history): (Locks, _) = (processes[turn % 4].clone(), Arc::clone(&history));
+    for turn in 0..CLIENTS * (stage.grants() / GRANTS_PER_KEY).max(1) {
+        let (locks, history, wish) = (processes[turn % CLIENTS].clone(), Arc::clone(&history), wish.clone());
+        let key = LockKey::new(format!("order:{}", turn / CLIENTS)).unwrap();
         clients.push(tokio::spawn(async move {
-            for _ in 0..30 * soak() {
+            while history.len() < grants_min {
                 let lease = settings().lease_min() + Duration::from_millis(fastrand::u64(..60));
-                let request = locks.lock(["a", "b", "c"][turn % 3]).lease(lease);
-                let request = if fastrand::bool() { request.fair() } else { request };
-                let Ok(guard) = request.wait(Duration::from_secs(10)).acquire().await else { continue };
-                // One in thirty overstays.
-                let pause = if fastrand::u8(..40) == 0 { 450 } else { fastrand::u64(..4) };
-                hold(guard, &history, Duration::from_millis(pause), 20).await;
-                if fastrand::u8(..3) > 0 {
-                    continue;
+                let request = wish(&locks, &key).lease(lease).wait(Duration::from_secs(10));
+                let Ok(guard) = request.acquire().await else { continue };
+                history.hold(guard, crash_in).await;
+                if fastrand::u8(..10) == 0 {
+                    // Somebody who loses patience now and then.
+                    let wait = Duration::from_millis(fastrand::u64(1..30));
+                    drop(locks.lock(&key).fair().wait(wait).acquire().await);
                 }
-                // Somebody who loses patience now and then.
-                let wait = Duration::from_millis(fastrand::u64(1..30));
-                drop(locks.lock(["a", "b", "c"][turn % 3]).fair().wait(wait).acquire().await);
             }
         }));
     }
-    for client in clients {
-        client.await.unwrap();
-    }
-    assert_eq!(side_by_side(&history), 0);
-    let grants = history.lock().unwrap().len();
-    assert!(grants > 100, "only {grants} grants");
+    let all = timeout(HISTORY_MAX * u32::try_from(soak()).unwrap_or(u32::MAX), async {
+        for client in clients {
+            client.await.unwrap();
+        }
+    });
+    all.await.expect("nobody hangs");
+    // These are what a history is about.
+    let [crashed, overstayed, extended] =
+        [&history.crashed, &history.overstayed, &history.extended].map(|count| count.load(Ordering::Relaxed));
+    println!(
+        "{} grants, of which {crashed} crashed, {overstayed} overstayed and {extended} were extended",
+        history.len()
+    );
+    assert!(history.len() >= grants_min);
+    assert!(crashed > 0 && overstayed > 0 && extended > 0, "{crashed}, {overstayed}, {extended}");
+    history
+}
+
+/// Short leases, random holds, renewals, crashes: no two are valid at the same time, and fences grow with time.
+pub async fn exclusion_under_random_leases(stage: &impl Stage) {
+    let history = play(stage, 64, |locks, key| {
+        let request = locks.lock(key);
+        if fastrand::bool() { request.fair() } else { request }
+    });
+    assert_eq!(history.await.side_by_side(), 0);
+}
+
+/// Three modes at random: no two modes are valid at the same time, and one mode is shared.
+pub async fn modes_never_overlap(stage: &impl Stage) {
+    let history = play(stage, 64, |locks, key| match fastrand::u8(..10) {
+        0 => locks.lock(key),
+        1..=3 => locks.mode(key, "cancel"),
+        _ => locks.mode(key, "allocate"),
+    });
+    let history = history.await;
+    let (shared, grants) = (history.side_by_side(), history.len());
+    assert!(shared > grants / 100, "holders of one mode were side by side only {shared} times in {grants}");
 }
 
 /// Who is inside, by key: holders of `exclusive` count a thousand.
@@ -136,36 +207,4 @@ pub async fn exclusion_under_load(stage: &impl Stage) {
         client.await.unwrap();
     }
     assert!(processes.iter().all(|locks| locks.stats().granted_after_wait > 0));
-}
-
-/// Three modes at random: no two modes are valid at the same time, and one mode is shared.
-pub async fn modes_never_overlap(stage: &impl Stage) {
-    let processes = [process(stage).await, process(stage).await, process(stage).await];
-    let history = History::default();
-    let mut clients = Vec::new();
-    for turn in 0..12_usize {
-        let (locks, history) = (processes[turn % 3].clone(), Arc::clone(&history));
-        clients.push(tokio::spawn(async move {
-            for _ in 0..30 * soak() {
-                let lease = settings().lease_min() + Duration::from_millis(fastrand::u64(..60));
-                let request = match fastrand::u8(..10) {
-                    0 => locks.lock("a"),
-                    1..=3 => locks.mode("a", "cancel"),
-                    _ => locks.mode("a", "allocate"),
-                };
-                let Ok(guard) = request.lease(lease).wait(Duration::from_secs(10)).acquire().await else {
-                    continue;
-                };
-                let pause = if fastrand::u8(..120) == 0 { 450 } else { fastrand::u64(..6) };
-                hold(guard, &history, Duration::from_millis(pause), 80).await;
-            }
-        }));
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
-    let shared = side_by_side(&history);
-    let grants = history.lock().unwrap().len();
-    assert!(grants > 100, "only {grants} grants");
-    assert!(shared > 10, "holders of one mode were side by side only {shared} times");
 }

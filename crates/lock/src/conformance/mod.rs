@@ -32,6 +32,15 @@ pub trait Stage: Sync {
 
     /// A backend as another process would have it, on the same locks as the ones made before.
     fn backend(&self) -> impl Future<Output = Self::Backend> + Send;
+
+    /// How many grants each of the long scenarios makes: some seconds' worth. `JAEGO_SOAK=n` makes it n times as many.
+    fn grants(&self) -> usize {
+        2_000
+    }
+}
+
+fn soak() -> usize {
+    std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
 }
 
 /// Short times, so that the scenarios are, and long enough for a machine that has other things to do.

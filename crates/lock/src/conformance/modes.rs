@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stage, process, settings};
+use super::{PATIENCE, Stage, process, settings, soak};
 use crate::{BootTime, Error, Lost, Mode, ModeError, Outcome};
 
 const LEASE: Duration = Duration::from_millis(500);
@@ -56,36 +56,63 @@ pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
     assert!(cancel.release().await.was_held());
 }
 
-/// Whoever waits for another mode gets in under a never-ending stream of it.
+/// Whoever waits for another mode gets in under a never-ending stream of it, some of which crash: within the longest
+/// lease and a second.
 pub async fn a_stream_of_one_mode_starves_nobody(stage: &impl Stage) {
+    const ALLOCATORS: u64 = 6;
+    const CANCELS: usize = 12;
     let (here, there) = (process(stage).await, process(stage).await);
     let stop = Arc::new(AtomicBool::new(false));
-    let allocated = Arc::new(AtomicUsize::new(0));
+    let [allocated, crashed] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let keys: Vec<String> = (0..(stage.grants() / 1_000).clamp(2, 10)).map(|key| format!("a{key}")).collect();
     let mut stream = Vec::new();
-    for turn in 0..6 {
+    for (turn, key) in (0..ALLOCATORS).flat_map(|turn| keys.iter().map(move |key| (turn, key.clone()))) {
         let locks = if turn % 2 == 0 { here.clone() } else { there.clone() };
-        let (stop, allocated) = (Arc::clone(&stop), Arc::clone(&allocated));
+        let (stop, allocated, crashed) = (Arc::clone(&stop), Arc::clone(&allocated), Arc::clone(&crashed));
         stream.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let guard = locks.mode("a", "allocate").lease(LEASE).acquire().await.unwrap();
+                let guard = locks.mode(&key, "allocate").lease(LEASE).acquire().await.unwrap();
                 allocated.fetch_add(1, Ordering::Relaxed);
-                sleep(Duration::from_millis(20 + 7 * turn)).await;
-                drop(guard);
+                sleep(Duration::from_millis(5 + 7 * turn)).await;
+                if fastrand::u8(..40) == 0 {
+                    crashed.fetch_add(1, Ordering::Relaxed);
+                    std::mem::forget(guard);
+                }
             }
         }));
     }
     sleep(Duration::from_millis(100)).await;
-    for _ in 0..5 {
-        let started = BootTime::now();
-        let cancel = there.mode("a", "cancel").lease(LEASE).acquire().await.unwrap();
-        let took = BootTime::now().since(started);
-        assert!(took < LEASE + PATIENCE, "{took:?}");
-        drop(cancel);
-        sleep(Duration::from_millis(20)).await;
+    let mut cancels = Vec::new();
+    for key in &keys {
+        let (there, key) = (there.clone(), key.clone());
+        cancels.push(tokio::spawn(async move {
+            let mut longest = Duration::ZERO;
+            for _ in 0..CANCELS * soak() {
+                let started = BootTime::now();
+                let cancel = there.mode(&key, "cancel").lease(LEASE).acquire().await.unwrap();
+                let took = BootTime::now().since(started);
+                longest = longest.max(took);
+                assert!(took < LEASE + PATIENCE, "{took:?}");
+                drop(cancel);
+                sleep(Duration::from_millis(20)).await;
+            }
+            longest
+        }));
+    }
+    let mut longest = Duration::ZERO;
+    for cancels in cancels {
+        longest = longest.max(cancels.await.unwrap());
     }
     let before = allocated.load(Ordering::Relaxed);
     sleep(Duration::from_millis(300)).await;
-    assert!(allocated.load(Ordering::Relaxed) > before, "the stream goes on");
+    let allocated = allocated.load(Ordering::Relaxed);
+    assert!(allocated > before, "the stream goes on");
+    let crashed = crashed.load(Ordering::Relaxed);
+    println!(
+        "{} cancels waited for {longest:?} at the most, under {allocated} of the stream, of which {crashed} crashed",
+        keys.len() * CANCELS * soak()
+    );
+    assert!(crashed > 0, "nobody crashed");
     stop.store(true, Ordering::Relaxed);
     for task in stream {
         timeout(PATIENCE * 5, task).await.expect("the stream ends").unwrap();

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stage, process, settings};
+use super::{PATIENCE, Stage, process, settings, soak};
 use crate::backend::{Acquire, Acquired, Backend, Owner, Waiting};
-use crate::{BootTime, Error, LockKey, Mode};
+use crate::{BootTime, Error, LockKey, Locks, Mode, Settings};
 
 /// A request as [`Locks`](crate::Locks) would send it.
 pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
@@ -25,62 +25,96 @@ pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
     }
 }
 
-/// Fair waiters are served in the order in which they came, over all processes.
+/// Fair waiters are served in the order in which they came, over all processes: many of each of many keys.
 pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
-    let processes = [process(stage).await, process(stage).await, process(stage).await];
-    let guard = processes[0].lock("a").acquire().await.unwrap();
-    let served = Arc::new(Mutex::new(Vec::new()));
-    let mut waiters = Vec::new();
-    for turn in 0..30 {
-        let (request, served) = (processes[turn % 3].lock("a").fair(), Arc::clone(&served));
-        waiters.push(tokio::spawn(async move {
-            let guard = request.acquire().await.unwrap();
-            served.lock().unwrap().push((turn, guard.fence()));
-            drop(guard);
-        }));
-        // The order is that of the arrival at the backend, so each arrives before the next one sets out.
-        let contended = || -> u64 {
-            processes
-                .iter()
-                .flat_map(|locks| locks.stats().patterns)
-                .map(|(_, pattern)| pattern.contended)
-                .sum()
-        };
-        while contended() <= turn as u64 {
-            sleep(Duration::from_millis(1)).await;
+    const WAITERS: usize = 40;
+    const ROUNDS: usize = 5;
+    const LEASE: Duration = Duration::from_secs(20);
+    // They say that they are alive seldom enough for a crowd to be counted before anybody has to, and wait for longer.
+    let settings =
+        Settings { waiter_ttl: Duration::from_secs(30), wait: Duration::from_secs(90), ..settings() };
+    let mut processes = Vec::new();
+    for _ in 0..3 {
+        processes.push(Locks::with_settings(stage.backend().await, settings).unwrap());
+    }
+    let keys = stage.grants().min(10_000) / (WAITERS * ROUNDS);
+    // Who waited already, all processes together.
+    let contended = || -> u64 {
+        let patterns = processes.iter().flat_map(|locks| locks.stats().patterns);
+        patterns.map(|(_, pattern)| pattern.contended).sum()
+    };
+    for round in 0..ROUNDS * soak() {
+        let name = |key| format!("order:{round}:{key}");
+        let mut guards = Vec::new();
+        for key in 0..keys {
+            guards.push(processes[0].lock(name(key)).lease(LEASE).acquire().await.unwrap());
+        }
+        let served: Arc<Vec<Mutex<Vec<_>>>> = Arc::new((0..keys).map(|_| Mutex::default()).collect());
+        let mut waiters = Vec::new();
+        let before = contended();
+        for turn in 0..WAITERS {
+            for key in 0..keys {
+                let served = Arc::clone(&served);
+                let request = processes[(turn + key) % 3].lock(name(key)).lease(LEASE).fair();
+                waiters.push(tokio::spawn(async move {
+                    let guard = request.acquire().await.unwrap();
+                    served[key].lock().unwrap().push((turn, guard.fence()));
+                    assert!(guard.release().await.was_held());
+                }));
+            }
+            // The order is that of the arrival at the backend, so each arrives before the next one sets out.
+            while contended() < before + waiters.len() as u64 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        drop(guards);
+        for waiter in waiters {
+            timeout(settings.wait, waiter).await.expect("everybody is served").unwrap();
+        }
+        for served in &*served {
+            let served = served.lock().unwrap();
+            assert_eq!(served.len(), WAITERS);
+            assert!(served.is_sorted(), "{served:?}");
+            assert!(served.is_sorted_by_key(|(_, fence)| fence), "{served:?}");
         }
     }
-    // A latecomer who is not fair does not push in either.
-    drop(guard);
-    for waiter in waiters {
-        timeout(PATIENCE * 10, waiter).await.expect("everybody is served").unwrap();
-    }
-    let served = served.lock().unwrap();
-    assert!(served.is_sorted(), "{served:?}");
 }
 
 /// A dead waiter at the head of the queue delays the others by its time to live at the most, and many dead
 /// ones no more than one.
 pub async fn a_dead_head_delays_for_its_time_to_live(stage: &impl Stage) {
+    const KEYS: usize = 20;
     let locks = process(stage).await;
-    let guard = locks.lock("a").lease(Duration::from_secs(15)).acquire().await.unwrap();
     let backend = stage.backend().await;
-    for _ in 0..3 {
-        // They take a place and are never heard of again.
-        let wish = wish("a", Mode::exclusive(), true);
-        let answer = backend.acquire(&wish).await.unwrap();
-        assert!(matches!(answer, Acquired::Conflict(conflict) if conflict.place > 0));
+    for round in 0..soak() {
+        let name = |key| format!("a{round}:{key}");
+        let mut guards = Vec::new();
+        for key in 0..KEYS {
+            let request = locks.lock(name(key)).lease(Duration::from_secs(15));
+            guards.push(request.acquire().await.unwrap());
+        }
+        let mut waiters = Vec::new();
+        for key in 0..KEYS {
+            for _ in 0..=key % 10 {
+                // They take a place and are never heard of again.
+                let wish = wish(&name(key), Mode::exclusive(), true);
+                let answer = backend.acquire(&wish).await.unwrap();
+                assert!(matches!(answer, Acquired::Conflict(conflict) if conflict.place > 0));
+            }
+            let request = locks.lock(name(key)).fair();
+            waiters.push(tokio::spawn(async move { (request.acquire().await, BootTime::now()) }));
+        }
+        sleep(Duration::from_millis(50)).await;
+        let released_at = BootTime::now();
+        drop(guards);
+        for (key, waiter) in waiters.into_iter().enumerate() {
+            let (got, got_at) = timeout(PATIENCE * 10, waiter).await.expect("the living are served").unwrap();
+            drop(got.unwrap());
+            let delay = got_at.since(released_at);
+            let ttl = settings().waiter_ttl;
+            assert!(delay < ttl + ttl / 3 + PATIENCE, "{delay:?} behind {} who are dead", key % 10 + 1);
+        }
     }
-    let request = locks.lock("a").fair();
-    let waiter = tokio::spawn(async move { (request.acquire().await, BootTime::now()) });
-    sleep(Duration::from_millis(50)).await;
-    let released_at = BootTime::now();
-    drop(guard);
-    let (got, got_at) = timeout(PATIENCE * 10, waiter).await.expect("the living are served").unwrap();
-    drop(got.unwrap());
-    let delay = got_at.since(released_at);
-    let ttl = settings().waiter_ttl;
-    assert!(delay < ttl + ttl / 3 + PATIENCE, "{delay:?}");
 }
 
 /// A wait that is dropped, at whatever point, leaves neither a hold nor a place.

@@ -5,6 +5,7 @@
 mod acl;
 mod cancel;
 mod clock;
+mod crowd;
 mod displaced;
 mod failover;
 mod herd;
@@ -13,6 +14,7 @@ mod layout;
 mod lost_answers;
 mod outage;
 mod quarantine;
+mod strikes;
 mod two_masters;
 mod untold;
 
@@ -32,6 +34,15 @@ fn ms(count: u64) -> Duration {
 /// So many rounds, or more of them in a soak.
 fn rounds(count: u64) -> u64 {
     count * std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
+/// The processor time of this process, which has this test alone under nextest.
+fn own_cpu_s() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let of_threads =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok());
+    let ns = of_threads.filter_map(|stat| stat.split(' ').next()?.parse::<f64>().ok()).sum::<f64>();
+    ns / 1e9
 }
 
 fn server() -> testkit::Redis {

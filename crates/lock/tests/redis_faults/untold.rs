@@ -9,15 +9,21 @@ use jaego_testkit::{Direction, Fault, FaultProxy};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::{Observer, ms, rounds, server};
+use crate::{Observer, ms, own_cpu_s, rounds, server};
 
 const RECHECK: Duration = Duration::from_millis(1_500);
 /// What may come on top of it …
 const LATE: Duration = Duration::from_millis(50);
 /// … for most of them, and for each of them on a machine that has other things to do.
 const LATE_MAX: Duration = Duration::from_secs(10);
-/// Keys that fall free at the same time.
-const KEYS: usize = 200;
+/// Keys that fall free at the same time and of which nobody tells.
+const KEYS: usize = 1_280;
+/// More keys, which are let go of as usual at the same time.
+const TOLD: usize = 128;
+/// So many set out at a time, so that they do not all come back at the same time either.
+const GROUP: usize = 25;
+/// The pause between two groups.
+const GROUP_PAUSE: Duration = Duration::from_millis(15);
 
 fn locks(addr: std::net::SocketAddr) -> Locks {
     let settings =
@@ -53,44 +59,65 @@ async fn a_lock_that_is_free_and_nobody_told_is_found_at_the_next_look() {
     let mut observer = Observer::of(&server).await;
     for round in 0..rounds(4) {
         let fair = round % 2 == 1;
-        let mut holders = Vec::new();
+        let mut holders = JoinSet::new();
+        for key in 0..KEYS + TOLD {
+            let request = here.lock(format!("{round}:{key}")).lease(ms(20_000));
+            holders.spawn(async move { (key, request.acquire().await.unwrap()) });
+        }
+        let holders = holders.join_all().await;
         let mut waiters = JoinSet::new();
-        for key in 0..KEYS {
-            let key = format!("{round}:{key}");
-            holders.push(here.lock(&key).lease(ms(20_000)).acquire().await.unwrap());
-            let request = there.lock(&key).lease(ms(5_000));
+        for key in 0..KEYS + TOLD {
+            let request = there.lock(format!("{round}:{key}")).lease(ms(5_000));
             let request = if fair { request.fair() } else { request };
             waiters.spawn(async move {
                 let guard = request.acquire().await.unwrap();
-                (BootTime::now(), guard)
+                (key, BootTime::now(), guard)
             });
+            if key % GROUP == 0 {
+                sleep(GROUP_PAUSE).await;
+            }
         }
         // All of them have asked, and now sleep until the next look.
-        let waiting = (round + 1) * KEYS as u64;
+        let waiting = (round + 1) * (KEYS + TOLD) as u64;
         while there.stats().patterns.values().map(|pattern| pattern.contended).sum::<u64>() < waiting {
             sleep(ms(2)).await;
         }
         let (stop, timers) = watch_timers();
         let keys: Vec<String> = observer.command("KEYS jaego:*:lock:*").await;
-        assert_eq!(keys.len(), KEYS);
+        assert_eq!(keys.len(), KEYS + TOLD);
+        let number = |key: &str| key.rsplit(':').next().unwrap().parse::<usize>().unwrap();
+        let untold: Vec<String> = keys.into_iter().filter(|key| number(key) < KEYS).collect();
         let freed_at = BootTime::now();
-        let gone: usize = observer.command(&format!("DEL {}", keys.join(" "))).await;
+        let gone: usize = observer.command(&format!("DEL {}", untold.join(" "))).await;
         assert_eq!(gone, KEYS);
+        let (holders, told): (Vec<_>, Vec<_>) = holders.into_iter().partition(|(key, _)| *key < KEYS);
+        // Dropped, they are let go of side by side.
+        drop(told);
         let all = timeout(RECHECK + LATE_MAX, waiters.join_all()).await.expect("nobody hangs");
         stop.store(true, Ordering::Relaxed);
         let timers_late = timers.await.unwrap();
-        let mut waits: Vec<Duration> = all.iter().map(|(got_at, _)| got_at.since(freed_at)).collect();
-        waits.sort_unstable();
-        let (median, longest) = (waits[KEYS / 2], waits[KEYS - 1]);
+        let waits = |told: bool| {
+            let some = all.iter().filter(|(key, ..)| (*key >= KEYS) == told);
+            let mut waits: Vec<Duration> = some.map(|(_, got_at, _)| got_at.since(freed_at)).collect();
+            waits.sort_unstable();
+            (waits[waits.len() / 2], waits[waits.len() - 1])
+        };
+        let ((median, longest), (median_told, longest_told)) = (waits(false), waits(true));
         println!(
-            "found after {median:?}, at the latest after {longest:?}; timers were late by {timers_late:?}"
+            "{KEYS} found after {median:?}, at the latest after {longest:?}; {TOLD} told after {median_told:?}, \
+             {longest_told:?}; timers were late by {timers_late:?}"
         );
         assert!(median <= RECHECK + LATE + timers_late, "{median:?}, timers were late by {timers_late:?}");
-        // They did sleep, and were not told by something else.
+        // They did sleep, and were not told by something else; those who were told did not.
         assert!(longest > RECHECK / 4, "{longest:?}");
-        for guard in all.into_iter().map(|(_, guard)| guard).chain(holders) {
-            drop(guard.release().await);
+        assert!(median_told < median, "{median_told:?}");
+        let mut ends = JoinSet::new();
+        for guard in
+            all.into_iter().map(|(.., guard)| guard).chain(holders.into_iter().map(|(_, guard)| guard))
+        {
+            ends.spawn(async move { drop(guard.release().await) });
         }
+        ends.join_all().await;
     }
     // What is left of the queues that lost their locks ends with the waiters' time to live.
 }
@@ -182,13 +209,4 @@ async fn waiting_costs_nothing() {
     }
     assert!(holder.release().await.was_held());
     assert!(waiters.join_all().await.into_iter().all(|held| held));
-}
-
-/// The processor time of this process, which has this test alone under nextest.
-fn own_cpu_s() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let of_threads =
-        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok());
-    let ns = of_threads.filter_map(|stat| stat.split(' ').next()?.parse::<f64>().ok()).sum::<f64>();
-    ns / 1e9
 }
