@@ -12,7 +12,7 @@ use crate::{Error, free_port, redis};
 /// after half a second. Ended and deleted when dropped.
 #[derive(Debug)]
 pub struct RedisSentinel {
-    _process: Process,
+    process: Process,
     port: u16,
     _folder: TempDir,
 }
@@ -20,9 +20,14 @@ pub struct RedisSentinel {
 impl RedisSentinel {
     /// Starts it and waits until it watches the master of that name.
     pub fn start(master: SocketAddr, name: &str) -> Result<Self, Error> {
+        Self::start_at(master, name, 0)
+    }
+
+    /// The same of one that has seen the failover of this number (its config epoch), which made that server the master.
+    pub fn start_at(master: SocketAddr, name: &str, epoch: u64) -> Result<Self, Error> {
         let mut tries = 1;
         loop {
-            match Self::launch(master, name) {
+            match Self::launch(master, name, epoch) {
                 // Perhaps somebody else took the port; a wrong name fails again and is shown then.
                 Err(Error::Ended { .. }) if tries < START_TRIES_MAX => tries += 1,
                 outcome => return outcome,
@@ -36,7 +41,17 @@ impl RedisSentinel {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    fn launch(master: SocketAddr, name: &str) -> Result<Self, Error> {
+    /// Stops it where it stands (SIGSTOP), and waits until it does: connections are accepted, and nothing is answered.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.process.stop().map(drop)
+    }
+
+    /// Lets it go on after [`stop`](Self::stop).
+    pub fn cont(&mut self) -> Result<(), Error> {
+        self.process.cont()
+    }
+
+    fn launch(master: SocketAddr, name: &str, epoch: u64) -> Result<Self, Error> {
         let folder = tempfile::Builder::new()
             .prefix("jaego-sentinel-")
             .tempdir()
@@ -46,7 +61,8 @@ impl RedisSentinel {
         let (ip, master_port) = (master.ip(), master.port());
         let text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} {ip} {master_port} 1\n\
-             sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 3000\n",
+             sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 3000\n\
+             sentinel config-epoch {name} {epoch}\nsentinel current-epoch {epoch}\n",
             folder.path().display()
         );
         fs::write(&config, text).map_err(Error::io("write", &config))?;
@@ -56,7 +72,7 @@ impl RedisSentinel {
         let log = folder.path().join("sentinel.log");
         let mut process = Process::spawn("redis-sentinel", command, &log, &log)?;
         process.wait_ready(START_WAIT_MAX, || watches(&log))?;
-        Ok(Self { _process: process, port, _folder: folder })
+        Ok(Self { process, port, _folder: folder })
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, RedisError, Value, cmd};
+use ::redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value, cmd};
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::drift::Drift;
@@ -16,6 +17,7 @@ use super::limits;
 use super::options::RedisOptions;
 use super::reply::{self, Malformed};
 use super::script::{Script, Scripts};
+use super::sentinel;
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
@@ -236,8 +238,10 @@ impl Link {
         if self.options.quarantine.is_zero() {
             return;
         }
-        let greeting = self.greet(&mut live.connection.clone(), &live.run_id, true).await;
-        if let Err(error) = greeting {
+        let mut connection = live.connection.clone();
+        let greeting = self.greet(&mut connection, &live.run_id, true);
+        let told = timeout(self.options.response_timeout, greeting).await.unwrap_or(Err(Failure::NoAnswer));
+        if let Err(error) = told {
             tracing::warn!(%error, "cannot tell the other clients that the lock server's clock has jumped");
         }
     }
@@ -246,9 +250,7 @@ impl Link {
     pub(super) async fn keep(self: Arc<Self>) {
         let mut pause = limits::CONNECT_PAUSE_MIN;
         loop {
-            let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
-            let connected = timeout(limit, self.connect()).await.unwrap_or(Err(Failure::NoAnswer));
-            match connected {
+            match self.connect().await {
                 Ok(live) => {
                     pause = limits::CONNECT_PAUSE_MIN;
                     let live = Arc::new(live);
@@ -290,10 +292,18 @@ impl Link {
         let mut states = self.states();
         let mut named_at = BootTime::now();
         let mut sentinels_asked_at = None;
+        // The sentinels are asked beside the looks: one that is silent must not hold them up.
+        let mut asked: JoinSet<Result<ConnectionInfo, Failure>> = JoinSet::new();
         loop {
             tokio::select! {
                 () = self.suspect.notified() => {}
                 () = sleep(limits::LOOK_PAUSE) => {}
+                Some(named) = asked.join_next() => {
+                    if named.is_ok_and(|named| named.is_ok_and(|server| server.addr() != live.server.addr())) {
+                        return Failure::Displaced;
+                    }
+                    continue;
+                }
                 _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
             }
             if live.broken.load(Ordering::Acquire) {
@@ -302,13 +312,11 @@ impl Link {
             let sent = BootTime::now();
             // Every step that it refuses asks for this. The connection is kept meanwhile: it may well find its replicas again.
             let ask = sentinels_asked_at.is_none_or(|at| sent.since(at) >= limits::SENTINELS_PAUSE);
-            if ask && live.deserted.swap(false, Ordering::AcqRel) {
+            if ask && asked.is_empty() && live.deserted.swap(false, Ordering::AcqRel) {
                 sentinels_asked_at = Some(sent);
-                if self.find_master().await.is_ok_and(|server| server.addr() != live.server.addr()) {
-                    return Failure::Displaced;
-                }
+                let options = self.options.clone();
+                asked.spawn(async move { sentinel::find_master(&options).await });
             }
-            let sent = BootTime::now();
             let mut connection = live.connection.clone();
             let time = cmd("TIME");
             let look = time.query_async::<(u64, u64)>(&mut connection);
@@ -331,8 +339,14 @@ impl Link {
         }
     }
 
+    /// Asks for the master, and connects to it, each in a bounded time.
     async fn connect(&self) -> Result<Live, Failure> {
-        let server = self.find_master().await?;
+        let server = sentinel::find_master(&self.options).await?;
+        let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
+        timeout(limit, self.connect_to(server)).await.unwrap_or(Err(Failure::NoAnswer))
+    }
+
+    async fn connect_to(&self, server: ConnectionInfo) -> Result<Live, Failure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.response_timeout))
             .set_response_timeout(None);
@@ -394,7 +408,7 @@ impl Link {
 
     /// How the locks on the server are laid out, if there ever were any.
     pub(super) async fn layout(&self) -> Result<Option<String>, Failure> {
-        let client = Client::open(self.find_master().await?)?;
+        let client = Client::open(sentinel::find_master(&self.options).await?)?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         Ok(cmd("GET").arg(self.layout_key()).query_async(&mut connection).await?)
     }
@@ -436,29 +450,6 @@ impl Link {
         let keys = scan.query_async(&mut live.connection.clone()).await;
         keys.map_err(|error| Arc::new(error.into()))
     }
-
-    async fn find_master(&self) -> Result<ConnectionInfo, Failure> {
-        let Some(sentinel) = &self.options.sentinel else { return Ok(self.options.server.clone()) };
-        let mut failure = Failure::NoMaster;
-        for server in &sentinel.servers {
-            match timeout(self.options.response_timeout, ask(server, &sentinel.master)).await {
-                Ok(Ok(Some((host, port)))) => {
-                    // By TLS, if that is how the server is spoken to, and with the same certificates.
-                    let addr = match self.options.server.addr().clone() {
-                        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                            ConnectionAddr::TcpTls { host, port, insecure, tls_params }
-                        }
-                        _ => ConnectionAddr::Tcp(host, port),
-                    };
-                    return Ok(self.options.server.clone().set_addr(addr));
-                }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => failure = error.into(),
-                Err(_) => failure = Failure::NoAnswer,
-            }
-        }
-        Err(failure)
-    }
 }
 
 /// Holds the server's answer to `INFO server` against the oldest version that holds scripts to
@@ -474,16 +465,49 @@ fn check_version(info: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks one sentinel.
-async fn ask(sentinel: &ConnectionInfo, master: &str) -> Result<Option<(String, u16)>, RedisError> {
-    let client = Client::open(sentinel.clone())?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    cmd("SENTINEL").arg("get-master-addr-by-name").arg(master).query_async(&mut connection).await
-}
-
 #[cfg(test)]
 mod tests {
+    use jaego_testkit as testkit;
+    use jaego_testkit::{Direction, Fault, FaultProxy};
+
+    use super::super::subscriber::listen;
     use super::*;
+
+    /// The old master has not confirmed the subscription yet when the link goes over to the new one.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_subscriber_follows_a_master_that_changes_while_it_subscribes() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let [old, new] = [(); 2].map(|()| testkit::Redis::start(&testkit::RedisOptions::default()).unwrap());
+        let way = FaultProxy::start(old.addr()).unwrap();
+        let server = |addr| {
+            let options = RedisOptions::new(&format!("redis://{addr}/")).unwrap();
+            options.response_timeout(PATIENCE)
+        };
+        let link = Arc::new(Link::new(server(old.addr())));
+        let mut first = link.connect_to(server(old.addr()).server).await.unwrap();
+        first.server = server(way.addr()).server;
+        let second = link.connect_to(server(new.addr()).server).await.unwrap();
+
+        way.set(Direction::ToClient, Fault::Blackhole);
+        link.enter(State::Live(Arc::new(first)));
+        let listening = tokio::spawn(listen(Arc::clone(&link)));
+        testkit::wait_until("the subscriber connects", PATIENCE, || (way.connections() > 0).then_some(()))
+            .unwrap();
+        link.enter(State::Live(Arc::new(second)));
+        way.heal();
+
+        let mut observer = Client::open(new.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let heard = timeout(PATIENCE, async {
+            let mut ask = cmd("PUBSUB");
+            ask.arg("NUMSUB").arg("jaego:{0}:freed");
+            while ask.query_async::<(String, u64)>(&mut observer).await.unwrap().1 == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        heard.await.expect("the new master is subscribed to");
+        link.close();
+        listening.await.unwrap();
+    }
 
     #[test]
     fn a_server_that_is_too_old_is_refused() {

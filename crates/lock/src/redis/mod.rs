@@ -25,6 +25,7 @@ mod link;
 mod options;
 mod reply;
 mod script;
+mod sentinel;
 mod subscriber;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::redis::{Client, RedisError};
 use futures_util::StreamExt;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::limits;
@@ -27,7 +28,7 @@ pub(super) async fn listen(link: Arc<Link>) {
             }
         };
         let started = Instant::now();
-        let failure = match hear(&link, &live).await {
+        let failure = match hear(&link, &live, &mut states).await {
             Ok(()) => return,
             Err(failure) => failure,
         };
@@ -42,7 +43,10 @@ pub(super) async fn listen(link: Arc<Link>) {
 }
 
 /// Hears from one server until the connection is of no more use. Comes back without an error when closed.
-async fn hear(link: &Link, live: &Live) -> Result<(), Failure> {
+///
+/// `states` has seen the state that `live` is from, and nothing later: a link that goes over to another master while that
+/// server has not confirmed the subscription yet is noticed right after.
+async fn hear(link: &Link, live: &Live, states: &mut watch::Receiver<State>) -> Result<(), Failure> {
     let limit = link.options.response_timeout;
     let subscribed = timeout(limit * limits::CONNECT_RESPONSE_TIMEOUTS, async {
         let (mut sink, stream) = Client::open(live.server.clone())?.get_async_pubsub().await?.split();
@@ -55,7 +59,6 @@ async fn hear(link: &Link, live: &Live) -> Result<(), Failure> {
     let mut stream = pin!(stream);
     // Whatever fell free before is not told again.
     let _ = link.notices.send(Notice::Gap);
-    let mut states = link.states();
     let mut look_at = Instant::now() + limits::LOOK_PAUSE;
     loop {
         tokio::select! {

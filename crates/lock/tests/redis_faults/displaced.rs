@@ -15,7 +15,7 @@ fn server(settings: &[(&str, &str)]) -> testkit::Redis {
 }
 
 /// A master that does not hear of its demotion stays connected to us and refuses to write, since its replica has left it.
-/// The sentinels know better.
+/// The sentinels know better: one of them tells it, and the other one is stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_without_its_replicas_is_left_for_the_one_that_the_sentinels_name() {
     let old = server(&[("min-replicas-to-write", "1"), ("min-replicas-max-lag", "1")]);
@@ -27,10 +27,13 @@ async fn a_master_without_its_replicas_is_left_for_the_one_that_the_sentinels_na
         sleep(ms(20)).await;
     }
     let sentinel = RedisSentinel::start(old.addr(), "stock").unwrap();
+    let mut stopped = RedisSentinel::start(old.addr(), "other").unwrap();
+    stopped.stop().unwrap();
+    let silent = format!("redis://{}/", stopped.addr());
     let settings = jaego_lock::conformance::settings();
     let nobody = "redis://127.0.0.1:1/";
     let asked = format!("redis://{}/", sentinel.addr());
-    let options = RedisOptions::sentinel(&[&asked], "stock", nobody).unwrap();
+    let options = RedisOptions::sentinel(&[&silent, &asked], "stock", nobody).unwrap();
     let options = options.quarantine(Duration::ZERO).response_timeout(settings.response_timeout);
     let locks = Locks::with_settings(Redis::start(options), settings).unwrap();
     let before = locks.lock("a").acquire().await.unwrap();

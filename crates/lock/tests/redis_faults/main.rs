@@ -14,6 +14,7 @@ mod layout;
 mod lost_answers;
 mod outage;
 mod quarantine;
+mod sentinels;
 mod strikes;
 mod two_masters;
 mod untold;
