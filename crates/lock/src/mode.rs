@@ -56,8 +56,12 @@ impl Mode {
         Self { name: "shared".into(), holders_max: HOLDERS_MAX }
     }
 
-    /// The same mode for at most so many holders, this one included. Each request is held against its own number:
-    /// all that use the mode must say the same one, or more may stand side by side than some of them allow.
+    /// The same mode for at most so many holders, this one included.
+    ///
+    /// Where requests for one mode say different numbers the smallest counts, of those who hold it and of the one who
+    /// asks: nobody ever has more company than it asked for, and a number can be changed in one program after the other.
+    /// Who asks for few may wait for long while others who ask for more come and go; [`fair`](crate::Request::fair) gives
+    /// it a place.
     pub fn max_holders(self, holders_max: u32) -> Result<Self, ModeError> {
         if holders_max == 0 || holders_max > HOLDERS_MAX {
             return Err(ModeError::HoldersMax { holders_max });
@@ -78,6 +82,12 @@ impl Mode {
     #[must_use]
     pub fn holders_max(&self) -> u32 {
         self.holders_max
+    }
+
+    /// How many may hold at once, where others may ask for the same mode with another number.
+    #[cfg(feature = "redis")]
+    pub(crate) fn limit(&self) -> Option<u32> {
+        (*self.name != *EXCLUSIVE && self.holders_max < HOLDERS_MAX).then_some(self.holders_max)
     }
 
     /// Whether there can be more than one holder.

@@ -87,7 +87,7 @@ impl Request {
         self
     }
 
-    /// Let at most so many hold it in this mode. See [`Mode::max_holders`].
+    /// Let at most so many hold it in this mode; of different numbers the smallest counts. See [`Mode::max_holders`].
     pub fn max_holders(mut self, holders_max: u32) -> Self {
         self.mode = self.mode.and_then(|mode| Ok(mode.max_holders(holders_max)?));
         self

@@ -9,6 +9,9 @@
 //! queue by arrival ─────┘  and nobody waits before it who is fair or of another mode
 //! ```
 //!
+//! Holders of one mode may have asked for different numbers of holders at the most. The smallest of them counts, and
+//! that of the request, so each has company of no more than it asked for, for as long as it holds.
+//!
 //! A queue is both the order of a fair lock and the turnstile of a mode lock: a holder of another mode that
 //! has to wait shuts out all who come after it, so a stream of one mode cannot starve it.
 
@@ -57,6 +60,8 @@ struct Holder {
     owner: Owner,
     fence: u64,
     until: Micros,
+    /// How many it lets hold the lock, itself included.
+    holders_max: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +118,8 @@ impl Table {
             if lock.holders.is_empty() {
                 lock.mode = request.mode.clone();
             }
-            lock.holders.push(Holder { owner: request.owner, fence, until });
+            let holders_max = request.mode.holders_max();
+            lock.holders.push(Holder { owner: request.owner, fence, until, holders_max });
             lock.queue.retain(|waiter| waiter.owner != request.owner);
         }
         Acquired::Granted { fence }
@@ -135,6 +141,7 @@ impl Table {
                 let Some(lock) = self.locks.get_mut(key) else { continue };
                 if lock.holders.len() == 1 && lock.mode.name() != mode.name() {
                     lock.mode = mode.clone();
+                    lock.holders[0].holders_max = mode.holders_max();
                     freed.extend(lock.freed(now, request.claim, true).map(|next| (key.clone(), next)));
                 }
             }
@@ -296,7 +303,7 @@ impl Table {
         if let Some(last) = last.filter(|_| lock.mode.name() != request.mode.name()) {
             return Some(Obstacle { holder_remaining, retry_after: left(now, last), full: false });
         }
-        if lock.holders.len() >= request.mode.holders_max() as usize {
+        if lock.room(&request.mode) == 0 {
             let first = lock.holders.iter().map(|holder| holder.until).min().unwrap_or(now);
             return Some(Obstacle { holder_remaining, retry_after: left(now, first), full: true });
         }
@@ -362,25 +369,32 @@ impl Lock {
         Self { mode: mode.clone(), holders: Vec::new(), wanted: false, queue: Vec::new() }
     }
 
+    /// How many more there is room for beside the holders, who are of this mode: as many as all of them let in, and this
+    /// one.
+    fn room(&self, mode: &Mode) -> u32 {
+        let asked = self.holders.iter().map(|holder| holder.holders_max);
+        let holders_max = asked.fold(mode.holders_max(), u32::min);
+        holders_max.saturating_sub(u32::try_from(self.holders.len()).unwrap_or(u32::MAX))
+    }
+
     /// The first of the queue, if it is its turn.
     fn turn(&mut self) -> Option<&mut Waiter> {
-        let Self { mode, holders, queue, .. } = self;
-        let first = queue.first_mut()?;
-        let joins = first.mode.name() == mode.name() && holders.len() < first.mode.holders_max() as usize;
-        (holders.is_empty() || joins).then_some(first)
+        let first = self.queue.first()?;
+        let joins = first.mode.name() == self.mode.name() && self.room(&first.mode) > 0;
+        if self.holders.is_empty() || joins { self.queue.first_mut() } else { None }
     }
 
     /// After room was made: whether others should be told, and whose turn it is. That one then has a while
     /// to take it.
     fn freed(&mut self, now: Micros, claim: Duration, wanted: bool) -> Option<Option<Next>> {
-        let holders = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
         if !self.queue.is_empty() {
             // Whoever is not in the queue stands behind it, and is told when the queue has gone.
             self.wanted |= wanted;
             let first = self.turn()?;
             first.until = first.until.min(add(now, claim));
-            let room = first.mode.holders_max().saturating_sub(holders);
-            return Some(Some(Next { owner: first.owner, mode: first.mode.clone(), room }));
+            let (owner, mode) = (first.owner, first.mode.clone());
+            let room = self.room(&mode);
+            return Some(Some(Next { owner, mode, room }));
         }
         (std::mem::take(&mut self.wanted) || wanted).then_some(None)
     }

@@ -212,3 +212,91 @@ pub async fn a_semaphore_has_n_permits(stage: &impl Stage) {
         assert_eq!(most.load(Ordering::SeqCst), PERMITS, "fair: {fair}");
     }
 }
+
+/// Of different limits for one mode the smallest counts, of who holds it and of who asks: nobody has more company than it
+/// asked for, whoever comes first, in whatever process.
+pub async fn the_smallest_limit_counts(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let busy = async |request: crate::Request| {
+        let error = request.try_acquire().await.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+    };
+    let many = |locks: &crate::Locks| locks.mode("a", "allocate").lease(LONG);
+    let few = |locks: &crate::Locks| many(locks).max_holders(2);
+
+    // Who asks for few does not join many …
+    let mut held = [many(&here).try_acquire().await.unwrap(), many(&there).try_acquire().await.unwrap()];
+    busy(few(&here)).await;
+    let [first, _] = &mut held;
+    let first = std::mem::replace(first, many(&there).max_holders(9).try_acquire().await.unwrap());
+    assert!(first.release().await.was_held());
+    let [second, third] = held;
+    assert!(second.release().await.was_held());
+    let second = few(&there).try_acquire().await.expect("one beside it is what it asks for");
+
+    // … and many do not join who has asked for few.
+    for more in [many(&here), many(&there), many(&here).max_holders(3), few(&here), few(&there)] {
+        busy(more).await;
+    }
+    // A limit of others is not passed on: when the one with the smallest goes, the next smallest counts.
+    assert!(third.release().await.was_held());
+    let third = many(&here).max_holders(3).try_acquire().await.unwrap();
+    assert!(second.release().await.was_held());
+    let second = many(&there).try_acquire().await.unwrap();
+    let fourth = many(&here).try_acquire().await.unwrap();
+    busy(many(&there)).await;
+    for guard in [second, third, fourth] {
+        assert!(guard.release().await.was_held());
+    }
+
+    // For one holder only, under a name that others share.
+    let alone = many(&here).max_holders(1).try_acquire().await.unwrap();
+    busy(many(&there)).await;
+    assert!(alone.release().await.was_held());
+
+    // The limit of one who has let others in later.
+    let writer = here.lock("a").lease(LONG).try_acquire().await.unwrap();
+    let allocate = Mode::new("allocate").unwrap().max_holders(2).unwrap();
+    writer.downgrade(allocate).await.unwrap();
+    let second = many(&there).try_acquire().await.unwrap();
+    busy(many(&here)).await;
+    assert!(writer.release().await.was_held());
+    let third = many(&here).try_acquire().await.unwrap();
+    let fourth = many(&here).try_acquire().await.unwrap();
+    for guard in [second, third, fourth] {
+        assert!(guard.release().await.was_held());
+    }
+}
+
+/// When the holder with the smallest limit goes, by its release or its end, there is room for many at once, and all who
+/// wait for it are served, queued or not.
+pub async fn many_get_in_when_the_smallest_limit_goes(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    for fair in [false, true] {
+        for crashed in [false, true] {
+            let few = here.mode("a", "allocate").max_holders(1).lease(LEASE).acquire().await.unwrap();
+            let mut waiters = Vec::new();
+            for locks in [&here, &there, &here, &there] {
+                let request = locks.mode("a", "allocate").max_holders(4).lease(LONG);
+                let request = if fair { request.fair() } else { request };
+                waiters.push(tokio::spawn(async move { request.acquire().await.unwrap() }));
+            }
+            sleep(Duration::from_millis(50)).await;
+            assert!(waiters.iter().all(|waiter| !waiter.is_finished()), "fair: {fair}, crashed: {crashed}");
+            if crashed {
+                assert_eq!(few.lost().await, Lost::Expired);
+            } else {
+                assert!(few.release().await.was_held());
+            }
+            let mut together = Vec::new();
+            for waiter in waiters {
+                let got = timeout(LEASE + PATIENCE, waiter).await;
+                together.push(got.expect("all of them are let in").unwrap());
+            }
+            assert!(together.iter().all(crate::Guard::is_valid));
+            for guard in together {
+                assert!(guard.release().await.was_held());
+            }
+        }
+    }
+}

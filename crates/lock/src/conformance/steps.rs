@@ -173,7 +173,11 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
     let mut table = Table::default();
     // Nothing ends by itself within the walk.
     let long = Duration::from_secs(600);
-    let modes = [Mode::exclusive(), Mode::shared(), Mode::new("permit").unwrap().max_holders(2).unwrap()];
+    let limited = |mode: Mode, holders_max| mode.max_holders(holders_max).unwrap();
+    let permit = || Mode::new("permit").unwrap();
+    let few_readers = limited(Mode::shared(), 2);
+    let modes =
+        [Mode::exclusive(), Mode::shared(), few_readers.clone(), limited(permit(), 2), limited(permit(), 3)];
     // Two keys that the backend can take together.
     let first = LockKey::new("a").unwrap();
     let others = (0..100_000).map(|number| LockKey::new(format!("b{number}")).unwrap());
@@ -236,12 +240,13 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
                 if walker.mode.is_shared() || random.bool() {
                     renewal.mode = None;
                 } else if walker.keys.len() == 1 {
-                    renewal.mode = Some(Mode::shared());
+                    let mode = if random.bool() { Mode::shared() } else { few_readers.clone() };
+                    renewal.mode = Some(mode);
                 }
                 let expected = table.renew(now, &renewal).0;
                 let answer = backend.renew(&renewal).await.unwrap();
-                if matches!((expected, &renewal.mode), (Renewed::Held, Some(_))) {
-                    walker.mode = Mode::shared();
+                if let (Renewed::Held, Some(mode)) = (expected, renewal.mode) {
+                    walker.mode = mode;
                 }
                 assert_eq!(facts(expected), facts(answer), "step {step}: {walker:?}");
             }

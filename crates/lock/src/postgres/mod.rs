@@ -27,7 +27,6 @@ use tokio_postgres::{Row, Statement};
 use self::link::{Failure, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 pub use self::session::SessionLock;
-use crate::LockKey;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
 };
@@ -35,6 +34,7 @@ use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, NOTICES_MAX};
 use crate::look::{Broken, LockList, LockState};
 use crate::process::Process;
+use crate::{LockKey, Mode};
 
 /// Locks on a PostgreSQL server. The database must have been [prepared](PostgresOptions::migrate).
 #[derive(Debug)]
@@ -124,6 +124,10 @@ fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+fn holders_max(mode: &Mode) -> i32 {
+    i32::try_from(mode.holders_max()).unwrap_or(i32::MAX)
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -159,7 +163,7 @@ impl Backend for Postgres {
                         &texts(&request.keys),
                         &request.owner.as_bytes().as_slice(),
                         &request.mode.name(),
-                        &i32::try_from(request.mode.holders_max()).unwrap_or(i32::MAX),
+                        &holders_max(&request.mode),
                         &lasting(request.lease + LEASE_EXTRA),
                         &bigint(request.fence_min),
                         &request.fair,
@@ -193,6 +197,7 @@ impl Backend for Postgres {
                         &lasting(request.lease + LEASE_EXTRA),
                         &request.mode.as_ref().map(|mode| mode.name()),
                         &lasting(request.claim),
+                        &request.mode.as_ref().map(holders_max),
                     ],
                 )
                 .await

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS {schema}.entries (
     until_us bigint NOT NULL,
     fence bigint,
     place bigint,
+    -- How many it lets hold the lock, itself included: of all holders and the one who asks the smallest counts.
     holders_max integer,
     fair boolean,
     -- Somebody who is not in the queue waits for room.
@@ -92,6 +93,7 @@ DECLARE
     v_first record;
     v_count integer;
     v_mode text;
+    v_max integer;
 BEGIN
     SELECT * INTO v_first FROM {schema}.entries
         WHERE key = p_key AND place IS NOT NULL ORDER BY place LIMIT 1;
@@ -102,14 +104,15 @@ BEGIN
         END IF;
         RETURN p_wanted;
     END IF;
-    SELECT count(*), min(mode) INTO v_count, v_mode FROM {schema}.entries WHERE key = p_key AND fence IS NOT NULL;
-    IF v_count > 0 AND (v_mode <> v_first.mode OR v_count >= v_first.holders_max) THEN
+    SELECT count(*), min(mode), least(v_first.holders_max, min(holders_max)) INTO v_count, v_mode, v_max
+        FROM {schema}.entries WHERE key = p_key AND fence IS NOT NULL;
+    IF v_count > 0 AND (v_mode <> v_first.mode OR v_count >= v_max) THEN
         RETURN false;
     END IF;
     UPDATE {schema}.entries SET until_us = p_now + p_claim_us
         WHERE key = p_key AND owner = v_first.owner AND until_us > p_now + p_claim_us;
     PERFORM pg_notify('{schema}', concat_ws(E'\n', encode(v_first.owner, 'hex'),
-        v_first.holders_max - v_count, v_first.holders_max, v_first.mode, p_key));
+        v_max - v_count, v_first.holders_max, v_first.mode, p_key));
     RETURN false;
 END $$;
 
@@ -128,6 +131,7 @@ DECLARE
     v_last bigint;
     v_mode text;
     v_own bigint;
+    v_max integer;
     v_until bigint;
     v_full boolean;
 BEGIN
@@ -159,13 +163,14 @@ BEGIN
 
     FOR v_index IN 1 .. cardinality(p_keys) LOOP
         v_key := p_keys[v_index];
-        SELECT count(*), min(until_us), max(until_us), min(mode) INTO v_count, v_first, v_last, v_mode
+        SELECT count(*), min(until_us), max(until_us), min(mode), least(p_holders_max, min(holders_max))
+            INTO v_count, v_first, v_last, v_mode, v_max
             FROM {schema}.entries WHERE key = v_key AND fence IS NOT NULL;
         SELECT place INTO v_own FROM {schema}.entries WHERE key = v_key AND owner = p_owner AND place IS NOT NULL;
         v_full := false;
         IF v_count > 0 AND v_mode <> p_mode THEN
             o_retry_after := v_last - o_now;
-        ELSIF v_count >= p_holders_max THEN
+        ELSIF v_count >= v_max THEN
             o_retry_after := v_first - o_now;
             v_full := true;
         ELSE
@@ -198,16 +203,16 @@ BEGIN
 
     o_outcome := 1;
     o_number := {schema}.next_number(o_now, p_fence_min);
-    INSERT INTO {schema}.entries (key, owner, mode, until_us, fence)
-        SELECT k, p_owner, p_mode, v_until, o_number FROM unnest(p_keys) AS k
+    INSERT INTO {schema}.entries (key, owner, mode, until_us, fence, holders_max)
+        SELECT k, p_owner, p_mode, v_until, o_number, p_holders_max FROM unnest(p_keys) AS k
         ON CONFLICT (key, owner) DO UPDATE SET mode = excluded.mode, until_us = excluded.until_us,
-            fence = excluded.fence, place = NULL, holders_max = NULL, fair = NULL;
+            fence = excluded.fence, place = NULL, holders_max = excluded.holders_max, fair = NULL;
 END $$;
 
 -- Prolongs a hold, and perhaps gives it another mode. Outcomes: 1 held, 0 not held; then the fence of
 -- another holder or null.
 CREATE OR REPLACE FUNCTION {schema}.renew(
-    p_keys text[], p_owner bytea, p_lease_us bigint, p_mode text, p_claim_us bigint,
+    p_keys text[], p_owner bytea, p_lease_us bigint, p_mode text, p_claim_us bigint, p_holders_max integer,
     OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -236,7 +241,8 @@ BEGIN
     FOREACH v_key IN ARRAY p_keys LOOP
         SELECT count(*) INTO v_count FROM {schema}.entries WHERE key = v_key AND fence IS NOT NULL;
         IF v_count = 1 THEN
-            UPDATE {schema}.entries SET mode = p_mode WHERE key = v_key AND owner = p_owner AND mode <> p_mode;
+            UPDATE {schema}.entries SET mode = p_mode, holders_max = p_holders_max
+                WHERE key = v_key AND owner = p_owner AND mode <> p_mode;
             IF FOUND THEN
                 PERFORM {schema}.freed(v_key, o_now, p_claim_us, true);
             END IF;

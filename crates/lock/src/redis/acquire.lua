@@ -2,7 +2,7 @@
 -- KEYS: boot record and fence counter of the shard, tombstones of the owner's time, and the locks.
 -- ARGV: owner, lease, the lease with time to sweep up (ms), mode, fence at least, not after, run id,
 --   quarantine, beginning of all names, and the rest in one: fair, holders at most, time to live of a waiter
---   (0: does not wait), may queue, place. Times in microseconds.
+--   (0: does not wait), may queue, place; and how many it lets hold the lock, or nothing. Times in microseconds.
 -- Answers: 1 granted, now, fence; 2 conflict, now, index, holder's rest, retry after, place, head;
 --   3 quarantined, now, rest; 4 released before, now; 5 too late, now.
 local time = redis.call('TIME')
@@ -16,7 +16,11 @@ if found[1] == ARGV[7] and in_time and not ended and not found[3] and #KEYS == 4
   local fence = math.max(now, (found[2] or 0) + 1, ARGV[5] + 1)
   -- The server writes a number as it is, up to 10^17.
   redis.call('SET', KEYS[2], fence)
-  redis.call('SET', KEYS[4], cmsgpack.pack({ ARGV[4], 0, 0, owner, ending, fence }), 'PX', ARGV[3])
+  local lock = { ARGV[4], 0, 0, owner, ending, fence }
+  if ARGV[11] ~= '' then
+    table.insert(lock, 4, ARGV[11] + 0)
+  end
+  redis.call('SET', KEYS[4], cmsgpack.pack(lock), 'PX', ARGV[3])
   return { 1, now, fence }
 end
 
@@ -91,7 +95,7 @@ local function obstacle(lock)
   if lock.count > 0 and lock.mode ~= mode then
     return last - now, last - now, false
   end
-  if lock.count >= max then
+  if room(lock, max) <= 0 then
     return last - now, first - now, true
   end
   if lock.queued == 0 then
@@ -155,8 +159,7 @@ end
 local fence = number(ARGV[5])
 for _, lock in ipairs(locks) do
   lock.mode = lock.count > 0 and lock.mode or mode
-  lock.count = lock.count + 1
-  lock.owners[lock.count], lock.ends[lock.count], lock.fences[lock.count] = owner, ending, fence
+  add(lock, owner, ending, fence, tonumber(ARGV[11]) or math.huge)
   leave(lock, owner)
   write(lock)
 end

@@ -12,10 +12,7 @@ for at = 3, #ARGV do
   local i = holds(lock, ARGV[at])
   if i then
     ended[#ended + 1], ended[#ended + 2] = ARGV[at], lock.fences[i]
-    table.remove(lock.owners, i)
-    table.remove(lock.ends, i)
-    table.remove(lock.fences, i)
-    lock.count = lock.count - 1
+    remove(lock, i)
     redis.call('PUBLISH', base .. 'freed', '!' .. ARGV[at] .. '\n\n\n\n' .. lock.name)
   end
 end

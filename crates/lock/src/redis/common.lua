@@ -1,9 +1,30 @@
 -- The state of one lock, without what has ended by now. A lock is kept as a packed list: mode, whether
--- somebody outside the queue waits, whether there is a queue, and then owner, end and fence of each holder.
+-- somebody outside the queue waits, whether there is a queue, and then owner, end and fence of each holder; a number
+-- before an owner is how many it lets hold the lock, itself included, and without one it lets in any number.
 -- The names of the other keys of a lock follow from its own; they have the same hash tag.
 local function text(number)
   -- tostring(1.8e15) would be '1.8e+15'
   return string.format('%.0f', number)
+end
+
+local function add(lock, owner, ending, fence, limit)
+  local i = lock.count + 1
+  lock.count, lock.owners[i], lock.ends[i], lock.fences[i], lock.limits[i] = i, owner, ending, fence, limit
+end
+
+local function remove(lock, i)
+  for _, list in ipairs({ lock.owners, lock.ends, lock.fences, lock.limits }) do
+    table.remove(list, i)
+  end
+  lock.count = lock.count - 1
+end
+
+-- How many more there is room for, if so many are wanted at the most: the smallest number counts.
+local function room(lock, max)
+  for i = 1, lock.count do
+    max = math.min(max, lock.limits[i])
+  end
+  return max - lock.count
 end
 
 local function read(now, key, packed)
@@ -11,18 +32,23 @@ local function read(now, key, packed)
   local lock = {
     key = key, name = name,
     places = base .. 'places:' .. name, lives = base .. 'lives:' .. name, wishes = base .. 'wishes:' .. name,
-    mode = '', wanted = 0, queued = 0, count = 0, owners = {}, ends = {}, fences = {},
+    mode = '', wanted = 0, queued = 0, count = 0, owners = {}, ends = {}, fences = {}, limits = {},
   }
   if not packed then
     return lock
   end
   local list = cmsgpack.unpack(packed)
   lock.mode, lock.wanted, lock.queued = list[1], list[2], list[3]
-  for i = 4, #list, 3 do
-    if list[i + 1] > now then
-      lock.count = lock.count + 1
-      lock.owners[lock.count], lock.ends[lock.count], lock.fences[lock.count] = list[i], list[i + 1], list[i + 2]
+  local i = 4
+  while i < #list do
+    local limit = math.huge
+    if type(list[i]) == 'number' then
+      limit, i = list[i], i + 1
     end
+    if list[i + 1] > now then
+      add(lock, list[i], list[i + 1], list[i + 2], limit)
+    end
+    i = i + 3
   end
   if lock.queued == 1 then
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', lock.lives, '-inf', text(now))) do
@@ -44,6 +70,9 @@ local function write(lock)
   end
   local list, last = { lock.mode, lock.wanted, lock.queued }, 0
   for i = 1, lock.count do
+    if lock.limits[i] < math.huge then
+      list[#list + 1] = lock.limits[i]
+    end
     list[#list + 1], list[#list + 2], list[#list + 3] = lock.owners[i], lock.ends[i], lock.fences[i]
     last = math.max(last, lock.ends[i])
   end
@@ -82,14 +111,14 @@ local function freed(now, lock, claim, wanted)
     end
     local first = redis.call('ZRANGE', lock.places, 0, 0)[1]
     local _, max, mode = wish(lock, first)
-    local room = tonumber(max) - lock.count
-    if lock.count > 0 and (mode ~= lock.mode or room <= 0) then
+    local more = room(lock, tonumber(max))
+    if lock.count > 0 and (mode ~= lock.mode or more <= 0) then
       return
     end
     if tonumber(redis.call('ZSCORE', lock.lives, first)) > now + claim then
       redis.call('ZADD', lock.lives, text(now + claim), first)
     end
-    redis.call('PUBLISH', base .. 'freed', table.concat({ first, room, max, mode, lock.name }, '\n'))
+    redis.call('PUBLISH', base .. 'freed', table.concat({ first, more, max, mode, lock.name }, '\n'))
   elseif lock.wanted == 1 or wanted then
     lock.wanted = 0
     redis.call('PUBLISH', base .. 'freed', '\n\n\n\n' .. lock.name)

@@ -7,7 +7,7 @@
 //! PREFIX:layout               version and number of shards; a client with another layout is refused
 //! PREFIX:{17}:boot            run id of the server; in a quarantine, since when it is known
 //! PREFIX:{17}:fence           the last one
-//! PREFIX:{17}:lock:KEY        mode, holders with their ends and fences
+//! PREFIX:{17}:lock:KEY        mode, holders with their ends, fences, and how many they let in
 //! PREFIX:{17}:places:KEY      queue: owners by place …
 //! PREFIX:{17}:lives:KEY       … by the end of their time to live …
 //! PREFIX:{17}:wishes:KEY      … and what they want
@@ -40,13 +40,13 @@ use tokio::time::Instant;
 use self::link::{Failure, Link};
 pub use self::options::{RedisOptions, RedisOptionsError};
 use self::script::Script;
-use crate::LockKey;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
 use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX};
 use crate::look::{Broken, LockList, LockState};
+use crate::{LockKey, Mode};
 
 /// Locks on a Redis or Valkey server.
 #[derive(Debug)]
@@ -197,6 +197,11 @@ fn rest(request: &Acquire) -> String {
     format!("{fair}:{holders_max}:{ttl}:{queue}:{place}")
 }
 
+/// What is written down beside a holder of how many it lets in; nothing where that goes without saying.
+fn limit(mode: &Mode) -> String {
+    mode.limit().map(|limit| limit.to_string()).unwrap_or_default()
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -226,7 +231,7 @@ impl Backend for Redis {
             let owner = request.owner.to_string();
             let late_us = micros(request.timeout * limits::LATE_TIMEOUTS);
             let not_after = self.link.server_us().map_or(u64::MAX, |now| now.saturating_add(late_us));
-            let rest = rest(request);
+            let (rest, limit) = (rest(request), limit(&request.mode));
             let (answer, ..) = self
                 .link
                 .run(Script::Acquire, |command, live| {
@@ -237,7 +242,12 @@ impl Backend for Redis {
                     command.arg(&owner).arg(micros(request.lease + LEASE_EXTRA));
                     command.arg(millis(request.lease + limits::SWEEP_PAUSE)).arg(request.mode.name());
                     command.arg(request.fence_min).arg(not_after);
-                    command.arg(&live.run_id).arg(micros(options.quarantine)).arg(&base).arg(&rest);
+                    command
+                        .arg(&live.run_id)
+                        .arg(micros(options.quarantine))
+                        .arg(&base)
+                        .arg(&rest)
+                        .arg(&limit);
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;
@@ -266,6 +276,7 @@ impl Backend for Redis {
                     command.arg(&owner).arg(micros(request.lease + LEASE_EXTRA));
                     command.arg(request.mode.as_ref().map_or("", |mode| mode.name()));
                     command.arg(micros(request.claim)).arg(&base);
+                    command.arg(request.mode.as_ref().map(limit).unwrap_or_default());
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;

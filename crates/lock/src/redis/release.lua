@@ -43,10 +43,7 @@ local released = 0
 for _, lock in ipairs(locks) do
   local left, i = leave(lock, owner), holds(lock, owner)
   if i then
-    table.remove(lock.owners, i)
-    table.remove(lock.ends, i)
-    table.remove(lock.fences, i)
-    lock.count = lock.count - 1
+    remove(lock, i)
     released = 1
   end
   if i or left then

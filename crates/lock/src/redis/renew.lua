@@ -1,6 +1,6 @@
 -- Makes a hold last longer, and perhaps gives it another mode.
--- KEYS: the locks. ARGV: owner, lease, new mode or nothing, time to claim, beginning of all names. Times in
---   microseconds.
+-- KEYS: the locks. ARGV: owner, lease, new mode or nothing, time to claim, beginning of all names, limit of
+--   the new mode or nothing. Times in microseconds.
 -- Answers: 1 held, now; 0 not held, now, fence of another holder or 0.
 local base = ARGV[5]
 --COMMON
@@ -20,7 +20,7 @@ for _, lock in ipairs(locks) do
   local i = holds(lock, owner)
   lock.ends[i] = math.max(lock.ends[i], ending)
   if mode ~= '' and lock.count == 1 and lock.mode ~= mode then
-    lock.mode = mode
+    lock.mode, lock.limits[i] = mode, tonumber(ARGV[6]) or math.huge
     freed(now, lock, ARGV[4], true)
   end
   write(lock)
