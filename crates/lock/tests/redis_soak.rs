@@ -11,8 +11,7 @@ use tokio::time::sleep;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn rounds() -> u64 {
-    let soak = std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse::<u64>().ok());
-    1 + 2 * soak.unwrap_or(1)
+    1 + 2 * jaego_testkit::soak()
 }
 
 /// Ten thousand locks, again and again: the server's keys go back to what they were, and this process opens nothing

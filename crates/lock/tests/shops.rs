@@ -27,8 +27,7 @@ const PRODUCTS: [&str; 3] = ["mug", "tee", "cap"];
 
 /// So many rounds, or more of them in a soak.
 fn rounds() -> u64 {
-    let soak = std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse::<u64>().ok());
-    2 * soak.unwrap_or(1)
+    2 * jaego_testkit::soak()
 }
 
 /// What each round takes, and a round that does not count takes two.

@@ -29,6 +29,7 @@ mod proxy;
 mod redis;
 mod sentinel;
 mod server;
+mod size;
 mod twin;
 mod wait;
 
@@ -43,5 +44,6 @@ pub use proxy::{Direction, Fault, FaultProxy};
 pub use redis::{Durability, Redis, RedisOptions};
 pub use sentinel::RedisSentinel;
 pub use server::{Ready, Server, ServerOptions};
+pub use size::{number, seed, soak};
 pub use twin::{Twin, tell};
 pub use wait::wait_until;

@@ -23,7 +23,7 @@ fn ms(count: u64) -> Duration {
 
 /// So many rounds, or more of them in a soak.
 fn rounds(count: u64) -> u64 {
-    count * std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+    count * testkit::soak()
 }
 
 /// With the durability of a server as it is installed.

@@ -34,7 +34,7 @@ fn ms(count: u64) -> Duration {
 
 /// So many rounds, or more of them in a soak.
 fn rounds(count: u64) -> u64 {
-    count * std::env::var("JAEGO_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+    count * testkit::soak()
 }
 
 /// The processor time of this process, which has this test alone under nextest.
