@@ -1,4 +1,8 @@
 //! The statements that check a fence in MariaDB, on a real one.
+//!
+//! `JAEGO_SOAK=n` stops processes n times as often.
+
+mod stopped;
 
 use std::time::{Duration, Instant};
 
