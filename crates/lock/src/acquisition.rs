@@ -47,6 +47,9 @@ pub(crate) async fn acquire(inner: &Arc<Inner>, plan: Plan) -> Result<Guard, Err
 }
 
 async fn try_and_wait(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Guard, Error> {
+    // Counted before the look, so that whoever shuts down either is seen here or waits: what the attempt brings can still be
+    // given back then. Dropped after all that has to be given back.
+    let running = inner.running();
     if inner.closing() {
         return Err(Error::ShutDown);
     }
@@ -71,6 +74,8 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Gu
         Next::Again(pause) => {
             let (reply, answer) = oneshot::channel();
             inner.spawn(acquisition.wait(reply, pause).in_current_span());
+            // That task counts for itself.
+            drop(running);
             answer.await.unwrap_or(Err(Error::ShutDown))
         }
     }

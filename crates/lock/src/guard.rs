@@ -23,7 +23,8 @@ pub struct Guard {
 pub enum Outcome {
     /// The lock was ours until now, and is free.
     Released,
-    /// So many other guards of the same hold still keep it.
+    /// So many other guards of the same hold still keep it. Not said of a hold that is lost: then each of its guards is
+    /// told how.
     StillHeld(u32),
     /// It was not ours any more, nor anybody else's: the lease had run out.
     Expired,
@@ -219,8 +220,9 @@ impl Guard {
     pub async fn release(mut self) -> Outcome {
         self.counted = false;
         match self.tenure.remove_guard() {
-            0 => tenure::end(Arc::clone(&self.tenure)).await,
-            left => Outcome::StillHeld(left),
+            // What is lost is kept by nobody, however many guards there are of it.
+            left if left > 0 && self.is_valid() => Outcome::StillHeld(left),
+            _ => tenure::end(Arc::clone(&self.tenure)).await,
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Inner {
     signal: watch::Sender<Signal>,
     /// Locks that are held, or were and are not ended yet.
     tenures: Mutex<HashMap<Owner, Weak<Tenure>>>,
-    /// Running waits, keepers and releases.
+    /// First attempts on their way, and running waits, keepers and releases.
     tasks: AtomicUsize,
     idle: tokio::sync::Notify,
 }
@@ -63,8 +63,8 @@ impl Signals {
     }
 }
 
-/// Counts a task until it ends, however it ends.
-struct Running(Arc<Inner>);
+/// Counts something that is under way until it ends, however it ends.
+pub(crate) struct Running(Arc<Inner>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -99,12 +99,17 @@ impl Inner {
     }
 
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.fetch_add(1, Ordering::AcqRel);
-        let running = Running(Arc::clone(self));
+        let running = self.running();
         self.runtime.spawn(async move {
             task.await;
             drop(running);
         });
+    }
+
+    /// Whoever shuts down waits until this is dropped.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        self.tasks.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(self))
     }
 
     pub(crate) fn closing(&self) -> bool {

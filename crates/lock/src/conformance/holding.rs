@@ -9,6 +9,7 @@ use crate::limits::{FENCE_MAX, LEASE_EXTRA};
 use crate::{BootTime, Error, Lost, Outcome};
 
 const LEASE: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_secs(15);
 
 /// While one holds, no other does, in the same process or in another.
 pub async fn one_holder_at_a_time(stage: &impl Stage) {
@@ -175,6 +176,42 @@ pub async fn a_hold_is_entered_again(stage: &impl Stage) {
     let guard = there.lock("a").lease(LEASE).try_acquire().await.unwrap();
     guard.lost().await;
     assert!(matches!(guard.reenter(), Err(Error::Lost { how: Lost::Expired, .. })));
+}
+
+/// A hold that is lost is kept by none of its guards, and each is told how it was lost.
+pub async fn a_loss_is_told_to_each_guard(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guards = async |lease| {
+        let outer = here.lock("a").lease(lease).acquire().await.unwrap();
+        let inner = outer.reenter().unwrap();
+        (outer, inner)
+    };
+    let (outer, inner) = guards(LEASE).await;
+    assert_eq!(inner.lost().await, Lost::Expired);
+    let next = there.lock("a").lease(LONG).acquire().await.unwrap();
+    for guard in [inner, outer] {
+        let outcome = guard.release().await;
+        assert!(matches!(outcome, Outcome::Stolen { fence } if fence == next.fence()), "{outcome:?}");
+    }
+    assert!(next.release().await.was_held());
+
+    let (outer, inner) = guards(LONG).await;
+    let owners: Vec<_> = there.look("a").await.unwrap().holders.iter().map(|holder| holder.owner).collect();
+    assert_eq!(there.break_holds("a", &owners).await.unwrap().ended.len(), 1);
+    assert_eq!(timeout(PATIENCE, inner.lost()).await.unwrap(), Lost::Broken);
+    for guard in [outer, inner] {
+        let outcome = guard.release().await;
+        assert!(matches!(outcome, Outcome::Broken), "{outcome:?}");
+    }
+
+    let (outer, inner) = guards(LONG).await;
+    here.shutdown().await;
+    for guard in [inner, outer] {
+        assert!(matches!(guard.reenter(), Err(Error::Lost { how: Lost::Released, .. })));
+        let outcome = guard.release().await;
+        assert!(matches!(outcome, Outcome::Released), "{outcome:?}");
+    }
+    assert!(there.lock("a").try_acquire().await.is_ok());
 }
 
 /// The fence grows from holder to holder, whatever the way of change, and above any number asked for.

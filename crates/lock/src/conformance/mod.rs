@@ -73,7 +73,7 @@ macro_rules! conformance {
         $crate::conformance! { $stage;
             one_holder_at_a_time, a_waiter_is_handed_the_lock, a_wait_ends_in_time, a_busy_lock_is_not_waited_for,
             a_lease_runs_out, a_loss_is_told_by_valid_until, a_keeper_renews, a_hold_has_an_end,
-            a_lease_is_extended_and_never_shortened, a_hold_is_entered_again, fences_grow,
+            a_lease_is_extended_and_never_shortened, a_hold_is_entered_again, a_loss_is_told_to_each_guard, fences_grow,
             a_late_release_touches_nobody, a_dropped_guard_lets_go, a_panic_lets_go, shutdown_leaves_nothing,
             bad_requests_are_refused,
             the_fair_are_served_in_order, a_dead_head_delays_for_its_time_to_live,

@@ -7,6 +7,7 @@ mod cancel;
 mod clock;
 mod crowd;
 mod displaced;
+mod exit;
 mod failover;
 mod herd;
 mod holders;

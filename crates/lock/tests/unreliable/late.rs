@@ -9,6 +9,7 @@ use super::{PATIENCE, ms, on_each_backend, process, there};
 on_each_backend! {
     an_acquire_that_arrives_after_its_waiter_has_gone_takes_nothing,
     an_acquire_that_arrives_after_its_waiter_has_left_takes_nothing,
+    an_acquire_whose_answer_comes_in_a_shutdown_is_given_back,
 }
 
 /// Long enough for a second attempt on a machine that has other things to do.
@@ -64,5 +65,27 @@ async fn an_acquire_that_arrives_after_its_waiter_has_left_takes_nothing(
     assert!(holder.release().await.was_held());
     until(|| faults.released() > released).await;
     assert_eq!(faults.deliver().await, [Acquired::Ended]);
+    assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
+}
+
+/// The lock is granted, and the process shuts down before it hears of that. When the shutdown is over, so is the hold.
+async fn an_acquire_whose_answer_comes_in_a_shutdown_is_given_back(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    drop(here.lock("a").acquire().await.unwrap().release().await);
+    let acquired = faults.acquired();
+    faults.delay_acquires(1);
+    let acquiring = tokio::spawn(here.lock("a").lease(ms(10_000)).acquire());
+    until(|| faults.acquired() > acquired).await;
+    let closing = tokio::spawn({
+        let here = here.clone();
+        async move { here.shutdown().await }
+    });
+    while !matches!(here.lock("b").try_acquire().await, Err(Error::ShutDown)) {
+        sleep(ms(1)).await;
+    }
+    faults.let_through();
+    let error = timeout(PATIENCE, acquiring).await.expect("it ends").unwrap().unwrap_err();
+    assert!(matches!(error, Error::ShutDown), "{error}");
+    timeout(PATIENCE, closing).await.expect("it ends").unwrap();
     assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
 }

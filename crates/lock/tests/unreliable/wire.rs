@@ -8,8 +8,8 @@ use jaego_lock::backend::{
 use jaego_lock::{Broken, LockKey, LockList, LockState};
 use tokio::sync::{Notify, broadcast};
 
-/// What lies between the locks and their backend: it holds acquires back until they are delivered, and loses the
-/// answers of renewals or has them wait, as it is told.
+/// What lies between the locks and their backend: it holds acquires back until they are delivered or has their
+/// answers wait, and loses the answers of renewals or has them wait, as it is told.
 pub(crate) struct Wire {
     shared: Arc<Shared>,
 }
@@ -19,6 +19,8 @@ struct Shared {
     /// So many of the next acquires do not arrive before they are delivered.
     hold_back: AtomicU32,
     held_back: Mutex<Vec<Acquire>>,
+    /// So many of the next acquires are done, and answered when they are let through.
+    delay_acquires: AtomicU32,
     /// So many of the next renewals are done, and not answered.
     lose_renewals: AtomicU32,
     /// So many of the next renewals are done, and answered when they are let through.
@@ -43,6 +45,7 @@ impl Wire {
             backend: Box::new(backend),
             hold_back: AtomicU32::new(0),
             held_back: Mutex::default(),
+            delay_acquires: AtomicU32::new(0),
             lose_renewals: AtomicU32::new(0),
             delay_renewals: AtomicU32::new(0),
             let_through: Notify::new(),
@@ -71,6 +74,10 @@ impl Faults {
         answers
     }
 
+    pub(crate) fn delay_acquires(&self, count: u32) {
+        self.0.delay_acquires.store(count, Ordering::SeqCst);
+    }
+
     pub(crate) fn lose_renewals(&self, count: u32) {
         self.0.lose_renewals.store(count, Ordering::SeqCst);
     }
@@ -79,7 +86,7 @@ impl Faults {
         self.0.delay_renewals.store(count, Ordering::SeqCst);
     }
 
-    /// One renewal that was delayed is answered.
+    /// One acquire or renewal that was delayed is answered.
     pub(crate) fn let_through(&self) {
         self.0.let_through.notify_one();
     }
@@ -137,9 +144,13 @@ impl Backend for Wire {
             self.shared.held_back.lock().unwrap().push(request.clone());
             return Box::pin(std::future::pending());
         }
+        let delayed = take_one(&self.shared.delay_acquires);
         Box::pin(async move {
             let answer = self.shared.backend.acquire(request).await;
             self.shared.acquired.fetch_add(u32::from(answer.is_ok()), Ordering::SeqCst);
+            if delayed {
+                self.shared.let_through.notified().await;
+            }
             answer
         })
     }
