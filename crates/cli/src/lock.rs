@@ -2,27 +2,24 @@
 //!
 //! It speaks to the lock server itself. Jaego's own service takes no locks.
 
+mod server;
+
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{Args, Subcommand};
 use jaego_api::Time;
 use jaego_lock::backend::{self, Owner};
-use jaego_lock::{
-    HolderState, LockKey, LockState, Locks, Postgres, PostgresOptions, Redis, RedisOptions,
-    RedisOptionsError, Settings,
-};
+use jaego_lock::{HolderState, LockKey, LockState, Locks, RedisOptionsError};
 use serde_json::{Value, json};
 
+use self::server::{Server, described};
 use crate::{
     exit::{self, Told, Usage},
     remote::print,
     table::{Table, right},
 };
-
-/// A terminal is in less of a hurry than a program that holds a lock.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -33,32 +30,6 @@ pub(crate) struct Options {
     json: bool,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Where the locks are.
-#[derive(Args)]
-#[command(group = ArgGroup::new("server").args(["redis", "postgres"]))]
-struct Server {
-    /// The Redis or Valkey server: redis://[user:password@]host[:port][/db]
-    #[arg(long, global = true, env = "JAEGO_LOCK_REDIS", value_name = "URL", hide_env_values = true)]
-    #[arg(help_heading = "Settings")]
-    redis: Option<String>,
-    /// The PostgreSQL database: postgres://user[:password]@host[:port]/database
-    #[arg(long, global = true, env = "JAEGO_LOCK_POSTGRES", value_name = "URL", hide_env_values = true)]
-    #[arg(help_heading = "Settings")]
-    postgres: Option<String>,
-    /// What the names of the keys on Redis begin with.
-    #[arg(long, global = true, value_name = "PREFIX", default_value = "jaego", help_heading = "Settings")]
-    prefix: String,
-    /// The schema on PostgreSQL.
-    #[arg(
-        long,
-        global = true,
-        value_name = "SCHEMA",
-        default_value = "jaego_lock",
-        help_heading = "Settings"
-    )]
-    schema: String,
 }
 
 #[derive(Subcommand)]
@@ -125,12 +96,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Some(backend::Error::Unavailable { .. } | backend::Error::NoAnswer { .. })
         ) || matches!(cause.downcast_ref(), Some(RedisOptionsError::Layout { .. }))
     });
-    if silent {
-        eprintln!("jaego: {error:#}");
-        eprintln!("try: look whether the server runs, and at --redis or --postgres");
-        return Err(Told(exit::UNREACHABLE).into());
+    if !silent {
+        return ended;
     }
-    ended
+    let text = described(error.as_ref());
+    eprintln!("jaego: {text}");
+    // A certificate does not get better by asking again.
+    if text.contains("invalid peer certificate") {
+        eprintln!(
+            "try: --ca FILE (or JAEGO_LOCK_CA) with the authority that has signed the server's certificate"
+        );
+        return Err(Told(exit::FAILURE).into());
+    }
+    eprintln!("try: look whether the server runs, and at --redis, --sentinel or --postgres");
+    Err(Told(exit::UNREACHABLE).into())
 }
 
 async fn talk(options: &Options) -> Result<()> {
@@ -239,49 +218,6 @@ fn confirmed(state: &LockState, holders: &[&HolderState]) -> Result<bool> {
         eprintln!();
     }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-impl Server {
-    /// Nothing if there never were any locks.
-    async fn connect(&self) -> Result<Option<Locks>> {
-        let settings = Settings {
-            response_timeout: RESPONSE_TIMEOUT,
-            lease_max: Duration::from_secs(60),
-            ..Settings::default()
-        };
-        match (&self.redis, &self.postgres) {
-            (Some(url), _) => {
-                let usage = |error: RedisOptionsError| Usage(described(&error));
-                let options = RedisOptions::new(url).and_then(|options| options.prefix(&self.prefix));
-                let options = options.map_err(usage)?.response_timeout(RESPONSE_TIMEOUT).process_name("");
-                let Some(options) = options.found().await? else { return Ok(None) };
-                Ok(Some(Locks::with_settings(Redis::start(options), settings)?))
-            }
-            (None, Some(url)) => {
-                let options = PostgresOptions::new(url)
-                    .and_then(|options| options.schema(&self.schema)?.connections(1))
-                    .map_err(|error| Usage(described(&error)))?;
-                let options = options.response_timeout(RESPONSE_TIMEOUT).process_name("");
-                Ok(Some(Locks::with_settings(Postgres::start(options), settings)?))
-            }
-            (None, None) => {
-                let where_to = "where are the locks? Say --redis URL or --postgres URL, or set JAEGO_LOCK_REDIS or \
-                                JAEGO_LOCK_POSTGRES";
-                Err(Usage(where_to.to_owned()).into())
-            }
-        }
-    }
-}
-
-/// An error with its causes.
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn show_list(locks: &[LockState], complete: bool, is_json: bool) -> Result<()> {

@@ -1,10 +1,13 @@
 //! `jaego lock`, as people use it: the binary beside a program that holds locks on a real Redis and PostgreSQL.
 
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use jaego_lock::{Guard, Locks, Lost, Outcome, Postgres, PostgresOptions, Redis, RedisOptions};
+use jaego_lock::{Guard, Locks, Lost, Outcome, Postgres, PostgresOptions, Redis, RedisOptions, Tls};
 use jaego_testkit as testkit;
 use tokio::time::timeout;
 
@@ -169,5 +172,172 @@ async fn a_server_must_be_named_and_there() {
         assert_eq!((silent.code, silent.out.as_str()), (4, ""), "{}", silent.err);
         assert!(silent.err.contains("try: look whether the server runs"), "{}", silent.err);
         assert!(!silent.err.contains("secret"), "{}", silent.err);
+    }
+}
+
+/// The path of a file, as a flag takes it.
+fn flag(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// What the file of an authority says, for a program.
+fn trusted(ca: &testkit::Ca) -> Tls {
+    Tls::trusting(&fs::read(ca.path()).unwrap()).unwrap()
+}
+
+/// A Redis that speaks TLS at that port as well, and asks clients for their certificate or not.
+fn redis_with_tls(ca: &testkit::Ca, asks: &str) -> (testkit::Redis, u16) {
+    let files = ca.issue("redis", &["127.0.0.1"], testkit::Validity::Now).unwrap();
+    let (port, ca) = (testkit::free_port().unwrap(), ca.path());
+    let set = [
+        ("tls-cert-file", flag(&files.certificate)),
+        ("tls-key-file", flag(&files.key)),
+        ("tls-ca-cert-file", flag(&ca)),
+        ("tls-auth-clients", asks),
+        ("tls-port", &port.to_string()),
+    ];
+    let settings = set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    (testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap(), port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_on_redis_are_seen_by_tls() {
+    let [ours, other] = [(); 2].map(|()| testkit::Ca::new().unwrap());
+    let (_redis, port) = redis_with_tls(&ours, "no");
+    let url = format!("rediss://127.0.0.1:{port}/");
+    let options = RedisOptions::new(&url).unwrap().tls(&trusted(&ours)).unwrap();
+    let locks = Locks::new(Redis::start(options.quarantine(Duration::ZERO).process_name("till-3")));
+    let (ca, stranger) = (ours.path(), other.path());
+    locks_are_listed_shown_and_broken(&["--redis", &url, "--ca", flag(&ca)], &locks).await;
+
+    for server in [&["--redis", &url][..], &["--redis", &url, "--ca", flag(&stranger)]] {
+        let refused = lock(server, "list", "").await;
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+        assert!(
+            refused.err.contains("invalid peer certificate") && refused.err.contains("try: --ca FILE"),
+            "{}",
+            refused.err
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_asks_for_a_certificate_gets_it() {
+    let ca = testkit::Ca::new().unwrap();
+    let (_redis, port) = redis_with_tls(&ca, "yes");
+    let url = format!("rediss://127.0.0.1:{port}/");
+    let own = ca.issue("till", &["till-3"], testkit::Validity::Now).unwrap();
+    let file = ca.path();
+    let server = ["--redis", &url, "--ca", flag(&file)];
+    let shown = [&server[..], &["--tls-cert", flag(&own.certificate), "--tls-key", flag(&own.key)]].concat();
+    let known = lock(&shown, "list", "").await;
+    assert_eq!(
+        (known.code, known.err.as_str()),
+        (0, "no program has kept locks there under the prefix jaego\n")
+    );
+    let nobody = lock(&server, "list", "").await;
+    assert_eq!((nobody.code, nobody.out.as_str()), (4, ""), "{}", nobody.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_on_postgres_are_seen_by_tls() {
+    let [ours, other] = [(); 2].map(|()| testkit::Ca::new().unwrap());
+    let postgres = testkit::Postgres::start(&testkit::PostgresOptions::default()).unwrap();
+    let local = |sql: &str| postgres.execute("postgres", sql).unwrap();
+    let folder = local("SHOW data_directory");
+    let folder = Path::new(folder.trim());
+    let owner = fs::metadata(folder).unwrap();
+    let files = ours.issue("postgres", &["127.0.0.1"], testkit::Validity::Now).unwrap();
+    let [certificate, key] = [&files.certificate, &files.key].map(|file| fs::read_to_string(file).unwrap());
+    let allowed = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n".to_owned();
+    for (name, text) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", allowed)] {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    local("ALTER SYSTEM SET ssl = on");
+    local("SELECT pg_reload_conf()");
+    let on = || (local("SHOW ssl").trim() == "on").then_some(());
+    testkit::wait_until("the server takes up its certificate", PATIENCE * 4, on).unwrap();
+
+    let url = postgres.url("postgres");
+    let options = PostgresOptions::new(&url).unwrap().tls(&trusted(&ours)).unwrap().process_name("till-3");
+    options.migrate().await.unwrap();
+    let (ca, stranger) = (ours.path(), other.path());
+    let locks = Locks::new(Postgres::start(options));
+    locks_are_listed_shown_and_broken(&["--postgres", &url, "--ca", flag(&ca)], &locks).await;
+
+    let refused = lock(&["--postgres", &url, "--ca", flag(&stranger)], "list", "").await;
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+    assert!(
+        refused.err.contains("invalid peer certificate") && refused.err.contains("try: --ca FILE"),
+        "{}",
+        refused.err
+    );
+    // The server takes encrypted connections only.
+    let plain = lock(&["--postgres", &url], "list", "").await;
+    assert_eq!(plain.code, 1, "{}", plain.err);
+    assert!(plain.err.contains("no encryption"), "{}", plain.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_are_found_through_sentinels() {
+    let [old, new] = [(); 2].map(|()| testkit::Redis::start(&testkit::RedisOptions::default()).unwrap());
+    // One that was cut off, one that knows better, and one that is silent.
+    let stale = testkit::RedisSentinel::start(old.addr(), "stock").unwrap();
+    let fresh = testkit::RedisSentinel::start_at(new.addr(), "stock", 1).unwrap();
+    let mut silent = testkit::RedisSentinel::start(old.addr(), "stock").unwrap();
+    silent.stop().unwrap();
+    let options = RedisOptions::new(&new.url()).unwrap().quarantine(Duration::ZERO).process_name("till-3");
+    let locks = Locks::new(Redis::start(options));
+
+    let answering = format!("redis://{},{}", stale.addr(), fresh.addr());
+    locks_are_listed_shown_and_broken(&["--sentinel", &answering, "--master", "stock"], &locks).await;
+    let all = format!("{},{answering}", silent.addr());
+    let guard = locks.lock("product:17").acquire().await.unwrap();
+    let list = lock(&["--sentinel", &all, "--master", "stock"], "list", "").await;
+    assert!(list.code == 0 && list.out.contains(&guard.fence().to_string()), "{}{}", list.out, list.err);
+    assert!(guard.release().await.was_held());
+    let one = fresh.addr().to_string();
+    let from_url = ["--redis", "redis://h.invalid/0", "--sentinel", &one, "--master", "stock"];
+    assert_eq!(lock(&from_url, "show product:17", "").await.out, "nobody holds product:17\n");
+
+    let other = lock(&["--sentinel", &one, "--master", "other"], "list", "").await;
+    assert_eq!((other.code, other.out.as_str()), (4, ""), "{}", other.err);
+    assert!(other.err.contains("no sentinel knows a master of this name"), "{}", other.err);
+}
+
+#[tokio::test]
+async fn options_that_do_not_fit_are_told() {
+    let ca = testkit::Ca::new().unwrap();
+    let (authority, nowhere) = (ca.path(), ca.path().with_file_name("nothing.pem"));
+    let own = ca.issue("till", &["till-3"], testkit::Validity::Now).unwrap();
+    let other = ca.issue("other", &["till-4"], testkit::Validity::Now).unwrap();
+    let rediss = ["--redis", "rediss://127.0.0.1:1/"];
+    for (options, code, told) in [
+        (&["--sentinel", "127.0.0.1:1"][..], 2, "Say --master NAME"),
+        (&["--master", "stock"], 2, "Say --sentinel HOST:PORT"),
+        (
+            &["--sentinel", "h:1", "--master", "stock", "--postgres", "postgres://h/d"],
+            2,
+            "either --sentinel or --postgres",
+        ),
+        (&["--sentinel", "http://h", "--master", "stock"], 2, "cannot use http://h as the address"),
+        (&["--redis", "rediss://h/#insecure"], 2, "whose server may be anybody"),
+        (&["--redis", "redis://h/", "--ca", flag(&authority)], 2, "begin with rediss://"),
+        (&[&rediss[..], &["--ca", flag(&nowhere)]].concat(), 1, "cannot read"),
+        (&[&rediss[..], &["--ca", flag(&own.key)]].concat(), 2, "cannot read certificates"),
+        (&[&rediss[..], &["--tls-cert", flag(&own.certificate)]].concat(), 2, "Say --tls-key FILE"),
+        (&[&rediss[..], &["--tls-key", flag(&own.key)]].concat(), 2, "Say --tls-cert FILE"),
+        (
+            &[&rediss[..], &["--tls-cert", flag(&own.certificate), "--tls-key", flag(&other.key)]].concat(),
+            2,
+            "cannot use our certificate with our private key",
+        ),
+    ] {
+        let refused = lock(options, "list", "").await;
+        assert_eq!((refused.code, refused.out.as_str()), (code, ""), "{options:?}: {}", refused.err);
+        assert!(refused.err.contains(told), "{options:?}: {}", refused.err);
     }
 }
