@@ -210,6 +210,14 @@ async fn locks_on_redis_are_seen_by_tls() {
     let (ca, stranger) = (ours.path(), other.path());
     locks_are_listed_shown_and_broken(&["--redis", &url, "--ca", flag(&ca)], &locks).await;
 
+    // A sentinel that speaks plainly names the port. It takes a server for dead that it cannot speak to, and names it still.
+    let sentinel = testkit::RedisSentinel::start(([127, 0, 0, 1], port).into(), "stock").unwrap();
+    let addr = sentinel.addr().to_string();
+    let through =
+        ["--sentinel", &addr, "--master", "stock", "--redis", "rediss://h.invalid/", "--ca", flag(&ca)];
+    let shown = lock(&through, "show product:17", "").await;
+    assert_eq!((shown.code, shown.out.as_str()), (0, "nobody holds product:17\n"), "{}", shown.err);
+
     for server in [&["--redis", &url][..], &["--redis", &url, "--ca", flag(&stranger)]] {
         let refused = lock(server, "list", "").await;
         assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
