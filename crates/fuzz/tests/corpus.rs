@@ -33,12 +33,6 @@ const MEMORY_MAX: u64 = 3 << 30;
 /// Changed inputs of a target every day: so many and no others, so that a test that passed here passes elsewhere.
 const INPUTS: u64 = 20_000;
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}"))
-    })
-}
-
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target.name);
     let listed = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -122,8 +116,8 @@ fn play(name: &str) {
     setrlimit(Resource::As, Rlimit { current: Some(MEMORY_MAX), ..getrlimit(Resource::As) })
         .expect("a process may limit itself");
     let target = TARGETS.iter().find(|target| target.name == name).expect("a test has a target");
-    let seed = number("JAEGO_SEED", 20_261_122);
-    let soak = u32::try_from(number("JAEGO_SOAK", 1)).expect("a soak is a small number");
+    let seed = jaego_testkit::seed().unwrap_or(20_261_122);
+    let soak = u32::try_from(jaego_testkit::soak()).expect("a soak is a small number");
     let time = if soak > 1 { TIME * soak } else { Duration::ZERO };
     let corpus = corpus(target);
     assert!(!corpus.is_empty(), "{name} has no corpus");

@@ -41,7 +41,7 @@ const KEPT_KB: u64 = 96 * 1024;
 const ALONE_MAX: Duration = Duration::from_secs(5);
 
 fn soak() -> u32 {
-    std::env::var("JAEGO_SOAK").map_or(1, |text| text.parse().expect("JAEGO_SOAK is a number")).clamp(1, 10)
+    u32::try_from(jaego_testkit::soak().clamp(1, 10)).expect("a small number")
 }
 
 /// Says that something is over, whichever way it ended.

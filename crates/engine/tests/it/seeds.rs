@@ -1,19 +1,16 @@
 //! One seed after the other, and what to type to see a failure again.
 
+use jaego_testkit::{seed, soak};
+
 /// Runs the test for many seeds, or for the one in `JAEGO_SEED`.
 pub(crate) fn each_seed(test: &'static str, seeds: u64, run: impl Fn(u64)) {
-    if let Some(seed) = number("JAEGO_SEED") {
+    if let Some(seed) = seed() {
         return run(seed);
     }
-    for seed in 0..seeds * number("JAEGO_SOAK").unwrap_or(1) {
+    for seed in 0..seeds * soak() {
         let _told = Told { test, seed };
         run(seed);
     }
-}
-
-pub(crate) fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
 }
 
 /// Tells how to see a failure again.

@@ -27,11 +27,9 @@ use jaego_sim::{
     mutant::{Bug, Mutant},
 };
 use jaego_store::{Batch, Results, Store};
+use jaego_testkit::{seed, soak};
 
-use crate::{
-    lying_disk::LyingDisk,
-    seeds::{each_seed, number},
-};
+use crate::{lying_disk::LyingDisk, seeds::each_seed};
 
 const SKUS: usize = 3;
 const ON_HAND: u64 = 40;
@@ -170,8 +168,8 @@ fn read_back(subject: &dyn Subject, history: &mut History, instants: &Instants) 
 #[test]
 fn one_order_explains_what_all_clients_saw() {
     let mut checked = 0;
-    let runs = HISTORIES * number("JAEGO_SOAK").unwrap_or(1);
-    for seed in number("JAEGO_SEED").map_or(0..runs, |seed| seed..seed + 1) {
+    let runs = HISTORIES * soak();
+    for seed in seed().map_or(0..runs, |seed| seed..seed + 1) {
         let disk = SimDisk::new(seed);
         let engine = start(disk.clone());
         let begins_after = set_up(&engine);
@@ -198,9 +196,9 @@ const CALLS_APART_LONG: u64 = 600;
 
 #[test]
 fn an_order_is_found_for_every_sample_without_the_store_s_word_for_it() {
-    let runs = HISTORIES_APART * number("JAEGO_SOAK").unwrap_or(1);
+    let runs = HISTORIES_APART * soak();
     let (mut sampled, mut calls, mut changed, mut overlaps) = (0, 0, 0, 0);
-    for seed in number("JAEGO_SEED").map_or(0..runs, |seed| seed..seed + 1) {
+    for seed in seed().map_or(0..runs, |seed| seed..seed + 1) {
         let engine = start(SimDisk::new(seed));
         let begins_after = set_up(&engine);
         let each = if seed % 40 == 0 { CALLS_APART_LONG } else { CALLS_APART };
@@ -222,7 +220,7 @@ fn an_order_is_found_for_every_sample_without_the_store_s_word_for_it() {
     println!(
         "{sampled} samples of {calls} calls, {changed} of which changed something, {overlaps} overlapped"
     );
-    if runs >= HISTORIES_APART && number("JAEGO_SEED").is_none() {
+    if runs >= HISTORIES_APART && seed().is_none() {
         assert!(sampled >= 500 && changed > calls / 4 && overlaps > calls / 4, "too little happened at once");
     }
 }

@@ -130,16 +130,10 @@ impl Dice {
     }
 }
 
-fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
-}
-
 #[test]
 fn random_bytes_are_read_or_refused() {
-    let seed = from_env("JAEGO_SEED", 20_260_301);
-    let payloads = 200_000 * from_env("JAEGO_SOAK", 1);
+    let seed = jaego_testkit::seed().unwrap_or(20_260_301);
+    let payloads = 200_000 * jaego_testkit::soak();
     println!("JAEGO_SEED={seed}, {payloads} payloads");
     let mut dice = Dice(seed);
     let mut written = Vec::new();

@@ -20,7 +20,6 @@ mod naive;
 mod world;
 
 use std::{
-    env,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
@@ -28,6 +27,7 @@ use std::{
 };
 
 use case::Case;
+use jaego_testkit::{number, seed};
 
 struct Size {
     first_seed: u64,
@@ -35,13 +35,9 @@ struct Size {
     steps: usize,
 }
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 fn size() -> Size {
     let steps = number("JAEGO_STEPS").map(|steps| usize::try_from(steps).unwrap());
-    if let Some(first_seed) = number("JAEGO_SEED") {
+    if let Some(first_seed) = seed() {
         return Size { first_seed, cases: 1, steps: steps.unwrap_or(60) };
     }
     if let Some(soak) = number("JAEGO_SOAK") {

@@ -23,9 +23,9 @@ use jaego_engine::{
     Config, Engine, Limits, Recovered, SystemClock, disk::RealDisk, journal, open, sim_disk::Dice, verify,
 };
 use jaego_store::Store;
+use jaego_testkit::{number, seed, soak};
 
 use super::world::{self, code, hold, one, opening, quantity, release, request, submit};
-use crate::seeds::number;
 
 /// Names the folder to the child.
 const FOLDER: &str = "JAEGO_KILL_FOLDER";
@@ -326,8 +326,8 @@ fn audit(folder: &Path, life: u64, said: &Said) -> Found {
 
 #[test]
 fn a_killed_process_has_kept_all_that_it_acknowledged() {
-    let seed = number("JAEGO_SEED").unwrap_or(1);
-    let kills = 300 * number("JAEGO_SOAK").unwrap_or(1);
+    let seed = seed().unwrap_or(1);
+    let kills = 300 * soak();
     println!("again: JAEGO_SEED={seed}");
     let mut dice = Dice::new(seed);
     let (mut lines, mut documents, mut archived) = (0, 0, 0);

@@ -19,9 +19,9 @@ use jaego_engine::{
     sim_disk::{Dice, SimDisk},
 };
 use jaego_store::{Done, Store, codec};
+use jaego_testkit::{seed, soak};
 
 use super::world::{code, config, hold, one, quantity, release, request, start, stock, submit, totals};
-use crate::seeds::number;
 
 const THREADS: u64 = 64;
 const CALLS: u64 = 400;
@@ -30,8 +30,8 @@ const BATCH: u64 = 8;
 
 #[test]
 fn sixty_four_clients_of_one_sku_never_get_more_than_there_is() {
-    let soak = number("JAEGO_SOAK").unwrap_or(1);
-    let seed = number("JAEGO_SEED").unwrap_or(7);
+    let soak = soak();
+    let seed = seed().unwrap_or(7);
     println!("again: JAEGO_SEED={seed}");
     let mut operations = 0;
     for units in [1, 3, 50, 1_000, 5_000] {
