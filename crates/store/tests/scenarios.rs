@@ -44,7 +44,7 @@ fn reference() -> Box<dyn Subject> {
 }
 
 /// Refusals that no row shows, and why.
-const NOT_IN_ROWS: [(&str, &str); 6] = [
+const NOT_IN_ROWS: [(&str, &str); 5] = [
     (
         "outcome_archived",
         "only a store whose old segments were taken away refuses so; an end-to-end test does that",
@@ -56,7 +56,26 @@ const NOT_IN_ROWS: [(&str, &str); 6] = [
     ("too_many_lines_touched", "only a store that others wait for refuses so; the engine's tests do that"),
     ("too_many_parts", "150,001 parts are no reading; it is asked below"),
     ("too_many_fences", "neither are 1,000,001 resources"),
-    ("too_many_proposals", "the law is looked at after each row, which takes long with 1,001 proposals"),
+];
+
+/// Limits whose border no row shows, and why.
+const LIMITS_NOT_IN_ROWS: [(&str, &str); 16] = [
+    ("LINES_MAX", "50,001 lines are no reading; it is asked below"),
+    ("PARTS_MAX", "neither are 150,001 parts"),
+    ("FENCES_MAX", "nor 1,000,001 resources"),
+    ("KEYS_MAX", "it takes a gigabyte of keys; the oldest are forgotten, and nothing is refused"),
+    ("KEYS_FORGOTTEN_MAX", "how many an event forgets is answered to nobody"),
+    ("SWEEP_MAX", "a sweep that is full goes on by itself; the tests of orders fill one"),
+    ("SWEEP_PICKS_MAX", "the same; the tests of the reference fill one"),
+    ("FILL_LINES_MAX", "an event that fills orders goes on in the next; the tests of orders fill one"),
+    ("FILL_PICKS_MAX", "the same, by its picks"),
+    ("FILL_POSITIONS_MAX", "the same, by the places looked at"),
+    ("PAGE_MAX", "a longer page is a shorter one and refuses nothing"),
+    ("SCAN_MAX", "a page that looked at so many rows ends early, and the next goes on"),
+    ("EXPLAINED_LINES_MAX", "what an answer shows at the most refuses nothing"),
+    ("EXPLAINED_POSITIONS_MAX", "the same"),
+    ("TRANSIT_SHOWN_MAX", "the same"),
+    ("AUTHORIZATIONS_SHOWN_MAX", "the same: the list of authorizations has pages"),
 ];
 
 #[test]
@@ -81,6 +100,32 @@ fn every_command_and_every_refusal_has_a_row() {
     for code in Refusal::CODES {
         let excused = NOT_IN_ROWS.iter().any(|(name, _)| name == code);
         assert_ne!(answers.contains(*code), excused, "{code}: in the rows, or excused from them");
+    }
+}
+
+/// A comment of nothing but a limit's name stands before the row that is past it.
+#[test]
+fn every_limit_has_a_row_that_is_past_it() {
+    let limits: Vec<_> = include_str!("../../domain/src/limits.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next())
+        .collect();
+    assert!(limits.len() > 30, "the limits are not read: {limits:?}");
+    let mut shown = BTreeSet::new();
+    for (_, text) in FILES {
+        let lines: Vec<_> = text.lines().collect();
+        for pair in lines.windows(2) {
+            if let Some(name) = pair[0].strip_prefix("# ")
+                && limits.contains(&name)
+            {
+                assert!(pair[1].contains("->"), "{name} comes before a row with an answer");
+                shown.insert(name);
+            }
+        }
+    }
+    for limit in limits {
+        let excused = LIMITS_NOT_IN_ROWS.iter().any(|(name, _)| *name == limit);
+        assert_ne!(shown.contains(limit), excused, "{limit}: before a row, or excused");
     }
 }
 
