@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jaego_domain::{
     Code, Currency, EVENT_KINDS, MovementId, Place, Query, Refusal, Sequence, Timestamp,
-    query::Page,
+    query::{Page, Period},
     row::{OrderStatus, ProposalStatus, TransferStatus},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -253,7 +253,9 @@ reads! {
     "transfers" "/v1/transfers" List<TransferSummary> [
             parameter("status", Form::Status, "In this status"), parameter("from", Form::Code, "From this site"),
             parameter("to", Form::Code, "To this site"),
-            parameter("worker", Form::Code, "Of which this worker has claimed picks"), AFTER, LIMIT]
+            parameter("worker", Form::Code, "Of which this worker has claimed picks"),
+            parameter("since", Form::Time, "Requested at this time or later"),
+            parameter("until", Form::Time, "Requested before this time"), AFTER, LIMIT]
         Values::transfers, "List transfers"
     "transfer" "/v1/transfers/{transfer}" Transfer []
         |values| Ok(Read::Query(Query::Transfer(values.code("transfer")?))), "Show a transfer with its lines"
@@ -281,7 +283,9 @@ reads! {
             parameter("status", Form::OrderStatus, "In this status"),
             parameter("customer", Form::Code, "Of this customer"),
             parameter("worker", Form::Code, "Claimed or completed by this worker"),
-            parameter("allocated", Form::Flag, "Whether all that was ordered is held, which is never so once it ended"), AFTER, LIMIT]
+            parameter("allocated", Form::Flag, "Whether all that was ordered is held, which is never so once it ended"),
+            parameter("since", Form::Time, "Placed at this time or later"),
+            parameter("until", Form::Time, "Placed before this time"), AFTER, LIMIT]
         Values::orders, "List orders as they were placed, oldest first"
     "fence" "/v1/fences/{resource}" Fence []
         |values| Ok(Read::Query(Query::Fence(values.code("resource")?))), "Show the highest fence that was seen for a resource"
@@ -375,6 +379,10 @@ impl Values {
         self.get(name).map(|text| Time::parse(name, text).map(Timestamp::from)).transpose()
     }
 
+    fn period(&self) -> Result<Period, Refusal> {
+        Ok(Period { since: self.time_if_any("since")?, until: self.time_if_any("until")? })
+    }
+
     fn flag_if_any(&self, name: &'static str) -> Result<Option<bool>, Refusal> {
         let flag = |text| match text {
             "true" => Ok(true),
@@ -424,6 +432,7 @@ impl Values {
             from: self.code_if_any("from")?,
             to: self.code_if_any("to")?,
             worker: self.code_if_any("worker")?,
+            requested: self.period()?,
             page: self.page()?,
         }))
     }
@@ -446,6 +455,7 @@ impl Values {
             customer: self.code_if_any("customer")?,
             worker: self.code_if_any("worker")?,
             allocated: self.flag_if_any("allocated")?,
+            placed: self.period()?,
             page: self.page()?,
         }))
     }

@@ -417,6 +417,11 @@ fn queries() {
         ("events", "kind=held,Held", "invalid_value kind"),
         ("transfers", "status=allocated", "ok"),
         ("transfers", "status=done", "invalid_value status"),
+        ("transfers", "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00%2B09:00", "ok"),
+        ("transfers", "until=2026-03-01", "invalid_value until"),
+        ("orders", "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00%2B09:00&status=waiting", "ok"),
+        ("orders", "since=yesterday", "invalid_value since"),
+        ("orders", "since=2026-03-01T00:00:00Z&since=2026-03-01T00:00:00Z", "malformed since"),
     ] {
         assert_eq!(told(name, &[], query), expected, "{name} {query}");
     }

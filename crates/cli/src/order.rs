@@ -14,7 +14,7 @@ use crate::{
     lines::TypedLines,
     master::said,
     outcome,
-    page::Page,
+    page::{Page, Period},
     remote::{Remote, Service},
     rows::{Column, Kind, needed, optional},
     table::{Table, right},
@@ -74,6 +74,8 @@ enum Command {
         #[arg(long)]
         allocated: Option<bool>,
         #[command(flatten)]
+        placed: Period,
+        #[command(flatten)]
         page: Page,
     },
     /// Show an order with its lines.
@@ -130,7 +132,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let what = format!("order {id} is placed");
             service.submit("place_order", &said(fields), |done| outcome::text(&what, done)).await
         }
-        Command::List { site, status, customer, worker, allocated, page } => {
+        Command::List { site, status, customer, worker, allocated, placed, page } => {
             let allocated = allocated.map(|allocated| allocated.to_string());
             let filter = [
                 ("site", site.as_deref()),
@@ -138,6 +140,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 ("customer", customer.as_deref()),
                 ("worker", worker.as_deref()),
                 ("allocated", allocated.as_deref()),
+                ("since", placed.since.as_deref()),
+                ("until", placed.until.as_deref()),
             ];
             page.show(&service, "orders", &filter, summaries).await
         }

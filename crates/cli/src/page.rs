@@ -18,6 +18,17 @@ pub(crate) struct Page {
     after: Option<String>,
 }
 
+/// Which time of a list.
+#[derive(Args)]
+pub(crate) struct Period {
+    /// At this time or later: 2026-03-01T00:00:00+09:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
 impl Page {
     /// Reads the page of the list called `name` and shows it as a table.
     pub(crate) async fn show<T: DeserializeOwned>(

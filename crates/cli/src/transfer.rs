@@ -14,7 +14,7 @@ use crate::{
     lines::{Line, TypedLines, parts},
     master::said,
     outcome,
-    page::Page,
+    page::{Page, Period},
     remote::{Remote, Service},
     rows::{Column, Kind, needed, optional},
     stock::candidates,
@@ -76,6 +76,8 @@ enum Command {
         /// Of which this worker has claimed picks.
         #[arg(long)]
         worker: Option<String>,
+        #[command(flatten)]
+        requested: Period,
         #[command(flatten)]
         page: Page,
     },
@@ -216,12 +218,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let what = format!("transfer {id} with {count} lines is requested");
             service.submit("request_transfer", &said(fields), |done| outcome::text(&what, done)).await
         }
-        Command::List { status, from, to, worker, page } => {
+        Command::List { status, from, to, worker, requested, page } => {
             let filter = [
                 ("status", status.as_deref()),
                 ("from", from.as_deref()),
                 ("to", to.as_deref()),
                 ("worker", worker.as_deref()),
+                ("since", requested.since.as_deref()),
+                ("until", requested.until.as_deref()),
             ];
             page.show(&service, "transfers", &filter, summaries).await
         }

@@ -63,6 +63,8 @@ pub enum Query {
         to: Option<Code>,
         /// Who has claimed something that it has to pick.
         worker: Option<Code>,
+        /// When it was requested.
+        requested: Period,
         page: Page,
     },
     /// Why lines of a transfer are not allocated: all that lack something, or the one that is named.
@@ -88,6 +90,8 @@ pub enum Query {
         worker: Option<Code>,
         /// Whether all that was ordered is held.
         allocated: Option<bool>,
+        /// When they were placed.
+        placed: Period,
         page: Page,
     },
     Fence(Code),
@@ -135,6 +139,32 @@ pub enum Query {
         owner: Option<Code>,
         page: Page,
     },
+}
+
+/// From a time on and up to another, either of which may be open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Period {
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Period {
+    /// Whether it has begun at `at`.
+    pub fn has_begun(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since)
+    }
+
+    /// Whether it is over at `at`.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        self.until.is_some_and(|until| at >= until)
+    }
+
+    /// Whether it has neither end.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A part of a list.

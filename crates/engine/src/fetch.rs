@@ -106,21 +106,24 @@ impl Job {
             let what = "lines of archived documents in an atomic batch";
             return Err(Failure::TooLarge { what, count: lines, max: LINES_FETCHED_MAX });
         }
-        if let Self::Query { query: Query::Transfers { status, from, to, worker, page }, .. } = self {
+        if let Self::Query { query: Query::Transfers { status, from, to, worker, requested, page }, .. } =
+            self
+        {
             let is_filtered = status.is_some() || from.is_some() || to.is_some() || worker.is_some();
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
-            fetched.elsewhere =
-                archive.transfers(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
+            let listed = archive.transfers(page.after, *requested, limit.max(1));
+            fetched.elsewhere = listed.map_err(|error| unreadable(&error))?;
         }
         if let Self::Query {
-            query: Query::Orders { site, status, customer, worker, allocated, page }, ..
+            query: Query::Orders { site, status, customer, worker, allocated, placed, page },
+            ..
         } = self
         {
             let named = [site, customer, worker].iter().any(|named| named.is_some());
             let is_filtered = named || status.is_some() || allocated.is_some();
             let limit = if is_filtered { LISTED_MAX } else { page.limit.min(LISTED_MAX) };
-            fetched.elsewhere =
-                archive.orders(page.after, limit.max(1)).map_err(|error| unreadable(&error))?;
+            let listed = archive.orders(page.after, *placed, limit.max(1));
+            fetched.elsewhere = listed.map_err(|error| unreadable(&error))?;
         }
         if let Self::Query { query: Query::Proposals { card, owner, status, page }, .. } = self {
             let is_filtered = card.is_some() || owner.is_some() || status.is_some();

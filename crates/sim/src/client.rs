@@ -14,7 +14,7 @@ use jaego_domain::{
         ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation,
         SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
     },
-    query::Page,
+    query::{Page, Period},
     row::{LocationKind, Tracking},
 };
 use jaego_engine::sim_disk::Dice;
@@ -171,7 +171,14 @@ impl Client {
             0..=3 => Query::SkuStock(code(SKUS[dice.below(SKUS.len())].0)),
             4 | 5 => Query::Hold(self.hold(dice)),
             6 => Query::Transfer(self.transfer(dice)),
-            7 => Query::Transfers { status: None, from: None, to: None, worker: None, page },
+            7 => Query::Transfers {
+                status: None,
+                from: None,
+                to: None,
+                worker: None,
+                requested: Period::default(),
+                page,
+            },
             8 => Query::Explain { transfer: self.transfer(dice), line: None },
             9 => Query::Trace { sku: code("tea"), lot: code(["L1", "L2", "L3"][dice.below(3)]) },
             10 => Query::Lots { sku: code("cam"), page },

@@ -15,7 +15,7 @@ use jaego_domain::{
         SetSku,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, SWEEP_MAX},
-    query::Page,
+    query::{Page, Period},
     row::{LocationKind, OrderStatus, Tracking},
 };
 use jaego_store::{Batch, Reference, Results, Store, conformance::START};
@@ -116,6 +116,7 @@ impl Shop {
                 customer: None,
                 worker: None,
                 allocated: None,
+                placed: Period::default(),
                 page,
             };
             let Ok(View::Orders(list)) = self.store.query(query).wait().unwrap().value else {

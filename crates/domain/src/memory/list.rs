@@ -9,7 +9,7 @@ use crate::{
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, AccountView, AuthorizationView, CardView, CartSummary, Elsewhere, Listed, LocationView,
-        LotView, OrderSummary, Page, PositionView, ProposalView, Query, SiteView, SkuView, TraceView,
+        LotView, OrderSummary, Page, Period, PositionView, ProposalView, Query, SiteView, SkuView, TraceView,
         TransferSummary, View, WalletView,
     },
     row::{Holder, HolderKind, Order, Proposal, ProposalStatus, Transfer},
@@ -71,7 +71,7 @@ impl Memory {
             }
             Query::Hold(id) => View::Hold(query::hold(self, id)?),
             Query::Transfer(id) => View::Transfer(Box::new(query::transfer(self, id)?)),
-            Query::Transfers { status, from, to, worker, page } => {
+            Query::Transfers { status, from, to, worker, requested, page } => {
                 let from = from.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let to = to.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let works = |id: &Code, worker: &Code| {
@@ -84,7 +84,7 @@ impl Memory {
                         && to.is_none_or(|to| to == transfer.to)
                         && worker.as_ref().is_none_or(|worker| works(id, worker))
                 };
-                View::Transfers(self.transfers_page(page, elsewhere, fits))
+                View::Transfers(self.transfers_page(page, *requested, elsewhere, fits))
             }
             Query::Explain { transfer, line } => {
                 View::Explain(query::explain(self, transfer, line.as_ref(), now)?)
@@ -121,7 +121,7 @@ impl Memory {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
                 View::Carts(self.carts_page(page, site, owner.as_ref()))
             }
-            Query::Orders { site, status, customer, worker, allocated, page } => {
+            Query::Orders { site, status, customer, worker, allocated, placed, page } => {
                 let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let fits = |order: &Order, is_allocated: bool| {
                     let claimed_by = || order.claim.as_ref().map(|claim| &claim.worker);
@@ -132,7 +132,7 @@ impl Memory {
                         && allocated
                             .is_none_or(|allocated| allocated == (is_allocated && !order.status.may_rest()))
                 };
-                View::Orders(self.orders_page(page, elsewhere, fits))
+                View::Orders(self.orders_page(page, *placed, elsewhere, fits))
             }
             Query::Authorizations { owner, page } => {
                 View::Authorizations(self.authorizations_page(owner, page)?)
@@ -293,15 +293,19 @@ impl Memory {
     fn transfers_page(
         &self,
         page: &Page,
+        period: Period,
         elsewhere: &Elsewhere,
         fits: impl Fn(&Code, &Transfer) -> bool,
     ) -> Listed<TransferSummary> {
-        let start = start(page);
-        let here = self.by_request.range(start..).map(|(requested, slot)| {
-            let row = self.transfers.get(*slot);
-            (*requested, (&row.id, &row.transfer))
+        let requested_at = |slot: u32| self.transfers.get(slot).transfer.requested_at;
+        let here = within(&self.by_request, start(page), period, requested_at).map(|(requested, slot)| {
+            let row = self.transfers.get(slot);
+            (requested, (&row.id, &row.transfer))
         });
-        let there = elsewhere.transfers.iter().map(|(id, transfer)| (transfer.requested, (id, transfer)));
+        let there = elsewhere.transfers.iter();
+        let there = there.skip_while(move |(_, transfer)| !period.has_begun(transfer.requested_at));
+        let there = there.take_while(move |(_, transfer)| !period.is_over(transfer.requested_at));
+        let there = there.map(|(id, transfer)| (transfer.requested, (id, transfer)));
         merged(here, there, page, elsewhere.upto, |(id, transfer)| {
             fits(id, transfer).then(|| query::transfer_summary(self, id, transfer))
         })
@@ -311,6 +315,7 @@ impl Memory {
     fn orders_page(
         &self,
         page: &Page,
+        period: Period,
         elsewhere: &Elsewhere,
         fits: impl Fn(&Order, bool) -> bool,
     ) -> Listed<OrderSummary> {
@@ -319,9 +324,13 @@ impl Memory {
             Here(&'a OrderRow),
             There(&'a Code, &'a Order),
         }
-        let here = self.orders.by_placed.range(start(page)..);
-        let here = here.map(|(placed, slot)| (*placed, Found::Here(self.orders.rows.get(*slot))));
-        let there = elsewhere.orders.iter().map(|(id, order)| (order.placed, Found::There(id, order)));
+        let placed_at = |slot: u32| self.orders.rows.get(slot).unpack_header().placed_at;
+        let here = within(&self.orders.by_placed, start(page), period, placed_at);
+        let here = here.map(|(placed, slot)| (placed, Found::Here(self.orders.rows.get(slot))));
+        let there = elsewhere.orders.iter();
+        let there = there.skip_while(move |(_, order)| !period.has_begun(order.placed_at));
+        let there = there.take_while(move |(_, order)| !period.is_over(order.placed_at));
+        let there = there.map(|(id, order)| (order.placed, Found::There(id, order)));
         merged(here, there, page, elsewhere.upto, |found| match found {
             Found::Here(row) if fits(&row.unpack_header(), row.is_allocated) => {
                 Some(query::order_summary(self, &row.id, &row.unpack()))
@@ -443,6 +452,29 @@ fn account_place(currency: Currency, account: MoneyOutside) -> u64 {
 /// Where a page of documents begins: after the one that the last page ended on.
 pub(super) fn start(page: &Page) -> Sequence {
     Sequence(page.after.map_or(0, |after| after.saturating_add(1)))
+}
+
+/// The documents of a period, from `from` on, by the events that made them: time passes in the order of the events, so
+/// that the first of them is found by halving, and behind the last nothing is looked at.
+fn within(
+    by_event: &BTreeMap<Sequence, u32>,
+    from: Sequence,
+    period: Period,
+    at: impl Fn(u32) -> Timestamp,
+) -> impl Iterator<Item = (Sequence, u32)> {
+    let mut first = from;
+    if period.since.is_some() {
+        let mut end = by_event.last_key_value().map_or(from, |(last, _)| Sequence(last.0.saturating_add(1)));
+        while first < end {
+            let middle = Sequence(first.0 + (end.0 - first.0) / 2);
+            match by_event.range(middle..end).next() {
+                Some((made, slot)) if !period.has_begun(at(*slot)) => first = Sequence(made.0 + 1),
+                _ => end = middle,
+            }
+        }
+    }
+    let documents = by_event.range(first..).map(|(made, slot)| (*made, *slot));
+    documents.take_while(move |(_, slot)| !period.is_over(at(*slot)))
 }
 
 /// A page of what is here and what lies elsewhere, in one order; `show` gives those that fit. It looks at a bounded

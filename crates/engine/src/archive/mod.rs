@@ -19,14 +19,14 @@ use std::{
 
 use jaego_domain::{
     Amount, Code, DocumentKey, Memory, Row, Tables,
-    query::Elsewhere,
+    query::{Elsewhere, Period},
     row::{Order, Proposal, Transfer},
 };
 use jaego_store::codec;
 
 use crate::{disk::Disk, fetch::LINES_FETCHED_MAX};
 pub(crate) use key::document_of;
-use run::{Document, Run};
+use run::{Document, Run, Start};
 #[cfg(feature = "fuzz")]
 pub(crate) use run::{mend, name as run_name};
 
@@ -194,12 +194,21 @@ impl<D: Disk> Archive<D> {
         self.runs.iter().try_for_each(|run| run.check())
     }
 
-    /// At most `limit` transfers that were requested after `after`, oldest first.
-    pub(crate) fn transfers(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
-        let from = after.map_or(0, |after| after.saturating_add(1));
+    /// At most `limit` transfers that were requested after `after` and in the period, oldest first.
+    pub(crate) fn transfers(
+        &self,
+        after: Option<u64>,
+        period: Period,
+        limit: usize,
+    ) -> Result<Elsewhere, Error> {
+        let from = Start { event: after.map_or(0, |after| after.saturating_add(1)), since: period.since };
         let mut transfers = Vec::new();
-        for transfer in merged_transfers(&self.runs, from).take(limit + 1) {
-            transfers.push(transfer?);
+        for transfer in merged_transfers(&self.runs, from)?.take(limit + 1) {
+            let transfer: (Code, Transfer) = transfer?;
+            if period.is_over(transfer.1.requested_at) {
+                break;
+            }
+            transfers.push(transfer);
         }
         let more = transfers.len() > limit;
         transfers.truncate(limit);
@@ -207,18 +216,26 @@ impl<D: Disk> Archive<D> {
         Ok(Elsewhere { transfers, upto, ..Elsewhere::default() })
     }
 
-    /// At most `limit` orders that were placed after `after`, oldest first.
-    pub(crate) fn orders(&self, after: Option<u64>, limit: usize) -> Result<Elsewhere, Error> {
-        let from = after.map_or(0, |after| after.saturating_add(1));
+    /// At most `limit` orders that were placed after `after` and in the period, oldest first.
+    pub(crate) fn orders(
+        &self,
+        after: Option<u64>,
+        period: Period,
+        limit: usize,
+    ) -> Result<Elsewhere, Error> {
+        let from = Start { event: after.map_or(0, |after| after.saturating_add(1)), since: period.since };
         let mut orders: Vec<(Code, Order)> = Vec::new();
         let (mut lines, mut more) = (0, false);
-        for order in merged_orders(&self.runs, from) {
+        for order in merged_orders(&self.runs, from)? {
+            let order = order?;
+            if period.is_over(order.1.placed_at) {
+                break;
+            }
             // They come with their lines, of which one look brings no more than it does of any document.
             more = orders.len() == limit || lines > LINES_FETCHED_MAX;
             if more {
                 break;
             }
-            let order = order?;
             lines += order.1.lines.len();
             orders.push(order);
         }
@@ -302,7 +319,8 @@ impl<D: Disk> Archive<D> {
             let runs = &self.runs[..count];
             let documents = runs.iter().map(|run| run.documents).sum::<u64>();
             let count_max = usize::try_from(documents).expect("what was in memory once fits a usize");
-            let (transfers, orders) = (merged_transfers(runs, 0), merged_orders(runs, 0));
+            let first = Start::default();
+            let (transfers, orders) = (merged_transfers(runs, first)?, merged_orders(runs, first)?);
             let (documents, proposals) = (merged_documents(runs), merged_proposals(runs, 0));
             let written = run::write(disk, number, count_max, documents, transfers, orders, proposals);
             let merged = written.and_then(|()| Run::open(disk, number)).inspect_err(|_| {
@@ -356,17 +374,19 @@ fn merged_documents<F: crate::disk::DiskFile>(
 /// The transfers of several runs, newest first, in the order of their requests.
 fn merged_transfers<F: crate::disk::DiskFile>(
     runs: &[Arc<Run<F>>],
-    from: u64,
-) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
-    merged(runs.iter().map(|run| run.transfers(from)).collect(), |(_, transfer)| transfer.requested)
+    from: Start,
+) -> Result<impl Iterator<Item = Result<(Code, Transfer), Error>> + '_, Error> {
+    let sources = runs.iter().map(|run| run.transfers(from)).collect::<Result<_, _>>()?;
+    Ok(merged(sources, |(_, transfer): &(Code, Transfer)| transfer.requested))
 }
 
 /// The orders of several runs, newest first, in the order in which they were placed.
 fn merged_orders<F: crate::disk::DiskFile>(
     runs: &[Arc<Run<F>>],
-    from: u64,
-) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
-    merged(runs.iter().map(|run| run.orders(from)).collect(), |(_, order)| order.placed)
+    from: Start,
+) -> Result<impl Iterator<Item = Result<(Code, Order), Error>> + '_, Error> {
+    let sources = runs.iter().map(|run| run.orders(from)).collect::<Result<_, _>>()?;
+    Ok(merged(sources, |(_, order): &(Code, Order)| order.placed))
 }
 
 /// The proposals of several runs, newest first, in the order in which they were made.

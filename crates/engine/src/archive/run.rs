@@ -15,7 +15,7 @@
 use std::io;
 
 use jaego_domain::{
-    Code, DocumentKey, Row,
+    Code, DocumentKey, Row, Timestamp,
     row::{Order, Proposal, Transfer},
 };
 use jaego_store::codec::row;
@@ -54,6 +54,19 @@ fn order_key(placed: u64) -> Vec<u8> {
 
 fn proposal_key(proposed: u64) -> Vec<u8> {
     [&PROPOSALS, &proposed.to_be_bytes()[..]].concat()
+}
+
+/// Where the reader of a list begins: at this event, and not before this time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Start {
+    pub(super) event: u64,
+    pub(super) since: Option<Timestamp>,
+}
+
+impl Start {
+    fn has(self, event: u64, at: Timestamp) -> bool {
+        event >= self.event && self.since.is_none_or(|since| at >= since)
+    }
 }
 
 /// A document and its rows.
@@ -165,39 +178,51 @@ impl<F: DiskFile> Run<F> {
     }
 
     /// The transfers that were requested at `from` or later, oldest first.
-    pub(super) fn transfers(&self, from: u64) -> impl Iterator<Item = Result<(Code, Transfer), Error>> + '_ {
+    pub(super) fn transfers(
+        &self,
+        from: Start,
+    ) -> Result<impl Iterator<Item = Result<(Code, Transfer), Error>> + '_, Error> {
         let blocks = &self.by_request[..self.blocks_before(&[ORDERS])];
-        let at = blocks.partition_point(|block| *block.first <= from.to_be_bytes()[..]);
-        blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
+        let blocks = self.blocks_from(blocks, &from.event.to_be_bytes(), from.since, |row| match row {
+            Row::Transfer(_, Some(transfer)) => Some(transfer.requested_at),
+            _ => None,
+        })?;
+        Ok(blocks.iter().flat_map(move |block| {
             let mut transfers = Vec::new();
             let read = self.each_row(block, |row| {
                 if let Row::Transfer(id, Some(transfer)) = row
-                    && transfer.requested.0 >= from
+                    && from.has(transfer.requested.0, transfer.requested_at)
                 {
                     transfers.push((id, *transfer));
                 }
             });
             let error = read.err().map(Err);
             transfers.into_iter().map(Ok).chain(error)
-        })
+        }))
     }
 
     /// The orders that were placed at `from` or later, oldest first.
-    pub(super) fn orders(&self, from: u64) -> impl Iterator<Item = Result<(Code, Order), Error>> + '_ {
+    pub(super) fn orders(
+        &self,
+        from: Start,
+    ) -> Result<impl Iterator<Item = Result<(Code, Order), Error>> + '_, Error> {
         let blocks = &self.by_request[self.blocks_before(&[ORDERS])..self.blocks_before(&PROPOSALS)];
-        let at = blocks.partition_point(|block| block.first <= order_key(from));
-        blocks[at.saturating_sub(1)..].iter().flat_map(move |block| {
+        let blocks = self.blocks_from(blocks, &order_key(from.event), from.since, |row| match row {
+            Row::Order(_, Some(order)) => Some(order.placed_at),
+            _ => None,
+        })?;
+        Ok(blocks.iter().flat_map(move |block| {
             let mut orders = Vec::new();
             let read = self.each_row(block, |row| {
                 if let Row::Order(id, Some(order)) = row
-                    && order.placed.0 >= from
+                    && from.has(order.placed.0, order.placed_at)
                 {
                     orders.push((id, *order));
                 }
             });
             let error = read.err().map(Err);
             orders.into_iter().map(Ok).chain(error)
-        })
+        }))
     }
 
     /// The proposals that were made at `from` or later, oldest first.
@@ -216,6 +241,28 @@ impl<F: DiskFile> Run<F> {
             let error = read.err().map(Err);
             proposals.into_iter().map(Ok).chain(error)
         })
+    }
+
+    /// The blocks of a list from the one on in which the key lies, and the time: it passes in the order of the events, so
+    /// that a few blocks' first rows tell where.
+    fn blocks_from<'a>(
+        &self,
+        blocks: &'a [Block],
+        key: &[u8],
+        since: Option<Timestamp>,
+        at: impl Fn(&Row) -> Option<Timestamp>,
+    ) -> Result<&'a [Block], Error> {
+        let begin = blocks.partition_point(|block| *block.first <= *key).saturating_sub(1);
+        let blocks = &blocks[begin..];
+        let Some(since) = since else { return Ok(blocks) };
+        let (mut before, mut end) = (0, blocks.len());
+        while end - before > 1 {
+            let middle = before.midpoint(end);
+            let mut first = None;
+            self.each_row(&blocks[middle], |row| first = first.or_else(|| at(&row)))?;
+            if first.is_some_and(|first| first < since) { before = middle } else { end = middle }
+        }
+        Ok(&blocks[before..])
     }
 
     /// How many of the blocks of lists come before those whose keys begin so.
@@ -237,11 +284,11 @@ impl<F: DiskFile> Run<F> {
                 listed.filter(|row| matches!(row, Row::Transfer(..) | Row::Order(..) | Row::Proposal(..)));
             listed.for_each(|row| add(&mut by_key, &row));
         }
-        for transfer in self.transfers(0) {
+        for transfer in self.transfers(Start::default())? {
             let (id, transfer) = transfer?;
             add(&mut by_request, &Row::Transfer(id, Some(Box::new(transfer))));
         }
-        for order in self.orders(0) {
+        for order in self.orders(Start::default())? {
             let (id, order) = order?;
             add(&mut by_request, &Row::Order(id, Some(Box::new(order))));
         }

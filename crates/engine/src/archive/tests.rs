@@ -1,5 +1,6 @@
 use jaego_domain::{
     Amount, Code, Currency, DocumentKey, Memory, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp,
+    query::Period,
     row::{
         Cart, CartLine, CartStatus, Filed, Filing, Line, Order, OrderStatus, Proposal, ProposalEnd,
         ProposalKind, Sale, Totals, Transfer,
@@ -55,8 +56,8 @@ fn file(memory: &mut Memory, id: &str, sequence: u64) {
 /// All that is in an archive, in both orders.
 fn contents(archive: &Archive<SimDisk>) -> Result<String, super::Error> {
     let documents = archive.documents().collect::<Result<Vec<_>, _>>()?;
-    let transfers = archive.transfers(None, usize::MAX - 1)?.transfers;
-    let orders = archive.orders(None, usize::MAX - 1)?.orders;
+    let transfers = archive.transfers(None, Period::default(), usize::MAX - 1)?.transfers;
+    let orders = archive.orders(None, Period::default(), usize::MAX - 1)?.orders;
     let proposals = archive.proposals(None, usize::MAX - 1)?.proposals;
     Ok(format!("{documents:?} {transfers:?} {orders:?} {proposals:?}"))
 }
@@ -117,7 +118,7 @@ fn the_newest_run_has_a_document_as_it_is_before_and_after_a_merge() {
         archive = next;
         assert_eq!(received(&archive, "T"), 10 + round, "round {round}");
         assert_eq!(archive.documents().count() as u64, 1 + 2 * round);
-        let requested = archive.transfers(None, 100).unwrap().transfers;
+        let requested = archive.transfers(None, Period::default(), 100).unwrap().transfers;
         assert!(requested.is_sorted_by(|(_, a), (_, b)| a.requested < b.requested), "round {round}");
         assert_eq!(requested.len() as u64, 1 + round);
     }
@@ -169,7 +170,7 @@ fn a_page_of_transfers_ends_where_there_are_more() {
         (Some(40), 2, &[], None),
         (Some(u64::MAX), 2, &[], None),
     ] {
-        let page = archive.transfers(after, limit).unwrap();
+        let page = archive.transfers(after, Period::default(), limit).unwrap();
         let found: Vec<_> = page.transfers.iter().map(|(_, transfer)| transfer.requested.0).collect();
         assert_eq!((&found[..], page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
     }
@@ -220,7 +221,7 @@ fn orders_and_transfers_are_listed_each_by_themselves() {
     }
     let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
     for archive in [archive, opened] {
-        let transfers = archive.transfers(None, 100).unwrap();
+        let transfers = archive.transfers(None, Period::default(), 100).unwrap();
         assert_eq!((transfers.transfers.len(), transfers.orders.len(), transfers.upto), (6, 0, None));
         for (after, limit, first, count, upto) in [
             (None, 10, 0, 10, Some(9)),
@@ -230,12 +231,32 @@ fn orders_and_transfers_are_listed_each_by_themselves() {
             (Some(1_999), 10, 0, 0, None),
             (Some(u64::MAX), 10, 0, 0, None),
         ] {
-            let page = archive.orders(after, limit).unwrap();
+            let page = archive.orders(after, Period::default(), limit).unwrap();
             let found: Vec<_> = page.orders.iter().map(|(_, order)| order.placed.0).collect();
             let expected: Vec<_> = (first..first + count).collect();
             assert_eq!((found, page.upto), (expected, upto.map(Sequence)), "after {after:?}, {limit}");
             assert!(page.transfers.is_empty());
         }
+        // They were placed at the millisecond of their number.
+        for (after, since, until, first, count) in [
+            (None, Some(995), None, 995, 1_005),
+            (None, Some(1_500), Some(1_503), 1_500, 3),
+            (Some(1_501), Some(1_500), Some(1_503), 1_502, 1),
+            (Some(20), None, Some(30), 21, 9),
+            (None, Some(2_000), None, 0, 0),
+            (None, None, Some(0), 0, 0),
+            (None, Some(5), Some(5), 0, 0),
+        ] {
+            let period = Period { since: since.map(Timestamp), until: until.map(Timestamp) };
+            let page = archive.orders(after, period, 5_000).unwrap();
+            let found: Vec<_> = page.orders.iter().map(|(_, order)| order.placed.0).collect();
+            let expected: Vec<_> = (first..first + count).collect();
+            assert_eq!((found, page.upto), (expected, None), "after {after:?}, {period:?}");
+        }
+        let since = Period { since: Some(Timestamp(40)), until: Some(Timestamp(60)) };
+        let found = archive.transfers(None, since, 100).unwrap().transfers;
+        let found: Vec<_> = found.iter().map(|(_, transfer)| transfer.requested.0).collect();
+        assert_eq!(found, [40, 50]);
         let found = archive.get(&DocumentKey::Order(code("O1500"))).unwrap();
         assert!(matches!(&found[..], [Row::Order(_, Some(order))] if order.placed == Sequence(1_500)));
     }
@@ -274,8 +295,8 @@ fn proposals_are_listed_by_themselves_behind_orders() {
     }
     let opened = Archive::open(&disk, &archive.numbers(), &Archive::default()).unwrap();
     for archive in [archive, opened] {
-        assert_eq!(archive.transfers(None, 1_000).unwrap().transfers.len(), 3);
-        assert_eq!(archive.orders(None, 1_000).unwrap().orders.len(), 491);
+        assert_eq!(archive.transfers(None, Period::default(), 1_000).unwrap().transfers.len(), 3);
+        assert_eq!(archive.orders(None, Period::default(), 1_000).unwrap().orders.len(), 491);
         for (after, limit, first, count, upto) in [
             (None, 10, 0, 10, Some(9)),
             (None, 5_000, 0, 2_000, None),

@@ -6,7 +6,7 @@ use jaego_domain::{
         AllocateOrder, CancelOrder, ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, CompleteOrder,
         ExtendClaim, OrderLine, PlaceOrder, SetOrderAllocation, UnclaimOrder,
     },
-    query::Page,
+    query::{Page, Period},
     row::{OrderAllocation, OrderStatus},
 };
 use jaego_engine::sim_disk::Dice;
@@ -56,7 +56,15 @@ impl Client {
     pub(super) fn orders_query(&self, dice: &mut Dice) -> Query {
         let page = Page { after: None, limit: 1_000 };
         let status = dice.one_in(3).then(|| OrderStatus::ALL[dice.below(4)]);
-        Query::Orders { site: None, status, customer: None, worker: None, allocated: None, page }
+        Query::Orders {
+            site: None,
+            status,
+            customer: None,
+            worker: None,
+            allocated: None,
+            placed: Period::default(),
+            page,
+        }
     }
 
     fn place_order(&mut self, dice: &mut Dice) -> Command {

@@ -45,7 +45,8 @@
 //! claim_picks        SITE WORKER POLICY [zone=ZONE] [count=3] [lease=60s]
 //! extend_transfer_claim ID WORKER FENCE [zone=ZONE] [lease=60s]
 //! unclaim_transfer   ID WORKER FENCE [zone=ZONE]   what is claimed of a transfer is ID.claim as well
-//! order ID           orders SITE [status=…] [customer=…] [worker=…] [limit=N]
+//! order ID           orders SITE [status=…] [customer=…] [worker=…] [since=60s] [until=5m] [limit=N]
+//! transfers          [from=SITE] [to=SITE] [worker=…] [since=60s] [until=5m] [limit=N]
 //! set_price_tiers    BOUND BOUND …                 set_card  CARD OWNER PRICE
 //! propose            ID OWNER FROM_CARD TO_CARD
 //! accept_proposal | reject_proposal | withdraw_proposal   ID OWNER
@@ -78,7 +79,7 @@ use jaego_domain::{
         SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder,
         UnclaimTransfer, UnpickTransfer, Void,
     },
-    query::Page,
+    query::{Page, Period},
     row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
 };
 
@@ -209,6 +210,7 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             from: words.option_code("from")?,
             to: words.option_code("to")?,
             worker: words.option_code("worker")?,
+            requested: words.period()?,
             page: words.page()?,
         }),
         "trace" => Deed::Look(Query::Trace { sku: words.code()?, lot: words.code()? }),
@@ -742,6 +744,10 @@ impl Words {
         Ok(Page { after: None, limit })
     }
 
+    fn period(&mut self) -> Read<Period> {
+        Ok(Period { since: self.option_time("since")?, until: self.option_time("until")? })
+    }
+
     fn payment(&mut self) -> Read<Payment> {
         Ok(Payment {
             reason: self.name("reason")?,
@@ -837,6 +843,7 @@ impl Words {
             allocated: self.option("allocated").map(|text| text == "true"),
             site: self.maybe_code()?,
             status: status.as_ref().and_then(known),
+            placed: self.period()?,
             page: Page { after: None, limit },
         })
     }

@@ -8,7 +8,7 @@ use std::{
 use jaego_domain::{
     Changes, Code, Command, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Request, Row, Sequence,
     Tables, Timestamp, View, apply, check, decide, outcome,
-    query::Page,
+    query::{Page, Period},
     row::{OrderStatus, ProposalStatus},
     turn::{self, Accepted},
 };
@@ -18,6 +18,7 @@ use crate::{
     forgetful::Forgetful,
     listed::holds_are_listed,
     naive::{Naive, Prediction},
+    periods::periods_are_listed,
     world::{Action, World, code, request},
 };
 
@@ -465,13 +466,18 @@ impl Case {
             replayed.apply(event);
         }
         same(&rows(&self.memory), &replayed.rows(), "forgetful tables replay to the same")?;
+        let now = self.now;
+        periods_are_listed(&mut |query| self.memory.query(query, now))?;
+        periods_are_listed(&mut |query| self.forgetful.query(query, now))?;
         let mut queries = self.queries();
         for limit in [1, 2, 5] {
             let mut after = None;
             // Pages of a list, each after the one before.
             loop {
                 let page = Page { after, limit };
-                let query = Query::Transfers { status: None, from: None, to: None, worker: None, page };
+                let requested = Period::default();
+                let query =
+                    Query::Transfers { status: None, from: None, to: None, worker: None, requested, page };
                 let Ok(View::Transfers(list)) = self.memory.query(&query, self.now) else { break };
                 after = list.next;
                 queries.push(query);
@@ -487,7 +493,8 @@ impl Case {
                 loop {
                     let page = Page { after, limit };
                     let (site, customer, worker) = (None, None, None);
-                    let query = Query::Orders { site, status, customer, worker, allocated, page };
+                    let placed = Period::default();
+                    let query = Query::Orders { site, status, customer, worker, allocated, placed, page };
                     let Ok(View::Orders(list)) = self.memory.query(&query, self.now) else { break };
                     after = list.next;
                     queries.push(query);

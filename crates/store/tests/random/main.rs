@@ -17,6 +17,7 @@ mod dice;
 mod forgetful;
 mod listed;
 mod naive;
+mod periods;
 mod world;
 
 use std::{

@@ -12,7 +12,7 @@ use jaego_domain::{
         Adjust, AdjustLine, AllocateTransfer, CancelTransfer, Change, PickTransfer, ReceiveLine,
         ReceiveTransfer, RequestTransfer, SetLocation, SetSite, ShipTransfer, TransferLine,
     },
-    query::{Page, TransferView},
+    query::{Page, Period, TransferView},
     row::{LocationKind, TransferStatus},
 };
 use jaego_engine::{Engine, disk::Disk, open, sim_disk::SimDisk, verify};
@@ -138,7 +138,8 @@ fn listed(engine: &Engine, status: Option<TransferStatus>, limit: usize) -> Vec<
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let (from, page) = (Some(code("ICN")), Page { after, limit });
-        let query = Query::Transfers { status, from, to: None, worker: None, page };
+        let query =
+            Query::Transfers { status, from, to: None, worker: None, requested: Period::default(), page };
         let View::Transfers(page) = engine.query(query).wait().unwrap().value.unwrap() else {
             panic!("another view")
         };

@@ -9,7 +9,7 @@ use jaego_domain::{
         PlaceOrder, RefundOrder, RequestTransfer, Reverse, SetCart, SetCartItem, SetSite, SetSku,
         TransferLine, UnclaimOrder,
     },
-    query::Page,
+    query::{Page, Period},
     row::{HoldStatus, Tracking},
 };
 use jaego_engine::{Engine, disk::Disk, sim_disk::SimDisk, verify};
@@ -89,7 +89,14 @@ fn transfers(engine: &Engine, limit: usize) -> Vec<String> {
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let page = Page { after, limit };
-        let query = Query::Transfers { status: None, from: None, to: None, worker: None, page };
+        let query = Query::Transfers {
+            status: None,
+            from: None,
+            to: None,
+            worker: None,
+            requested: Period::default(),
+            page,
+        };
         let Ok(View::Transfers(list)) = engine.query(query).wait().unwrap().value else { panic!("a list") };
         ids.extend(list.items.into_iter().map(|transfer| transfer.id.to_string()));
         after = list.next;

@@ -576,6 +576,8 @@ async fn paths_queries_and_headers_are_read_as_strictly_as_bodies() {
         ("GET", "/v1/skus/mug/history?limit=0".to_owned(), vec![], 422, "invalid_value", Some("limit")),
         ("GET", "/v1/movements?after=7".to_owned(), vec![], 422, "invalid_value", Some("after")),
         ("GET", "/v1/transfers?status=lost".to_owned(), vec![], 422, "invalid_value", Some("status")),
+        ("GET", "/v1/transfers?until=then".to_owned(), vec![], 422, "invalid_value", Some("until")),
+        ("GET", "/v1/orders?since=then".to_owned(), vec![], 422, "invalid_value", Some("since")),
         ("GET", "/v1/events?after=p1".to_owned(), vec![], 422, "invalid_value", Some("after")),
         (
             "GET",

@@ -167,7 +167,7 @@ const BOUND: [(&str, [bool; 3]); 52] = [
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 55] = [
+const BOUND_READS: [(&str, [bool; 3]); 56] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -218,6 +218,7 @@ const BOUND_READS: [(&str, [bool; 3]); 55] = [
     ("/v1/proposals", [false, false, false]),
     ("/v1/proposals/P1", [false, false, false]),
     ("/v1/orders?site=ICN&allocated=false", [true, false, false]),
+    ("/v1/orders?since=2026-03-01T00:00:00Z", [false, false, false]),
     ("/v1/orders/O1/explain", [true, false, false]),
     ("/v1/transfers?worker=ann", [false, false, false]),
     ("/v1/transfers?from=ICN&worker=ann", [true, false, false]),

@@ -5,6 +5,7 @@ use jaego_api::Time;
 use jaego_domain::{
     Code, Command, Name, Query,
     command::{Change, HoldLine, HoldPart, Payment, ShortReason, TransferPart},
+    query::Period,
 };
 use jaego_store::conformance::{LookBack, START, Told};
 use serde_json::{Map, Value, json};
@@ -309,7 +310,7 @@ pub(super) fn url(query: &Query) -> String {
         Query::Authorization(id) => format!("/v1/authorizations/{id}"),
         Query::Fence(resource) => format!("/v1/fences/{resource}"),
         Query::Order(order) => format!("/v1/orders/{order}"),
-        Query::Orders { site, status, customer, worker, allocated, page } => {
+        Query::Orders { site, status, customer, worker, allocated, placed, page } => {
             let allocated = allocated.map(|flag| Code::new("allocated", &flag.to_string()).unwrap());
             let status = status.map(|status| Code::new("status", status.name()).unwrap());
             let filters = [
@@ -320,7 +321,7 @@ pub(super) fn url(query: &Query) -> String {
                 ("allocated", &allocated),
             ];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
-            format!("/v1/orders?{}limit={}", said.collect::<String>(), page.limit)
+            format!("/v1/orders?{}{}limit={}", said.collect::<String>(), period(placed), page.limit)
         }
         Query::PriceTiers => "/v1/price-tiers".to_owned(),
         Query::Card(card) => format!("/v1/cards/{card}"),
@@ -347,10 +348,10 @@ pub(super) fn url(query: &Query) -> String {
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/holds?{}limit={}", said.collect::<String>(), page.limit)
         }
-        Query::Transfers { status: None, from, to, worker, page } => {
+        Query::Transfers { status: None, from, to, worker, requested, page } => {
             let filters = [("from", from), ("to", to), ("worker", worker)];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
-            format!("/v1/transfers?{}limit={}", said.collect::<String>(), page.limit)
+            format!("/v1/transfers?{}{}limit={}", said.collect::<String>(), period(requested), page.limit)
         }
         Query::Authorizations { owner, page } => {
             let after = page.after.as_ref().map(|after| format!("after={after}&"));
@@ -361,6 +362,12 @@ pub(super) fn url(query: &Query) -> String {
         Query::ExplainOrder { order, line: Some(line) } => format!("/v1/orders/{order}/explain?line={line}"),
         other => panic!("no scenario looks at {other:?}"),
     }
+}
+
+/// The parameters of a period.
+fn period(period: &Period) -> String {
+    let ends = [("since", period.since), ("until", period.until)];
+    ends.into_iter().filter_map(|(name, at)| Some(format!("{name}={}&", Time::from(at?)))).collect()
 }
 
 /// The URL of a question about the past.
