@@ -23,7 +23,7 @@ const OUTBOX_STREAM: &str = "jaego:events";
 #[command(next_help_heading = "Queues")]
 pub(crate) struct QueueOptions {
     /// Take commands from a stream of this Redis or Valkey server, such as redis://user:password@host:6379/0, with
-    /// rediss:// over TLS
+    /// rediss:// over TLS and redis+sentinel://host,host/mymaster for what sentinels call the master
     #[arg(long, env = "JAEGO_INTAKE", hide_env_values = true, value_name = "URL")]
     intake: Option<String>,
     /// The stream of commands.

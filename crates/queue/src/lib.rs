@@ -17,7 +17,9 @@ mod meters;
 mod options;
 mod outbox;
 mod pause;
+mod pulse;
 mod reply;
+mod sentinel;
 
 pub use intake::Intake;
 pub use link::{AddressError, Server};

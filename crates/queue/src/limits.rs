@@ -33,12 +33,21 @@ pub const DEAD_VALUE_BYTES_MAX: usize = 64 * 1024;
 pub const EVENTS: u64 = 1_000_000;
 /// Events that are published in one step.
 pub const PUBLISH_EVENTS: usize = 256;
+/// Sentinels that are asked for one master.
+pub const SENTINELS_MAX: usize = 16;
+/// The port of a sentinel whose address names none.
+pub const SENTINEL_PORT: u16 = 26_379;
 
 /// How long a read waits for a message; at the end of the process it is waited for, so that nothing is delivered to
 /// nobody.
 pub const READ_WAIT: Duration = Duration::from_millis(500);
 /// How long connecting may take, and every answer beyond what it waits for.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long an answer may take in all while its bytes come, so that a message of [`COMMAND_BYTES_MAX`] gets through at
+/// 60 KB a second.
+pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(600);
+/// How long a sentinel may take to let somebody in, and to answer.
+pub const SENTINEL_WAIT: Duration = Duration::from_secs(1);
 /// How often the group is looked at: what is pending, and how much waits.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// How often the entries of other consumers are looked through for those that nobody works on.

@@ -1,24 +1,34 @@
 //! A connection to Redis, and what can go wrong with it.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, pin::pin, time::Duration};
 
 use jaego_tls::{Connector, HandshakeError, Trust};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    RedisError, Value, aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection, cmd,
 };
-use tokio::{net::TcpStream, task::JoinSet, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::{self, Instant},
+};
 
 use crate::{
-    limits::ANSWER_WAIT,
+    limits::{ANSWER_WAIT, ANSWER_WAIT_MAX},
     message::{self, MessageId},
+    pulse::{Felt, Pulse},
+    sentinel::Sentinels,
 };
 
-/// Where a Redis or Valkey server is, how to log in there, and whom to believe that it is there. Shown without user and
-/// password.
+/// Where a Redis or Valkey server is, or who knows it, how to log in there, and whom to believe that it is there. Shown
+/// without user and password.
 #[derive(Clone)]
 pub struct Server {
+    /// With sentinels, its place is not used.
     info: ConnectionInfo,
+    /// Those who know where the server is that is the master now.
+    sentinels: Option<Sentinels>,
     /// What makes connections secure, where the address asks for that.
     tls: Option<Connector>,
 }
@@ -33,6 +43,12 @@ pub enum AddressError {
     /// It asks for TLS, and those whose certificates are trusted are not known.
     #[error("cannot tell whose certificates to trust")]
     Trust(#[source] jaego_tls::Error),
+    /// It is no address of sentinels.
+    #[error(
+        "not the address of sentinels and their master, such as \
+         redis+sentinel://user:password@host:26379,host:26379/mymaster/0"
+    )]
+    Sentinels,
     /// It is no address.
     #[error("not the address of a Redis server, such as redis://user:password@host:6379/0")]
     Malformed(#[source] RedisError),
@@ -41,6 +57,12 @@ pub enum AddressError {
 impl Server {
     /// Reads `redis://[user:password@]host[:port][/db]`, the same with `rediss://` for TLS, or `unix:///path`. Behind
     /// `rediss://` the server has to show a certificate for that host, of somebody whom the machine trusts.
+    ///
+    /// `redis+sentinel://[user:password@]host[:port][,host[:port]…]/master[/db]` is the master that these sentinels, 16 at
+    /// the most, know under that name, whichever server it is. User, password and database are the server's;
+    /// `?sentinel_user=…&sentinel_password=…` are the sentinels'. With `rediss+sentinel://` all of them are spoken to by
+    /// TLS, and the master has to show a certificate for the name that the sentinels announce, which is its IP address
+    /// unless they are set to announce host names.
     ///
     /// # Errors
     /// If it is none, or if the machine trusts nobody.
@@ -53,31 +75,47 @@ impl Server {
     /// # Errors
     /// As [`Server::parse`], and if the CA's file cannot be used. It is read where the address is `rediss://`.
     pub fn trusting(url: &str, trust: &Trust) -> Result<Self, AddressError> {
-        let (plain, is_tls) = match url.split_once("s://") {
-            Some(("redis" | "valkey", _)) if url.ends_with("#insecure") => {
-                return Err(AddressError::Insecure);
-            }
-            Some((scheme @ ("redis" | "valkey"), rest)) => (format!("{scheme}://{rest}"), true),
-            _ => (url.to_owned(), false),
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (scheme, by_sentinels) =
+            scheme.strip_suffix("+sentinel").map_or((scheme, false), |it| (it, true));
+        let is_tls = matches!(scheme, "rediss" | "valkeys");
+        if is_tls && url.ends_with("#insecure") {
+            return Err(AddressError::Insecure);
+        }
+        let (sentinels, info) = if by_sentinels && matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys")
+        {
+            let (sentinels, info) = Sentinels::parse(rest)?;
+            (Some(sentinels), info)
+        } else {
+            let plain = if is_tls { format!("redis://{rest}") } else { url.to_owned() };
+            (None, plain.as_str().into_connection_info().map_err(AddressError::Malformed)?)
         };
-        let info = plain.as_str().into_connection_info().map_err(AddressError::Malformed)?;
         let tls = is_tls.then(|| trust.connector()).transpose().map_err(AddressError::Trust)?;
         // The shapes of answers are those of the older protocol, which every server speaks. Telling the server the name of
         // the client library is a command more that its user would have to be allowed.
         let settings =
             info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
-        Ok(Self { info: info.set_redis_settings(settings), tls })
+        Ok(Self { info: info.set_redis_settings(settings), sentinels, tls })
+    }
+
+    /// Where it is now.
+    async fn find(&self) -> Result<ConnectionInfo, Error> {
+        let Some(sentinels) = &self.sentinels else { return Ok(self.info.clone()) };
+        let (host, port) = sentinels.find(self).await?;
+        Ok(self.info.clone().set_addr(ConnectionAddr::Tcp(host, port)))
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
-                write!(f, "{scheme}://{host}:{port}/{}", self.info.redis_settings().db())
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        let db = self.info.redis_settings().db();
+        match (&self.sentinels, self.info.addr()) {
+            (Some(sentinels), _) => {
+                write!(f, "{scheme}+sentinel://{}/{}/{db}", sentinels.hosts(), sentinels.master())
             }
-            other => write!(f, "{other}"),
+            (None, ConnectionAddr::Tcp(host, port)) => write!(f, "{scheme}://{host}:{port}/{db}"),
+            (None, other) => write!(f, "{other}"),
         }
     }
 }
@@ -105,6 +143,12 @@ pub(crate) enum Error {
     NoAnswer { doing: &'static str },
     #[error("cannot {doing}: the answer has another shape than that of a stream")]
     Shape { doing: &'static str },
+    #[error("no sentinel knows a master called {master}")]
+    NoMaster { master: String },
+    #[error("the server is no master: the sentinels have not noticed yet, or it has not")]
+    NotMaster,
+    #[error("the sentinels name another master")]
+    Displaced,
     #[error("cannot {doing}: the stream ends with {found}, and not with {expected} as it was left")]
     Moved { doing: &'static str, expected: MessageId, found: MessageId },
 }
@@ -130,43 +174,76 @@ impl Error {
 /// One connection.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
-    /// What carries a secure connection; it ends with the connection.
+    /// Bytes that came and went.
+    pulse: Pulse,
+    /// Where it leads.
+    addr: ConnectionAddr,
+    /// What carries it; it ends with the connection.
     _driver: JoinSet<()>,
 }
 
 impl Link {
+    /// Connects to where the server is now.
     pub(crate) async fn open(server: &Server) -> Result<Self, Error> {
-        let doing = "connect";
-        // Greeting and login are answered within the time as well.
-        let connected = time::timeout(ANSWER_WAIT * 2, Self::connect(server)).await;
-        connected.map_err(|_| Error::NoAnswer { doing })?
+        let mut link = Self::dial(server, &server.find().await?, ANSWER_WAIT * 2).await?;
+        if server.sentinels.is_some() {
+            let doing = "ask the server whether it is the master";
+            let role = message::list(link.run(doing, &cmd("ROLE")).await?).ok_or(Error::Shape { doing })?;
+            match role.into_iter().next().and_then(message::bytes).as_deref() {
+                Some(b"master") => {}
+                Some(_) => return Err(Error::NotMaster),
+                None => return Err(Error::Shape { doing }),
+            }
+        }
+        Ok(link)
     }
 
-    async fn connect(server: &Server) -> Result<Self, Error> {
+    /// Fails where the sentinels name another server by now. Sentinels that cannot be asked name none: the connection is
+    /// as good as it was.
+    pub(crate) async fn is_still_master(&self, server: &Server) -> Result<(), Error> {
+        match server.find().await {
+            Ok(found) if *found.addr() != self.addr => Err(Error::Displaced),
+            _ => Ok(()),
+        }
+    }
+
+    /// Connects to this server, or to a sentinel that is spoken to as this server is. Greeting and login are answered
+    /// within the time as well.
+    pub(crate) async fn dial(server: &Server, info: &ConnectionInfo, wait: Duration) -> Result<Self, Error> {
         let doing = "connect";
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_WAIT)).set_response_timeout(None);
-        let failed = |source| Error::Redis { doing, source };
+        time::timeout(wait, Self::connect(server, info)).await.map_err(|_| Error::NoAnswer { doing })?
+    }
+
+    async fn connect(server: &Server, info: &ConnectionInfo) -> Result<Self, Error> {
+        let doing = "connect";
+        let unreached = |source| Error::Unreached { doing, source };
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        let pulse = Pulse::default();
         let mut driver = JoinSet::new();
-        let connection = match (&server.tls, server.info.addr()) {
-            (Some(tls), ConnectionAddr::Tcp(host, port)) => {
-                let unreached = |source| Error::Unreached { doing, source };
+        let connection = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
                 let socket = TcpStream::connect((host.as_str(), *port)).await.map_err(unreached)?;
                 socket.set_nodelay(true).map_err(unreached)?;
-                let stream =
-                    tls.connect(host, socket).await.map_err(|source| Error::Insecure { doing, source })?;
-                let settings = server.info.redis_settings();
-                let (connection, carry) =
-                    MultiplexedConnection::new_with_config(settings, stream, config).await.map_err(failed)?;
-                driver.spawn(carry);
-                connection
+                let socket = Felt::new(socket, pulse.clone());
+                match &server.tls {
+                    Some(tls) => {
+                        let secure = tls.connect(host, socket).await;
+                        let secure = secure.map_err(|source| Error::Insecure { doing, source })?;
+                        greet(&settings, secure, &mut driver).await?
+                    }
+                    None => greet(&settings, socket, &mut driver).await?,
+                }
             }
-            _ => {
-                let client = Client::open(server.info.clone()).map_err(failed)?;
-                client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?
+            ConnectionAddr::Unix(path) => {
+                let socket = UnixStream::connect(path).await.map_err(unreached)?;
+                greet(&settings, Felt::new(socket, pulse.clone()), &mut driver).await?
+            }
+            other => {
+                let source = io::Error::other(format!("{other} is no address that is spoken to"));
+                return Err(Error::Unreached { doing, source });
             }
         };
-        Ok(Self { connection, _driver: driver })
+        Ok(Self { connection, pulse, addr: info.addr().clone(), _driver: driver })
     }
 
     /// Runs a command. `doing` says what it is for.
@@ -174,15 +251,27 @@ impl Link {
         self.run_within(ANSWER_WAIT, doing, command).await
     }
 
-    /// Runs a command that the server answers within this time if it is well.
+    /// Runs a command that the server begins to answer within this time if it is well. As long as bytes come or go it is
+    /// waited for, up to [`ANSWER_WAIT_MAX`]: a large message takes its time over a slow link.
     pub(crate) async fn run_within(
         &mut self,
         wait: Duration,
         doing: &'static str,
         command: &Cmd,
     ) -> Result<Value, Error> {
-        let answer = time::timeout(wait, command.query_async::<Value>(&mut self.connection)).await;
-        answer.map_err(|_| Error::NoAnswer { doing })?.map_err(|source| Error::Redis { doing, source })
+        let end = Instant::now() + ANSWER_WAIT_MAX;
+        let pulse = self.pulse.clone();
+        let mut answer = pin!(command.query_async::<Value>(&mut self.connection));
+        let mut bytes = pulse.bytes();
+        loop {
+            if let Ok(answer) = time::timeout(wait, &mut answer).await {
+                return answer.map_err(|source| Error::Redis { doing, source });
+            }
+            let before = std::mem::replace(&mut bytes, pulse.bytes());
+            if bytes == before || Instant::now() >= end {
+                return Err(Error::NoAnswer { doing });
+            }
+        }
     }
 
     /// Gives the server a script, and returns the hash that it is run by.
@@ -191,6 +280,20 @@ impl Link {
         let hash = message::bytes(self.run(doing, &load).await?).ok_or(Error::Shape { doing })?;
         String::from_utf8(hash).map_err(|_| Error::Shape { doing })
     }
+}
+
+/// Says who we are over a new connection, and has it carried.
+async fn greet(
+    settings: &RedisConnectionInfo,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    driver: &mut JoinSet<()>,
+) -> Result<MultiplexedConnection, Error> {
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER_WAIT)).set_response_timeout(None);
+    let greeted = MultiplexedConnection::new_with_config(settings, stream, config).await;
+    let (connection, carry) = greeted.map_err(|source| Error::Redis { doing: "connect", source })?;
+    driver.spawn(carry);
+    Ok(connection)
 }
 
 #[cfg(test)]

@@ -382,6 +382,7 @@ impl Outbox {
                 }
                 () = stopped(&self.stopping) => return Err(Ending::Stop),
                 () = time::sleep(limits::TRY_PAUSE) => {
+                    link.is_still_master(&self.options.server).await?;
                     let found = self.end_of_stream(link).await?.unwrap_or_default();
                     if found != end {
                         let doing = "wait for events";

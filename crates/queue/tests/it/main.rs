@@ -6,5 +6,7 @@ mod intake;
 mod outbox;
 mod poison;
 mod rights;
+mod sentinel;
+mod slow;
 mod tls;
 mod world;

@@ -1,0 +1,81 @@
+//! A link that is slow: the largest message takes longer than any answer may keep one waiting.
+
+use std::time::{Duration, Instant};
+
+use jaego_queue::{IntakeOptions, Server, limits};
+use jaego_testkit::{Direction, Durability, Fault, FaultProxy};
+
+use crate::world::{World, hold};
+
+/// Bytes a second: the largest message takes eight seconds, where an answer has five to begin.
+const RATE: u64 = 4 * 1024 * 1024;
+
+/// A command that fills a message to its limit.
+fn large(id: &str) -> String {
+    let mut command = hold(id, "mug", 1);
+    // Between tokens, JSON may have any number of spaces.
+    let end = command.pop().unwrap();
+    command.extend(std::iter::repeat_n(' ', limits::COMMAND_BYTES_MAX - command.len() - 1));
+    command.push(end);
+    assert_eq!(command.len(), limits::COMMAND_BYTES_MAX);
+    command
+}
+
+#[test]
+fn the_largest_message_comes_over_a_slow_link() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    let proxy = FaultProxy::start(world.redis.addr()).unwrap();
+    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    let ids = [
+        client.send(&hold("before", "mug", 1)),
+        client.send(&large("large")),
+        client.send(&hold("behind", "mug", 1)),
+    ];
+    proxy.set(Direction::ToClient, Fault::Throttle(RATE));
+    let begun = Instant::now();
+    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    assert_eq!(ids.each_ref().map(|id| client.told(id)), ["done"; 3]);
+    let took = begun.elapsed();
+    assert!(took > limits::READ_WAIT + limits::ANSWER_WAIT, "the link was not slow: {took:?}");
+    println!("32 MiB at 4 MiB/s were answered after {took:?}");
+    assert_eq!(world.metric("jaego_intake_reconnects_total"), 0);
+
+    // A link that breaks in the middle of one: it goes on with what was on the way, and with what is behind it.
+    let ids = [client.send(&large("again")), client.send(&hold("last", "mug", 1))];
+    proxy.set(Direction::ToClient, Fault::CutAfter(limits::COMMAND_BYTES_MAX as u64 / 2));
+    assert_eq!(ids.each_ref().map(|id| client.told(id)), ["done"; 2]);
+    assert_eq!(world.store.documents("held"), ["before", "large", "behind", "again", "last"]);
+    assert!(world.metric("jaego_intake_reconnects_total") >= 1);
+    world.end(running);
+}
+
+/// One that stands still is not waited for: the intake connects again, and finds its place.
+#[test]
+fn a_link_that_stands_still_is_given_up() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    let proxy = FaultProxy::start(world.redis.addr()).unwrap();
+    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    let id = client.send(&large("large"));
+    proxy.set(Direction::ToClient, Fault::Throttle(RATE));
+    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    // In the middle of the message nothing comes any more.
+    let middle = limits::COMMAND_BYTES_MAX as u64 / 4;
+    jaego_testkit::wait_until("a part of the message", Duration::from_secs(30), || {
+        (proxy.passed(Direction::ToClient) > middle).then_some(())
+    })
+    .unwrap();
+    proxy.set(Direction::ToClient, Fault::Blackhole);
+    world.wait_for("jaego_intake_reconnects_total", 1);
+    proxy.heal();
+    assert_eq!(client.told(&id), "done");
+    assert_eq!(world.store.documents("held"), ["large"]);
+    world.end(running);
+}
