@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod jaego;
 mod order;
+mod order_races;
 mod orders;
 mod overload;
 mod picks;

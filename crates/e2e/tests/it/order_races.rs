@@ -1,0 +1,318 @@
+//! Two hands on one order or one cart at the same time: whatever comes first, the answers, the stock and the money agree.
+
+use std::{
+    collections::BTreeMap,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    http::Connection,
+    jaego::{Jaego, ok, stock},
+};
+
+const ROUNDS: usize = 500;
+/// What an order asks for.
+const UNITS: u64 = 2;
+const PRICE: u64 = 5_000;
+
+/// A status and a body.
+type Answer = (u16, Value);
+
+/// Lets two hands act in every round at the same time, each over a connection of its own.
+fn race(
+    jaego: &Jaego,
+    one: impl Fn(&mut Connection, usize) -> Answer + Sync,
+    other: impl Fn(&mut Connection, usize) -> Answer + Sync,
+) -> Vec<(Answer, Answer)> {
+    let start = Barrier::new(2);
+    let act = |hand: &(dyn Fn(&mut Connection, usize) -> Answer + Sync)| -> Vec<Answer> {
+        let mut connection = jaego.connect();
+        let round = |round| {
+            start.wait();
+            hand(&mut connection, round)
+        };
+        (0..ROUNDS).map(round).collect()
+    };
+    thread::scope(|scope| {
+        let (one, other) = (scope.spawn(|| act(&one)), scope.spawn(|| act(&other)));
+        one.join().unwrap().into_iter().zip(other.join().unwrap()).collect()
+    })
+}
+
+/// Places an order a round, all of which are allocated.
+fn place_orders(admin: &mut Connection) {
+    stock(admin, &["mug".to_owned()], ROUNDS as u64 * UNITS);
+    let order = |round: usize| {
+        json!({"op": "place_order", "id": format!("O{round}"), "site": "ICN",
+            "lines": [{"sku": "mug", "quantity": UNITS}]})
+    };
+    all(admin, &(0..ROUNDS).map(order).collect::<Vec<_>>());
+}
+
+fn all(admin: &mut Connection, commands: &[Value]) -> Value {
+    ok(admin.post("/v1/batch", &json!({"atomic": true, "commands": commands})).unwrap())
+}
+
+/// What there is of the mugs, and what is held of them.
+fn mugs(admin: &mut Connection) -> (u64, u64) {
+    let stock = ok(admin.get("/v1/stock?sku=mug").unwrap());
+    let sum =
+        |field: &str| stock["items"].as_array().unwrap().iter().map(|at| at[field].as_u64().unwrap()).sum();
+    (sum("on_hand"), sum("held"))
+}
+
+fn cancel(connection: &mut Connection, round: usize) -> Answer {
+    connection.post(&format!("/v1/orders/O{round}/cancel"), &json!({})).unwrap()
+}
+
+fn complete(connection: &mut Connection, order: &str, fence: u64) -> Answer {
+    let body = json!({"worker": "ann", "fence": fence});
+    connection.post(&format!("/v1/orders/{order}/complete"), &body).unwrap()
+}
+
+/// The fence of the only claim in an answer.
+fn fence(answer: &Value) -> u64 {
+    answer["claims"][0]["fence"].as_u64().unwrap_or_else(|| panic!("no claim: {answer}"))
+}
+
+/// The status and the problem's code.
+fn said(answer: &Answer) -> (u16, &str) {
+    (answer.0, answer.1["code"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn of_claim_and_cancel_the_order_ends_cancelled_and_a_claim_is_void() {
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    place_orders(&mut admin);
+    let claim = |connection: &mut Connection, round: usize| {
+        connection.post(&format!("/v1/orders/O{round}/claim"), &json!({"worker": "ann"})).unwrap()
+    };
+    let answers = race(&jaego, claim, cancel);
+    let mut seen = BTreeMap::new();
+    for (round, (claimed, cancelled)) in answers.iter().enumerate() {
+        match (said(claimed), said(cancelled)) {
+            ((200, _), (200, _)) => {
+                let order = (claimed.1["sequence"].as_u64(), cancelled.1["sequence"].as_u64());
+                assert!(order.0 < order.1, "round {round}: a cancelled order was claimed: {order:?}");
+                let late = complete(&mut admin, &format!("O{round}"), fence(&claimed.1));
+                assert_eq!(said(&late), (409, "order_cancelled"), "round {round}");
+            }
+            ((409, "order_cancelled"), (200, _)) => {}
+            other => panic!("round {round}: {other:?}"),
+        }
+        let order = ok(admin.get(&format!("/v1/orders/O{round}")).unwrap());
+        assert_eq!((&order["status"], &order["claim"]), (&json!("cancelled"), &Value::Null), "{order}");
+        *seen.entry(said(claimed)).or_insert(0) += 1;
+    }
+    println!("claims: {seen:?}");
+    assert_eq!(mugs(&mut admin), (ROUNDS as u64 * UNITS, 0));
+    jaego.end();
+}
+
+#[test]
+fn of_complete_and_cancel_exactly_one_wins() {
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    place_orders(&mut admin);
+    let claim = json!({"worker": "ann", "policy": "oldest", "count": ROUNDS});
+    let claimed = ok(admin.post("/v1/sites/ICN/claims", &claim).unwrap());
+    let fences: Vec<_> =
+        claimed["claims"].as_array().unwrap().iter().map(|one| one["fence"].as_u64().unwrap()).collect();
+    assert_eq!(fences.len(), ROUNDS, "the oldest come in their order");
+    let completing =
+        |connection: &mut Connection, round: usize| complete(connection, &format!("O{round}"), fences[round]);
+    let mut seen = BTreeMap::new();
+    for (round, (completed, cancelled)) in race(&jaego, completing, cancel).iter().enumerate() {
+        let status = match (said(completed), said(cancelled)) {
+            ((200, _), (409, "order_completed")) => "completed",
+            ((409, "order_cancelled"), (200, _)) => "cancelled",
+            other => panic!("round {round}: {other:?}"),
+        };
+        let order = ok(admin.get(&format!("/v1/orders/O{round}")).unwrap());
+        assert_eq!(order["status"], status, "round {round}");
+        *seen.entry(status).or_insert(0) += 1;
+    }
+    println!("orders: {seen:?}");
+    let left = seen.get("cancelled").copied().unwrap_or(0) * UNITS;
+    assert_eq!(mugs(&mut admin), (left, 0), "what was completed has left, and nothing else");
+    jaego.end();
+}
+
+/// A buyer pays in one window and changes the cart in another one.
+#[test]
+fn a_checkout_takes_the_cart_as_it_was_before_a_change_or_after_it() {
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    let units = ROUNDS as u64 * 2;
+    stock(&mut admin, &["mug".to_owned()], units);
+    ok(admin.put("/v1/skus/mug", &json!({"prices": {"KRW": PRICE}})).unwrap());
+    let money = PRICE * units;
+    let mut commands = vec![json!({"op": "charge", "owner": "kim", "currency": "KRW", "amount": money})];
+    commands.extend((0..ROUNDS).flat_map(|round| {
+        // Every third cart holds what is in it.
+        let mut cart = json!({"op": "set_cart", "cart": format!("C{round}"), "site": "ICN", "owner": "kim"});
+        if round.is_multiple_of(3) {
+            cart["hold_s"] = 3_600.into();
+        }
+        [cart, json!({"op": "set_cart_item", "cart": format!("C{round}"), "sku": "mug", "quantity": 1})]
+    }));
+    all(&mut admin, &commands);
+
+    // In every other round the buyer says which total was on the screen.
+    let is_told = |round: usize| round.is_multiple_of(2);
+    let pay = |connection: &mut Connection, round: usize| {
+        let body = if is_told(round) {
+            json!({"currency": "KRW", "expected_total": PRICE})
+        } else {
+            json!({"currency": "KRW"})
+        };
+        connection.post(&format!("/v1/carts/C{round}/checkout"), &body).unwrap()
+    };
+    let change = |connection: &mut Connection, round: usize| {
+        connection.put(&format!("/v1/carts/C{round}/items/mug"), &json!({"quantity": 2})).unwrap()
+    };
+    let (mut sold, mut open, mut seen) = (0, 0, BTreeMap::new());
+    for (round, (paid, changed)) in race(&jaego, pay, change).iter().enumerate() {
+        let quantity = match (said(paid), said(changed)) {
+            ((200, _), (409, "cart_ordered")) => 1,
+            ((200, _), (200, _)) if !is_told(round) => {
+                assert!(changed.1["sequence"].as_u64() < paid.1["sequence"].as_u64(), "round {round}");
+                2
+            }
+            ((409, "price_changed"), (200, _)) if is_told(round) => 0,
+            other => panic!("round {round}: {other:?}"),
+        };
+        if quantity == 0 {
+            let cart = ok(admin.get(&format!("/v1/carts/C{round}")).unwrap());
+            assert_eq!(
+                (&cart["status"], &cart["items"][0]["quantity"]),
+                (&json!("open"), &json!(2)),
+                "{cart}"
+            );
+            // Every third cart holds, and every other one was told a total.
+            open += if round.is_multiple_of(3) { 2 } else { 0 };
+        } else {
+            let order = ok(admin.get(&format!("/v1/orders/C{round}")).unwrap());
+            assert_eq!(order["lines"][0]["quantity"], quantity, "{order}");
+            assert_eq!(order["total"], quantity * PRICE, "{order}");
+        }
+        sold += quantity;
+        *seen.entry((is_told(round), quantity)).or_insert(0) += 1;
+    }
+    println!("(told, bought): {seen:?}");
+    let wallet = ok(admin.get("/v1/wallets/kim").unwrap());
+    assert_eq!(wallet["balances"][0]["balance"], money - sold * PRICE, "{wallet}");
+    assert_eq!(mugs(&mut admin), (units, sold + open), "an order holds what was paid for");
+    jaego.end();
+}
+
+/// A worker goes away, its claims lapse, and it comes back under the same name with what it remembers.
+#[test]
+fn a_worker_who_comes_back_under_its_name_cannot_complete_with_the_fence_of_before() {
+    const LEASE: Duration = Duration::from_secs(1);
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    place_orders(&mut admin);
+    let claim = |connection: &mut Connection, lease: u64| -> Vec<u64> {
+        let body = json!({"worker": "ann", "policy": "oldest", "count": ROUNDS, "lease_s": lease});
+        let answer = ok(connection.post("/v1/sites/ICN/claims", &body).unwrap());
+        let claims = answer["claims"].as_array().unwrap();
+        assert_eq!(claims.len(), ROUNDS, "all of them wait");
+        claims.iter().map(|claim| claim["fence"].as_u64().unwrap()).collect()
+    };
+    let before = claim(&mut admin, LEASE.as_secs());
+    thread::sleep(LEASE + Duration::from_millis(50));
+    let after = claim(&mut admin, 300);
+    let with = |fences: &[u64], connection: &mut Connection, round: usize| {
+        complete(connection, &format!("O{round}"), fences[round])
+    };
+    let answers = race(&jaego, |one, round| with(&before, one, round), |one, round| with(&after, one, round));
+    for (round, (late, timely)) in answers.iter().enumerate() {
+        assert_eq!(said(late), (409, "claim_lost"), "round {round}");
+        assert_eq!(late.1["current_fence"], after[round], "round {round}: {}", late.1);
+        assert_eq!(timely.0, 200, "round {round}: {}", timely.1);
+    }
+    assert_eq!(mugs(&mut admin), (0, 0));
+    jaego.end();
+}
+
+/// It is back at the very moment at which its claim lapses: it finishes what it had, or what it claims again, once.
+#[test]
+fn at_the_moment_of_the_lapse_a_name_has_one_claim() {
+    const LEASE: Duration = Duration::from_secs(1);
+    /// Orders claimed one after the other, so that they lapse one after the other.
+    const LAPSES: usize = 100;
+    /// Between one and the next.
+    const STEP: Duration = Duration::from_millis(10);
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    place_orders(&mut admin);
+    let begun = Instant::now();
+    let sleep_until = |at: Instant| thread::sleep(at.saturating_duration_since(Instant::now()));
+    let mut claims = Vec::new();
+    for order in 0..LAPSES {
+        sleep_until(begun + STEP * u32::try_from(order).unwrap());
+        let body = json!({"worker": "ann", "lease_s": LEASE.as_secs()});
+        let answer = ok(admin.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap());
+        claims.push((Instant::now(), fence(&answer)));
+    }
+    // From four milliseconds before the lapse to four after it.
+    let moment = |order: usize| {
+        let offset = Duration::from_micros(80) * u32::try_from(order).unwrap();
+        claims[order].0 + LEASE + offset - Duration::from_millis(4)
+    };
+    let start = Barrier::new(2);
+    let (completed, claimed): (Vec<Answer>, Vec<Answer>) = thread::scope(|scope| {
+        let completing = scope.spawn(|| {
+            let mut connection = jaego.connect();
+            let complete = |order: usize| {
+                sleep_until(moment(order));
+                start.wait();
+                complete(&mut connection, &format!("O{order}"), claims[order].1)
+            };
+            (0..LAPSES).map(complete).collect()
+        });
+        let claiming = scope.spawn(|| {
+            let mut connection = jaego.connect();
+            let claim = |order: usize| {
+                let body = json!({"worker": "ann", "lease_s": 300});
+                sleep_until(moment(order));
+                start.wait();
+                connection.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap()
+            };
+            (0..LAPSES).map(claim).collect()
+        });
+        (completing.join().unwrap(), claiming.join().unwrap())
+    });
+    let mut seen = BTreeMap::new();
+    for (order, (completed, claimed)) in completed.iter().zip(&claimed).enumerate() {
+        let old = claims[order].1;
+        let what = match (said(completed), said(claimed)) {
+            // Before the lapse the same name has the same claim.
+            ((200, _), (200, _)) => {
+                assert_eq!((fence(&claimed.1), &claimed.1["repeat"]), (old, &json!(true)), "order {order}");
+                "told of its claim, which it completed"
+            }
+            ((200, _), (409, "order_completed")) => "completed",
+            ((409, "claim_lost"), (200, _)) => {
+                let new = fence(&claimed.1);
+                // Where the claim was asked for before the lapse, the completion came after it.
+                if new != old {
+                    let again = complete(&mut admin, &format!("O{order}"), old);
+                    assert_eq!(said(&again), (409, "claim_lost"), "order {order}");
+                    ok(complete(&mut admin, &format!("O{order}"), new));
+                }
+                "lost"
+            }
+            other => panic!("order {order}: {other:?}"),
+        };
+        *seen.entry(what).or_insert(0) += 1;
+    }
+    println!("orders: {seen:?}");
+    jaego.end();
+}
