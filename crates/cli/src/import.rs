@@ -518,9 +518,14 @@ pub(crate) async fn load(
         bar.println(format!("checked in {:.1} s", start.elapsed().as_secs_f64()));
     }
     for (index, chunk) in chunks.iter().enumerate() {
-        let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
+        let sent = if skip_bad && has_rows_of_two(chunk) {
+            row_by_row(client, chunk, &mut loaded).await
+        } else {
+            let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
+            sent.map(|batch| loaded.count(chunk, batch.items))
+        };
         match sent {
-            Ok(batch) => loaded.count(chunk, batch.items),
+            Ok(()) => {}
             Err(error) if index == 0 && is_of_one(&error) => {
                 rehearse(client, chunk, &mut loaded.refused).await?;
                 return Ok(loaded);
@@ -543,7 +548,54 @@ pub(crate) async fn load(
 
 /// Whether an atomic batch was refused for one of its commands.
 fn is_of_one(error: &jaego_client::Error) -> bool {
-    error.problem().is_some_and(|problem| problem.facts.contains_key("index"))
+    index_of(error).is_some()
+}
+
+/// Which command an atomic batch was refused for.
+fn index_of(error: &jaego_client::Error) -> Option<usize> {
+    let index = error.problem()?.facts.get("index")?.as_u64()?;
+    usize::try_from(index).ok()
+}
+
+fn has_rows_of_two(chunk: &[&Command]) -> bool {
+    chunk.windows(2).any(|two| two[0].line == two[1].line)
+}
+
+/// Loads the rows that are accepted, each of them with all of its commands or not at all.
+///
+/// Batches are atomic. Where one is refused, the rows before the one at fault are sent by themselves, and after one that
+/// is at fault itself only half as many: a file that is right takes one request, and one that is all wrong takes one for
+/// each of its rows and no more than a few rows in each.
+async fn row_by_row(
+    client: &Client,
+    chunk: &[&Command],
+    loaded: &mut Loaded,
+) -> Result<(), jaego_client::Error> {
+    let rows: Vec<_> = chunk.chunk_by(|one, other| one.line == other.line).collect();
+    let (mut left, mut size) = (&rows[..], rows.len());
+    while let Some(first) = left.first() {
+        let batch = left[..size.min(left.len())].concat();
+        let error = match client.batch_of_json(body(&batch, true, None)).await {
+            Ok(answer) => {
+                loaded.count(&batch, answer.items);
+                left = &left[size.min(left.len())..];
+                size *= 2;
+                continue;
+            }
+            Err(error) => error,
+        };
+        let at_fault = index_of(&error).and_then(|index| batch.get(index));
+        let (Some(at_fault), Some(problem)) = (at_fault, error.problem()) else { return Err(error) };
+        let before = left.iter().take_while(|row| row[0].line != at_fault.line).count();
+        if before > 0 {
+            size = before;
+            continue;
+        }
+        loaded.refused.push((first[0].line, problem.clone()));
+        left = &left[1..];
+        size = (size / 2).max(1);
+    }
+    Ok(())
 }
 
 /// Finds what the service would refuse, and changes nothing: an atomic batch whose last command is refused in any
@@ -557,8 +609,7 @@ async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, P
             }
             Err(error) => error,
         };
-        let index = error.problem().and_then(|problem| problem.facts.get("index")?.as_u64());
-        let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
+        let Some(index) = index_of(&error) else {
             return Err(error).context("cannot check the file against the store");
         };
         if index >= left.len() {
@@ -590,11 +641,12 @@ fn chunks(commands: &[Command]) -> Vec<Vec<&Command>> {
     let mut chunks: Vec<Vec<&Command>> = Vec::new();
     let (mut lines, mut bytes) = (0, 0);
     for command in commands {
-        // One place is left for the command of the rehearsal.
+        // What a row says stays together; one place is left for its second command, and one for that of the rehearsal.
         let is_full = chunks.last().is_none_or(|chunk| {
-            chunk.len() + 1 == BATCH_COMMANDS_MAX
-                || lines + command.lines > BATCH_LINES_MAX
-                || bytes + command.json.len() > BATCH_BYTES_MAX
+            chunk.last().is_none_or(|last| last.line != command.line)
+                && (chunk.len() + 2 >= BATCH_COMMANDS_MAX
+                    || lines + command.lines > BATCH_LINES_MAX
+                    || bytes + command.json.len() > BATCH_BYTES_MAX)
         });
         if is_full {
             chunks.push(Vec::new());
@@ -671,6 +723,22 @@ mod tests {
         assert!(wallets[1].contains(r#""limit":-500,"op":"set_wallet_limit","owner":"kim""#), "{wallets:?}");
         let key = |json: &str| json.split("\"key\":\"import-").nth(1).map(|rest| rest[..32].to_owned());
         assert_ne!(key(&wallets[0]), key(&wallets[1]));
+    }
+
+    #[test]
+    fn the_commands_of_a_row_are_in_one_batch() {
+        let command = |line| Command { line, id: String::new(), lines: 0, json: String::new() };
+        // Every third row has two commands, so that the border of a batch falls into one.
+        let commands: Vec<_> = (0..BATCH_COMMANDS_MAX as u64)
+            .flat_map(|line| std::iter::repeat_n(line, if line.is_multiple_of(3) { 2 } else { 1 }))
+            .map(command)
+            .collect();
+        let chunks = chunks(&commands);
+        assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), commands.len());
+        for two in chunks.windows(2) {
+            assert_ne!(two[0].last().unwrap().line, two[1][0].line);
+            assert!((BATCH_COMMANDS_MAX - 3..BATCH_COMMANDS_MAX).contains(&two[0].len()), "{}", two[0].len());
+        }
     }
 
     #[test]

@@ -67,6 +67,34 @@ fn money_is_charged_paid_authorized_captured_and_refunded() {
 }
 
 #[test]
+fn a_row_of_wallets_is_loaded_whole_or_not_at_all() {
+    let house = House::start();
+    let full = house.file("full.csv", "owner,currency,balance\nkim,KRW,9007199254740991\n");
+    assert_eq!(house.done(&format!("import wallets {full}")), "wallets: 1 loaded\n");
+    let more = house.file(
+        "more.csv",
+        "owner,currency,balance,limit\npark,USD,10,-5\nkim,KRW,1,-500\nlee,USD,10,50\nchoi,USD,10,\njung,USD,10,7\n",
+    );
+    let import = format!("import wallets {more} --skip-bad --load second");
+    let ran = house.run(&import);
+    assert_eq!((ran.code, &*ran.out), (3, "wallets: 3 loaded, 2 refused\n"), "{}", ran.err);
+    let told: Vec<&str> = ran.err.lines().collect();
+    assert!(told[0].contains("more.csv:3: ") && told[0].ends_with("(amount_too_large)"), "{}", ran.err);
+    assert!(told[1].contains("more.csv:4: ") && told[1].ends_with("(limit_above_balance)"), "{}", ran.err);
+    // Neither has the refused charge left its limit, nor the refused limit its charge.
+    assert_eq!(
+        house.done("wallet list"),
+        "OWNER  CURRENCY           BALANCE  HELD  LIMIT         AVAILABLE  PAID\n\
+         kim    KRW       9007199254740991     0      0  9007199254740991     0\n\
+         park   USD                     10     0     -5                15     0\n\
+         choi   USD                     10     0      0                10     0\n\
+         jung   USD                     10     0      7                 3     0\n"
+    );
+    let ran = house.run(&import);
+    assert_eq!((ran.code, &*ran.out), (3, "wallets: 0 loaded, 3 were there before, 2 refused\n"));
+}
+
+#[test]
 fn cards_are_set_proposed_and_swapped() {
     let house = House::start();
     assert_eq!(house.done("card tiers 0 10000"), "2 tiers of prices are set (event N)\n");
@@ -114,6 +142,12 @@ fn an_order_and_its_worker_are_found() {
     };
     assert_eq!(ids("order list --allocated true"), ["O1"]);
     assert_eq!(ids("order list --allocated false"), ["O2"]);
+    assert_eq!(
+        ids("order list --since 2026-01-01T00:00:00Z --until 2999-01-01T09:00:00+09:00"),
+        ["O1", "O2"]
+    );
+    assert!(ids("order list --since 2999-01-01T00:00:00Z").is_empty());
+    assert_eq!(house.run("order list --since yesterday").code, 3);
     let told = house.done("order explain O2");
     assert!(told.starts_with("line 1: 2 of mug asked for, 2 still open, 0 available\n"), "{told}");
     assert!(told.contains("order O1"), "who holds it: {told}");
@@ -124,6 +158,8 @@ fn an_order_and_its_worker_are_found() {
     house.done("transfer claim T1 --worker ann");
     assert_eq!(ids("transfer list --worker ann"), ["T1"]);
     assert!(ids("transfer list --worker bob").is_empty());
+    assert_eq!(ids("transfer list --until 2999-01-01T00:00:00Z"), ["T1"]);
+    assert!(ids("transfer list --until 2026-01-01T00:00:00Z").is_empty());
 }
 
 /// A command or a read that is added has to be reachable from here as well.
