@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use jaego_domain::{DocumentKey, Sequence};
+use jaego_domain::{DocumentKey, Sequence, Timestamp, query::Period};
 use jaego_store::codec;
 
 use crate::{
@@ -100,7 +100,9 @@ pub fn archive(bytes: &[u8]) {
         for key in &keys {
             let _ = (archive.may_have(key), archive.get(key));
         }
-        let _ = (archive.transfers(None, 8), archive.orders(Some(1), 8), archive.proposals(Some(1), 8));
+        let day = Period { since: Some(Timestamp(1)), until: Some(Timestamp(86_400_000)) };
+        let _ = (archive.transfers(None, Period::default(), 8), archive.orders(Some(1), day, 8));
+        let _ = archive.proposals(Some(1), 8);
         let _ = archive.check();
         let _ = archive.document_count();
     }
