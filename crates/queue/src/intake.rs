@@ -278,7 +278,7 @@ impl Session<'_> {
     async fn look(&mut self) -> Result<(), Ending> {
         self.look_at = Instant::now() + limits::LOOK_PAUSE;
         let options = &self.intake.options;
-        self.link.is_still_master(&options.server).await?;
+        self.link.is_still_master(&options.server)?;
         let doing = "look at the consumer group";
         let groups = cmd("XINFO").arg("GROUPS").arg(options.stream.as_str()).to_owned();
         let groups = message::list(self.link.run(doing, &groups).await?).ok_or(Error::Shape { doing })?;

@@ -180,6 +180,8 @@ pub(crate) struct Link {
     addr: ConnectionAddr,
     /// What carries it; it ends with the connection.
     _driver: JoinSet<()>,
+    /// The sentinels are being asked where the master is; at most once at a time.
+    search: JoinSet<Result<ConnectionInfo, Error>>,
 }
 
 impl Link {
@@ -198,13 +200,23 @@ impl Link {
         Ok(link)
     }
 
-    /// Fails where the sentinels name another server by now. Sentinels that cannot be asked name none: the connection is
-    /// as good as it was.
-    pub(crate) async fn is_still_master(&self, server: &Server) -> Result<(), Error> {
-        match server.find().await {
-            Ok(found) if *found.addr() != self.addr => Err(Error::Displaced),
-            _ => Ok(()),
+    /// Fails where the sentinels named another server when they were asked last, and has them asked again. Nobody waits for
+    /// that: a sentinel that is away must not hold up what goes over a connection that is well. Sentinels that cannot be
+    /// asked name none, and the connection is as good as it was.
+    pub(crate) fn is_still_master(&mut self, server: &Server) -> Result<(), Error> {
+        if server.sentinels.is_none() {
+            return Ok(());
         }
+        if let Some(Ok(Ok(found))) = self.search.try_join_next()
+            && *found.addr() != self.addr
+        {
+            return Err(Error::Displaced);
+        }
+        if self.search.is_empty() {
+            let server = server.clone();
+            self.search.spawn(async move { server.find().await });
+        }
+        Ok(())
     }
 
     /// Connects to this server, or to a sentinel that is spoken to as this server is. Greeting and login are answered
@@ -243,7 +255,7 @@ impl Link {
                 return Err(Error::Unreached { doing, source });
             }
         };
-        Ok(Self { connection, pulse, addr: info.addr().clone(), _driver: driver })
+        Ok(Self { connection, pulse, addr: info.addr().clone(), _driver: driver, search: JoinSet::new() })
     }
 
     /// Runs a command. `doing` says what it is for.

@@ -6,7 +6,10 @@ use jaego_domain::Sequence;
 use jaego_server::{Metrics, service::event_json};
 use jaego_store::{EventView, Failure, Store};
 use redis::cmd;
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 use crate::{
     limits,
@@ -204,6 +207,7 @@ impl Outbox {
         let Start { mut done, mut end } = self.resume(&mut link).await?;
         self.meters.connected.set(1);
         self.meters.halted.set(0);
+        let mut look_at = Instant::now() + limits::LOOK_PAUSE;
         tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
         loop {
             self.done = Some(done);
@@ -212,6 +216,10 @@ impl Outbox {
             self.meters.lag.set(gauge(durable.0.saturating_sub(done.0)));
             if *self.stopping.borrow() {
                 return Ok(());
+            }
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + limits::LOOK_PAUSE;
+                link.is_still_master(&self.options.server)?;
             }
             let events = self.read(done, limits::PUBLISH_EVENTS).await?;
             let Some(last) = events.last() else {
@@ -382,7 +390,7 @@ impl Outbox {
                 }
                 () = stopped(&self.stopping) => return Err(Ending::Stop),
                 () = time::sleep(limits::TRY_PAUSE) => {
-                    link.is_still_master(&self.options.server).await?;
+                    link.is_still_master(&self.options.server)?;
                     let found = self.end_of_stream(link).await?.unwrap_or_default();
                     if found != end {
                         let doing = "wait for events";
