@@ -5,6 +5,7 @@
 //! creation, never from a hash.
 
 mod carts;
+mod footprint;
 mod hold_list;
 mod hold_row;
 mod holders;
@@ -19,6 +20,7 @@ mod queue;
 mod rest;
 mod rows;
 mod slab;
+mod sorted;
 mod stock;
 mod tables;
 mod trades;
@@ -46,6 +48,7 @@ use orders::Orders;
 use picking::Picking;
 use places::{Balances, Entry, GateRow, PositionRow};
 use slab::{Index, Slab};
+use sorted::Sorted;
 use trades::Trades;
 use transfers::TransferRow;
 use wallets::Wallets;
@@ -80,8 +83,9 @@ pub struct Memory {
     holds: Slab<HoldRow>,
     hold_index: Index,
     /// Open holds, in the order in which they were placed: how they are listed.
-    open_holds: BTreeMap<Sequence, u32>,
-    due: BTreeSet<(Timestamp, Code)>,
+    open_holds: Sorted<()>,
+    /// When holds lapse; those of one time in the order of their ids.
+    due: Sorted<Code>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
     /// In the order in which they were requested: how they are listed.
@@ -151,7 +155,7 @@ impl Memory {
 
     /// When the first open hold, claim or cart lapses.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let hold = self.due.first().map(|(at, _)| *at);
+        let hold = self.due.first().map(Timestamp);
         hold.into_iter()
             .chain(self.orders.next_due())
             .chain(self.picking.next_due())

@@ -30,7 +30,11 @@ impl Memory {
         let near = filter.sku.and_then(|sku| self.holds_of(sku, filter.site));
         match near {
             Some(near) => self.listed(near.into_iter().filter(|(placed, _)| *placed >= start), filter, page),
-            None => self.listed(self.open_holds.range(start..).map(|(at, slot)| (*at, *slot)), filter, page),
+            None => self.listed(
+                self.open_holds.from(start.0).map(|(at, slot)| (Sequence(at), slot)),
+                filter,
+                page,
+            ),
         }
     }
 

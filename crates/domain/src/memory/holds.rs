@@ -65,9 +65,10 @@ impl Memory {
         if row.status() != HoldStatus::Held {
             return;
         }
-        self.open_holds.insert(row.placed, slot);
+        self.open_holds.insert(row.placed.0, slot, |_| &());
         if let Some(at) = row.expires_at() {
-            self.due.insert((at, row.id.clone()));
+            let holds = &self.holds;
+            self.due.insert(at.0, slot, |slot| &holds.get(slot).id);
         }
     }
 
@@ -75,10 +76,10 @@ impl Memory {
     pub(super) fn strike_hold(&mut self, slot: u32) {
         let row = self.holds.get(slot);
         if row.status() == HoldStatus::Held {
-            self.open_holds.remove(&row.placed);
+            self.open_holds.remove(row.placed.0, slot, |_| &());
             if let Some(at) = row.expires_at() {
-                let id = row.id.clone();
-                self.due.remove(&(at, id));
+                let holds = &self.holds;
+                self.due.remove(at.0, slot, |slot| &holds.get(slot).id);
             }
         }
         let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();

@@ -65,6 +65,14 @@ impl<T> Slab<T> {
         row.expect("the slot has a row")
     }
 
+    /// Bytes that it has of the allocator, without what its rows have there.
+    pub(super) fn bytes(&self) -> usize {
+        let chunks: usize = self.chunks.iter().map(Vec::capacity).sum();
+        chunks * size_of::<Option<T>>()
+            + self.chunks.capacity() * size_of::<Vec<Option<T>>>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
     /// All rows with their slots, in the order of the slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.iter_from(0)
@@ -110,6 +118,12 @@ impl Index {
         let entry = self.shards[Self::shard(hash)].find_entry(hash, |other| *other == slot);
         let Ok(entry) = entry else { panic!("an indexed slot is in its shard") };
         entry.remove();
+    }
+
+    /// Bytes that it has of the allocator.
+    pub(super) fn bytes(&self) -> usize {
+        let tables: usize = self.shards.iter().map(HashTable::allocation_size).sum();
+        tables + self.shards.capacity() * size_of::<HashTable<u32>>()
     }
 }
 

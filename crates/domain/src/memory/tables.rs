@@ -113,7 +113,8 @@ impl Tables for Memory {
     }
 
     fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
-        self.due.iter().take_while(|(at, _)| *at <= now).take(limit).cloned().collect()
+        let due = self.due.from(0).take_while(|(at, _)| *at <= now.0).take(limit);
+        due.map(|(at, slot)| (Timestamp(at), self.holds.get(slot).id.clone())).collect()
     }
 
     fn transfer(&self, id: &Code) -> Option<Transfer> {
