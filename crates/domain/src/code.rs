@@ -43,6 +43,11 @@ impl Code {
         Self(CompactString::new(std::str::from_utf8(&digits[start..]).expect("digits are ASCII")))
     }
 
+    /// A code that was checked before.
+    pub(crate) fn kept(text: &str) -> Self {
+        Self(CompactString::new(text))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

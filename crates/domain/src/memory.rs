@@ -10,6 +10,7 @@ mod hold_list;
 mod hold_row;
 mod holders;
 mod holds;
+mod kept_code;
 mod list;
 mod master;
 mod order_row;
@@ -44,6 +45,7 @@ use crate::{
 use carts::Carts;
 use hold_row::HoldRow;
 use holders::Node;
+use kept_code::KeptCode;
 use orders::Orders;
 use picking::Picking;
 use places::{Balances, Entry, GateRow, PositionRow};
@@ -82,10 +84,12 @@ pub struct Memory {
     by_location: BTreeSet<(LocationId, SkuId)>,
     holds: Slab<HoldRow>,
     hold_index: Index,
+    /// Of the holds that have one.
+    hold_owners: Slab<KeptCode>,
     /// Open holds, in the order in which they were placed: how they are listed.
     open_holds: Sorted<()>,
     /// When holds lapse; those of one time in the order of their ids.
-    due: Sorted<Code>,
+    due: Sorted<KeptCode>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
     /// In the order in which they were requested: how they are listed.

@@ -14,6 +14,7 @@ impl Memory {
             ("places of crowded gates", self.crowds.bytes()),
             ("positions", self.positions.bytes()),
             ("holds", self.holds.bytes()),
+            ("owners of holds", self.hold_owners.bytes()),
             ("holds by id", self.hold_index.bytes()),
             ("open holds in order", self.open_holds.bytes()),
             ("holds by expiry", self.due.bytes()),

@@ -81,7 +81,7 @@ impl Memory {
             let row = self.holds.get(slot);
             looked += row.line_count() + row.pick_count();
             last = Some(placed.0);
-            if filter.owner.is_some_and(|owner| row.owner.as_deref() != Some(owner)) {
+            if filter.owner.is_some_and(|owner| self.owner_of(row).is_none_or(|other| *other != *owner)) {
                 continue;
             }
             let hold = self.unpack_hold(row);
@@ -90,7 +90,7 @@ impl Memory {
             if !held.is_zero() {
                 let held = filter.sku.map(|_| held);
                 let line_count = u32::try_from(hold.lines.len()).expect("a hold has few lines");
-                let (id, Hold { owner, expires_at, .. }) = (row.id.clone(), hold);
+                let (id, Hold { owner, expires_at, .. }) = (row.id.code(), hold);
                 items.push(HoldSummary { id, owner, expires_at, line_count, held });
             }
         }

@@ -2,15 +2,14 @@
 
 use smallvec::SmallVec;
 
-use super::NOWHERE;
+use super::{NOWHERE, kept_code::KeptCode};
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
     row::{Hold, HoldLine, HoldStatus, Pick},
 };
 
 pub(super) struct HoldRow {
-    pub(super) id: Code,
-    pub(super) owner: Option<Box<Code>>,
+    pub(super) id: KeptCode,
     body: u64,
     pub(super) placed: Sequence,
     /// [`NEVER`] where the hold has no end.
@@ -18,7 +17,7 @@ pub(super) struct HoldRow {
     lines: Lines,
 }
 
-/// How a hold stands. It is a part of each kind of lines, where it takes no room of its own.
+/// How a hold stands, and the slot of its owner or [`NOWHERE`]. Each is a part of each kind of lines, where they take no room of their own.
 #[derive(Clone, Copy)]
 struct State {
     status: HoldStatus,
@@ -40,43 +39,66 @@ impl Links {
 /// Later than every hold's end.
 const NEVER: Timestamp = Timestamp(u64::MAX);
 
+/// The largest quantity of a plain hold.
+const PLAIN_QUANTITY_MAX: u64 = u32::MAX as u64;
+
 enum Lines {
     /// A plain hold: one line that holds all it asked for at one place. Its site is the location's, and it is a
-    /// holder by its own slot.
-    One { state: State, links: Links, sku: SkuId, location: LocationId, lot: LotId, quantity: Quantity },
+    /// holder by its own slot. No quantity of 2^32 and more is plain.
+    One {
+        state: State,
+        owner: u32,
+        links: Links,
+        sku: SkuId,
+        location: LocationId,
+        lot: LotId,
+        quantity: u32,
+    },
     /// One line that holds nothing, any more.
-    Empty { state: State, site: SiteId, sku: SkuId, quantity: Quantity },
+    Empty { state: State, owner: u32, site: SiteId, sku: SkuId, quantity: Quantity },
     /// Everything else, and a node for each pick.
-    Many(State, Box<(SmallVec<[HoldLine; 1]>, Vec<u32>)>),
+    Many(State, u32, Box<(SmallVec<[HoldLine; 1]>, Vec<u32>)>),
 }
 
 impl HoldRow {
-    /// Packs a hold; `node` enters it as a holder of a place and gives the node. A plain hold is entered by whoever
+    /// Packs a hold, whose owner has this slot or is [`NOWHERE`]; `node` enters it as a holder of a place and gives the node. A plain hold is entered by whoever
     /// keeps the row.
-    pub(super) fn pack(id: Code, hold: Hold, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
-        let Hold { owner, body, placed, expires_at, status, confirmed, lines } = hold;
+    pub(super) fn pack(id: &Code, hold: Hold, owner: u32, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
+        let Hold { owner: _, body, placed, expires_at, status, confirmed, lines } = hold;
         let state = State { status, confirmed };
         let lines = match lines.as_slice() {
-            [HoldLine { sku, quantity, picks, .. }] if picks.len() == 1 && picks[0].quantity == *quantity => {
+            [HoldLine { sku, quantity, picks, .. }]
+                if picks.len() == 1
+                    && picks[0].quantity == *quantity
+                    && quantity.get() <= PLAIN_QUANTITY_MAX =>
+            {
                 let Pick { location, lot, .. } = picks[0];
-                Lines::One { state, links: Links::NONE, sku: *sku, location, lot, quantity: *quantity }
+                let quantity = u32::try_from(quantity.get()).expect("it was looked at");
+                Lines::One { state, owner, links: Links::NONE, sku: *sku, location, lot, quantity }
             }
             [HoldLine { site, sku, quantity, picks }] if picks.is_empty() => {
-                Lines::Empty { state, site: *site, sku: *sku, quantity: *quantity }
+                Lines::Empty { state, owner, site: *site, sku: *sku, quantity: *quantity }
             }
             _ => {
                 let nodes = places(&lines).map(|(place, line)| node(place, line)).collect();
-                Lines::Many(state, Box::new((lines, nodes)))
+                Lines::Many(state, owner, Box::new((lines, nodes)))
             }
         };
-        let owner = owner.map(Box::new);
-        Self { id, owner, body, placed, expires_at: expires_at.unwrap_or(NEVER), lines }
+        Self { id: id.into(), body, placed, expires_at: expires_at.unwrap_or(NEVER), lines }
     }
 
     fn state(&self) -> State {
         match &self.lines {
-            Lines::One { state, .. } | Lines::Empty { state, .. } | Lines::Many(state, _) => *state,
+            Lines::One { state, .. } | Lines::Empty { state, .. } | Lines::Many(state, ..) => *state,
         }
+    }
+
+    /// The slot of its owner.
+    pub(super) fn owner(&self) -> Option<u32> {
+        let owner = match &self.lines {
+            Lines::One { owner, .. } | Lines::Empty { owner, .. } | Lines::Many(_, owner, _) => *owner,
+        };
+        (owner != NOWHERE).then_some(owner)
     }
 
     /// How it stands.
@@ -108,23 +130,23 @@ impl HoldRow {
         }
     }
 
-    /// The hold again; `site_of` tells the site of a location.
-    pub(super) fn unpack(&self, site_of: impl Fn(LocationId) -> SiteId) -> Hold {
+    /// The hold again, with its owner; `site_of` tells the site of a location.
+    pub(super) fn unpack(&self, owner: Option<Code>, site_of: impl Fn(LocationId) -> SiteId) -> Hold {
         let one = |line| SmallVec::from_buf([line]);
         let lines = match &self.lines {
             Lines::One { sku, location, lot, quantity, .. } => {
-                let pick = Pick { location: *location, lot: *lot, quantity: *quantity };
-                let picks = SmallVec::from_buf([pick]);
-                one(HoldLine { site: site_of(*location), sku: *sku, quantity: *quantity, picks })
+                let quantity = Quantity::stored(u64::from(*quantity));
+                let picks = SmallVec::from_buf([Pick { location: *location, lot: *lot, quantity }]);
+                one(HoldLine { site: site_of(*location), sku: *sku, quantity, picks })
             }
             Lines::Empty { site, sku, quantity, .. } => {
                 one(HoldLine { site: *site, sku: *sku, quantity: *quantity, picks: SmallVec::new() })
             }
-            Lines::Many(_, many) => many.0.clone(),
+            Lines::Many(_, _, many) => many.0.clone(),
         };
         let State { status, confirmed } = self.state();
         Hold {
-            owner: self.owner.as_deref().cloned(),
+            owner,
             body: self.body,
             placed: self.placed,
             expires_at: self.expires_at(),
@@ -142,7 +164,7 @@ impl HoldRow {
     pub(super) fn each_node(&self, mut visit: impl FnMut(Place, u32)) {
         match &self.lines {
             Lines::One { .. } | Lines::Empty { .. } => {}
-            Lines::Many(_, many) => {
+            Lines::Many(_, _, many) => {
                 for ((place, _), node) in places(&many.0).zip(&many.1) {
                     visit(place, *node);
                 }
@@ -154,7 +176,7 @@ impl HoldRow {
     pub(super) fn line_count(&self) -> usize {
         match &self.lines {
             Lines::One { .. } | Lines::Empty { .. } => 1,
-            Lines::Many(_, many) => many.0.len(),
+            Lines::Many(_, _, many) => many.0.len(),
         }
     }
 
@@ -163,16 +185,16 @@ impl HoldRow {
         match &self.lines {
             Lines::One { .. } => 1,
             Lines::Empty { .. } => 0,
-            Lines::Many(_, many) => many.1.len(),
+            Lines::Many(_, _, many) => many.1.len(),
         }
     }
 
     /// How much a line holds at a place of its SKU.
     pub(super) fn held_at(&self, line: u32, location: LocationId, lot: LotId) -> Quantity {
         match &self.lines {
-            Lines::One { quantity, .. } => *quantity,
+            Lines::One { quantity, .. } => Quantity::stored(u64::from(*quantity)),
             Lines::Empty { .. } => Quantity::ZERO,
-            Lines::Many(_, many) => {
+            Lines::Many(_, _, many) => {
                 let picks = many.0[line as usize].picks.iter();
                 let here = picks.filter(|pick| (pick.location, pick.lot) == (location, lot));
                 here.map(|pick| pick.quantity).sum()
@@ -195,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_plain_hold_stays_small() {
-        assert!(size_of::<HoldRow>() <= 88, "{} bytes", size_of::<HoldRow>());
+        assert!(size_of::<HoldRow>() <= 72, "{} bytes", size_of::<HoldRow>());
         assert_eq!(size_of::<HoldRow>(), size_of::<Option<HoldRow>>(), "a free slot takes no more");
     }
 }

@@ -254,23 +254,23 @@ impl Memory {
     /// The first holders of a place by their text, and how many there are. It looks at all of them and keeps those that
     /// it shows.
     pub(super) fn holders_shown(&self, place: Place, limit: usize) -> (Vec<(Holder, Quantity)>, usize) {
-        let mut first: BTreeMap<(HolderKind, &Code, u32), Node> = BTreeMap::new();
+        let mut first: BTreeMap<(HolderKind, &str, u32), Node> = BTreeMap::new();
         let mut count = 0;
         let mut next = self.entry(place).map_or(NOWHERE, |entry| entry.holder);
         while next != NOWHERE {
             let (number, node) = (next, self.holder(next));
             next = node.links.next;
             let id = match node.kind {
-                HolderKind::Hold => &self.holds.get(node.slot).id,
-                HolderKind::Order => &self.orders.rows.get(node.slot).id,
-                HolderKind::Cart => &self.carts.rows.get(node.slot).id,
+                HolderKind::Hold => self.holds.get(node.slot).id.as_str(),
+                HolderKind::Order => self.orders.rows.get(node.slot).id.as_str(),
+                HolderKind::Cart => self.carts.rows.get(node.slot).id.as_str(),
                 HolderKind::Transfer => {
                     let row = self.transfers.get(node.slot);
                     // A line with two entries at a place has two nodes, and is one holder.
                     if !row.lines[node.line as usize].is_first_at(place, number) {
                         continue;
                     }
-                    &row.id
+                    row.id.as_str()
                 }
             };
             count += 1;
@@ -284,7 +284,7 @@ impl Memory {
             first.insert(holder, node);
         }
         let shown = first.into_iter().map(|((kind, id, line), node)| {
-            (Holder { kind, id: id.clone(), line }, self.quantity_at(&node, place))
+            (Holder { kind, id: Code::kept(id), line }, self.quantity_at(&node, place))
         });
         (shown.collect(), count)
     }

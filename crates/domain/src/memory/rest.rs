@@ -54,7 +54,7 @@ impl Memory {
         let proposals = self.trades.proposals().filter(|(_, row)| row.end.is_some());
         let carts = self.carts.rows.iter().filter(|(_, row)| row.status.may_rest());
         holds
-            .map(|(_, row)| DocumentKey::Hold(row.id.clone()))
+            .map(|(_, row)| DocumentKey::Hold(row.id.code()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
             .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
             .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))

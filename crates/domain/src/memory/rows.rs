@@ -26,7 +26,7 @@ impl Memory {
         let outside = self.skus.iter().zip(0..).flat_map(|(sku, id)| {
             sku.outside.iter().map(move |(outside, balance)| Row::Outside(SkuId(id), outside, balance))
         });
-        let holds = self.holds.iter().map(|(_, row)| Row::Hold(row.id.clone(), Some(self.unpack_hold(row))));
+        let holds = self.holds.iter().map(|(_, row)| Row::Hold(row.id.code(), Some(self.unpack_hold(row))));
         let transfers = self.transfers.iter().flat_map(|(_, row)| {
             [
                 Row::Transfer(row.id.clone(), Some(Box::new(row.transfer.clone()))),

@@ -84,13 +84,13 @@ impl Tables for Memory {
             let node = self.holder(next);
             next = node.links.next;
             let id = match node.kind {
-                HolderKind::Hold => &self.holds.get(node.slot).id,
-                HolderKind::Transfer => &self.transfers.get(node.slot).id,
-                HolderKind::Order => &self.orders.rows.get(node.slot).id,
-                HolderKind::Cart => &self.carts.rows.get(node.slot).id,
+                HolderKind::Hold => self.holds.get(node.slot).id.code(),
+                HolderKind::Transfer => self.transfers.get(node.slot).id.clone(),
+                HolderKind::Order => self.orders.rows.get(node.slot).id.clone(),
+                HolderKind::Cart => self.carts.rows.get(node.slot).id.clone(),
             };
             // A line with two entries at a place has two nodes, and is one holder.
-            let holder = Holder { kind: node.kind, id: id.clone(), line: node.line };
+            let holder = Holder { kind: node.kind, id, line: node.line };
             found.insert(holder, self.quantity_at(&node, place));
         }
         found.into_iter().collect()
@@ -114,7 +114,7 @@ impl Tables for Memory {
 
     fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
         let due = self.due.from(0).take_while(|(at, _)| *at <= now.0).take(limit);
-        due.map(|(at, slot)| (Timestamp(at), self.holds.get(slot).id.clone())).collect()
+        due.map(|(at, slot)| (Timestamp(at), self.holds.get(slot).id.code())).collect()
     }
 
     fn transfer(&self, id: &Code) -> Option<Transfer> {
@@ -295,7 +295,7 @@ impl Tables for Memory {
                 Row::Outside(sku, outside, self.skus[sku.index()].outside.put(outside, balance))
             }
             Row::Hold(id, hold) => {
-                let before = self.put_hold(id.clone(), hold).map(|row| self.unpack_hold(&row));
+                let before = self.put_hold(id.clone(), hold).map(|before| self.unpack_struck(&before));
                 Row::Hold(id, before)
             }
             Row::Transfer(id, transfer) => {
