@@ -25,6 +25,8 @@ pub(super) const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
 pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How often the sentinels are asked for another master while the one that they named refuses to write.
 pub(super) const SENTINELS_PAUSE: Duration = Duration::from_millis(500);
+/// Sentinels that have not answered so long after the first one are not waited for.
+pub(super) const SENTINELS_LATE_MAX: Duration = Duration::from_millis(500);
 /// Connecting takes a few answers.
 pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 2;
 /// An acquire that arrives this many of its timeouts after it was sent is refused: nobody waits for it.

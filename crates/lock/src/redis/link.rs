@@ -473,6 +473,31 @@ mod tests {
     use super::super::subscriber::listen;
     use super::*;
 
+    /// The one sentinel is stopped, and the connection breaks while it is asked.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_silent_sentinel_does_not_hold_up_the_look_at_the_connection() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let server = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
+        let mut silent = testkit::RedisSentinel::start(server.addr(), "stock").unwrap();
+        silent.stop().unwrap();
+        let sentinel = format!("redis://{}/", silent.addr());
+        let options = RedisOptions::sentinel(&[&sentinel], "stock", &server.url()).unwrap();
+        let link = Arc::new(Link::new(options.response_timeout(PATIENCE * 3)));
+        let addr = RedisOptions::new(&server.url()).unwrap().server;
+        let live = Arc::new(link.connect_to(addr).await.unwrap());
+        live.deserted.store(true, Ordering::Release);
+        link.suspect.notify_one();
+        let looking = tokio::spawn({
+            let (link, live) = (Arc::clone(&link), Arc::clone(&live));
+            async move { link.look_after(&live).await }
+        });
+        let asked = || (!live.deserted.load(Ordering::Acquire)).then_some(());
+        testkit::wait_until("the sentinel is asked", PATIENCE, asked).unwrap();
+        link.broken(&live);
+        let failure = timeout(PATIENCE, looking).await.expect("the broken connection is noticed").unwrap();
+        assert!(matches!(failure, Failure::NoAnswer), "{failure}");
+    }
+
     /// The old master has not confirmed the subscription yet when the link goes over to the new one.
     #[tokio::test(flavor = "multi_thread")]
     async fn the_subscriber_follows_a_master_that_changes_while_it_subscribes() {

@@ -91,8 +91,9 @@ impl RedisOptions {
     }
 
     /// The master that sentinels know under a name. User, password and database are those of `url`; its host
-    /// and port are not used. All sentinels are asked at once, for a response timeout each; where they name different
-    /// masters, the one with the greatest config epoch is believed, which is that of the last failover.
+    /// and port are not used. All sentinels are asked at once, for a response timeout at the most, and for half a second
+    /// when another one has answered; where they name different masters, the one with the greatest config epoch is
+    /// believed, which is that of the last failover.
     pub fn sentinel(sentinels: &[&str], master: &str, url: &str) -> Result<Self, RedisOptionsError> {
         let options = Self::new(url)?;
         let by_tcp = matches!(options.server.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. });

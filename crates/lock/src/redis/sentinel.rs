@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ::redis::{Client, ConnectionAddr, ConnectionInfo, RedisError, cmd};
+use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, cmd};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::limits;
 use super::link::Failure;
 use super::options::RedisOptions;
 
@@ -19,7 +20,8 @@ struct Word {
     port: u16,
 }
 
-/// The server to connect to. All sentinels are asked side by side, each for a response timeout at the most.
+/// The server to connect to. All sentinels are asked side by side, each for a response timeout at the most, and not for long
+/// when another one has answered.
 ///
 /// A sentinel that was cut off names the master that it knew. Every failover has a greater config epoch, so the greatest
 /// says who has heard of the last one; among equals the first of the list is believed.
@@ -32,9 +34,19 @@ pub(super) async fn find_master(options: &RedisOptions) -> Result<ConnectionInfo
     }
     let mut failure = Failure::NoMaster;
     let mut words = Vec::new();
-    while let Some(answered) = asked.join_next().await {
+    let mut until = None;
+    loop {
+        let next = asked.join_next();
+        let answered = match until {
+            Some(until) => timeout_at(until, next).await.unwrap_or(None),
+            None => next.await,
+        };
+        let Some(answered) = answered else { break };
         match answered {
-            Ok((place, Ok(Some(word)))) => words.push((place, word)),
+            Ok((place, Ok(Some(word)))) => {
+                words.push((place, word));
+                until.get_or_insert_with(|| Instant::now() + limits::SENTINELS_LATE_MAX);
+            }
             Ok((_, Ok(None))) | Err(_) => {}
             Ok((_, Err(error))) => failure = error,
         }
@@ -64,8 +76,10 @@ fn believed(words: &[Word]) -> Option<&Word> {
 /// Asks one sentinel. Nothing if it knows no master of this name.
 async fn ask(sentinel: &ConnectionInfo, master: &str, limit: Duration) -> Result<Option<Word>, Failure> {
     let asked = timeout(limit, async {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(None);
         let client = Client::open(sentinel.clone())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         // The epoch comes first: in a failover it is raised together with the address that the second command tells, while
         // the address in this answer still is the old one. Asked in this order, no old address gets a new epoch.
         let facts = cmd("SENTINEL").arg("master").arg(master).to_owned();
