@@ -35,7 +35,7 @@ fn until_in_step(replica: &Redis) {
 /// Waits until a replica is the master. It ends the connections of those who knew it before.
 fn until_promoted(replica: &Redis) -> Client {
     let promoted = || {
-        let mut client = client_of(replica);
+        let mut client = Client(redis::Client::open(replica.url()).unwrap().get_connection().ok()?);
         let info: String = redis::cmd("INFO").arg("replication").query(&mut client.0).ok()?;
         info.contains("role:master").then_some(client)
     };
@@ -155,19 +155,33 @@ fn what_was_answered_at_a_master_that_is_lost_is_answered_again_as_a_repeat() {
     world.end(running);
 }
 
-/// The old master is well, and answers; but the sentinels have named another one.
+/// The old master is well, and answers; but the sentinels have named another one. All of them want a login.
 #[test]
 fn a_master_that_the_sentinels_have_replaced_is_left() {
     let world = World::new(Durability::None);
     let other = Redis::start(&RedisOptions::default()).unwrap();
     let watching = RedisSentinel::start(world.redis.addr(), MASTER).unwrap();
-    let server = by_sentinels(std::slice::from_ref(&watching));
+    let url = format!("redis://{}/", watching.addr());
+    let mut sentinel = Client(redis::Client::open(url).unwrap().get_connection().unwrap());
+    let login = |client: &mut Client, user: &str, password: &str| {
+        let _: () = client.run(&["ACL", "SETUSER", user, "on", &format!(">{password}"), "~*", "&*", "+@all"]);
+    };
+    for redis in [&world.redis, &other] {
+        login(&mut client_of(redis), "shop", "goods");
+    }
+    login(&mut sentinel, "ops", "watch");
+    let _: () = sentinel.run(&["ACL", "SETUSER", "default", "off"]);
+    let url = format!(
+        "redis+sentinel://shop:goods@{}/{MASTER}?sentinel_user=ops&sentinel_password=watch",
+        watching.addr()
+    );
+    let server = Server::parse(&url).unwrap();
     let intake = world.intake_with(IntakeOptions { server: server.clone(), ..world.options() });
     let outbox = world.outbox_with(OutboxOptions::new(server, StreamName::new(EVENTS).unwrap()));
     let mut client = world.client();
     world.stock(&mut client, &["mug"], 100);
-    let url = format!("redis://{}/", watching.addr());
-    let mut sentinel = Client(redis::Client::open(url).unwrap().get_connection().unwrap());
+    let clients: String = client.run(&["CLIENT", "LIST"]);
+    assert!(clients.contains("user=shop"), "{clients}");
     let (ip, port) = (other.addr().ip().to_string(), other.addr().port().to_string());
     // While they know no master at all, the connection that there is stays.
     let _: () = sentinel.run(&["SENTINEL", "REMOVE", MASTER]);
