@@ -48,7 +48,7 @@ use holders::Node;
 use kept_code::KeptCode;
 use orders::Orders;
 use picking::Picking;
-use places::{Balances, Entry, GateRow, PositionRow};
+use places::{Balances, Entry, GateRow};
 use slab::{Index, Slab};
 use sorted::Sorted;
 use trades::Trades;
@@ -77,7 +77,8 @@ pub struct Memory {
     crowds: Slab<Vec<Entry>>,
     /// Safety levels that are not zero: few SKUs are watched.
     safety_levels: HashMap<(SiteId, SkuId), Quantity>,
-    positions: Slab<PositionRow>,
+    /// How many places have a position.
+    position_count: u64,
     /// What is missing somewhere: little ever is.
     missing: HashMap<Place, Quantity>,
     /// Which SKUs lie where.
@@ -154,7 +155,7 @@ impl Memory {
 
     /// How many positions have a row.
     pub fn position_count(&self) -> u64 {
-        self.positions.len() as u64
+        self.position_count
     }
 
     /// When the first open hold, claim or cart lapses.

@@ -10,9 +10,8 @@ impl Memory {
         vec![
             ("SKUs", self.skus.capacity() * size_of::<super::SkuRow>()),
             ("SKUs by code", self.sku_codes.bytes()),
-            ("gates", self.gates.bytes()),
+            ("gates with a place each", self.gates.bytes()),
             ("places of crowded gates", self.crowds.bytes()),
-            ("positions", self.positions.bytes()),
             ("holds", self.holds.bytes()),
             ("owners of holds", self.hold_owners.bytes()),
             ("holds by id", self.hold_index.bytes()),

@@ -222,13 +222,8 @@ impl Memory {
             (Some(sku), ..) => {
                 let sites =
                     (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
-                let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-                let entries = gates.flat_map(|gate| self.places(self.gates.get(gate)));
-                let places = entries.filter(|entry| entry.position != NOWHERE).map(|entry| Place {
-                    location: entry.location,
-                    sku,
-                    lot: entry.lot,
-                });
+                let positions = sites.flat_map(|site| self.positions(site, sku));
+                let places = positions.map(|(place, _)| place);
                 let mut places: Vec<_> =
                     places.filter(|place| after.is_none_or(|after| *place > after)).collect();
                 places.sort_unstable();

@@ -1,33 +1,8 @@
 //! Where stock lies, as it is kept: nearly every SKU has one place at a site, nothing missing, no safety level and one
 //! outside account, and takes no more room than that needs. What is rare stands apart.
 
-use super::slab::Slab;
+use super::{NOWHERE, slab::Slab};
 use crate::{LocationId, LotId, Outside, Place, Quantity, SiteId, SkuId, Timestamp, row::Position};
-
-/// A position with its place.
-#[derive(Clone, Copy)]
-pub(super) struct PositionRow {
-    pub(super) place: Place,
-    /// Whether something is missing: how much stands apart.
-    is_missing: bool,
-    on_hand: Quantity,
-    held: Quantity,
-    since: Timestamp,
-}
-
-impl PositionRow {
-    pub(super) fn pack(place: Place, position: Position) -> Self {
-        let Position { on_hand, held, missing, since } = position;
-        Self { place, is_missing: !missing.is_zero(), on_hand, held, since }
-    }
-
-    /// The position again; `missing` tells how much is missing at a place where something is.
-    pub(super) fn unpack(&self, missing: impl FnOnce(Place) -> Quantity) -> (Place, Position) {
-        let Self { place, is_missing, on_hand, held, since } = *self;
-        let missing = if is_missing { missing(place) } else { Quantity::ZERO };
-        (place, Position { on_hand, held, missing, since })
-    }
-}
 
 /// A gate with its places.
 pub(super) struct GateRow {
@@ -52,15 +27,66 @@ impl GateRow {
     }
 }
 
-/// A place of a gate. It stays while there is a position or a holder: within one event either may go first.
+/// A place of a gate, and what lies there. It stays while there is a position or a holder: within one event either may
+/// go first.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) location: LocationId,
     pub(super) lot: LotId,
-    /// The position's slot, or [`super::NOWHERE`].
-    pub(super) position: u32,
-    /// The first holder, or [`super::NOWHERE`].
+    /// The first holder, or [`NOWHERE`].
     pub(super) holder: u32,
+    stock: Stock,
+    on_hand: Quantity,
+    held: Quantity,
+    since: Timestamp,
+}
+
+/// Whether there is a position at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stock {
+    None,
+    Here,
+    /// There is, and something is missing from it: how much stands apart.
+    Missing,
+}
+
+impl Entry {
+    /// A place where nothing is yet.
+    pub(super) fn new(location: LocationId, lot: LotId) -> Self {
+        let (on_hand, held, since) = (Quantity::ZERO, Quantity::ZERO, Timestamp(0));
+        Self { location, lot, holder: NOWHERE, stock: Stock::None, on_hand, held, since }
+    }
+
+    /// The position of this SKU, if there is one; `missing` tells how much is missing at a place where something is.
+    pub(super) fn position(
+        &self,
+        sku: SkuId,
+        missing: impl FnOnce(Place) -> Quantity,
+    ) -> Option<(Place, Position)> {
+        let Self { location, lot, on_hand, held, since, .. } = *self;
+        let place = Place { location, sku, lot };
+        let missing = match self.stock {
+            Stock::None => return None,
+            Stock::Here => Quantity::ZERO,
+            Stock::Missing => missing(place),
+        };
+        Some((place, Position { on_hand, held, missing, since }))
+    }
+
+    /// Puts a position, all but what is missing from it.
+    pub(super) fn put(&mut self, position: Option<Position>) {
+        let Some(Position { on_hand, held, missing, since }) = position else {
+            *self = Self { holder: self.holder, ..Self::new(self.location, self.lot) };
+            return;
+        };
+        let stock = if missing.is_zero() { Stock::Here } else { Stock::Missing };
+        *self = Self { stock, on_hand, held, since, ..*self };
+    }
+
+    /// Whether there is neither a position nor a holder.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stock == Stock::None && self.holder == NOWHERE
+    }
 }
 
 /// The places of a gate.
@@ -104,7 +130,14 @@ impl Places {
                 let crowd = if at == 0 { vec![entry, *other] } else { vec![*other, entry] };
                 *self = Self::Many(crowds.insert(crowd));
             }
-            Self::Many(slot) => crowds.get_mut(*slot).insert(at, entry),
+            Self::Many(slot) => {
+                let crowd = crowds.get_mut(*slot);
+                if crowd.len() == crowd.capacity() {
+                    // Doubling would leave a quarter of all crowds' room free.
+                    crowd.reserve_exact(1 + crowd.len() / 4);
+                }
+                crowd.insert(at, entry);
+            }
         }
     }
 
@@ -181,8 +214,8 @@ mod tests {
 
     #[test]
     fn a_plain_place_stays_small() {
-        assert_eq!((size_of::<PositionRow>(), size_of::<Option<PositionRow>>()), (40, 40));
-        assert_eq!((size_of::<GateRow>(), size_of::<Option<GateRow>>()), (32, 32));
+        assert_eq!(size_of::<Entry>(), 40);
+        assert_eq!((size_of::<GateRow>(), size_of::<Option<GateRow>>()), (56, 56));
         assert_eq!(size_of::<Balances>(), 16);
     }
 
@@ -193,8 +226,7 @@ mod tests {
         let place = |location, lot| Place { location: LocationId(location), sku: SkuId(0), lot: LotId(lot) };
         for (location, lot) in [(3, 0), (1, 2), (1, 1), (2, 0)] {
             let at = find(places.get(&crowds), place(location, lot)).expect_err("it is new");
-            let entry =
-                Entry { location: LocationId(location), lot: LotId(lot), position: location, holder: lot };
+            let entry = Entry { holder: location, ..Entry::new(LocationId(location), LotId(lot)) };
             places.insert(at, entry, &mut crowds);
         }
         let order = |places: &Places, crowds: &Slab<Vec<Entry>>| -> Vec<(u32, u32)> {
@@ -202,7 +234,7 @@ mod tests {
         };
         assert_eq!(order(&places, &crowds), [(1, 1), (1, 2), (2, 0), (3, 0)]);
         let at = find(places.get(&crowds), place(2, 0)).expect("it is there");
-        assert_eq!(places.get_mut(at, &mut crowds).position, 2);
+        assert_eq!(places.get_mut(at, &mut crowds).holder, 2);
         for left in [3, 2, 1, 0] {
             places.remove(0, &mut crowds);
             assert_eq!((places.get(&crowds).len(), crowds.len() > 0), (left, left > 1));

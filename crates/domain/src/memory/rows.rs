@@ -19,9 +19,10 @@ impl Memory {
         let lots =
             self.lots.iter().zip(1..).map(|(row, id)| Row::Lot(LotId(id), Some(Box::new(row.clone()))));
         let gates = self.gates.iter().map(|(_, row)| Row::Gate(row.site, row.sku, self.unpack_gate(row)));
-        let positions = self.positions.iter().map(|(_, row)| {
-            let (place, position) = self.unpack_position(row);
-            Row::Position(place, Some(position))
+        let positions = self.gates.iter().flat_map(|(_, gate)| {
+            let positions =
+                self.places(gate).iter().filter_map(|entry| self.unpack_position(gate.sku, entry));
+            positions.map(|(place, position)| Row::Position(place, Some(position)))
         });
         let outside = self.skus.iter().zip(0..).flat_map(|(sku, id)| {
             sku.outside.iter().map(move |(outside, balance)| Row::Outside(SkuId(id), outside, balance))

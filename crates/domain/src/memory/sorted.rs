@@ -56,7 +56,8 @@ impl<T: Ord + Clone> Sorted<T> {
 
     /// The first number.
     pub(super) fn first(&self) -> Option<u64> {
-        self.from(0).next().map(|(number, _)| number)
+        let (key, entries) = self.chunks.first_key_value()?;
+        Some(high(key.0) << 32 | u64::from(entries[0].low))
     }
 
     /// The entries from a number on, in their order.

@@ -1,8 +1,8 @@
 //! What lies where: gates with their places, and positions.
 
 use super::{
-    Memory, NOWHERE,
-    places::{self, Entry, GateRow, Marks, PositionRow},
+    Memory,
+    places::{self, Entry, GateRow, Marks},
 };
 use crate::{
     LocationId, Place, SiteId, SkuId,
@@ -27,8 +27,7 @@ impl Memory {
         let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
         let first = places.partition_point(|entry| entry.location < location);
         let here = places[first..].iter().take_while(move |entry| entry.location == location);
-        here.filter(|entry| entry.position != NOWHERE)
-            .map(|entry| self.unpack_position(self.positions.get(entry.position)))
+        here.filter_map(move |entry| self.unpack_position(sku, entry))
     }
 
     pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> &'a [Entry] {
@@ -75,14 +74,13 @@ impl Memory {
         let at = match places::find(places.get(crowds), place) {
             Ok(at) => at,
             Err(at) => {
-                let Place { location, lot, .. } = place;
-                places.insert(at, Entry { location, lot, position: NOWHERE, holder: NOWHERE }, crowds);
+                places.insert(at, Entry::new(place.location, place.lot), crowds);
                 at
             }
         };
         let entry = places.get_mut(at, crowds);
         change(entry);
-        if (entry.position, entry.holder) == (NOWHERE, NOWHERE) {
+        if entry.is_empty() {
             places.remove(at, crowds);
             self.drop_gate_if_empty(slot);
         }
@@ -110,50 +108,40 @@ impl Memory {
         Some(Gate { stocked, safety_level, low })
     }
 
-    pub(super) fn position_slot(&self, place: Place) -> Option<u32> {
-        self.entry(place).map(|entry| entry.position).filter(|slot| *slot != NOWHERE)
+    pub(super) fn position_at(&self, place: Place) -> Option<Position> {
+        self.unpack_position(place.sku, self.entry(place)?).map(|(_, position)| position)
     }
 
     pub(super) fn put_position(&mut self, place: Place, position: Option<Position>) -> Option<Position> {
-        match (self.position_slot(place), position) {
-            (Some(slot), Some(position)) => {
-                // What is missing there is read before it is written: it stands under the place, not in the row.
-                let before = self.unpack_position(self.positions.get(slot)).1;
-                if !before.missing.is_zero() {
-                    self.missing.remove(&place);
-                }
-                *self.positions.get_mut(slot) = self.pack_position(place, position);
-                Some(before)
-            }
-            (None, None) => None,
-            (None, Some(position)) => {
-                let row = self.pack_position(place, position);
-                let slot = self.positions.insert(row);
-                self.change_entry(place, |entry| entry.position = slot);
+        // What is missing there is read before it is written: it stands under the place, not in the entry.
+        let before = self.position_at(place);
+        if before.is_none() && position.is_none() {
+            return None;
+        }
+        if before.is_some_and(|before| !before.missing.is_zero()) {
+            self.missing.remove(&place);
+        }
+        if let Some(Position { missing, .. }) = position.filter(|position| !position.missing.is_zero()) {
+            self.missing.insert(place, missing);
+        }
+        self.change_entry(place, |entry| entry.put(position));
+        match (before, position) {
+            (None, Some(_)) => {
+                self.position_count += 1;
                 self.by_location.insert((place.location, place.sku));
-                None
             }
-            (Some(slot), None) => {
-                let before = self.positions.remove(slot);
-                let before = self.unpack_position(&before).1;
-                self.missing.remove(&place);
-                self.change_entry(place, |entry| entry.position = NOWHERE);
+            (Some(_), None) => {
+                self.position_count -= 1;
                 if self.lots_at(place.location, place.sku).next().is_none() {
                     self.by_location.remove(&(place.location, place.sku));
                 }
-                Some(before)
             }
+            _ => {}
         }
+        before
     }
 
-    pub(super) fn pack_position(&mut self, place: Place, position: Position) -> PositionRow {
-        if !position.missing.is_zero() {
-            self.missing.insert(place, position.missing);
-        }
-        PositionRow::pack(place, position)
-    }
-
-    pub(super) fn unpack_position(&self, row: &PositionRow) -> (Place, Position) {
-        row.unpack(|place| self.missing.get(&place).copied().unwrap_or_default())
+    pub(super) fn unpack_position(&self, sku: SkuId, entry: &Entry) -> Option<(Place, Position)> {
+        entry.position(sku, |place| self.missing.get(&place).copied().unwrap_or_default())
     }
 }

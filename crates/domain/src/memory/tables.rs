@@ -68,13 +68,12 @@ impl Tables for Memory {
     }
 
     fn position(&self, place: Place) -> Option<Position> {
-        self.position_slot(place).map(|slot| self.unpack_position(self.positions.get(slot)).1)
+        self.position_at(place)
     }
 
     fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> {
         let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
-        let places = places.iter().filter(|entry| entry.position != NOWHERE);
-        places.map(|entry| self.unpack_position(self.positions.get(entry.position)))
+        places.iter().filter_map(move |entry| self.unpack_position(sku, entry))
     }
 
     fn holders(&self, place: Place) -> Vec<(Holder, Quantity)> {
