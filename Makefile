@@ -15,9 +15,11 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 ifdef NEXTEST
 VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) nextest run --workspace --locked --no-fail-fast -E \
-	'binary(redis) | (binary(redis_faults) & test(/^(acl|displaced|failover|layout|quarantine)::/)) | package(jaego-queue)'
+	'binary(redis) | (binary(redis_faults) & test(/^(acl|displaced|failover|layout|quarantine|sentinels)::/)) | package(jaego-queue)'
 else
-VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) test --workspace --locked --no-fail-fast --test redis --test redis_faults
+VALKEY_TESTS := export JAEGO_REDIS=valkey-server; \
+	$(CARGO) test --workspace --locked --no-fail-fast --test redis --test redis_faults && \
+	$(CARGO) test --locked --no-fail-fast -p jaego-queue --test it
 endif
 
 .DEFAULT_GOAL := help

@@ -86,7 +86,7 @@ install() {
 # The backports of the release on the mirror that the machine already uses, beside its own lists, for this one install:
 # nothing stays behind that would offer other packages from there later.
 backports() {
-    local codename mirror
+    local codename mirror parts from
     codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
         awk -v codename="$codename" '$1 == codename && $2 == "main" { print $3; exit }')
