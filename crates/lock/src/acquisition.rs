@@ -258,9 +258,14 @@ impl Acquisition {
                 waiting.place = conflict.place;
                 // Counted from when it was asked: the machine may have slept since it was answered.
                 line.looked(conflict.key, sent_at + conflict.retry_after);
-                if std::mem::take(&mut self.woken) && self.plan.keys.len() > 1 {
-                    // What we were woken for may be free, and another one of our keys is not.
-                    line.pass_on(conflict.key);
+                if std::mem::take(&mut self.woken) {
+                    if self.plan.keys.len() > 1 {
+                        // What we were woken for may be free, and another one of our keys is not.
+                        line.pass_on(conflict.key);
+                    } else if !self.plan.fair && !conflict.holder_remaining.is_zero() {
+                        // It may be full only for who lets in so few. Nobody passes the fair.
+                        line.pass_on_to_more(conflict.key);
+                    }
                 }
                 let another = |head: &Owner| *head != self.request.owner;
                 if let Some(head) =

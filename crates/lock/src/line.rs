@@ -48,7 +48,7 @@ struct Waiter {
 pub(crate) enum Wake {
     /// A notice said so. It counted how many can be served.
     Told,
-    /// One of its mode got in without a notice, so perhaps there is room for one more.
+    /// Nobody counted: perhaps there is room for one more of its mode than is known of.
     Chained,
 }
 
@@ -103,7 +103,8 @@ impl Lines {
         let lines = self.lock();
         let Some(line) = lines.get(key) else { return };
         let Some(next) = next else {
-            line.first_asleep(|_| true).inspect(|waiter| waiter.wake(Wake::Told));
+            // It does not say for how many: where the smallest limit has gone there is room for many.
+            line.first_asleep(|_| true).inspect(|waiter| waiter.wake(Wake::Chained));
             return;
         };
         let mut room = next.room;
@@ -180,7 +181,7 @@ impl InLine {
 
     /// Gives a wake-up call back that led to nothing, so that it is passed on when we leave.
     pub(crate) fn put_wake_back(&self) {
-        self.waiter.woken.store(TOLD, Ordering::Release);
+        self.waiter.woken.store(CHAINED, Ordering::Release);
     }
 
     /// Passes a wake-up call on to those behind us who do not wait for the key that is in our way. Never to those before
@@ -195,6 +196,20 @@ impl InLine {
             let next = behind.find(|(ticket, waiter)| waiter.is_asleep() && !waits_too(ticket));
             next.inspect(|(_, waiter)| waiter.wake(Wake::Told));
         }
+    }
+
+    /// Passes a wake-up call on to the first behind us who lets in more than we do: what is full for us has perhaps room for
+    /// it. Each call goes further back, so it ends.
+    pub(crate) fn pass_on_to_more(&self, in_the_way: usize) {
+        let lines = self.lines.lock();
+        let Some(line) = lines.get(&self.keys[in_the_way]) else { return };
+        let mode = &self.waiter.mode;
+        let lets_in_more = |waiter: &Waiter| {
+            waiter.mode.name() == mode.name() && waiter.mode.holders_max() > mode.holders_max()
+        };
+        let mut behind = line.waiters.range(self.ticket + 1..);
+        let next = behind.find(|(_, waiter)| waiter.is_asleep() && lets_in_more(waiter));
+        next.inspect(|(_, waiter)| waiter.wake(Wake::Chained));
     }
 
     /// Something has changed: a wake-up call, or this is now the front.
@@ -289,7 +304,7 @@ mod tests {
             [(); 3].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
         lines.freed(&keys[0], None);
         drop(first);
-        assert_eq!(second.take_wake(), Some(Wake::Told), "it was not used, so it is passed on");
+        assert_eq!(second.take_wake(), Some(Wake::Chained), "it was not used, so it is passed on");
         assert_eq!(third.take_wake(), None);
         drop(second);
         assert_eq!(third.take_wake(), None, "it was used");
@@ -316,6 +331,39 @@ mod tests {
         // Somebody else's, who needs room for itself.
         assert_eq!(woken(Owner::random(), &mode, 3), (vec![true, true, false, false], false));
         assert_eq!(woken(Owner::random(), &Mode::exclusive(), 1), (vec![false; 4], false));
+    }
+
+    #[test]
+    fn who_lets_in_too_few_passes_a_notice_on_to_who_lets_in_more() {
+        let (lines, keys) = lines();
+        let join = |mode: &str, holders_max| {
+            let mode = Mode::new(mode).unwrap().max_holders(holders_max).unwrap();
+            lines.join(&keys, Owner::random(), &mode).unwrap()
+        };
+        let [few, as_few, other, more, most] =
+            [("allocate", 2), ("allocate", 2), ("cancel", 9), ("allocate", 3), ("allocate", 9)]
+                .map(|(mode, holders_max)| join(mode, holders_max));
+        lines.freed(&keys[0], None);
+        assert_eq!(few.take_wake(), Some(Wake::Chained));
+        few.pass_on_to_more(0);
+        assert_eq!([&as_few, &other, &most].map(InLine::take_wake), [None; 3]);
+        assert_eq!(more.take_wake(), Some(Wake::Chained));
+        more.pass_on_to_more(0);
+        assert_eq!(most.take_wake(), Some(Wake::Chained));
+        most.pass_on_to_more(0);
+        let all = [&few, &as_few, &other, &more, &most];
+        assert_eq!(all.map(InLine::take_wake), [None; 5], "nobody is woken twice by one notice");
+    }
+
+    #[test]
+    fn a_notice_that_does_not_count_lets_in_one_after_the_other() {
+        let (lines, keys) = lines();
+        let join = || lines.join(&keys, Owner::random(), &Mode::shared()).unwrap();
+        let (first, second) = (join(), join());
+        lines.freed(&keys[0], None);
+        let wake = first.take_wake().expect("it is told");
+        first.served(BootTime::now() + Duration::from_secs(1), wake == Wake::Chained);
+        assert_eq!(second.take_wake(), Some(Wake::Chained));
     }
 
     #[tokio::test]

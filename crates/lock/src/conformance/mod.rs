@@ -83,6 +83,7 @@ macro_rules! conformance {
             a_stream_of_one_mode_starves_nobody, a_dead_companion_changes_nothing,
             writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,
             the_smallest_limit_counts, many_get_in_when_the_smallest_limit_goes,
+            a_small_limit_blocks_nobody_behind_it,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             several_locks_are_all_held_when_they_are_got,
             steps_can_be_sent_again, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes,

@@ -7,10 +7,16 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, Stage, process, settings, soak};
-use crate::{BootTime, Error, Lost, Mode, ModeError, Outcome};
+use crate::{BootTime, Error, Locks, Lost, Mode, ModeError, Outcome, Settings};
 
 const LEASE: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(15);
+
+/// A process that hardly looks by itself: who is served in time there was told.
+async fn attentive(stage: &impl Stage) -> Locks {
+    let settings = Settings { recheck: LONG, ..settings() };
+    Locks::with_settings(stage.backend().await, settings).expect("the settings are in order")
+}
 
 /// A plain lock is for one holder, whatever others call what they want.
 pub async fn nobody_stands_beside_a_plain_lock(stage: &impl Stage) {
@@ -61,6 +67,7 @@ pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
 pub async fn a_stream_of_one_mode_starves_nobody(stage: &impl Stage) {
     const ALLOCATORS: u64 = 6;
     const CANCELS: usize = 12;
+    const CRASH_EVERY: usize = 40;
     let (here, there) = (process(stage).await, process(stage).await);
     let stop = Arc::new(AtomicBool::new(false));
     let [allocated, crashed] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -72,9 +79,9 @@ pub async fn a_stream_of_one_mode_starves_nobody(stage: &impl Stage) {
         stream.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let guard = locks.mode(&key, "allocate").lease(LEASE).acquire().await.unwrap();
-                allocated.fetch_add(1, Ordering::Relaxed);
+                let number = allocated.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(5 + 7 * turn)).await;
-                if fastrand::u8(..40) == 0 {
+                if number.is_multiple_of(CRASH_EVERY) {
                     crashed.fetch_add(1, Ordering::Relaxed);
                     std::mem::forget(guard);
                 }
@@ -221,8 +228,8 @@ pub async fn the_smallest_limit_counts(stage: &impl Stage) {
         let error = request.try_acquire().await.unwrap_err();
         assert!(matches!(error, Error::Busy { .. }), "{error}");
     };
-    let many = |locks: &crate::Locks| locks.mode("a", "allocate").lease(LONG);
-    let few = |locks: &crate::Locks| many(locks).max_holders(2);
+    let many = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
+    let few = |locks: &Locks| many(locks).max_holders(2);
 
     // Who asks for few does not join many …
     let mut held = [many(&here).try_acquire().await.unwrap(), many(&there).try_acquire().await.unwrap()];
@@ -271,10 +278,12 @@ pub async fn the_smallest_limit_counts(stage: &impl Stage) {
 /// When the holder with the smallest limit goes, by its release or its end, there is room for many at once, and all who
 /// wait for it are served, queued or not.
 pub async fn many_get_in_when_the_smallest_limit_goes(stage: &impl Stage) {
-    let (here, there) = (process(stage).await, process(stage).await);
+    let (here, there) = (attentive(stage).await, attentive(stage).await);
     for fair in [false, true] {
         for crashed in [false, true] {
-            let few = here.mode("a", "allocate").max_holders(1).lease(LEASE).acquire().await.unwrap();
+            // A look at the end of its lease must not help where its release has to.
+            let lease = if crashed { LEASE } else { LONG };
+            let few = here.mode("a", "allocate").max_holders(1).lease(lease).acquire().await.unwrap();
             let mut waiters = Vec::new();
             for locks in [&here, &there, &here, &there] {
                 let request = locks.mode("a", "allocate").max_holders(4).lease(LONG);
@@ -290,7 +299,7 @@ pub async fn many_get_in_when_the_smallest_limit_goes(stage: &impl Stage) {
             }
             let mut together = Vec::new();
             for waiter in waiters {
-                let got = timeout(LEASE + PATIENCE, waiter).await;
+                let got = timeout(PATIENCE * 5, waiter).await;
                 together.push(got.expect("all of them are let in").unwrap());
             }
             assert!(together.iter().all(crate::Guard::is_valid));
@@ -298,5 +307,45 @@ pub async fn many_get_in_when_the_smallest_limit_goes(stage: &impl Stage) {
                 assert!(guard.release().await.was_held());
             }
         }
+    }
+}
+
+/// Who lets in too few to be served keeps nobody waiting who lets in more, however room was made, and is served when the
+/// others have gone.
+pub async fn a_small_limit_blocks_nobody_behind_it(stage: &impl Stage) {
+    let (here, there) = (attentive(stage).await, attentive(stage).await);
+    let allocate =
+        |locks: &Locks, holders_max| locks.mode("a", "allocate").max_holders(holders_max).lease(LONG);
+    for crashed in [false, true] {
+        let first = allocate(&here, 3).lease(if crashed { LEASE } else { LONG }).acquire().await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push(allocate(&here, 9).acquire().await.unwrap());
+        }
+        let request = allocate(&there, 2);
+        let few = tokio::spawn(async move { request.acquire().await.unwrap() });
+        sleep(Duration::from_millis(50)).await;
+        let mut many = Vec::new();
+        for _ in 0..3 {
+            let request = allocate(&there, 9);
+            many.push(tokio::spawn(async move { request.acquire().await.unwrap() }));
+        }
+        sleep(Duration::from_millis(50)).await;
+        assert!(many.iter().all(|waiter| !waiter.is_finished()), "crashed: {crashed}");
+        if crashed {
+            assert_eq!(first.lost().await, Lost::Expired);
+        } else {
+            assert!(first.release().await.was_held());
+        }
+        for waiter in many {
+            let got = timeout(PATIENCE * 5, waiter).await;
+            held.push(got.expect("those behind are let in, all of them").unwrap());
+        }
+        assert!(!few.is_finished(), "crashed: {crashed}");
+        for guard in held {
+            assert!(guard.release().await.was_held());
+        }
+        let few = timeout(PATIENCE * 5, few).await.expect("it is let in when the others have gone").unwrap();
+        assert!(few.release().await.was_held());
     }
 }
