@@ -181,8 +181,8 @@ impl MultiGuard {
     }
 
     /// Lets all of them go, the last one first, without waiting for one answer before the next is asked for: together they
-    /// take no longer than one release. Tells the worst outcome: the first that is not
-    /// [`Released`](Outcome::Released). Dropping the future does not stop it.
+    /// take no longer than one release. Tells the worst outcome: first whatever says
+    /// that not all were held to the end, then what is not known. Dropping the future does not stop it.
     pub async fn release(mut self) -> Outcome {
         let mut releases: Vec<_> =
             self.guards.drain(..).rev().map(|guard| Box::pin(guard.release())).collect();
@@ -190,7 +190,7 @@ impl MultiGuard {
         std::future::poll_fn(|context| {
             releases.retain_mut(|release| {
                 let Poll::Ready(outcome) = release.as_mut().poll(context) else { return true };
-                if matches!(worst, Outcome::Released) {
+                if badness(&outcome) > badness(&worst) {
                     worst = outcome;
                 }
                 false
@@ -199,5 +199,39 @@ impl MultiGuard {
         })
         .await;
         worst
+    }
+}
+
+/// By how much the work under the lock may have suffered: somebody else held it; somebody ended it; it was over early; the
+/// lock was held for as long as anybody knows; it is held on purpose.
+fn badness(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Released => 0,
+        Outcome::StillHeld(_) => 1,
+        Outcome::Unknown(_) => 2,
+        Outcome::Expired => 3,
+        Outcome::Broken => 4,
+        Outcome::Stolen { .. } => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_worse_than_what_is_not_known_whichever_is_answered_first() {
+        let unknown = crate::backend::Error::NoAnswer { doing: "release a lock", timeout: Duration::ZERO };
+        let by_badness = [
+            Outcome::Released,
+            Outcome::StillHeld(1),
+            Outcome::Unknown(unknown),
+            Outcome::Expired,
+            Outcome::Broken,
+            Outcome::Stolen { fence: 7 },
+        ];
+        assert!(by_badness.is_sorted_by(|one, other| badness(one) < badness(other)));
+        let held = |outcome: &&Outcome| outcome.was_held();
+        assert_eq!(by_badness.iter().take_while(held).count(), by_badness.iter().filter(held).count());
     }
 }

@@ -209,6 +209,9 @@ BEGIN
             fence = excluded.fence, place = NULL, holders_max = excluded.holders_max, fair = NULL;
 END $$;
 
+-- An earlier one, which gave a hold another mode without its number of holders.
+DROP FUNCTION IF EXISTS {schema}.renew(text[], bytea, bigint, text, bigint);
+
 -- Prolongs a hold, and perhaps gives it another mode. Outcomes: 1 held, 0 not held; then the fence of
 -- another holder or null.
 CREATE OR REPLACE FUNCTION {schema}.renew(

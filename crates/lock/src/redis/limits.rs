@@ -9,7 +9,7 @@ pub(super) const PREFIX: &str = "jaego";
 /// Bytes of that prefix.
 pub(super) const PREFIX_BYTES_MAX: usize = 64;
 /// Version of the layout; the number of shards stands behind it.
-pub(super) const LAYOUT: &str = "1:";
+pub(super) const LAYOUT: &str = "2:";
 /// Default of the number of shards.
 pub(super) const SHARDS: u16 = 64;
 /// Shards at the most.

@@ -169,6 +169,11 @@ async fn clients_with_another_layout_are_refused() {
     let error = other.lock("a").acquire().await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert!(started.elapsed() < PATIENCE, "it is not tried again and again");
+    // An earlier version, which knows nothing of how many a holder lets in.
+    let () = Observer::of(&server).await.command("SET jaego:layout 1:64").await;
+    let late = process(server.addr(), Duration::ZERO);
+    let error = late.lock("a").acquire().await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
