@@ -31,8 +31,12 @@ pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
     const ROUNDS: usize = 5;
     const LEASE: Duration = Duration::from_secs(20);
     // They say that they are alive seldom enough for a crowd to be counted before anybody has to, and wait for longer.
-    let settings =
-        Settings { waiter_ttl: Duration::from_secs(30), wait: Duration::from_secs(90), ..settings() };
+    let settings = Settings {
+        waiter_ttl: Duration::from_secs(30),
+        wait: Duration::from_secs(90),
+        keeper_lease: LEASE,
+        ..settings()
+    };
     let mut processes = Vec::new();
     for _ in 0..3 {
         processes.push(Locks::with_settings(stage.backend().await, settings).unwrap());
@@ -47,7 +51,8 @@ pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
         let name = |key| format!("order:{round}:{key}");
         let mut guards = Vec::new();
         for key in 0..keys {
-            guards.push(processes[0].lock(name(key)).lease(LEASE).acquire().await.unwrap());
+            // Kept for as long as it takes the crowd to come.
+            guards.push(processes[0].lock(name(key)).acquire().await.unwrap());
         }
         let served: Arc<Vec<Mutex<Vec<_>>>> = Arc::new((0..keys).map(|_| Mutex::default()).collect());
         let mut waiters = Vec::new();
@@ -63,9 +68,12 @@ pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
                 }));
             }
             // The order is that of the arrival at the backend, so each arrives before the next one sets out.
-            while contended() < before + waiters.len() as u64 {
-                sleep(Duration::from_millis(1)).await;
-            }
+            let arrived = timeout(settings.wait, async {
+                while contended() < before + waiters.len() as u64 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+            arrived.await.expect("everybody arrives");
         }
         drop(guards);
         for waiter in waiters {

@@ -16,6 +16,8 @@ const TEST: &str = "crowd::a_release_wakes_one_of_each_of_ten_processes";
 const PROCESSES: u64 = 10;
 /// How long nothing happens: a look each five seconds, and a renewal each three or so.
 const WINDOW: Duration = Duration::from_secs(6);
+/// How long it takes them to have nothing to do, at the most.
+const CALM_WITHIN: Duration = Duration::from_secs(10);
 /// A bound on what only a bug makes late.
 const PATIENCE: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(300);
@@ -65,6 +67,19 @@ fn used(members: &mut [Twin]) -> f64 {
     used.map(|used| used.parse::<f64>().unwrap()).sum()
 }
 
+/// Waits until the first looks of processes that have just begun to listen are over. Where they never are, the count says so.
+async fn until_calm(observer: &mut Observer) {
+    let started = Instant::now();
+    while started.elapsed() < CALM_WITHIN {
+        let before = observer.scripts().await;
+        sleep(ms(300)).await;
+        // A renewal may fall into it.
+        if observer.scripts().await <= before + 1 {
+            return;
+        }
+    }
+}
+
 /// One who holds, and a thousand who wait in ten processes: nothing is asked but renewals and looks, and nobody works.
 /// Then one after the other is served, and each release wakes one of each process at the most; the fair by name.
 #[tokio::test(flavor = "multi_thread")]
@@ -85,9 +100,7 @@ async fn a_release_wakes_one_of_each_of_ten_processes() {
         for member in &mut members {
             member.hear_of("waiting", PATIENCE).unwrap();
         }
-        // The first looks of processes that have just begun to listen are over.
-        sleep(ms(600)).await;
-
+        until_calm(&mut observer).await;
         let (scripts, server_cpu, own_cpu) =
             (observer.scripts().await, observer.cpu_s().await, used(&mut members));
         let started = Instant::now();
@@ -121,8 +134,11 @@ async fn a_release_wakes_one_of_each_of_ten_processes() {
         let releases = waiters + 1;
         let acquires = observer.scripts().await - before - releases;
         println!("{acquires} acquires for {releases} releases in {took:?}, fair: {fair}");
-        // The fair are called by name; while they are served, each may say once more that it is alive.
+        // The fair are called by name; while they are served, each says every five seconds that it is alive, and may just
+        // have been about to.
         let each = if fair { 1 } else { PROCESSES };
-        assert!(acquires <= releases * (each + 1), "{acquires} acquires, fair: {fair}");
+        let alive = if fair { waiters as f64 * took.as_secs_f64() / 5.0 } else { 0.0 };
+        let most = (releases * (each + 1)) as f64 + alive;
+        assert!(acquires as f64 <= most, "{acquires} acquires, {most} at the most, fair: {fair}");
     }
 }

@@ -59,12 +59,28 @@ use Step::{Acquired, Acquiring, Released, Releasing, Renewing, Waiting, Working}
 
 const STEPS: [Step; 7] = [Waiting, Acquiring, Acquired, Working, Renewing, Releasing, Released];
 
-fn locks(addr: SocketAddr) -> Locks {
+/// Of a holder: its lease is short, so that a stop outlasts it.
+fn holders_locks(addr: SocketAddr) -> Locks {
+    locks(addr, Settings { keeper_lease: ms(800), ..jaego_lock::conformance::settings() })
+}
+
+/// Of those who watch it, to whom an answer may come late when the machine is busy.
+fn watchers_locks(addr: SocketAddr) -> Locks {
+    let response_timeout = Duration::from_secs(2);
     let settings = Settings {
-        keeper_lease: ms(800),
+        response_timeout,
+        waiter_ttl: response_timeout * 4,
+        keeper_lease: response_timeout * 4,
+        ..jaego_lock::conformance::settings()
+    };
+    locks(addr, settings)
+}
+
+fn locks(addr: SocketAddr, settings: Settings) -> Locks {
+    let settings = Settings {
         // So that nothing else than a notice or the end of a lease helps in time.
         recheck: Duration::from_secs(5),
-        ..jaego_lock::conformance::settings()
+        ..settings
     };
     let options = RedisOptions::new(&format!("redis://{addr}/")).unwrap().quarantine(Duration::ZERO);
     Locks::with_settings(Redis::start(options.response_timeout(settings.response_timeout)), settings).unwrap()
@@ -86,7 +102,7 @@ async fn write(connection: &mut MultiplexedConnection, key: &str, fence: u64) ->
 /// may.
 async fn hold(what: &str) {
     let [server, proxy, key, fair] = what.split(' ').collect::<Vec<_>>()[..] else { panic!("{what}") };
-    let locks = locks(proxy.parse().unwrap());
+    let locks = holders_locks(proxy.parse().unwrap());
     let mut connection = connect(server.parse().unwrap()).await;
     let (sender, mut orders) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
@@ -338,7 +354,7 @@ async fn a_holder_killed_or_stopped_at_any_step_never_makes_two() {
                 if kill { "killed" } else { "stopped" },
                 if fair { "-fair" } else { "" }
             );
-            let (locks, connection) = (locks(server.addr()), connect(server.addr()).await);
+            let (locks, connection) = (watchers_locks(server.addr()), connect(server.addr()).await);
             let lane = Lane { server: server.addr(), step, kill, fair, key, locks, connection };
             // Each on a thread of its own, because a twin is waited for by blocking.
             lanes.spawn_blocking(move || Handle::current().block_on(lane.run()));

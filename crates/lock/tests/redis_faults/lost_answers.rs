@@ -17,8 +17,8 @@ const LOSE_ANSWER: Fault = Fault::CutAfter(0);
 /// Lines to the server that lose answers side by side, each for a key of its own.
 const LINES: u64 = 8;
 
-/// Lines with a keeper each, which has nothing to do between two renewals.
-const KEEPERS: u64 = 100;
+/// Lines with a keeper each, which has nothing to do between two renewals. Each connects anew for each answer that it loses.
+const KEEPERS: u64 = 50;
 
 /// Plays rounds on each line, so many in all.
 async fn on_lines<Rounds: Future<Output = ()> + Send + 'static>(
@@ -87,7 +87,7 @@ async fn a_keeper_outlives_renewals_without_an_answer() {
 
 async fn renewals_without_answers(server: SocketAddr, key: String, rounds: u64) {
     let proxy = FaultProxy::start(server).unwrap();
-    let settings = Settings { keeper_lease: ms(1_200), ..jaego_lock::conformance::settings() };
+    let settings = Settings { keeper_lease: ms(2_400), ..jaego_lock::conformance::settings() };
     let options =
         RedisOptions::new(&format!("redis://{}/", proxy.addr())).unwrap().quarantine(Duration::ZERO);
     let here = Locks::with_settings(Redis::start(options), settings).unwrap();

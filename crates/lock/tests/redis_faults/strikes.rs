@@ -17,6 +17,8 @@ const HOLDERS: usize = 50;
 const QUARANTINE: Duration = Duration::from_millis(1_500);
 const LEASE: Duration = Duration::from_millis(1_400);
 const RESPONSE: Duration = Duration::from_millis(250);
+/// Keepers renew after a third of the lease and a tenth of that, at the latest.
+const KEEPERS_ASK_WITHIN: Duration = Duration::from_millis(1_400 * 11 / 30);
 /// How long a caller waits for a lock that is free.
 const WAIT: Duration = Duration::from_secs(1);
 /// A step that is sent again until it is given up takes so long: four tries and the pauses.
@@ -155,19 +157,24 @@ async fn strike(blow: Blow, heard: bool) {
     let book = Book::default();
     let mut waiters = JoinSet::new();
     let kept = take(&here, Renewing).await;
-    let kept_at = Instant::now();
-    let (held_there, extended, released) =
-        (take(&there, Waiting).await, take(&here, Extending).await, take(&here, Releasing).await);
+    let held_there = take(&there, Waiting).await;
     for number in 0..HOLDERS {
         waiters.spawn(book.clone().get(here.clone(), format!("{Waiting:?}:{number}"), number % 2 == 0));
     }
     while here.stats().patterns.get("Waiting:*").is_none_or(|pattern| pattern.contended < HOLDERS as u64) {
         sleep(ms(1)).await;
     }
+    // Last, so that they last.
+    let (extended, released) = (take(&here, Extending).await, take(&here, Releasing).await);
     let way = if heard { Direction::ToClient } else { Direction::ToServer };
     proxy.set(way, Fault::Blackhole);
-    // The keepers have asked by now, all of them.
-    sleep((LEASE / 2).saturating_sub(kept_at.elapsed())).await;
+    let cut_at = Instant::now();
+    // Answers that had come through before are counted by then.
+    sleep(ms(50)).await;
+    let renewed = here.stats().renewals;
+    // Whenever each was renewed last, it has asked again by now.
+    sleep((KEEPERS_ASK_WITHIN + ms(20)).saturating_sub(cut_at.elapsed())).await;
+    assert_eq!(here.stats().renewals, renewed, "a renewal was answered");
     let mut steps: BTreeMap<Step, Vec<JoinHandle<()>>> = BTreeMap::new();
     let mut spawn = |step, work| steps.entry(step).or_default().push(work);
     for (guard, from) in kept {
@@ -188,7 +195,7 @@ async fn strike(blow: Blow, heard: bool) {
         let pending = tasks.iter().filter(|task| !task.is_finished()).count();
         assert_eq!(pending, HOLDERS, "{step:?} at the blow");
     }
-    assert_eq!(waiters.len(), HOLDERS);
+    assert!(waiters.try_join_next().is_none(), "one who waits was served before the blow");
 
     match blow {
         Blow::Stop(_) => server.stop().unwrap(),
