@@ -174,7 +174,7 @@ impl Error {
 /// One connection.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
-    /// Bytes that came and went.
+    /// When bytes came or went.
     pulse: Pulse,
     /// Where it leads.
     addr: ConnectionAddr,
@@ -230,7 +230,7 @@ impl Link {
         let doing = "connect";
         let unreached = |source| Error::Unreached { doing, source };
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-        let pulse = Pulse::default();
+        let pulse = Pulse::new();
         let mut driver = JoinSet::new();
         let connection = match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
@@ -263,24 +263,24 @@ impl Link {
         self.run_within(ANSWER_WAIT, doing, command).await
     }
 
-    /// Runs a command that the server begins to answer within this time if it is well. As long as bytes come or go it is
-    /// waited for, up to [`ANSWER_WAIT_MAX`]: a large message takes its time over a slow link.
+    /// Runs a command that the server begins to answer within this time if it is well. It is given up so long after the
+    /// last byte came or went, and after [`ANSWER_WAIT_MAX`] in any case: a large message takes its time over a slow link.
     pub(crate) async fn run_within(
         &mut self,
         wait: Duration,
         doing: &'static str,
         command: &Cmd,
     ) -> Result<Value, Error> {
-        let end = Instant::now() + ANSWER_WAIT_MAX;
+        let begun = Instant::now();
         let pulse = self.pulse.clone();
         let mut answer = pin!(command.query_async::<Value>(&mut self.connection));
-        let mut bytes = pulse.bytes();
         loop {
-            if let Ok(answer) = time::timeout(wait, &mut answer).await {
+            let until = (pulse.last().max(begun) + wait).min(begun + ANSWER_WAIT_MAX);
+            if let Ok(answer) = time::timeout_at(until, &mut answer).await {
                 return answer.map_err(|source| Error::Redis { doing, source });
             }
-            let before = std::mem::replace(&mut bytes, pulse.bytes());
-            if bytes == before || Instant::now() >= end {
+            // A byte since then is a reason to wait on.
+            if pulse.last() + wait <= until || until == begun + ANSWER_WAIT_MAX {
                 return Err(Error::NoAnswer { doing });
             }
         }

@@ -1,4 +1,4 @@
-//! A stream whose bytes are counted, so that a slow answer can be told from none.
+//! A stream that knows when its last byte came or went, so that a slow answer can be told from none.
 
 use std::{
     io,
@@ -8,22 +8,39 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
-/// How many bytes have come and gone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pulse(Arc<AtomicU64>);
+/// When bytes have come or gone last.
+#[derive(Clone, Debug)]
+pub(crate) struct Pulse {
+    begun: Instant,
+    /// Nanoseconds since then.
+    last: Arc<AtomicU64>,
+}
 
 impl Pulse {
-    /// The number so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// The pulse of a stream that begins now.
+    pub(crate) fn new() -> Self {
+        Self { begun: Instant::now(), last: Arc::default() }
     }
 
-    fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// When the last byte came or went; the beginning where there was none.
+    pub(crate) fn last(&self) -> Instant {
+        self.begun + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+
+    fn beat(&self, bytes: usize) {
+        if bytes > 0 {
+            let since = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            // Whoever writes may be behind whoever reads.
+            self.last.fetch_max(since, Ordering::Relaxed);
+        }
     }
 }
 
@@ -47,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.pulse.add(buffer.filled().len() - before);
+        self.pulse.beat(buffer.filled().len() - before);
         read
     }
 }
@@ -60,7 +77,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = &written {
-            self.pulse.add(*count);
+            self.pulse.beat(*count);
         }
         written
     }

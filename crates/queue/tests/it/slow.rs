@@ -10,6 +10,9 @@ use crate::world::{World, hold};
 /// Bytes a second: the largest message takes eight seconds, where an answer has five to begin.
 const RATE: u64 = 4 * 1024 * 1024;
 
+/// What giving up may take beyond its time.
+const SLACK: Duration = Duration::from_secs(2);
+
 /// A command that fills a message to its limit.
 fn large(id: &str) -> String {
     let mut command = hold(id, "mug", 1);
@@ -73,7 +76,12 @@ fn a_link_that_stands_still_is_given_up() {
     })
     .unwrap();
     proxy.set(Direction::ToClient, Fault::Blackhole);
+    let still = Instant::now();
     world.wait_for("jaego_intake_reconnects_total", 1);
+    let took = still.elapsed();
+    println!("it was given up {took:?} after the last byte");
+    // What was sent when the wait began, and what came in the middle of it, does not count a second time.
+    assert!(took < limits::READ_WAIT + limits::ANSWER_WAIT + SLACK, "{took:?}");
     proxy.heal();
     assert_eq!(client.told(&id), "done");
     assert_eq!(world.store.documents("held"), ["large"]);
