@@ -48,6 +48,8 @@ pub const ANSWER_WAIT: Duration = Duration::from_secs(5);
 pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(600);
 /// How long a sentinel may take to let somebody in, and to answer.
 pub const SENTINEL_WAIT: Duration = Duration::from_secs(1);
+/// Sentinels that have not answered so long after the first one are not waited for.
+pub const SENTINELS_LATE_MAX: Duration = Duration::from_millis(500);
 /// How often the group is looked at: what is pending, and how much waits; and how often sentinels are asked whether the
 /// master is still the one.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(5);

@@ -91,11 +91,7 @@ impl Server {
             (None, plain.as_str().into_connection_info().map_err(AddressError::Malformed)?)
         };
         let tls = is_tls.then(|| trust.connector()).transpose().map_err(AddressError::Trust)?;
-        // The shapes of answers are those of the older protocol, which every server speaks. Telling the server the name of
-        // the client library is a command more that its user would have to be allowed.
-        let settings =
-            info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
-        Ok(Self { info: info.set_redis_settings(settings), sentinels, tls })
+        Ok(Self { info, sentinels, tls })
     }
 
     /// Where it is now.
@@ -229,7 +225,10 @@ impl Link {
     async fn connect(server: &Server, info: &ConnectionInfo) -> Result<Self, Error> {
         let doing = "connect";
         let unreached = |source| Error::Unreached { doing, source };
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        // The shapes of answers are those of the older protocol, which every server speaks. Telling a server or a sentinel
+        // the name of the client library is a command more that its user would have to be allowed.
+        let settings =
+            info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
         let pulse = Pulse::new();
         let mut driver = JoinSet::new();
         let connection = match info.addr() {

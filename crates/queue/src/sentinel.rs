@@ -1,6 +1,10 @@
 //! Sentinels: who they are, and asking them where the master is.
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, cmd};
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value, cmd};
+use tokio::{
+    task::JoinSet,
+    time::{self, Instant},
+};
 
 use crate::{
     limits,
@@ -11,7 +15,7 @@ use crate::{
 /// The sentinels that watch a master.
 #[derive(Clone)]
 pub(crate) struct Sentinels {
-    /// They are asked in this order.
+    /// In their order; what comes first counts where two know equally much.
     servers: Vec<ConnectionInfo>,
     master: String,
 }
@@ -74,36 +78,111 @@ impl Sentinels {
         self.servers.iter().map(host).collect::<Vec<_>>().join(",")
     }
 
-    /// Asks one after the other where the master is, and believes the first that knows.
+    /// Asks all of them side by side where the master is, and waits only for a moment more once one has said it.
+    ///
+    /// A sentinel that was cut off names the master that it knew. Every failover has a greater config epoch, so the greatest
+    /// says who has heard of the last one.
     pub(crate) async fn find(&self, asked_by: &Server) -> Result<(String, u16), Error> {
+        let mut asked = JoinSet::new();
+        for (place, sentinel) in self.servers.iter().enumerate() {
+            let (server, sentinel, master) = (asked_by.clone(), sentinel.clone(), self.master.clone());
+            asked.spawn(async move { (place, ask(&server, &sentinel, &master).await) });
+        }
         let mut failed = Error::NoMaster { master: self.master.clone() };
-        for sentinel in &self.servers {
-            match self.ask(asked_by, sentinel).await {
-                Ok(Some(place)) => return Ok(place),
-                Ok(None) => {}
-                Err(error) => failed = error,
+        let mut words = vec![None; self.servers.len()];
+        let mut until = None;
+        loop {
+            let next = asked.join_next();
+            let answered = match until {
+                Some(until) => time::timeout_at(until, next).await.unwrap_or(None),
+                None => next.await,
+            };
+            let Some(answered) = answered else { break };
+            match answered {
+                Ok((place, Ok(Some(word)))) => {
+                    words[place] = Some(word);
+                    until.get_or_insert_with(|| Instant::now() + limits::SENTINELS_LATE_MAX);
+                }
+                Ok((_, Ok(None))) | Err(_) => {}
+                Ok((_, Err(error))) => failed = error,
             }
         }
-        Err(failed)
+        let words: Vec<Word> = words.into_iter().flatten().collect();
+        believed(&words).map(|word| (word.host.clone(), word.port)).ok_or(failed)
     }
+}
 
-    async fn ask(
-        &self,
-        asked_by: &Server,
-        sentinel: &ConnectionInfo,
-    ) -> Result<Option<(String, u16)>, Error> {
-        let doing = "ask a sentinel for the master";
-        let mut link = Link::dial(asked_by, sentinel, limits::SENTINEL_WAIT).await?;
-        let question = cmd("SENTINEL").arg("get-master-addr-by-name").arg(&self.master).to_owned();
-        let answer = link.run_within(limits::SENTINEL_WAIT, doing, &question).await?;
-        if answer == redis::Value::Nil {
-            return Ok(None);
+/// What one sentinel says of the master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Word {
+    /// The number of the failover that made it the master. Nothing if the sentinel does not tell it to us.
+    epoch: Option<u64>,
+    host: String,
+    port: u16,
+}
+
+/// The first of those with the greatest epoch.
+fn believed(words: &[Word]) -> Option<&Word> {
+    let greatest = words.iter().map(|word| word.epoch).max()?;
+    words.iter().find(|word| word.epoch == greatest)
+}
+
+/// Asks one sentinel. Nothing if it knows no master of this name.
+async fn ask(asked_by: &Server, sentinel: &ConnectionInfo, master: &str) -> Result<Option<Word>, Error> {
+    let doing = "ask a sentinel for the master";
+    let mut link = Link::dial(asked_by, sentinel, limits::SENTINEL_WAIT).await?;
+    let question = |about: &str| -> Cmd { cmd("SENTINEL").arg(about).arg(master).to_owned() };
+    let answers = time::timeout(limits::SENTINEL_WAIT, async {
+        // The epoch comes first: in a failover it is raised together with the address that the second command tells. Asked
+        // in this order, no old address gets a new epoch.
+        let epoch = match link.run(doing, &question("master")).await {
+            Ok(facts) => epoch(facts),
+            // It knows no such master, as the second answer says, or may not tell us so much.
+            Err(Error::Redis { source, .. }) if source.code().is_some() => None,
+            Err(error) => return Err(error),
+        };
+        Ok((epoch, link.run(doing, &question("get-master-addr-by-name")).await?))
+    });
+    let (epoch, answer) = answers.await.map_err(|_| Error::NoAnswer { doing })??;
+    if answer == Value::Nil {
+        return Ok(None);
+    }
+    let place = message::list(answer).ok_or(Error::Shape { doing })?;
+    let mut place = place.into_iter().map(text);
+    match (place.next().flatten(), place.next().flatten().and_then(|port| port.parse().ok())) {
+        (Some(host), Some(port)) => Ok(Some(Word { epoch, host, port })),
+        _ => Err(Error::Shape { doing }),
+    }
+}
+
+/// The config epoch among the names and values that a sentinel tells of a master.
+fn epoch(facts: Value) -> Option<u64> {
+    let facts: Vec<_> = message::list(facts)?.into_iter().map(text).collect();
+    let mut pairs = facts.chunks_exact(2);
+    pairs.find(|pair| pair[0].as_deref() == Some("config-epoch"))?[1].as_ref()?.parse().ok()
+}
+
+fn text(value: Value) -> Option<String> {
+    String::from_utf8(message::bytes(value)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_epoch_is_believed_and_among_equals_the_first() {
+        let word = |epoch, port| Word { epoch, host: "h".to_owned(), port };
+        for (words, port) in [
+            (vec![word(Some(0), 1)], 1),
+            (vec![word(Some(0), 1), word(Some(1), 2)], 2),
+            (vec![word(Some(2), 1), word(Some(1), 2), word(None, 3)], 1),
+            (vec![word(None, 1), word(Some(0), 2)], 2),
+            (vec![word(Some(9), 1), word(Some(10), 2), word(Some(10), 3)], 2),
+            (vec![word(None, 1), word(None, 2)], 1),
+        ] {
+            assert_eq!(believed(&words).map(|word| word.port), Some(port), "{words:?}");
         }
-        let place = message::list(answer).ok_or(Error::Shape { doing })?;
-        let mut place = place.into_iter().map(|part| String::from_utf8(message::bytes(part)?).ok());
-        match (place.next().flatten(), place.next().flatten().and_then(|port| port.parse().ok())) {
-            (Some(host), Some(port)) => Ok(Some((host, port))),
-            _ => Err(Error::Shape { doing }),
-        }
+        assert_eq!(believed(&[]), None);
     }
 }

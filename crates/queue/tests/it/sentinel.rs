@@ -1,14 +1,24 @@
 //! A master that is lost and a replica that sentinels promote: what was decided took effect once, and what the replica
 //! has not seen is the sender's to send again.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
-use jaego_queue::{IntakeOptions, OutboxOptions, Server, StreamName};
+use jaego_domain::{Amount, Code, Command, Currency, Name, Request, command::Payment};
+use jaego_queue::{IntakeOptions, OutboxOptions, Server, StreamName, limits};
+use jaego_store::{Batch, Store};
 use jaego_testkit::{Durability, Fault, FaultProxy, Redis, RedisOptions, RedisSentinel, wait_until};
 
 use crate::world::{Client, EVENTS, PATIENCE, STREAM, World, hold};
 
 const MASTER: &str = "stock";
+/// Between two events that are always there to be published: far less than the pause of an outbox that has none.
+const EVENT_PAUSE: Duration = Duration::from_millis(100);
 
 fn replica_of(addr: SocketAddr) -> Redis {
     let settings = vec![("replicaof".to_owned(), format!("{} {}", addr.ip(), addr.port()))];
@@ -24,6 +34,18 @@ fn fact(client: &mut Client, name: &str) -> String {
     let info: String = client.run(&["INFO", "replication"]);
     let fact = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     fact.unwrap_or_else(|| panic!("no {name} in {info}")).trim().to_owned()
+}
+
+/// A command of which every one that is given is an event of its own.
+fn charge() -> Request {
+    let payment = Payment {
+        owner: Code::new("owner", "ann").unwrap(),
+        currency: Currency::new("currency", "KRW").unwrap(),
+        amount: Amount::new("amount", 1).unwrap(),
+        reason: Name::default(),
+        reference: None,
+    };
+    Request::new(Command::Charge(payment), None, Code::new("by", "shop").unwrap()).unwrap()
 }
 
 fn until_in_step(replica: &Redis) {
@@ -102,7 +124,7 @@ fn the_queues_follow_to_the_promoted_replica() {
     assert!(world.metric("jaego_intake_reconnects_total") >= 1);
 
     // The stream of events has no gap, whatever of it the replica lacked.
-    let durable = jaego_store::Store::status(&*world.store).durable.0;
+    let durable = Store::status(&*world.store).durable.0;
     wait_until("all events", PATIENCE, || (client.entries(EVENTS).len() as u64 == durable).then_some(()))
         .unwrap();
     let ids: Vec<_> = client.entries(EVENTS).into_iter().map(|(id, _)| id).collect();
@@ -155,7 +177,51 @@ fn what_was_answered_at_a_master_that_is_lost_is_answered_again_as_a_repeat() {
     world.end(running);
 }
 
-/// The old master is well, and answers; but the sentinels have named another one. All of them want a login.
+/// The first sentinel has not heard of the failover: the master that it names lives on, and so it has no reason to doubt.
+/// Two more are stopped: they accept connections and answer nothing.
+#[test]
+fn the_sentinel_that_has_seen_the_last_failover_is_believed() {
+    const TRIES: usize = 3;
+    let world = World::new(Durability::None);
+    let new = Redis::start(&RedisOptions::default()).unwrap();
+    let mut sentinels =
+        [(0, world.redis.addr()), (2, world.redis.addr()), (2, world.redis.addr()), (1, new.addr())]
+            .map(|(epoch, master)| RedisSentinel::start_at(master, MASTER, epoch).unwrap());
+    for silent in &mut sentinels[1..3] {
+        silent.stop().unwrap();
+    }
+    let options = IntakeOptions { server: by_sentinels(&sentinels), ..world.options() };
+    let mut client = client_of(&new);
+    let running = world.intake_with(options.clone());
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    // Nobody waits out the time of those that are silent once another has answered.
+    let connect = |number: usize| {
+        let id = client.send(&hold(&format!("H{number}"), "mug", 1));
+        let begun = Instant::now();
+        let running = world.intake_with(options.clone());
+        assert_eq!(client.told(&id), "done");
+        let took = begun.elapsed();
+        world.end(running);
+        took
+    };
+    let took = (0..TRIES).map(connect).min().unwrap();
+    println!("connected, with two silent sentinels, and answered after {took:?}");
+    assert!(took < limits::SENTINEL_WAIT, "{took:?}");
+
+    // Those that were silent have seen a later failover, and tell it when they are asked again.
+    for silent in &mut sentinels[1..3] {
+        silent.cont().unwrap();
+    }
+    let mut client = world.client();
+    let id = client.send(&hold("last", "mug", 1));
+    let running = world.intake_with(options);
+    assert_eq!(client.told(&id), "done");
+    world.end(running);
+}
+
+/// The old master is well, and answers; but the sentinels have named another one. All of them want a login, and the user
+/// of the sentinels may do nothing but ask. There always is an event to publish.
 #[test]
 fn a_master_that_the_sentinels_have_replaced_is_left() {
     let world = World::new(Durability::None);
@@ -169,7 +235,8 @@ fn a_master_that_the_sentinels_have_replaced_is_left() {
     for redis in [&world.redis, &other] {
         login(&mut client_of(redis), "shop", "goods");
     }
-    login(&mut sentinel, "ops", "watch");
+    let asks = ["+sentinel|master", "+sentinel|get-master-addr-by-name"];
+    let _: () = sentinel.run(&["ACL", "SETUSER", "ops", "on", ">watch", asks[0], asks[1]]);
     let _: () = sentinel.run(&["ACL", "SETUSER", "default", "off"]);
     let url = format!(
         "redis+sentinel://shop:goods@{}/{MASTER}?sentinel_user=ops&sentinel_password=watch",
@@ -182,6 +249,15 @@ fn a_master_that_the_sentinels_have_replaced_is_left() {
     world.stock(&mut client, &["mug"], 100);
     let clients: String = client.run(&["CLIENT", "LIST"]);
     assert!(clients.contains("user=shop"), "{clients}");
+    let denied: redis::Value = sentinel.run(&["ACL", "LOG"]);
+    assert_eq!(denied, redis::Value::Array(Vec::new()), "a sentinel was asked for something else");
+    let (ending, ended) = mpsc::channel::<()>();
+    let shop = world.store.clone();
+    let events = thread::spawn(move || {
+        while ended.recv_timeout(EVENT_PAUSE) == Err(RecvTimeoutError::Timeout) {
+            shop.submit(Batch { requests: vec![charge()], atomic: false }).wait().unwrap();
+        }
+    });
     let (ip, port) = (other.addr().ip().to_string(), other.addr().port().to_string());
     // While they know no master at all, the connection that there is stays.
     let _: () = sentinel.run(&["SENTINEL", "REMOVE", MASTER]);
@@ -190,6 +266,8 @@ fn a_master_that_the_sentinels_have_replaced_is_left() {
     let id = client.send(&hold("H1", "mug", 1));
     assert_eq!(client.told(&id), "done");
     wait_until("all events", PATIENCE, || (client.entries(EVENTS).len() >= 6).then_some(())).unwrap();
+    drop(ending);
+    events.join().unwrap();
     world.end(intake);
     world.end(outbox);
 }
