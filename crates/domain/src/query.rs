@@ -160,11 +160,6 @@ impl Period {
     pub fn is_over(&self, at: Timestamp) -> bool {
         self.until.is_some_and(|until| at >= until)
     }
-
-    /// Whether it has neither end.
-    pub fn is_open(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// A part of a list.
