@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     exit::Usage,
-    import::{self, LOAD_DEFAULT, Noun, load, prepare},
+    import::{self, LOAD_DEFAULT, Loaded, Noun, load, prepare},
     queues::Queues,
     rows::{Errors, Format},
     serve::{self, Folder, Service, listen_on, runtime},
@@ -95,9 +95,10 @@ async fn fill(url: &str, token: &str) -> Result<()> {
             return Err(Usage(format!("the sample is wrong:\n{}", errors.text(noun.name()))).into());
         }
         let bar = import::progress(commands.len(), noun.name());
-        let loaded = load(&client, &commands, false, &bar).await;
+        let mut loaded = Loaded::new(false);
+        let sent = load(&client, &commands, &bar, &mut loaded).await;
         bar.finish_and_clear();
-        let loaded = loaded.with_context(|| format!("cannot load the sample's {}", noun.name()))?;
+        sent.with_context(|| format!("cannot load the sample's {}", noun.name()))?;
         if let Some((line, problem)) = loaded.refused.first() {
             return Err(anyhow!("the sample's {} are refused in line {line}: {problem}", noun.name()));
         }

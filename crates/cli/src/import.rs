@@ -222,9 +222,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     options.remote.run(async |service: Service| {
         let bar = progress(commands.len(), options.noun.name());
-        let loaded = load(&service.client, &commands, options.skip_bad, &bar).await;
+        let mut loaded = Loaded::new(options.skip_bad);
+        let sent = load(&service.client, &commands, &bar, &mut loaded).await;
         bar.finish_and_clear();
-        let loaded = loaded?;
+        if loaded.is_nothing() {
+            sent?;
+            return Ok(());
+        }
         let mut refused = Errors::default();
         for (line, problem) in &loaded.refused {
             refused.add(*line, format!("{} ({})", problem.detail, problem.code));
@@ -232,7 +236,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if !service.json {
             eprint!("{}", refused.text(&name));
         }
-        let allocated = match options.allocate && loaded.done > 0 {
+        let allocated = match options.allocate && sent.is_ok() && loaded.done > 0 {
             true => Some(allocate::all(&service.client, &commands).await?),
             false => None,
         };
@@ -253,6 +257,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 print(&allocated.text())?;
             }
         }
+        // What broke off a load is told behind what came of it.
+        sent?;
         match loaded.refused.is_empty() {
             true => Ok(()),
             false => Err(Told(REFUSED).into()),
@@ -456,6 +462,16 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// Nothing so far.
+    pub(crate) fn new(skip_bad: bool) -> Self {
+        Self { all_or_none: !skip_bad, ..Self::default() }
+    }
+
+    /// Whether no line was answered.
+    fn is_nothing(&self) -> bool {
+        self.done == 0 && self.refused.is_empty()
+    }
+
     fn count(&mut self, chunk: &[&Command], items: Vec<BatchItem>) {
         for (command, item) in chunk.iter().zip(items) {
             let line = command.line;
@@ -496,16 +512,16 @@ impl Loaded {
     }
 }
 
-/// Gives the commands in batches. Unless `skip_bad`, all of them or none: where the service would refuse one, it
-/// is told which, and nothing was loaded.
+/// Gives the commands in batches, and says in `loaded` what came of them, also where it fails in the middle. Unless bad
+/// lines are skipped, all of them or none: where the service would refuse one, it is told which, and nothing was loaded.
 pub(crate) async fn load(
     client: &Client,
     commands: &[Command],
-    skip_bad: bool,
     bar: &ProgressBar,
-) -> Result<Loaded> {
+    loaded: &mut Loaded,
+) -> Result<()> {
     let chunks = chunks(commands);
-    let mut loaded = Loaded { all_or_none: !skip_bad, ..Loaded::default() };
+    let skip_bad = !loaded.all_or_none;
     // A file of one batch needs no rehearsal: the batch itself is all or nothing.
     if !skip_bad && chunks.len() > 1 {
         let start = Instant::now();
@@ -513,37 +529,46 @@ pub(crate) async fn load(
             rehearse(client, chunk, &mut loaded.refused).await?;
         }
         if !loaded.refused.is_empty() {
-            return Ok(loaded);
+            return Ok(());
         }
         bar.println(format!("checked in {:.1} s", start.elapsed().as_secs_f64()));
     }
     for (index, chunk) in chunks.iter().enumerate() {
         let sent = if skip_bad && has_rows_of_two(chunk) {
-            row_by_row(client, chunk, &mut loaded).await
+            row_by_row(client, chunk, loaded).await
         } else {
             let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
             sent.map(|batch| loaded.count(chunk, batch.items))
+                .map_err(|error| Broken { line: chunk[0].line, error })
         };
         match sent {
             Ok(()) => {}
-            Err(error) if index == 0 && is_of_one(&error) => {
+            Err(Broken { error, .. }) if index == 0 && is_of_one(&error) => {
                 rehearse(client, chunk, &mut loaded.refused).await?;
-                return Ok(loaded);
+                return Ok(());
             }
-            Err(error) => {
-                let what = match chunk.first() {
-                    Some(command) if index > 0 => format!(
-                        "cannot load from line {} on; what is before it is loaded, and loading the file again goes on there",
-                        command.line
-                    ),
-                    _ => return Err(error.into()),
+            Err(Broken { error, .. }) if loaded.is_nothing() => return Err(error.into()),
+            Err(Broken { line, error }) => {
+                let before = match skip_bad {
+                    true => "what is right before it is loaded",
+                    false => "what is before it is loaded",
                 };
+                let what = format!(
+                    "cannot load from line {line} on; {before}, and loading the file again goes on there"
+                );
                 return Err(error).context(what);
             }
         }
         bar.inc(chunk.len() as u64);
     }
-    Ok(loaded)
+    Ok(())
+}
+
+/// A load that broke off.
+struct Broken {
+    /// The first line that was not answered.
+    line: u64,
+    error: jaego_client::Error,
 }
 
 /// Whether an atomic batch was refused for one of its commands.
@@ -566,11 +591,7 @@ fn has_rows_of_two(chunk: &[&Command]) -> bool {
 /// Batches are atomic. Where one is refused, the rows before the one at fault are sent by themselves, and after one that
 /// is at fault itself only half as many: a file that is right takes one request, and one that is all wrong takes one for
 /// each of its rows and no more than a few rows in each.
-async fn row_by_row(
-    client: &Client,
-    chunk: &[&Command],
-    loaded: &mut Loaded,
-) -> Result<(), jaego_client::Error> {
+async fn row_by_row(client: &Client, chunk: &[&Command], loaded: &mut Loaded) -> Result<(), Broken> {
     let rows: Vec<_> = chunk.chunk_by(|one, other| one.line == other.line).collect();
     let (mut left, mut size) = (&rows[..], rows.len());
     while let Some(first) = left.first() {
@@ -585,7 +606,9 @@ async fn row_by_row(
             Err(error) => error,
         };
         let at_fault = index_of(&error).and_then(|index| batch.get(index));
-        let (Some(at_fault), Some(problem)) = (at_fault, error.problem()) else { return Err(error) };
+        let (Some(at_fault), Some(problem)) = (at_fault, error.problem()) else {
+            return Err(Broken { line: first[0].line, error });
+        };
         let before = left.iter().take_while(|row| row[0].line != at_fault.line).count();
         if before > 0 {
             size = before;
