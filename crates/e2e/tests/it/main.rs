@@ -16,6 +16,7 @@ mod orders;
 mod overload;
 mod picks;
 mod queue;
+mod race;
 mod races;
 mod sales;
 mod seeds;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
@@ -12,36 +11,13 @@ use serde_json::{Value, json};
 use crate::{
     http::Connection,
     jaego::{Jaego, ok, stock},
+    race::{Answer, race},
 };
 
 const ROUNDS: usize = 500;
 /// What an order asks for.
 const UNITS: u64 = 2;
 const PRICE: u64 = 5_000;
-
-/// A status and a body.
-type Answer = (u16, Value);
-
-/// Lets two hands act in every round at the same time, each over a connection of its own.
-fn race(
-    jaego: &Jaego,
-    one: impl Fn(&mut Connection, usize) -> Answer + Sync,
-    other: impl Fn(&mut Connection, usize) -> Answer + Sync,
-) -> Vec<(Answer, Answer)> {
-    let start = Barrier::new(2);
-    let act = |hand: &(dyn Fn(&mut Connection, usize) -> Answer + Sync)| -> Vec<Answer> {
-        let mut connection = jaego.connect();
-        let round = |round| {
-            start.wait();
-            hand(&mut connection, round)
-        };
-        (0..ROUNDS).map(round).collect()
-    };
-    thread::scope(|scope| {
-        let (one, other) = (scope.spawn(|| act(&one)), scope.spawn(|| act(&other)));
-        one.join().unwrap().into_iter().zip(other.join().unwrap()).collect()
-    })
-}
 
 /// Places an order a round, all of which are allocated.
 fn place_orders(admin: &mut Connection) {
@@ -92,9 +68,9 @@ fn of_claim_and_cancel_the_order_ends_cancelled_and_a_claim_is_void() {
     let claim = |connection: &mut Connection, round: usize| {
         connection.post(&format!("/v1/orders/O{round}/claim"), &json!({"worker": "ann"})).unwrap()
     };
-    let answers = race(&jaego, claim, cancel);
+    let answers = race(&jaego, ROUNDS, [&claim, &cancel]);
     let mut seen = BTreeMap::new();
-    for (round, (claimed, cancelled)) in answers.iter().enumerate() {
+    for (round, [claimed, cancelled]) in answers.iter().enumerate() {
         match (said(claimed), said(cancelled)) {
             ((200, _), (200, _)) => {
                 let order = (claimed.1["sequence"].as_u64(), cancelled.1["sequence"].as_u64());
@@ -110,6 +86,7 @@ fn of_claim_and_cancel_the_order_ends_cancelled_and_a_claim_is_void() {
         *seen.entry(said(claimed)).or_insert(0) += 1;
     }
     println!("claims: {seen:?}");
+    assert_eq!(seen.len(), 2, "one of them was always first: that was no race");
     assert_eq!(mugs(&mut admin), (ROUNDS as u64 * UNITS, 0));
     jaego.end();
 }
@@ -127,7 +104,8 @@ fn of_complete_and_cancel_exactly_one_wins() {
     let completing =
         |connection: &mut Connection, round: usize| complete(connection, &format!("O{round}"), fences[round]);
     let mut seen = BTreeMap::new();
-    for (round, (completed, cancelled)) in race(&jaego, completing, cancel).iter().enumerate() {
+    let answers = race(&jaego, ROUNDS, [&completing, &cancel]);
+    for (round, [completed, cancelled]) in answers.iter().enumerate() {
         let status = match (said(completed), said(cancelled)) {
             ((200, _), (409, "order_completed")) => "completed",
             ((409, "order_cancelled"), (200, _)) => "cancelled",
@@ -138,6 +116,7 @@ fn of_complete_and_cancel_exactly_one_wins() {
         *seen.entry(status).or_insert(0) += 1;
     }
     println!("orders: {seen:?}");
+    assert_eq!(seen.len(), 2, "one of them was always first: that was no race");
     let left = seen.get("cancelled").copied().unwrap_or(0) * UNITS;
     assert_eq!(mugs(&mut admin), (left, 0), "what was completed has left, and nothing else");
     jaego.end();
@@ -177,7 +156,8 @@ fn a_checkout_takes_the_cart_as_it_was_before_a_change_or_after_it() {
         connection.put(&format!("/v1/carts/C{round}/items/mug"), &json!({"quantity": 2})).unwrap()
     };
     let (mut sold, mut open, mut seen) = (0, 0, BTreeMap::new());
-    for (round, (paid, changed)) in race(&jaego, pay, change).iter().enumerate() {
+    let answers = race(&jaego, ROUNDS, [&pay, &change]);
+    for (round, [paid, changed]) in answers.iter().enumerate() {
         let quantity = match (said(paid), said(changed)) {
             ((200, _), (409, "cart_ordered")) => 1,
             ((200, _), (200, _)) if !is_told(round) => {
@@ -205,6 +185,7 @@ fn a_checkout_takes_the_cart_as_it_was_before_a_change_or_after_it() {
         *seen.entry((is_told(round), quantity)).or_insert(0) += 1;
     }
     println!("(told, bought): {seen:?}");
+    assert_eq!(seen.len(), 4, "one of them was always first: that was no race");
     let wallet = ok(admin.get("/v1/wallets/kim").unwrap());
     assert_eq!(wallet["balances"][0]["balance"], money - sold * PRICE, "{wallet}");
     assert_eq!(mugs(&mut admin), (units, sold + open), "an order holds what was paid for");
@@ -231,8 +212,12 @@ fn a_worker_who_comes_back_under_its_name_cannot_complete_with_the_fence_of_befo
     let with = |fences: &[u64], connection: &mut Connection, round: usize| {
         complete(connection, &format!("O{round}"), fences[round])
     };
-    let answers = race(&jaego, |one, round| with(&before, one, round), |one, round| with(&after, one, round));
-    for (round, (late, timely)) in answers.iter().enumerate() {
+    let answers = race(
+        &jaego,
+        ROUNDS,
+        [&|one, round| with(&before, one, round), &|one, round| with(&after, one, round)],
+    );
+    for (round, [late, timely]) in answers.iter().enumerate() {
         assert_eq!(said(late), (409, "claim_lost"), "round {round}");
         assert_eq!(late.1["current_fence"], after[round], "round {round}: {}", late.1);
         assert_eq!(timely.0, 200, "round {round}: {}", timely.1);
@@ -249,70 +234,72 @@ fn at_the_moment_of_the_lapse_a_name_has_one_claim() {
     const LAPSES: usize = 100;
     /// Between one and the next.
     const STEP: Duration = Duration::from_millis(10);
+    /// How long before the lapse the first try begins, and how long after it it ends …
+    const WINDOW: Duration = Duration::from_millis(4);
+    /// … and how much wider the next try is, until both outcomes were seen or the orders are used up.
+    const WIDER: u32 = 3;
     let jaego = Jaego::start();
     let mut admin = jaego.connect();
     place_orders(&mut admin);
-    let begun = Instant::now();
     let sleep_until = |at: Instant| thread::sleep(at.saturating_duration_since(Instant::now()));
-    let mut claims = Vec::new();
-    for order in 0..LAPSES {
-        sleep_until(begun + STEP * u32::try_from(order).unwrap());
-        let body = json!({"worker": "ann", "lease_s": LEASE.as_secs()});
-        let answer = ok(admin.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap());
-        claims.push((Instant::now(), fence(&answer)));
-    }
-    // From four milliseconds before the lapse to four after it.
-    let moment = |order: usize| {
-        let offset = Duration::from_micros(80) * u32::try_from(order).unwrap();
-        claims[order].0 + LEASE + offset - Duration::from_millis(4)
-    };
-    let start = Barrier::new(2);
-    let (completed, claimed): (Vec<Answer>, Vec<Answer>) = thread::scope(|scope| {
-        let completing = scope.spawn(|| {
-            let mut connection = jaego.connect();
-            let complete = |order: usize| {
-                sleep_until(moment(order));
-                start.wait();
-                complete(&mut connection, &format!("O{order}"), claims[order].1)
-            };
-            (0..LAPSES).map(complete).collect()
-        });
-        let claiming = scope.spawn(|| {
-            let mut connection = jaego.connect();
-            let claim = |order: usize| {
-                let body = json!({"worker": "ann", "lease_s": 300});
-                sleep_until(moment(order));
-                start.wait();
-                connection.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap()
-            };
-            (0..LAPSES).map(claim).collect()
-        });
-        (completing.join().unwrap(), claiming.join().unwrap())
-    });
-    let mut seen = BTreeMap::new();
-    for (order, (completed, claimed)) in completed.iter().zip(&claimed).enumerate() {
-        let old = claims[order].1;
-        let what = match (said(completed), said(claimed)) {
-            // Before the lapse the same name has the same claim.
-            ((200, _), (200, _)) => {
-                assert_eq!((fence(&claimed.1), &claimed.1["repeat"]), (old, &json!(true)), "order {order}");
-                "told of its claim, which it completed"
-            }
-            ((200, _), (409, "order_completed")) => "completed",
-            ((409, "claim_lost"), (200, _)) => {
-                let new = fence(&claimed.1);
-                // Where the claim was asked for before the lapse, the completion came after it.
-                if new != old {
-                    let again = complete(&mut admin, &format!("O{order}"), old);
-                    assert_eq!(said(&again), (409, "claim_lost"), "order {order}");
-                    ok(complete(&mut admin, &format!("O{order}"), new));
-                }
-                "lost"
-            }
-            other => panic!("order {order}: {other:?}"),
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut window = WINDOW;
+    for first in (0..ROUNDS).step_by(LAPSES) {
+        let begun = Instant::now();
+        let mut claims = Vec::new();
+        for index in 0..LAPSES {
+            sleep_until(begun + STEP * u32::try_from(index).unwrap());
+            let body = json!({"worker": "ann", "lease_s": LEASE.as_secs()});
+            let answer = ok(admin.post(&format!("/v1/orders/O{}/claim", first + index), &body).unwrap());
+            claims.push((Instant::now(), fence(&answer)));
+        }
+        let moment = |index: usize| {
+            let offset = window * 2 * u32::try_from(index).unwrap() / u32::try_from(LAPSES).unwrap();
+            claims[index].0 + LEASE + offset - window
         };
-        *seen.entry(what).or_insert(0) += 1;
+        let completing = |connection: &mut Connection, index: usize| {
+            sleep_until(moment(index));
+            complete(connection, &format!("O{}", first + index), claims[index].1)
+        };
+        let claiming = |connection: &mut Connection, index: usize| {
+            let body = json!({"worker": "ann", "lease_s": 300});
+            sleep_until(moment(index));
+            connection.post(&format!("/v1/orders/O{}/claim", first + index), &body).unwrap()
+        };
+        let answers = race(&jaego, LAPSES, [&completing, &claiming]);
+        for (index, [completed, claimed]) in answers.iter().enumerate() {
+            let (order, old) = (first + index, claims[index].1);
+            let what = match (said(completed), said(claimed)) {
+                // Before the lapse the same name has the same claim.
+                ((200, _), (200, _)) => {
+                    assert_eq!(
+                        (fence(&claimed.1), &claimed.1["repeat"]),
+                        (old, &json!(true)),
+                        "order {order}"
+                    );
+                    "told of its claim, which it completed"
+                }
+                ((200, _), (409, "order_completed")) => "completed",
+                ((409, "claim_lost"), (200, _)) => {
+                    let new = fence(&claimed.1);
+                    // Where the claim was asked for before the lapse, the completion came after it.
+                    if new != old {
+                        let again = complete(&mut admin, &format!("O{order}"), old);
+                        assert_eq!(said(&again), (409, "claim_lost"), "order {order}");
+                        ok(complete(&mut admin, &format!("O{order}"), new));
+                    }
+                    "lost"
+                }
+                other => panic!("order {order}: {other:?}"),
+            };
+            *seen.entry(what).or_default() += 1;
+        }
+        println!("{window:?} around the lapse: {seen:?}");
+        if seen.contains_key("lost") && seen.len() > 1 {
+            break;
+        }
+        window *= WIDER;
     }
-    println!("orders: {seen:?}");
+    assert!(seen.contains_key("lost") && seen.len() > 1, "the moment of the lapse was never met: {seen:?}");
     jaego.end();
 }

@@ -75,7 +75,10 @@ fn watch(addr: std::net::SocketAddr, token: &str, enough: impl Fn(&Look) -> bool
     while Instant::now() < end {
         let mut connection = match Connection::open(addr, token) {
             Ok(connection) => connection,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            }
             Err(error) => panic!("{error}"),
         };
         while let Some(seen) = look(&mut connection, &early(looks.len())).unwrap() {

@@ -1,34 +1,16 @@
 //! Two owners and one pair of cards: of what they ask for at the same moment only one thing can be true.
 
-use std::{collections::BTreeMap, sync::Barrier, thread};
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::jaego::{Jaego, ok};
+use crate::{
+    http::Connection,
+    jaego::{Jaego, ok},
+    race::{Answer, race},
+};
 
 const ROUNDS: usize = 500;
-
-/// What two callers ask at once, round by round: the method, the path and the body.
-type Ask<'a> = &'a (dyn Fn(usize) -> (&'static str, String, Value) + Sync);
-
-/// Two callers ask at the same moment, as often as there are rounds.
-fn race(jaego: &Jaego, asks: [Ask<'_>; 2]) -> Vec<[(u16, Value); 2]> {
-    let start = Barrier::new(2);
-    let act = |ask: Ask<'_>| -> Vec<(u16, Value)> {
-        let mut connection = jaego.connect();
-        let round = |round| {
-            let (method, path, body) = ask(round);
-            start.wait();
-            connection.send(method, &path, None, &body.to_string()).unwrap().json()
-        };
-        (0..ROUNDS).map(round).collect()
-    };
-    let [first, second] = thread::scope(|scope| {
-        let callers = asks.map(|ask| scope.spawn(move || act(ask)));
-        callers.map(|caller| caller.join().unwrap())
-    });
-    first.into_iter().zip(second).map(|(first, second)| [first, second]).collect()
-}
 
 /// For each round a card `A` of kim and a card `B` of lee.
 fn cards(jaego: &Jaego) {
@@ -49,12 +31,17 @@ fn proposals(jaego: &Jaego) {
     ok(jaego.connect().post("/v1/batch", &json!({"atomic": true, "commands": commands})).unwrap());
 }
 
-fn answer(action: &str, round: usize, owner: &str) -> (&'static str, String, Value) {
-    ("POST", format!("/v1/proposals/P{round}/{action}"), json!({"owner": owner}))
+fn propose(connection: &mut Connection, id: String, owner: &str, from: String, to: String) -> Answer {
+    let body = json!({"id": id, "owner": owner, "from_card": from, "to_card": to});
+    connection.post("/v1/proposals", &body).unwrap()
+}
+
+fn answer(connection: &mut Connection, action: &str, proposal: &str, owner: &str) -> Answer {
+    connection.post(&format!("/v1/proposals/{proposal}/{action}"), &json!({"owner": owner})).unwrap()
 }
 
 /// Who has the two cards of a round.
-fn owners(connection: &mut crate::http::Connection, round: usize) -> [String; 2] {
+fn owners(connection: &mut Connection, round: usize) -> [String; 2] {
     ["A", "B"].map(|letter| {
         let card = ok(connection.get(&format!("/v1/cards/{letter}{round}")).unwrap());
         card["owner"].as_str().unwrap().to_owned()
@@ -65,16 +52,13 @@ fn owners(connection: &mut crate::http::Connection, round: usize) -> [String; 2]
 fn of_two_proposals_in_opposite_directions_one_stands() {
     let jaego = Jaego::start();
     cards(&jaego);
-    let propose = |id: String, owner: &str, from: String, to: String| {
-        let body = json!({"id": id, "owner": owner, "from_card": from, "to_card": to});
-        ("POST", "/v1/proposals".to_owned(), body)
+    let kim = |connection: &mut Connection, round: usize| {
+        propose(connection, format!("K{round}"), "kim", format!("A{round}"), format!("B{round}"))
     };
-    let answers = race(
-        &jaego,
-        [&|round| propose(format!("K{round}"), "kim", format!("A{round}"), format!("B{round}")), &|round| {
-            propose(format!("L{round}"), "lee", format!("B{round}"), format!("A{round}"))
-        }],
-    );
+    let lee = |connection: &mut Connection, round: usize| {
+        propose(connection, format!("L{round}"), "lee", format!("B{round}"), format!("A{round}"))
+    };
+    let answers = race(&jaego, ROUNDS, [&kim, &lee]);
     let mut won = [0; 2];
     for (round, answers) in answers.iter().enumerate() {
         let statuses = [answers[0].0, answers[1].0];
@@ -110,12 +94,12 @@ fn an_accepted_proposal_was_made_on_the_price_that_stands() {
     let jaego = Jaego::start();
     cards(&jaego);
     proposals(&jaego);
-    let answers = race(
-        &jaego,
-        [&|round| answer("accept", round, "lee"), &|round| {
-            ("PUT", format!("/v1/cards/A{round}"), json!({"owner": "kim", "price": 6}))
-        }],
-    );
+    let accept =
+        |connection: &mut Connection, round: usize| answer(connection, "accept", &format!("P{round}"), "lee");
+    let change = |connection: &mut Connection, round: usize| {
+        connection.put(&format!("/v1/cards/A{round}"), &json!({"owner": "kim", "price": 6})).unwrap()
+    };
+    let answers = race(&jaego, ROUNDS, [&accept, &change]);
     let mut admin = jaego.connect();
     let mut told: BTreeMap<&str, usize> = BTreeMap::new();
     for (round, [(accept, accepted), (_, set)]) in answers.iter().enumerate() {
@@ -150,8 +134,13 @@ fn what_is_accepted_cannot_be_withdrawn_and_what_is_withdrawn_cannot_be_accepted
     let jaego = Jaego::start();
     cards(&jaego);
     proposals(&jaego);
-    let answers =
-        race(&jaego, [&|round| answer("accept", round, "lee"), &|round| answer("withdraw", round, "kim")]);
+    let answers = race(
+        &jaego,
+        ROUNDS,
+        [&|one, round| answer(one, "accept", &format!("P{round}"), "lee"), &|one, round| {
+            answer(one, "withdraw", &format!("P{round}"), "kim")
+        }],
+    );
     let mut admin = jaego.connect();
     let mut told: BTreeMap<&str, usize> = BTreeMap::new();
     for (round, answers) in answers.iter().enumerate() {
@@ -184,12 +173,12 @@ fn a_card_is_swapped_once() {
     };
     let commands: Vec<_> = (0..ROUNDS).flat_map(more).collect();
     ok(jaego.connect().post("/v1/batch", &json!({"atomic": true, "commands": commands})).unwrap());
-    let accept = |proposal: String, owner: &str| {
-        ("POST", format!("/v1/proposals/{proposal}/accept"), json!({"owner": owner}))
-    };
     let answers = race(
         &jaego,
-        [&|round| accept(format!("P{round}"), "lee"), &|round| accept(format!("Q{round}"), "kim")],
+        ROUNDS,
+        [&|one, round| answer(one, "accept", &format!("P{round}"), "lee"), &|one, round| {
+            answer(one, "accept", &format!("Q{round}"), "kim")
+        }],
     );
     let mut admin = jaego.connect();
     for (round, answers) in answers.iter().enumerate() {
