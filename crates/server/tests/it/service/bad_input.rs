@@ -716,3 +716,35 @@ async fn no_parameter_of_any_read_may_be_anything() {
     assert!(rows > 60, "{rows}");
     before.is_unchanged(&store);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_parameter_in_the_path_of_any_command_may_be_anything() {
+    let (store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let before = Before::of(&store);
+    let mut rows = 0;
+    for row in COMMANDS {
+        let (method, path, body) = route(row.op, &sample(row.op));
+        for (place, part) in row.path.split('/').enumerate() {
+            let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else { continue };
+            for (wrong, expected) in [
+                ("a%20b", (422, "invalid_value", Some(name))),
+                ("a%2Fb", (422, "invalid_value", Some(name))),
+                ("a%00", (422, "invalid_value", Some(name))),
+                ("%EC%9E%AC", (422, "invalid_value", Some(name))),
+                ("%FF", (400, "malformed", None)),
+            ] {
+                let mut parts: Vec<_> = path.split('/').collect();
+                parts[place] = wrong;
+                let path = parts.join("/");
+                let answer = caller.send(method, &path, &[], &body.to_string()).await;
+                let (status, code, field) = told(&answer);
+                let got = (status, code.as_str(), field.as_deref());
+                assert_eq!(got, expected, "{method} {path}: {}", answer.text());
+                rows += 1;
+            }
+        }
+    }
+    assert!(rows > 200, "{rows}");
+    before.is_unchanged(&store);
+}
