@@ -1,8 +1,11 @@
 //! Wallets and trades as people type them, and whether they can type everything that there is.
 
-use jaego_api::{COMMANDS, READS};
+use std::thread;
 
-use super::House;
+use jaego_api::{COMMANDS, READS};
+use jaego_testkit::{Direction, FaultProxy};
+
+use super::{House, WAIT};
 
 #[test]
 fn money_is_charged_paid_authorized_captured_and_refunded() {
@@ -92,6 +95,35 @@ fn a_row_of_wallets_is_loaded_whole_or_not_at_all() {
     );
     let ran = house.run(&import);
     assert_eq!((ran.code, &*ran.out), (3, "wallets: 0 loaded, 3 were there before, 2 refused\n"));
+}
+
+/// The service goes away while row after row is tried: what came of the rows before is told all the same.
+#[test]
+fn a_load_that_breaks_off_says_what_was_loaded_and_where_to_go_on() {
+    const ROWS: usize = 5_000;
+    let house = House::start();
+    let proxy = FaultProxy::start(house.addr).unwrap();
+    let mut text = "owner,currency,balance,limit\nkim,KRW,5,-5\n".to_owned();
+    // A limit above the balance: each of them is sent by itself, and refused.
+    (0..ROWS).for_each(|row| text += &format!("o{row},KRW,5,6\n"));
+    let file = house.file("wallets.csv", &text);
+    let ran = thread::scope(|scope| {
+        scope.spawn(|| {
+            let some = || (proxy.passed(Direction::ToClient) > 50_000).then_some(());
+            jaego_testkit::wait_until("some answers", WAIT, some).unwrap();
+            proxy.set_accepting(false);
+            proxy.reset_connections();
+        });
+        house.run(&format!("import wallets {file} --skip-bad --url http://{}", proxy.addr()))
+    });
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    let refused =
+        ran.out.strip_prefix("wallets: 1 loaded, ").and_then(|rest| rest.strip_suffix(" refused\n"));
+    let refused: usize = refused.unwrap_or_else(|| panic!("{} {}", ran.out, ran.err)).parse().unwrap();
+    assert!(refused > 0 && refused < ROWS, "{refused}");
+    assert!(ran.err.starts_with(&format!("{file}:3: ")), "{}", ran.err);
+    // Behind the heading, the row of kim and those that were refused.
+    assert!(ran.err.contains(&format!("cannot load from line {} on", 3 + refused)), "{}", ran.err);
 }
 
 #[test]
