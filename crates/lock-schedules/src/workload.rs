@@ -429,7 +429,7 @@ async fn doze() {
         } else {
             rt::sleep(Duration::from_millis(any(1_500).into())).await;
         }
-        let nap_ms = limits::SLEEP_MIN.as_millis() as u64;
+        let nap_ms = u64::try_from(limits::SLEEP_MIN.as_millis()).expect("a nap is short");
         let ms = if any(1) == 0 { 1..nap_ms } else { nap_ms..SLEEP_MAX_MS };
         rt::fall_asleep(Duration::from_millis(thread_rng().gen_range(ms)));
     }
