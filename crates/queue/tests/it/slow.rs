@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jaego_queue::{IntakeOptions, Server, limits};
 use jaego_testkit::{Direction, Durability, Fault, FaultProxy};
 
-use crate::world::{World, hold};
+use crate::world::{Client, World, hold};
 
 /// Bytes a second: the largest message takes eight seconds, where an answer has five to begin.
 const RATE: u64 = 4 * 1024 * 1024;
@@ -24,15 +24,25 @@ fn large(id: &str) -> String {
     command
 }
 
-#[test]
-fn the_largest_message_comes_over_a_slow_link() {
+/// A world with a hundred mugs, and no intake.
+fn stocked() -> (World, Client) {
     let world = World::new(Durability::None);
     let mut client = world.client();
     let running = world.intake();
     world.stock(&mut client, &["mug"], 100);
     world.end(running);
+    (world, client)
+}
+
+fn behind(proxy: &FaultProxy) -> Server {
+    Server::parse(&format!("redis://{}/", proxy.addr())).unwrap()
+}
+
+#[test]
+fn the_largest_message_comes_over_a_slow_link() {
+    let (world, mut client) = stocked();
     let proxy = FaultProxy::start(world.redis.addr()).unwrap();
-    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    let through = IntakeOptions { server: behind(&proxy), ..world.options() };
     let ids = [
         client.send(&hold("before", "mug", 1)),
         client.send(&large("large")),
@@ -40,7 +50,7 @@ fn the_largest_message_comes_over_a_slow_link() {
     ];
     proxy.set(Direction::ToClient, Fault::Throttle(RATE));
     let begun = Instant::now();
-    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    let running = world.intake_with(through);
     assert_eq!(ids.each_ref().map(|id| client.told(id)), ["done"; 3]);
     let took = begun.elapsed();
     assert!(took > limits::READ_WAIT + limits::ANSWER_WAIT, "the link was not slow: {took:?}");
@@ -59,16 +69,12 @@ fn the_largest_message_comes_over_a_slow_link() {
 /// One that stands still is not waited for: the intake connects again, and finds its place.
 #[test]
 fn a_link_that_stands_still_is_given_up() {
-    let world = World::new(Durability::None);
-    let mut client = world.client();
-    let running = world.intake();
-    world.stock(&mut client, &["mug"], 100);
-    world.end(running);
+    let (world, mut client) = stocked();
     let proxy = FaultProxy::start(world.redis.addr()).unwrap();
-    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    let through = IntakeOptions { server: behind(&proxy), ..world.options() };
     let id = client.send(&large("large"));
     proxy.set(Direction::ToClient, Fault::Throttle(RATE));
-    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    let running = world.intake_with(through);
     // In the middle of the message nothing comes any more.
     let middle = limits::COMMAND_BYTES_MAX as u64 / 4;
     jaego_testkit::wait_until("a part of the message", Duration::from_secs(30), || {
