@@ -17,7 +17,8 @@ pub(super) struct HoldRow {
     lines: Lines,
 }
 
-/// How a hold stands, and the slot of its owner or [`NOWHERE`]. Each is a part of each kind of lines, where they take no room of their own.
+/// How a hold stands, and the slot of its owner or [`NOWHERE`]. Each is a part of each kind of lines, where they take no
+/// room of their own.
 #[derive(Clone, Copy)]
 struct State {
     status: HoldStatus,
@@ -61,8 +62,8 @@ enum Lines {
 }
 
 impl HoldRow {
-    /// Packs a hold, whose owner has this slot or is [`NOWHERE`]; `node` enters it as a holder of a place and gives the node. A plain hold is entered by whoever
-    /// keeps the row.
+    /// Packs a hold, whose owner has this slot or is [`NOWHERE`]; `node` enters it as a holder of a place and gives the
+    /// node. A plain hold is entered by whoever keeps the row.
     pub(super) fn pack(id: &Code, hold: Hold, owner: u32, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
         let Hold { owner: _, body, placed, expires_at, status, confirmed, lines } = hold;
         let state = State { status, confirmed };

@@ -297,9 +297,7 @@ impl Memory {
             let row = self.transfers.get(slot);
             (requested, (&row.id, &row.transfer))
         });
-        let there = elsewhere.transfers.iter();
-        let there = there.skip_while(move |(_, transfer)| !period.has_begun(transfer.requested_at));
-        let there = there.take_while(move |(_, transfer)| !period.is_over(transfer.requested_at));
+        let there = only_of(&elsewhere.transfers, period, |transfer| transfer.requested_at);
         let there = there.map(|(id, transfer)| (transfer.requested, (id, transfer)));
         merged(here, there, page, elsewhere.upto, |(id, transfer)| {
             fits(id, transfer).then(|| query::transfer_summary(self, id, transfer))
@@ -322,9 +320,7 @@ impl Memory {
         let placed_at = |slot: u32| self.orders.rows.get(slot).unpack_header().placed_at;
         let here = within(&self.orders.by_placed, start(page), period, placed_at);
         let here = here.map(|(placed, slot)| (placed, Found::Here(self.orders.rows.get(slot))));
-        let there = elsewhere.orders.iter();
-        let there = there.skip_while(move |(_, order)| !period.has_begun(order.placed_at));
-        let there = there.take_while(move |(_, order)| !period.is_over(order.placed_at));
+        let there = only_of(&elsewhere.orders, period, |order| order.placed_at);
         let there = there.map(|(id, order)| (order.placed, Found::There(id, order)));
         merged(here, there, page, elsewhere.upto, |found| match found {
             Found::Here(row) if fits(&row.unpack_header(), row.is_allocated) => {
@@ -447,6 +443,16 @@ fn account_place(currency: Currency, account: MoneyOutside) -> u64 {
 /// Where a page of documents begins: after the one that the last page ended on.
 pub(super) fn start(page: &Page) -> Sequence {
     Sequence(page.after.map_or(0, |after| after.saturating_add(1)))
+}
+
+/// The documents of a period, of those that were fetched in the order of their events.
+fn only_of<D>(
+    fetched: &[(Code, D)],
+    period: Period,
+    at: impl Fn(&D) -> Timestamp + Copy,
+) -> impl Iterator<Item = &(Code, D)> {
+    let begun = fetched.iter().skip_while(move |(_, document)| !period.has_begun(at(document)));
+    begun.take_while(move |(_, document)| !period.is_over(at(document)))
 }
 
 /// The documents of a period, from `from` on, by the events that made them: time passes in the order of the events, so
