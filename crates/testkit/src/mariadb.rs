@@ -36,6 +36,7 @@ impl MariaDb {
             chown(folder.path(), Some(uid), Some(gid)).map_err(Error::io("hand over", folder.path()))?;
         }
         let mut mariadb = Self { process: None, user, port: free_port()?, folder };
+        mariadb.make_temporary()?;
         mariadb.init()?;
         for _ in 1..START_TRIES_MAX {
             match mariadb.launch() {
@@ -75,11 +76,24 @@ impl MariaDb {
         self.folder.path().join("data")
     }
 
+    /// Where it keeps its temporary tables. At its start a server deletes all that it finds there, so that one folder
+    /// for several servers would cost them the tables that they work with.
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("temporary")
+    }
+
+    fn make_temporary(&self) -> Result<(), Error> {
+        let temporary = self.temporary();
+        fs::create_dir(&temporary).map_err(Error::io("make", &temporary))?;
+        let Some(User { uid, gid }) = self.user else { return Ok(()) };
+        chown(&temporary, Some(uid), Some(gid)).map_err(Error::io("hand over", &temporary))
+    }
+
     fn init(&self) -> Result<(), Error> {
         let install = program("mariadb-install-db")?;
         let mut command = process::command(&install, self.user);
         // It is a shell script, which wants the value behind an equals sign.
-        command.current_dir(self.folder.path()).arg("--no-defaults");
+        command.current_dir(self.folder.path()).env("TMPDIR", self.temporary()).arg("--no-defaults");
         command.arg(format!("--datadir={}", self.data().display()));
         command.args(["--auth-root-authentication-method=normal", "--skip-name-resolve"]);
         let output = command.output().map_err(Error::io("run", &install))?;
@@ -102,7 +116,8 @@ impl MariaDb {
         let mut command = process::command(&server, self.user);
         let folder = self.folder.path();
         let log = folder.join("mariadb.log");
-        command.current_dir(folder).arg("--no-defaults").arg("--datadir").arg(self.data());
+        command.current_dir(folder).env("TMPDIR", self.temporary());
+        command.arg("--no-defaults").arg("--datadir").arg(self.data());
         command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=32M"]);
         command.arg("--port").arg(self.port.to_string());
         command.arg("--socket").arg(folder.join("socket")).arg("--pid-file").arg(folder.join("pid"));
