@@ -44,6 +44,6 @@ pub use proxy::{Direction, Fault, FaultProxy};
 pub use redis::{Durability, Redis, RedisOptions};
 pub use sentinel::RedisSentinel;
 pub use server::{Ready, Server, ServerOptions};
-pub use size::{number, seed, soak};
+pub use size::{SOAK, number, seed, size, soak};
 pub use twin::{Twin, tell};
 pub use wait::wait_until;

@@ -25,9 +25,20 @@ impl RedisSentinel {
 
     /// The same of one that has seen the failover of this number (its config epoch), which made that server the master.
     pub fn start_at(master: SocketAddr, name: &str, epoch: u64) -> Result<Self, Error> {
+        Self::start_with(master, name, epoch, &[])
+    }
+
+    /// The same with more settings, such as `tls-port` beside its plain port. With `tls-replication yes` it speaks TLS to
+    /// the master.
+    pub fn start_with(
+        master: SocketAddr,
+        name: &str,
+        epoch: u64,
+        settings: &[(String, String)],
+    ) -> Result<Self, Error> {
         let mut tries = 1;
         loop {
-            match Self::launch(master, name, epoch) {
+            match Self::launch(master, name, epoch, settings) {
                 // Perhaps somebody else took the port; a wrong name fails again and is shown then.
                 Err(Error::Ended { .. }) if tries < START_TRIES_MAX => tries += 1,
                 outcome => return outcome,
@@ -51,7 +62,12 @@ impl RedisSentinel {
         self.process.cont()
     }
 
-    fn launch(master: SocketAddr, name: &str, epoch: u64) -> Result<Self, Error> {
+    fn launch(
+        master: SocketAddr,
+        name: &str,
+        epoch: u64,
+        settings: &[(String, String)],
+    ) -> Result<Self, Error> {
         let folder = tempfile::Builder::new()
             .prefix("jaego-sentinel-")
             .tempdir()
@@ -59,12 +75,15 @@ impl RedisSentinel {
         let port = free_port()?;
         let config = folder.path().join("sentinel.conf");
         let (ip, master_port) = (master.ip(), master.port());
-        let text = format!(
+        let mut text = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} {ip} {master_port} 1\n\
              sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 3000\n\
              sentinel config-epoch {name} {epoch}\nsentinel current-epoch {epoch}\n",
             folder.path().display()
         );
+        for (setting, value) in settings {
+            text += &format!("{setting} {value}\n");
+        }
         fs::write(&config, text).map_err(Error::io("write", &config))?;
         let program = redis::program()?;
         let mut command = process::command(&program, None);
