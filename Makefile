@@ -36,11 +36,13 @@ run: build ## Start a server on ./data with the sample loaded; prints its addres
 
 # The examples in the documentation go first, so that the last summary is that of the tests. Those of the schedules are
 # the locks' own, which run them. The binary that the end-to-end tests start is built before them: built inside of one, it
-# would count as that test's time. What speaks to Redis is tried on Valkey as well, where that can be had.
+# would count as that test's time. What speaks to Redis is tried on Valkey as well, where that can be had. The benchmark of the
+# locks does everything once, for a moment, so that it still works when somebody wants its numbers.
 test: ## Run every test (installs Redis, Valkey, PostgreSQL, MariaDB and Chromium if they are missing)
 	@scripts/needs.sh test console
 	$(CARGO) test --workspace --exclude jaego-lock-schedules --locked --doc
 	$(CARGO) build --locked -p jaego-cli
+	$(CARGO) run --locked -p jaego-lock --example lock_speed -- --once >/dev/null
 	@if scripts/needs.sh valkey; then $(VALKEY_TESTS); else echo 'Without Valkey: what is tried on it is left out.'; fi
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked --no-fail-fast
@@ -55,19 +57,20 @@ bench: build ## Measure a server and the locks on this machine, beside Redis, Po
 	$(TARGET)/release/jaego bench --docs docs
 	$(CARGO) run --release --locked -p jaego-lock --example lock_speed -- --docs docs/LOCKS.md
 
-# Random tests run SOAK times their everyday size: with 33, a process is killed 10,000 times and 13,000 simulated
-# histories are played. Those marked #[ignore] are too long for every day. A smaller SOAK is sooner done.
+# Random tests run in the sizes of a long run, in which a process is killed 10,000 times, or in 33 times their everyday size.
+# Those marked #[ignore] are too long for every day. A smaller SOAK tries less of everything and is sooner done.
 soak: ## Run the tests in their long sizes, the ignored ones too (hours)
 	@scripts/needs.sh test console
 ifdef NEXTEST
-	JAEGO_SOAK=$(SOAK) $(CARGO) nextest run --profile soak --workspace --locked --release --no-fail-fast --run-ignored all
+	JAEGO_SOAK=$(SOAK) JAEGO_NO_SKIP=1 $(CARGO) nextest run --profile soak --workspace --locked --release --no-fail-fast --run-ignored all
 else
-	JAEGO_SOAK=$(SOAK) $(CARGO) test --workspace --locked --release --no-fail-fast --lib --bins --tests -- --include-ignored
+	JAEGO_SOAK=$(SOAK) JAEGO_NO_SKIP=1 $(CARGO) test --workspace --locked --release --no-fail-fast --lib --bins --tests -- --include-ignored
 endif
 
 lint: ## Check the format, clippy's advice and the dependencies' licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@CARGO="$(CARGO)" scripts/lock-features.sh
 	@scripts/deny.sh
 
 clean-data: ## Delete the sample's data folder

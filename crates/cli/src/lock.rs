@@ -103,13 +103,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     eprintln!("jaego: {text}");
     // A certificate does not get better by asking again.
     if text.contains("invalid peer certificate") {
-        eprintln!(
-            "try: --ca FILE (or JAEGO_LOCK_CA) with the authority that has signed the server's certificate"
-        );
+        eprintln!("try: {}", certificate_advice(&text));
         return Err(Told(exit::FAILURE).into());
     }
     eprintln!("try: look whether the server runs, and at --redis, --sentinel or --postgres");
     Err(Told(exit::UNREACHABLE).into())
+}
+
+/// What to do about a certificate that was refused, by the words of rustls.
+fn certificate_advice(text: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if says(&["certificate expired", "peer certificate: Expired"]) {
+        "a new certificate for the server: this one's time is over, by the clock of this machine"
+    } else if says(&["certificate not valid yet", "NotValidYet"]) {
+        "the clock of this machine: the server's certificate is not valid yet"
+    } else if says(&["certificate not valid for name", "NotValidForName"]) {
+        "the name or address that stands in the server's certificate, in --redis or --postgres (sentinels name \
+         the server by its address unless they announce host names)"
+    } else if says(&["UnknownIssuer", "BadSignature"]) {
+        // The second is an authority of the same name with another key.
+        "--ca FILE (or JAEGO_LOCK_CA) with the authority that has signed the server's certificate"
+    } else {
+        "a look at the server's certificate: no other authority or address makes this one good"
+    }
 }
 
 async fn talk(options: &Options) -> Result<()> {

@@ -188,6 +188,16 @@ fn trusted(ca: &testkit::Ca) -> Tls {
 /// A Redis that speaks TLS at that port as well, and asks clients for their certificate or not.
 fn redis_with_tls(ca: &testkit::Ca, asks: &str) -> (testkit::Redis, u16) {
     let files = ca.issue("redis", &["127.0.0.1"], testkit::Validity::Now).unwrap();
+    let (settings, port) = tls_settings(ca, &files, asks);
+    (testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap(), port)
+}
+
+/// What has a server or a sentinel speak TLS at a port beside its plain one.
+fn tls_settings(
+    ca: &testkit::Ca,
+    files: &testkit::CertificateFiles,
+    asks: &str,
+) -> (Vec<(String, String)>, u16) {
     let (port, ca) = (testkit::free_port().unwrap(), ca.path());
     let set = [
         ("tls-cert-file", flag(&files.certificate)),
@@ -196,8 +206,47 @@ fn redis_with_tls(ca: &testkit::Ca, asks: &str) -> (testkit::Redis, u16) {
         ("tls-auth-clients", asks),
         ("tls-port", &port.to_string()),
     ];
-    let settings = set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    (testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap(), port)
+    (set.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_advice_fits_what_is_wrong_with_the_certificate() {
+    use testkit::Validity::{Expired, NotYet, Now};
+    let ca = testkit::Ca::new().unwrap();
+    for (name, validity, advice) in [
+        ("127.0.0.1", Expired, "try: a new certificate for the server"),
+        ("127.0.0.1", NotYet, "try: the clock of this machine"),
+        ("redis.example", Now, "try: the name or address that stands in the server's certificate"),
+    ] {
+        let files = ca.issue("redis", &[name], validity).unwrap();
+        let (settings, port) = tls_settings(&ca, &files, "no");
+        let _redis =
+            testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap();
+        let (url, file) = (format!("rediss://127.0.0.1:{port}/"), ca.path());
+        let refused = lock(&["--redis", &url, "--ca", flag(&file)], "list", "").await;
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+        assert!(refused.err.contains(advice) && !refused.err.contains("--ca FILE"), "{}", refused.err);
+    }
+}
+
+/// The server does not speak TLS, and its sentinel does: so there is somebody to hold an authority against.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_may_be_that_of_a_sentinel() {
+    let ca = testkit::Ca::new().unwrap();
+    let redis = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
+    let files = ca.issue("sentinel", &["127.0.0.1"], testkit::Validity::Now).unwrap();
+    let (settings, port) = tls_settings(&ca, &files, "no");
+    let _sentinel = testkit::RedisSentinel::start_with(redis.addr(), "stock", 0, &settings).unwrap();
+    let (sentinel, file) = (format!("rediss://127.0.0.1:{port}/"), ca.path());
+    let through = ["--sentinel", &sentinel, "--master", "stock"];
+    let known = lock(&[&through[..], &["--ca", flag(&file)]].concat(), "list", "").await;
+    assert_eq!(
+        (known.code, known.err.as_str()),
+        (0, "no program has kept locks there under the prefix jaego\n")
+    );
+    let unknown = lock(&through, "list", "").await;
+    assert_eq!(unknown.code, 1, "{}", unknown.err);
+    assert!(unknown.err.contains("try: --ca FILE"), "{}", unknown.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

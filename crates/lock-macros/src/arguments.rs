@@ -14,6 +14,13 @@ use crate::template::Template;
 /// As `jaego_lock::limits::MODE_BYTES_MAX`; a test holds the two together.
 pub(crate) const MODE_BYTES_MAX: usize = 64;
 
+/// As `jaego_lock::limits::WAIT_MAX`, and so on; a test holds them together. A lease must be no shorter than the settings
+/// of the locks say either, which only they know.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const LEASE_MIN: Duration = Duration::from_millis(100);
+const LEASE_MAX_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 const KNOWN: &str = "`key`, `multi`, `wait`, `lease`, `max_hold`, `mode`, `shared`, `fair`, `locks`, `guard`";
 
 pub(crate) struct Arguments {
@@ -245,6 +252,20 @@ fn duration(value: Expr, name: &str) -> Result<Expr> {
     if duration.is_zero() && name != "wait" {
         return Err(Error::new(text.span(), format!("`{name}` cannot be zero")));
     }
+    let (min, max) = match name {
+        "lease" => (LEASE_MIN, LEASE_MAX_MAX),
+        // No shorter than the lease.
+        "max_hold" => (LEASE_MIN, MAX_HOLD_MAX),
+        _ => (Duration::ZERO, WAIT_MAX),
+    };
+    if duration < min || duration > max {
+        let said = text.value();
+        let why = match duration < min {
+            true => format!("`{name}` is {min:?} at the least, not {said}"),
+            false => format!("`{name}` is {}h at the most, not {said}", max.as_secs() / 3_600),
+        };
+        return Err(Error::new(text.span(), why));
+    }
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     syn::parse2(quote_spanned! { text.span() => ::core::time::Duration::from_millis(#ms) })
 }
@@ -270,6 +291,37 @@ mod tests {
     fn limits_are_those_of_the_locks() {
         assert_eq!(crate::template::KEY_BYTES_MAX, jaego_lock::limits::KEY_BYTES_MAX);
         assert_eq!(MODE_BYTES_MAX, jaego_lock::limits::MODE_BYTES_MAX);
+        assert_eq!(WAIT_MAX, jaego_lock::limits::WAIT_MAX);
+        assert_eq!(LEASE_MIN, jaego_lock::limits::LEASE_MIN);
+        assert_eq!(LEASE_MAX_MAX, jaego_lock::limits::LEASE_MAX_MAX);
+        assert_eq!(MAX_HOLD_MAX, jaego_lock::limits::MAX_HOLD_MAX);
+    }
+
+    #[test]
+    fn durations_that_no_lock_takes_are_refused() {
+        let made = |name, text: &str| {
+            let made = duration(syn::parse_quote!(#text), name);
+            made.map(|made| made.to_token_stream().to_string()).map_err(|error| error.to_string())
+        };
+        for (name, text) in [
+            ("lease", "100ms"),
+            ("lease", "24h"),
+            ("wait", "0s"),
+            ("wait", "24h"),
+            ("max_hold", "100ms"),
+            ("max_hold", "720h"),
+        ] {
+            assert!(made(name, text).is_ok(), "{name} {text}");
+        }
+        for (name, text, why) in [
+            ("lease", "99ms", "`lease` is 100ms at the least, not 99ms"),
+            ("lease", "86400001ms", "`lease` is 24h at the most, not 86400001ms"),
+            ("wait", "86400001ms", "`wait` is 24h at the most, not 86400001ms"),
+            ("max_hold", "99ms", "`max_hold` is 100ms at the least, not 99ms"),
+            ("max_hold", "721h", "`max_hold` is 720h at the most, not 721h"),
+        ] {
+            assert_eq!(made(name, text).unwrap_err(), why);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
+use syn::ext::IdentExt as _;
 use syn::{Error, Index, LitStr, Member, Result};
 
 /// As `jaego_lock::limits::KEY_BYTES_MAX`; a test holds the two together.
@@ -64,9 +65,9 @@ impl Template {
 
     /// Says so if something is named that the function does not have.
     pub(crate) fn check(&self, function: &Ident, names: &[Ident]) -> Result<()> {
-        let Some(missing) = self.values.iter().find(|value| !names.contains(&value.root)) else {
-            return Ok(());
-        };
+        // `r#id` and `id` are one name.
+        let is_named = |value: &&Value| names.iter().any(|name| name.unraw() == value.root.unraw());
+        let Some(missing) = self.values.iter().find(|value| !is_named(value)) else { return Ok(()) };
         let root = &missing.root;
         let has = match names {
             [] => "it has no arguments".to_owned(),
@@ -98,18 +99,25 @@ impl Value {
             return wrong("has a format, which a key does not take");
         }
         let mut parts = path.split('.');
-        let root = parts.next().unwrap_or_default();
-        let root = match root {
+        // As it was parsed: a raw one cannot be made anew of its text.
+        let named = |part: &str| {
+            let mut name = syn::parse_str::<Ident>(part).ok()?;
+            name.set_span(span);
+            Some(name)
+        };
+        let root = match parts.next().unwrap_or_default() {
             "self" => Ident::new("self", span),
-            _ if syn::parse_str::<Ident>(root).is_ok() => Ident::new(root, span),
-            _ => return wrong("names nothing"),
+            root => match named(root) {
+                Some(root) => root,
+                None => return wrong("names nothing"),
+            },
         };
         let mut members = Vec::new();
         for part in parts {
             if let Ok(index) = part.parse() {
                 members.push(Member::Unnamed(Index { index, span }));
-            } else if syn::parse_str::<Ident>(part).is_ok() {
-                members.push(Member::Named(Ident::new(part, span)));
+            } else if let Some(name) = named(part) {
+                members.push(Member::Named(name));
             } else {
                 return wrong("names nothing");
             }
@@ -133,6 +141,7 @@ mod tests {
         assert_eq!(made("nightly"), r#":: std :: format ! ("nightly" ,)"#);
         assert_eq!(made("상품:{id}"), r#":: std :: format ! ("상품:{}" , id)"#);
         assert_eq!(made("{{{a.b.0}}}"), r#":: std :: format ! ("{{{}}}" , a . b . 0)"#);
+        assert_eq!(made("{r#type}/{a.r#fn}"), r#":: std :: format ! ("{}/{}" , r#type , a . r#fn)"#);
         assert_eq!(made("{self.site}/{x}"), r#":: std :: format ! ("{}/{}" , self . site , x)"#);
     }
 
@@ -149,10 +158,20 @@ mod tests {
             ("{a b}", "names nothing"),
             ("{a:>3}", "has a format"),
             ("{a()}", "names nothing"),
+            ("{type}", "names nothing"),
+            ("{a.type}", "names nothing"),
+            ("{r#}", "names nothing"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
+        let check = |text, name| {
+            let template = Template::parse(&LitStr::new(text, Span::call_site())).unwrap();
+            template.check(&Ident::new("sell", Span::call_site()), &[name]).is_ok()
+        };
+        let raw = |name| Ident::new_raw(name, Span::call_site());
+        assert!(check("{r#type}", raw("type")) && check("{r#id}", Ident::new("id", Span::call_site())));
+        assert!(check("{id}", raw("id")) && !check("{r#type}", raw("kind")));
         assert!(parse(&"a".repeat(KEY_BYTES_MAX)).is_ok());
         assert!(parse(&"a".repeat(KEY_BYTES_MAX + 1)).unwrap_err().contains("257"));
     }

@@ -58,6 +58,16 @@ pub const FAULTS: &[Fault] = &[
         says: &["had to wait for the clock"],
     },
     Fault {
+        name: "only the one who asks says how many may hold it",
+        module: "table",
+        sound: "        let holders_max = asked.fold(mode.holders_max(), u32::min);",
+        faulty: "        let asked = asked.filter(|_| !crate::rt::planted(\
+                 \"only the one who asks says how many may hold it\"));\n        \
+                 let holders_max = asked.fold(mode.holders_max(), u32::min);",
+        found_by: "calm",
+        says: &["one who lets"],
+    },
+    Fault {
         name: "an attempt that nobody waits for keeps what it gets",
         module: "acquisition",
         sound: "            let Some(caller) = reply.take() else {\n                self.doubt = true;",
@@ -89,7 +99,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the end of a lease is not watched",
         module: "tenure",
-        sound: "                () = signals.changed() => {}\n                () = sleep_until(self.valid_until().timer()) => {}",
+        sound: "                () = signals.changed() => {}\n                () = sleep_until(self.lost_at().timer()) => {}",
         faulty: "                () = signals.changed() => {}\n                () = \
                  sleep_until((self.valid_until() + Duration::from_secs(if crate::rt::planted(\
                  \"the end of a lease is not watched\") { 60 } else { 0 })).timer()) => {}",
@@ -118,11 +128,12 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a new front does not watch the clock",
         module: "line",
-        sound: "                front.notify.notify_one();",
-        faulty: "                if !crate::rt::planted(\"a new front does not watch the clock\") {\n \
-                 front.notify.notify_one();\n}",
+        sound: "        if self.watcher() != before {",
+        faulty: "        if self.watcher() != before && \
+                 !crate::rt::planted(\"a new front does not watch the clock\") {",
         found_by: "crashed",
-        says: &["was served late"],
+        // Nobody else may come and look for it, either.
+        says: &["was served late", "not served after"],
     },
     Fault {
         name: "that the machine was asleep is not noticed",

@@ -12,13 +12,15 @@ use crate::backend::{Acquire, Backend as _, Owner};
 use crate::explore::Mood;
 use crate::wire::Wire;
 use crate::{
-    BootTime, Error, Guard, LockKey, Locks, Lost, Memory, Mode, MultiGuard, Outcome, Settings, limits, rt,
+    BootTime, Error, Guard, LockKey, Locks, Lost, Memory, Mode, MultiGuard, Outcome, Request, Settings,
+    limits, rt,
 };
 
 const PROCESSES: usize = 2;
 const EXCLUSIVE: &str = "exclusive";
 const SHARED: &str = "shared";
-const ALLOCATORS_MAX: u32 = 2;
+/// The greatest number that anybody who names one lets hold a mode.
+const LIMIT_MAX: u32 = 3;
 const CLIENTS: usize = 4;
 const ROUNDS_MAX: u32 = 2;
 const KEYS: [&str; 2] = ["product:1", "product:2"];
@@ -100,6 +102,8 @@ enum Held {
 struct Wish {
     keys: &'static [&'static str],
     mode: &'static str,
+    /// How many it lets hold that mode, itself included.
+    holders_max: Option<u32>,
     fair: bool,
     wait: Duration,
     lease: Option<Duration>,
@@ -213,6 +217,7 @@ impl World {
             1 => "allocate",
             _ => EXCLUSIVE,
         };
+        let holders_max = (mode != EXCLUSIVE && any(3) > 0).then(|| 1 + any(LIMIT_MAX - 1));
         let wait = match self.mood {
             Mood::Calm | Mood::Crashed => PATIENT,
             Mood::Drowsy if any(2) > 0 => PATIENT,
@@ -224,7 +229,7 @@ impl World {
             }),
         };
         let lease = (any(3) > 0).then(|| Duration::from_millis(2_000 + u64::from(any(2_000))));
-        Wish { keys, mode, fair: self.queues && any(3) == 0, wait, lease }
+        Wish { keys, mode, holders_max, fair: self.queues && any(3) == 0, wait, lease }
     }
 
     fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
@@ -349,16 +354,32 @@ impl World {
     fn enter(&self, held: &Arc<Held>) -> u64 {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let mode = held.mode();
-        for other in holders.present.iter().filter_map(|(_, other)| other.upgrade()) {
-            let both = KEYS.iter().find(|key| held.fence(key).is_some() && other.fence(key).is_some());
-            let Some(key) = both else { continue };
-            if mode.is_shared() && other.mode().name() == mode.name() {
-                continue;
+        let present: Vec<Arc<Held>> =
+            holders.present.iter().filter_map(|(_, other)| other.upgrade()).collect();
+        for key in KEYS.into_iter().filter(|key| held.fence(key).is_some()) {
+            // It and those of its own mode, as far as they still rely on it.
+            let mut company = vec![held];
+            for other in present.iter().filter(|other| other.fence(key).is_some()) {
+                if mode.name() != EXCLUSIVE && other.mode().name() == mode.name() {
+                    company.extend((!other.valid_until().remaining().is_zero()).then_some(other));
+                    continue;
+                }
+                let relied_on = held.valid_until().min(other.valid_until());
+                // The clock last: validity only grows.
+                let overlap = relied_on.remaining();
+                assert!(overlap.is_zero(), "two rely on the same lock, {key}, for another {overlap:?}");
             }
-            let relied_on = held.valid_until().min(other.valid_until());
-            // The clock last: validity only grows.
-            let overlap = relied_on.remaining();
-            assert!(overlap.is_zero(), "two rely on the same lock, {key}, for another {overlap:?}");
+            let limits = company.iter().map(|held| held.mode().holders_max());
+            let fewest = limits.min().expect("it is in its own company");
+            if company.len() > usize::try_from(fewest).unwrap_or(usize::MAX) {
+                let relied_on = company.iter().map(|held| held.valid_until()).min();
+                let overlap = relied_on.expect("it is in its own company").remaining();
+                let size = company.len();
+                assert!(
+                    overlap.is_zero(),
+                    "one who lets {fewest} hold {key} is one of {size} for another {overlap:?}"
+                );
+            }
         }
         let valid = !held.valid_until().remaining().is_zero();
         for (key, greatest) in KEYS.into_iter().zip(&mut holders.fences) {
@@ -447,8 +468,9 @@ async fn take(locks: &Locks, wish: &Wish) -> Result<Held, Error> {
         let request = match wish.mode {
             EXCLUSIVE => locks.lock(*key),
             SHARED => locks.shared(*key),
-            mode => locks.mode(*key, mode).max_holders(ALLOCATORS_MAX),
+            mode => locks.mode(*key, mode),
         };
+        let request = wish.holders_max.into_iter().fold(request, Request::max_holders);
         let request = request.wait(wish.wait);
         let request = if wish.fair { request.fair() } else { request };
         let request = if let Some(lease) = wish.lease { request.lease(lease) } else { request };

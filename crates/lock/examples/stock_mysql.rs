@@ -10,7 +10,7 @@
 //! for longer than the lock lasts, the fence keeps its change out. Try it with two of them: order from the one, stop it
 //! with Ctrl-Z when it packs, order the same from the other one, and let the first go on with `fg`.
 //!
-//! A Redis that never had locks on it grants the first after its quarantine, 41 s.
+//! A Redis that never had locks on it grants the first after its quarantine: 41 s, or what STOCK_QUARANTINE says.
 
 use std::env;
 use std::error::Error;
@@ -45,7 +45,11 @@ pub(crate) async fn main() -> Result<(), Trouble> {
     database.query_drop(TABLE).await?;
     database.query_drop(PRODUCTS).await?;
     let url = env::var("STOCK_LOCKS").map_err(|_| "say STOCK_LOCKS=redis://…")?;
-    let locks = Locks::new(Redis::start(RedisOptions::new(&url)?));
+    let mut options = RedisOptions::new(&url)?;
+    if let Ok(seconds) = env::var("STOCK_QUARANTINE") {
+        options = options.quarantine(Duration::from_secs(seconds.parse()?));
+    }
+    let locks = Locks::new(Redis::start(options));
 
     println!("open");
     let mut orders = BufReader::new(tokio::io::stdin()).lines();

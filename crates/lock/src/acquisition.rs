@@ -17,7 +17,7 @@ use crate::limits;
 use crate::line::{InLine, Wake};
 use crate::rt::{sleep_until, timeout};
 use crate::tenure::{self, Granted, Tenure};
-use crate::{Error, Guard, LockKey, Mode};
+use crate::{Crowd, Error, Guard, LockKey, Mode};
 
 /// What to take, how, and for how long.
 #[derive(Clone, Debug)]
@@ -56,13 +56,16 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Gu
     let mut acquisition = Acquisition::new(inner, plan, caller)?;
     let wait = acquisition.deadline.since(acquisition.started);
     let limit = inner.settings.response_timeout.min(wait.max(limits::ATTEMPT_MIN));
-    let sent_at = BootTime::now();
-    acquisition.doubt = true;
-    let answer = timeout(limit, inner.backend.acquire(&acquisition.request)).await;
-    let answer = answer.unwrap_or(Err(backend::Error::NoAnswer { doing: DOING, timeout: limit }));
+    let (mut sent_at, mut answer) = acquisition.first_attempt(limit).await;
+    if matches!(answer, Ok(Acquired::Ended)) {
+        if let Err(error) = acquisition.begin_anew() {
+            return Err(acquisition.refuse(error));
+        }
+        (sent_at, answer) = acquisition.first_attempt(limit).await;
+    }
     match acquisition.digest(sent_at, answer) {
-        Next::Granted { fence, valid_until } => {
-            let guard = acquisition.grant(fence, valid_until, Wake::Told);
+        Next::Granted(granted) => {
+            let guard = acquisition.grant(granted, None);
             // Whoever shuts down either sees the new tenure or is seen here.
             if inner.closing() { Err(Error::ShutDown) } else { Ok(guard) }
         }
@@ -108,10 +111,7 @@ struct Acquisition {
 
 /// What comes after an attempt.
 enum Next {
-    Granted {
-        fence: u64,
-        valid_until: BootTime,
-    },
+    Granted(Granted),
     Refused(Error),
     /// Another attempt: after a pause, or when there is a reason.
     Again(Option<Duration>),
@@ -144,7 +144,7 @@ impl Acquisition {
         if waits {
             line = inner.lines.join(&plan.keys, request.owner, &plan.mode);
             if line.is_none() {
-                let error = Error::TooManyWaiters { key: plan.keys[0].clone() };
+                let error = Error::TooManyWaiters { key: plan.keys[0].clone(), crowd: Crowd::Process };
                 inner.counters.refused(&error);
                 return Err(error);
             }
@@ -171,6 +171,34 @@ impl Acquisition {
         })
     }
 
+    /// The attempt that is made where the caller waits for it, and when it was sent.
+    async fn first_attempt(&mut self, limit: Duration) -> (BootTime, Result<Acquired, backend::Error>) {
+        let sent_at = BootTime::now();
+        self.doubt = true;
+        let answer = timeout(limit, self.inner.backend.acquire(&self.request)).await;
+        (sent_at, answer.unwrap_or(Err(backend::Error::NoAnswer { doing: DOING, timeout: limit })))
+    }
+
+    /// The backend takes our owner for one that was released: somebody else's random numbers were the same. Nothing
+    /// that was asked for in that name can be granted any more. With another name, and at the end of the line.
+    fn begin_anew(&mut self) -> Result<(), Error> {
+        tracing::debug!(owner = %self.request.owner, "released before it was acquired, taking another owner");
+        self.request.owner = self.inner.backend.new_owner();
+        (self.doubt, self.unanswered) = (false, false);
+        let source = "its owner was released already".into();
+        self.last = Last::Failed(backend::Error::Unavailable { doing: DOING, source });
+        if let Some(waiting) = &mut self.request.waiting {
+            waiting.place = 0;
+            self.line = None;
+            self.line = self.inner.lines.join(&self.plan.keys, self.request.owner, &self.plan.mode);
+            if self.line.is_none() {
+                let key = self.plan.keys[0].clone();
+                return Err(Error::TooManyWaiters { key, crowd: Crowd::Process });
+            }
+        }
+        Ok(())
+    }
+
     /// Waits and tries until there is an answer, or nobody to hear it.
     async fn wait(mut self, reply: Reply, mut pause: Option<Duration>) {
         let mut signals = self.inner.signals();
@@ -188,9 +216,9 @@ impl Acquisition {
                 return;
             };
             match next {
-                Next::Granted { fence, valid_until } => {
+                Next::Granted(granted) => {
                     // If nobody wants the guard any more, it comes back and is dropped.
-                    drop(caller.send(Ok(self.grant(fence, valid_until, wake))));
+                    drop(caller.send(Ok(self.grant(granted, Some(wake)))));
                     return;
                 }
                 Next::Refused(error) => {
@@ -234,10 +262,12 @@ impl Acquisition {
     fn digest(&mut self, sent_at: BootTime, answer: Result<Acquired, backend::Error>) -> Next {
         let key = self.plan.keys[0].clone();
         match answer {
-            Ok(Acquired::Granted { fence }) => {
+            Ok(Acquired::Granted { fence, turn }) => {
                 let valid_until = tenure::valid_until(sent_at, self.plan.lease);
-                if valid_until > BootTime::now() {
-                    return Next::Granted { fence, valid_until };
+                if valid_until > BootTime::now() + limits::LOSS_MARGIN {
+                    let owner = self.request.owner;
+                    // Whether it was waited for is known to whoever asked.
+                    return Next::Granted(Granted { owner, fence, turn, valid_until, waited: false });
                 }
                 // The answer took longer than the lease. The next attempt makes it new.
                 Next::Again(Some(Duration::ZERO))
@@ -282,12 +312,16 @@ impl Acquisition {
                 }
                 Next::Again(Some(remaining + jitter(limits::WAKE_JITTER)))
             }
-            Ok(Acquired::Ended) => unreachable!("nothing is acquired after its release"),
+            Ok(Acquired::TooManyWaiters) => Next::Refused(Error::TooManyWaiters { key, crowd: Crowd::Queue }),
+            Ok(Acquired::Ended) => match self.begin_anew() {
+                Ok(()) => Next::Again(Some(pause_after_failure())),
+                Err(error) => Next::Refused(error),
+            },
             Err(source @ backend::Error::Refused { .. }) => Next::Refused(Error::Refused { key, source }),
             Err(source) => {
                 self.unanswered = true;
                 self.last = Last::Failed(source);
-                Next::Again(Some(limits::ATTEMPT_PAUSE - jitter(limits::ATTEMPT_PAUSE / 2)))
+                Next::Again(Some(pause_after_failure()))
             }
         }
     }
@@ -318,7 +352,7 @@ impl Acquisition {
                 if let Some(wake) = line.take_wake() {
                     return Some(wake);
                 }
-                let look_at = line.next_look(self.key, settings.recheck).map(|at| at + late);
+                let look_at = line.next_look(settings.recheck).map(|at| at + late);
                 [look_at, queued.then_some(refresh_at)].into_iter().flatten().min()
             };
             let now = BootTime::now();
@@ -340,20 +374,21 @@ impl Acquisition {
         }
     }
 
-    fn grant(mut self, fence: u64, valid_until: BootTime, wake: Wake) -> Guard {
+    /// The guard, got by the first attempt or by one that there was a reason for.
+    fn grant(mut self, granted: Granted, wake: Option<Wake>) -> Guard {
         (self.doubt, self.answered) = (false, true);
         self.woken = false;
         if let Some(line) = self.line.take() {
-            line.served(tenure::over_at(valid_until, self.plan.lease), wake == Wake::Chained);
+            line.served(tenure::over_at(granted.valid_until, self.plan.lease), wake == Some(Wake::Chained));
         }
-        tracing::debug!(fence, waited = self.waited_for.is_some(), "acquired");
+        tracing::debug!(fence = granted.fence, waited = self.waited_for.is_some(), "acquired");
         let pattern = self.inner.counters.pattern(&self.plan.keys[0]);
         if let Some(key) = self.waited_for {
             let in_the_way = self.inner.counters.pattern(&self.plan.keys[key]);
             self.inner.counters.waited(&in_the_way, self.started);
         }
         self.inner.counters.granted(&pattern, &self.plan.mode);
-        let granted = Granted { owner: self.request.owner, fence, valid_until };
+        let granted = Granted { waited: wake.is_some(), ..granted };
         Guard::new(Tenure::start(&self.inner, &self.plan, pattern, &self.caller, granted))
     }
 
@@ -419,6 +454,10 @@ async fn closed(reply: &mut Option<Reply>) {
         Some(reply) => reply.closed().await,
         None => std::future::pending().await,
     }
+}
+
+fn pause_after_failure() -> Duration {
+    limits::ATTEMPT_PAUSE - jitter(limits::ATTEMPT_PAUSE / 2)
 }
 
 /// A random duration from zero up to `max`.

@@ -4,11 +4,14 @@ use crate::{Error, Held, Lost, Outcome};
 
 /// Lets the lock go after the work. A result of work that may not have had the lock to itself until its end
 /// is no result, but [`Error::Lost`]; an error of the work stays what it is.
+///
+/// A result stays as well if a transaction under the lock is known to be committed: the database had checked the fence,
+/// the work is done, and a caller who heard of a loss would do it again.
 pub async fn settle<T, E: From<Error>>(guard: impl Held, result: Result<T, E>) -> Result<T, E> {
-    let (key, check) = (guard.fences()[0].0.clone(), guard.check());
+    let (key, check, committed) = (guard.fences()[0].0.clone(), guard.check(), guard.has_committed());
     let outcome = guard.release().await;
     match how_lost(check, &outcome) {
-        Some(how) if result.is_ok() => Err(Error::Lost { key, how }.into()),
+        Some(how) if result.is_ok() && !committed => Err(Error::Lost { key, how }.into()),
         _ => result,
     }
 }

@@ -5,7 +5,7 @@
 //! Its law is the `conformance` module (feature `conformance`), and [`table`](crate::table) is the
 //! reference that every backend answers like.
 //!
-//! **Sending again.** An owner is random and belongs to one acquisition. A step names its owner, so a step
+//! **Sending again.** An owner belongs to one acquisition and to no other. A step names its owner, so a step
 //! whose answer was lost is sent again as it is, and the second answer is the first one's.
 //!
 //! **Time.** A backend uses one clock, its server's, and counts leases longer by
@@ -29,7 +29,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Keys of the same group can be taken by one [`Acquire`], all or none. The same for all processes.
     fn group(&self, key: &LockKey) -> u32;
 
-    /// Takes a lock if it is free, or else takes a place in its queue if the request wants one.
+    /// Takes a lock if it is free, or else takes a place in its queue if the request wants one. A grant that leaves room
+    /// for the next of the queue tells that one ([`Notice::Freed`], with room for itself alone) if either of the two is
+    /// fair: it may have been woken with the one before it, and have asked too early.
     fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired>;
 
     /// Makes a hold end no sooner than `lease` from now, and perhaps gives it another mode. Never brings
@@ -66,7 +68,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 }
 
-/// Who holds or waits: 128 random bits, new for every acquisition.
+/// Who holds or waits: 128 bits, new for every acquisition. No two are alike, by chance or by construction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner([u8; 16]);
 
@@ -168,6 +170,10 @@ pub enum Acquired {
     Granted {
         /// Greater than all that were given out for these keys before, whatever the backend has lost.
         fence: u64,
+        /// The same for all who hold a key side by side, and greater than that of every earlier period in which it was
+        /// held: the fence of the one who began the period. It grows within a period, for those who come then, when its
+        /// holds are [broken](Break) or a request wants a fence [greater than it](Acquire::fence_min).
+        turn: u64,
     },
     /// Not now.
     Conflict(Conflict),
@@ -176,8 +182,11 @@ pub enum Acquired {
         /// For how long.
         remaining: Duration,
     },
-    /// This owner was released already: the request was late.
+    /// This owner was released already: the request was late, or somebody else has had the same owner. Whoever still
+    /// wants the lock asks again with a new one.
     Ended,
+    /// It would have to wait in the queue, which has no room for it: [`QUEUE_MAX`](crate::limits::QUEUE_MAX).
+    TooManyWaiters,
 }
 
 /// Why a lock was not granted.
@@ -269,7 +278,8 @@ pub enum Notice {
     Freed {
         /// Its key.
         key: LockKey,
-        /// The first of its queue, whose turn it is. Without one, anybody may try.
+        /// Who of its queue can get in next: the first, or one behind those who let in too few and are not fair, which
+        /// keep nobody back. Without one, anybody may try.
         next: Option<Next>,
     },
     /// Somebody else has ended a hold of this owner.
@@ -288,7 +298,7 @@ pub enum Notice {
     },
 }
 
-/// The first of a queue.
+/// Whose turn it is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next {
     /// Who.

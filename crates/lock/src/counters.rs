@@ -66,7 +66,7 @@ pub struct Stats {
     pub unavailable: u64,
     /// Refused by a quarantine.
     pub quarantined: u64,
-    /// Refused because too many requests of this process waited already.
+    /// Refused because too many requests waited already, of this process or in the lock's queue.
     pub too_many_waiters: u64,
     /// Requests of this process that wait now, those included that are about to ask for the first time.
     pub waiting: u64,

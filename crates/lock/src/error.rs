@@ -42,14 +42,13 @@ pub enum Error {
         /// When it will be free, as far as the last look told, if its holder does not renew it.
         holder_remaining: Duration,
     },
-    /// Too many requests of this process wait already, so this one was not even tried.
-    #[error(
-        "{key} was not asked for: {} requests of this process wait for locks already",
-        limits::WAITERS_MAX
-    )]
+    /// Too many requests wait already, so this one does not.
+    #[error("{key} was not waited for: {crowd}")]
     TooManyWaiters {
         /// The key.
         key: LockKey,
+        /// Which ones.
+        crowd: Crowd,
     },
     /// The backend lost its memory and lets earlier holds run out before it grants new ones.
     #[error(
@@ -101,6 +100,27 @@ pub enum Error {
     ShutDown,
 }
 
+/// Of whom there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Crowd {
+    /// Requests of this process that wait for whatever lock: [`WAITERS_MAX`](limits::WAITERS_MAX).
+    Process,
+    /// Requests of all processes in the queue of this lock: [`QUEUE_MAX`](limits::QUEUE_MAX).
+    Queue,
+}
+
+impl std::fmt::Display for Crowd {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Process => {
+                write!(out, "{} requests of this process wait for locks already", limits::WAITERS_MAX)
+            }
+            Self::Queue => write!(out, "{} requests wait in its queue already", limits::QUEUE_MAX),
+        }
+    }
+}
+
 /// How a lock was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -142,9 +162,9 @@ impl Error {
         Self::OutOfRange { what, value, min, max }
     }
 
-    pub(crate) fn check_fence(fence: u64) -> Result<(), Self> {
-        if fence >= limits::FENCE_MAX {
-            return Err(Self::out_of_range("min_fence", fence, 0, limits::FENCE_MAX - 1));
+    pub(crate) fn check_min_fence(fence: u64) -> Result<(), Self> {
+        if fence > limits::MIN_FENCE_MAX {
+            return Err(Self::out_of_range("min_fence", fence, 0, limits::MIN_FENCE_MAX));
         }
         Ok(())
     }

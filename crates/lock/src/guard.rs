@@ -2,6 +2,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use crate::backend::{self, Renewed};
 use crate::clock::BootTime;
+#[cfg(any(feature = "macros", feature = "postgres"))]
+use crate::rt::atomic::Ordering;
 use crate::rt::sleep;
 use crate::tenure::{self, Tenure};
 use crate::{Error, LockKey, Lost, Mode, limits};
@@ -95,9 +97,31 @@ impl Guard {
 
     /// The fence: greater than that of every earlier holder of this key, and the same for as long as this
     /// hold lasts. What is guarded keeps the greatest that it has seen, and refuses smaller ones.
+    ///
+    /// Where others hold the same lock side by side ([`mode`](crate::Locks::mode), [`shared`](crate::Locks::shared),
+    /// [`semaphore`](crate::Locks::semaphore)) that would refuse a companion who came earlier and writes later: there what
+    /// is guarded checks the [turn](Self::turn).
     #[must_use]
     pub fn fence(&self) -> u64 {
         self.tenure.fence
+    }
+
+    /// Whether it was waited for.
+    pub(crate) fn waited(&self) -> bool {
+        self.tenure.waited
+    }
+
+    /// What to check where holders stand side by side: the fence of the one who began this period of the mode, the same
+    /// for all who join it. So companions write in any order, and whoever is left over from an earlier period is refused
+    /// once somebody of a later one has written. Of a lock for one holder it is its [fence](Self::fence).
+    ///
+    /// It tells periods apart, not companions: one whose lease ran out while others went on, or whose permit another one
+    /// has, is refused only when the period has ended. Those who come to a period after one of its holds was
+    /// [broken](crate::Locks::break_holds), or with a [`min_fence`](crate::Request::min_fence) that is not below its turn,
+    /// have a greater turn than those who came before.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        self.tenure.turn
     }
 
     /// In which mode it is held.
@@ -123,8 +147,9 @@ impl Guard {
         self.tenure.how_lost().map_or(Ok(()), Err)
     }
 
-    /// Comes back when the lock is lost: when the backend says so, and at
-    /// [`valid_until`](Self::valid_until) at the latest, whether or not the network can tell.
+    /// Comes back when the lock is lost: when the backend says so, and at the latest
+    /// [two milliseconds](crate::limits::LOSS_MARGIN) before [`valid_until`](Self::valid_until), whether or not the network
+    /// can tell. That is when it counts as lost; a machine that is busy or asleep may tell it later.
     pub async fn lost(&self) -> Lost {
         self.tenure.until_lost().await
     }
@@ -214,6 +239,16 @@ impl Guard {
     pub fn reenter(&self) -> Result<Self, Error> {
         self.tenure.add_guard()?;
         Ok(Self::new(Arc::clone(&self.tenure)))
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn note_commit(&self) {
+        self.tenure.committed.store(true, Ordering::Release);
+    }
+
+    #[cfg(feature = "macros")]
+    pub(crate) fn has_committed(&self) -> bool {
+        self.tenure.committed.load(Ordering::Acquire)
     }
 
     /// Lets the lock go and tells how that went. Dropping the future does not stop the release.

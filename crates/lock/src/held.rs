@@ -7,6 +7,10 @@ pub trait Held: sealed::Sealed + Send + Sync {
     /// The keys in ascending order, each with its fence. There is at least one.
     fn fences(&self) -> Vec<(&LockKey, u64)>;
 
+    /// The same with [turns](Guard::turn): what is guarded checks these if others may hold the lock side by side. Of locks
+    /// for one holder they are the fences.
+    fn turns(&self) -> Vec<(&LockKey, u64)>;
+
     /// As [`Guard::check`].
     fn check(&self) -> Result<(), Lost>;
 
@@ -18,14 +22,50 @@ pub trait Held: sealed::Sealed + Send + Sync {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Guard {}
-    impl Sealed for super::MultiGuard {}
+    use crate::{Guard, MultiGuard};
+
+    pub trait Sealed {
+        /// A transaction under it was committed, and its server has confirmed that.
+        #[cfg(feature = "postgres")]
+        fn note_commit(&self);
+
+        /// Whether [`note_commit`](Self::note_commit) was called, by any guard of the hold.
+        #[cfg(feature = "macros")]
+        fn has_committed(&self) -> bool;
+    }
+
+    impl Sealed for Guard {
+        #[cfg(feature = "postgres")]
+        fn note_commit(&self) {
+            Self::note_commit(self);
+        }
+
+        #[cfg(feature = "macros")]
+        fn has_committed(&self) -> bool {
+            Self::has_committed(self)
+        }
+    }
+
+    impl Sealed for MultiGuard {
+        #[cfg(feature = "postgres")]
+        fn note_commit(&self) {
+            self.guards().iter().for_each(Guard::note_commit);
+        }
+
+        #[cfg(feature = "macros")]
+        fn has_committed(&self) -> bool {
+            self.guards().iter().all(Guard::has_committed)
+        }
+    }
 }
 
 impl Held for Guard {
     fn fences(&self) -> Vec<(&LockKey, u64)> {
         self.keys().iter().map(|key| (key, self.fence())).collect()
+    }
+
+    fn turns(&self) -> Vec<(&LockKey, u64)> {
+        self.keys().iter().map(|key| (key, self.turn())).collect()
     }
 
     fn check(&self) -> Result<(), Lost> {
@@ -47,6 +87,11 @@ impl Held for MultiGuard {
         let mut fences: Vec<_> = self.keys().map(|key| (key, fence(key))).collect();
         fences.sort_unstable();
         fences
+    }
+
+    fn turns(&self) -> Vec<(&LockKey, u64)> {
+        // All of them are exclusive.
+        self.fences()
     }
 
     fn check(&self) -> Result<(), Lost> {

@@ -49,7 +49,7 @@
 //!
 //! # Backends
 //!
-//! [`Memory`] is for one process. With the feature `redis` there is `Redis`, for a Redis or Valkey server from
+//! `Memory` is for one process (the feature `memory`, which is on by default). With the feature `redis` there is `Redis`, for a Redis or Valkey server from
 //! 7.0 on, alone or behind sentinels; with the feature `postgres` there is `Postgres`, and `SessionLock` for what
 //! lasts as long as a session. The feature `tls` encrypts the way to both. Others implement [`backend::Backend`]; what they must do is told there and held by the
 //! `conformance` module (feature `conformance`).
@@ -100,6 +100,7 @@ pub mod limits;
 mod line;
 mod locks;
 mod look;
+#[cfg(feature = "memory")]
 mod memory;
 mod mode;
 mod multi;
@@ -120,7 +121,7 @@ mod tls;
 
 pub use clock::BootTime;
 pub use counters::{Pattern, Stats};
-pub use error::{Error, Lost};
+pub use error::{Crowd, Error, Lost};
 pub use guard::{Guard, Outcome};
 pub use held::Held;
 /// Holds a lock while an async function runs, with the feature `macros`.
@@ -181,7 +182,9 @@ pub use held::Held;
 /// **When the lease is lost while the body runs,** the body runs on: to stop it anywhere would be worse, and only
 /// the fence protects what it writes from then on. But its `Ok` is not passed on. If the lock was not held until
 /// the body's end, the function returns [`Error::Lost`] instead; whatever the body changed may have been done
-/// beside somebody else, or after. An error of the body is returned as it is. For a body that shall stop at once,
+/// beside somebody else, or after. An error of the body is returned as it is. After a commit by
+/// `fence::with_transaction` that the database has confirmed, the `Ok` stays, even if the lease ran out meanwhile: that
+/// was checked by the fence and is done, so put what matters into the transaction, and nothing behind it. For a body that shall stop at once,
 /// there is [`lock.while_held(…)`](Guard::while_held).
 ///
 /// When the release is not answered, but the lock was held by our own clock when the body ended, the result stands.
@@ -192,6 +195,7 @@ pub use jaego_lock_macros::distributed_lock;
 pub use key::{IntoKey, KeyError, LockKey};
 pub use locks::Locks;
 pub use look::{Broken, HolderState, LockList, LockState, WaiterState};
+#[cfg(feature = "memory")]
 pub use memory::Memory;
 pub use mode::{Mode, ModeError};
 pub use multi::{MultiGuard, MultiRequest};

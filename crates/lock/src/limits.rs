@@ -14,8 +14,14 @@ pub const MULTI_KEYS_MAX: usize = 1_024;
 /// Requests of one process that wait at a time, each with a task of its own. One more is refused with
 /// [`TooManyWaiters`](crate::Error::TooManyWaiters).
 pub const WAITERS_MAX: usize = 16_384;
+/// Requests of all processes that one lock's queue has room for. A step may have to look through all of them, and all other
+/// locks of the server wait for it meanwhile. One more is refused with [`TooManyWaiters`](crate::Error::TooManyWaiters).
+pub const QUEUE_MAX: usize = 4_096;
 /// The greatest fence: the greatest whole number that JavaScript, Lua and a double hold exactly.
 pub const FENCE_MAX: u64 = (1 << 53) - 1;
+/// The greatest [`min_fence`](crate::Request::min_fence): it leaves as many fences above it, so that nobody can wear them
+/// out. The clock in the fences comes there in the year 2112.
+pub const MIN_FENCE_MAX: u64 = 1 << 52;
 
 /// The shortest lease, however fast the backend answers.
 pub const LEASE_MIN: Duration = Duration::from_millis(100);
@@ -28,6 +34,9 @@ pub const LEASE_MARGIN_DIVISOR: u32 = 100;
 pub const LEASE_MARGIN: Duration = Duration::from_millis(2);
 /// The backend counts a lease longer by this much, for the same reason.
 pub const LEASE_EXTRA: Duration = Duration::from_millis(1);
+/// A holder takes its lock for lost this long before the end of its validity, so that whoever has to be woken then, by a
+/// timer that counts in milliseconds, mostly is told in time.
+pub const LOSS_MARGIN: Duration = Duration::from_millis(2);
 /// A keeper renews after this part of the lease (a third), give or take a tenth of that.
 pub const RENEW_DIVISOR: u32 = 3;
 /// One renewal may take this part of the lease (a sixth), if the response timeout is not shorter.

@@ -1,10 +1,10 @@
 //! Who waits for what in this process, and who is woken.
 //!
-//! Of all that wait for one key here, only the *front* watches the clock; the others sleep until they are
-//! woken or the front has gone. A notice wakes as many as there is room for. Whoever was woken and leaves
-//! without having tried passes the wake on.
+//! Of all that one key keeps out here, only the first watches the clock; the others sleep until they are woken or
+//! that one has gone. One who waits for several keys watches none but the one that is in its way. A notice wakes as
+//! many as there is room for. Whoever was woken and leaves without having tried passes the wake on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ pub(crate) struct Lines {
 struct Line {
     /// By arrival; never empty.
     waiters: BTreeMap<u64, Arc<Waiter>>,
+    /// Those of them whom this key kept out when they looked last; each is stopped by one of its keys. The first of
+    /// them is the watcher.
+    stopped: BTreeSet<u64>,
     /// When somebody here looked at the lock last.
     looked_at: BootTime,
     /// When it may fall free without a notice, as far as that look told.
@@ -78,6 +81,7 @@ impl Lines {
         for key in &**keys {
             let line = lines.entry(key.clone()).or_insert_with(|| Line {
                 waiters: BTreeMap::new(),
+                stopped: BTreeSet::new(),
                 looked_at: BootTime::now(),
                 free_at: None,
             });
@@ -156,6 +160,42 @@ impl Line {
     fn first_asleep(&self, fits: impl Fn(&Waiter) -> bool) -> Option<&Arc<Waiter>> {
         self.waiters.values().find(|waiter| waiter.is_asleep() && fits(waiter))
     }
+
+    /// Who watches the clock.
+    fn watcher(&self) -> Option<u64> {
+        self.stopped.first().copied()
+    }
+
+    /// Not a wake-up call: the watcher only has to look at the clock.
+    fn rouse(&self) {
+        if let Some(watcher) = self.watcher().and_then(|ticket| self.waiters.get(&ticket)) {
+            watcher.notify.notify_one();
+        }
+    }
+
+    /// Rouses the watcher if it is another one than before.
+    fn hand_over(&self, before: Option<u64>) {
+        if self.watcher() != before {
+            self.rouse();
+        }
+    }
+
+    /// Notes what a look has told. Whatever another one here was told and is yet to come stands: what is in its way may be
+    /// over sooner than what is in ours, and only the watcher looks at the clock for both.
+    fn note(&mut self, now: BootTime, free_at: BootTime) {
+        let told = self.free_at.filter(|told| *told > now);
+        self.renew(now, told.map_or(free_at, |told| told.min(free_at)));
+    }
+
+    /// Notes what a look has told, after which nothing stands that was told before.
+    fn renew(&mut self, now: BootTime, free_at: BootTime) {
+        let sooner = self.free_at.is_none_or(|told| free_at < told);
+        self.looked_at = now;
+        self.free_at = Some(free_at);
+        if sooner {
+            self.rouse();
+        }
+    }
 }
 
 impl Waiter {
@@ -212,48 +252,69 @@ impl InLine {
         next.inspect(|(_, waiter)| waiter.wake(Wake::Chained));
     }
 
-    /// Something has changed: a wake-up call, or this is now the front.
+    /// Something has changed: a wake-up call, or there is a clock to look at.
     pub(crate) async fn changed(&self) {
         self.waiter.notify.notified().await;
     }
 
-    /// Notes what a look at one of the keys has told. Whatever another one here was told and is yet to come stands: what is
-    /// in its way may be over sooner than what is in ours, and only the front watches the clock for both.
+    /// Notes what a look has told of the key that is in our way now.
     pub(crate) fn looked(&self, key: usize, free_at: BootTime) {
-        let now = BootTime::now();
-        if let Some(line) = self.lines.lock().get_mut(&self.keys[key]) {
-            let earlier = line.free_at.filter(|told| *told > now);
-            line.looked_at = now;
-            line.free_at = earlier.into_iter().chain([free_at]).min();
+        let mut lines = self.lines.lock();
+        let in_the_way = &self.keys[key];
+        let mut stopped = BTreeSet::from([self.ticket]);
+        if let Some(before) = self.stopped_by(&lines).filter(|before| *before != in_the_way) {
+            // Whoever was stopped beside us and wants this key as well is stopped by it, too: several keys are always taken
+            // exclusively. Otherwise one after the other would look, only to be told the same.
+            let wants_it =
+                |ticket: &u64| lines.get(in_the_way).is_some_and(|line| line.waiters.contains_key(ticket));
+            let with_us =
+                lines.get(before).map(|line| line.stopped.iter().copied().filter(wants_it).collect());
+            stopped = with_us.unwrap_or(stopped);
+            if let Some(line) = lines.get_mut(before) {
+                let watcher = line.watcher();
+                line.stopped.retain(|ticket| !stopped.contains(ticket));
+                line.hand_over(watcher);
+            }
+        }
+        if let Some(line) = lines.get_mut(in_the_way) {
+            let watcher = line.watcher();
+            line.note(BootTime::now(), free_at);
+            line.stopped.append(&mut stopped);
+            line.hand_over(watcher);
         }
     }
 
-    /// When to look at a key again without having been woken. Only its front does.
-    pub(crate) fn next_look(&self, key: usize, recheck: Duration) -> Option<BootTime> {
+    /// When to look again without having been woken. Only a watcher does.
+    pub(crate) fn next_look(&self, recheck: Duration) -> Option<BootTime> {
         let lines = self.lines.lock();
-        let line = lines.get(&self.keys[key])?;
-        if line.waiters.keys().next() != Some(&self.ticket) {
-            return None;
-        }
+        let line = lines.get(self.stopped_by(&lines)?).filter(|line| line.watcher() == Some(self.ticket))?;
         let recheck_at = line.looked_at + recheck;
         Some(line.free_at.map_or(recheck_at, |free_at| free_at.min(recheck_at)))
+    }
+
+    /// The key that is in our way, as far as is known: others may have been told for us.
+    fn stopped_by(&self, lines: &HashMap<LockKey, Line>) -> Option<&LockKey> {
+        let stops = |key: &LockKey| lines.get(key).is_some_and(|line| line.stopped.contains(&self.ticket));
+        self.keys.iter().find(|key| stops(key))
     }
 
     /// Leaves with the lock, which nobody else can have before its lease is over unless its mode is shared.
     pub(crate) fn served(self, over_at: BootTime, chain: bool) {
         let _ = self.take_wake();
         let shared = self.waiter.mode.is_shared();
-        for key in 0..self.keys.len() {
-            if !shared && let Some(line) = self.lines.lock().get_mut(&self.keys[key]) {
+        let mut lines = self.lines.lock();
+        for key in &*self.keys {
+            let Some(line) = lines.get_mut(key) else { continue };
+            if shared {
+                line.note(BootTime::now(), over_at);
+            } else {
                 // What was in the way is over for everybody.
-                line.free_at = None;
+                line.renew(BootTime::now(), over_at);
             }
-            self.looked(key, over_at);
         }
         if !chain || !shared {
             return;
         }
-        let lines = self.lines.lock();
         for line in self.keys.iter().filter_map(|key| lines.get(key)) {
             let companion = line.first_asleep(|waiter| {
                 waiter.owner != self.waiter.owner && waiter.mode.name() == self.waiter.mode.name()
@@ -270,8 +331,9 @@ impl Drop for InLine {
         let woken = self.take_wake();
         for key in &*self.keys {
             let Some(line) = lines.get_mut(key) else { continue };
-            let was_front = line.waiters.keys().next() == Some(&self.ticket);
+            let watcher = line.watcher();
             line.waiters.remove(&self.ticket);
+            line.stopped.remove(&self.ticket);
             if line.waiters.is_empty() {
                 lines.remove(key);
                 continue;
@@ -279,10 +341,7 @@ impl Drop for InLine {
             if let (Some(wake), Some(next)) = (woken, line.first_asleep(|_| true)) {
                 next.wake(wake);
             }
-            if let (true, Some((_, front))) = (was_front, line.waiters.first_key_value()) {
-                // Not a wake-up call: the new front only has to look at the clock.
-                front.notify.notify_one();
-            }
+            line.hand_over(watcher);
         }
         drop(lines);
         self.lines.waiters.fetch_sub(1, Ordering::AcqRel);
@@ -291,6 +350,8 @@ impl Drop for InLine {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
     fn lines() -> (Arc<Lines>, Arc<[LockKey]>) {
@@ -370,15 +431,80 @@ mod tests {
     async fn only_the_front_watches_the_clock_and_the_next_one_is_told_when_it_has_gone() {
         let (lines, keys) = lines();
         let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
-        front.looked(0, BootTime::now() + Duration::from_millis(300));
         let recheck = Duration::from_secs(5);
-        let look_at = front.next_look(0, recheck).unwrap();
+        assert_eq!(front.next_look(recheck), None, "it is about to look");
+        front.looked(0, BootTime::now() + Duration::from_millis(300));
+        next.looked(0, BootTime::now() + Duration::from_secs(1));
+        let look_at = front.next_look(recheck).unwrap();
         assert!(look_at.remaining() <= Duration::from_millis(300));
-        assert_eq!(next.next_look(0, recheck), None);
+        assert_eq!(next.next_look(recheck), None);
         drop(front);
         tokio::time::timeout(Duration::from_secs(5), next.changed()).await.expect("it is told");
         assert_eq!(next.take_wake(), None, "but not to try");
-        assert_eq!(next.next_look(0, recheck), Some(look_at));
+        assert_eq!(next.next_look(recheck), Some(look_at));
+    }
+
+    /// Whether somebody who rests would look at the clock now.
+    fn is_roused(waiter: &InLine) -> bool {
+        let mut changed = std::pin::pin!(waiter.changed());
+        changed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn each_key_is_watched_by_the_first_whom_it_keeps_out() {
+        let lines: Arc<Lines> = Arc::default();
+        let join = |keys: &[&str]| {
+            let keys: Vec<_> = keys.iter().map(|key| LockKey::new(key).unwrap()).collect();
+            lines.join(&keys.into(), Owner::random(), &Mode::exclusive()).unwrap()
+        };
+        let (soon, late, recheck) =
+            (Duration::from_secs(60), Duration::from_secs(900), Duration::from_secs(9_000));
+        let at = |time| BootTime::now() + time;
+        let watches = |waiter: &InLine| waiter.next_look(recheck).is_some();
+        let for_b = join(&["b"]);
+        for_b.looked(0, at(late));
+        let [both, both_too] = [(); 2].map(|()| join(&["a", "b"]));
+        both.looked(1, at(late));
+        let (for_a, a_and_c) = (join(&["a"]), join(&["a", "c"]));
+        for_a.looked(0, at(soon));
+        both_too.looked(0, at(late));
+        assert!(watches(&for_b) && !watches(&both), "the first that waits for b watches it");
+        assert!(!watches(&for_a) && watches(&both_too), "the one before it came to wait for a, too");
+        assert!(is_roused(&both_too) && both_too.next_look(recheck).unwrap().remaining() <= soon);
+
+        // Both keys are free for one and then the other is taken: it waits for that, and the next one watches.
+        let _ = is_roused(&for_a);
+        both_too.looked(1, at(late));
+        assert!(is_roused(&for_a) && watches(&for_a) && !watches(&both_too));
+        a_and_c.looked(0, at(late));
+        drop(for_b);
+        assert!(is_roused(&both) && watches(&both) && !watches(&both_too));
+        // What is in the way of one is in the way of all who were stopped beside it and want both.
+        both.looked(0, at(late));
+        assert!(watches(&both) && !watches(&for_a) && !watches(&both_too));
+        drop(both);
+        assert!(watches(&both_too), "the next of those who want a, though it has not looked itself");
+        drop(both_too);
+        assert!(watches(&for_a) && !watches(&a_and_c));
+        for_a.served(at(soon), false);
+        assert!(is_roused(&a_and_c) && watches(&a_and_c));
+    }
+
+    #[test]
+    fn the_watcher_hears_of_what_ends_sooner_than_it_was_told() {
+        let (lines, keys) = lines();
+        let join = || lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap();
+        let (watcher, behind, quick) = (join(), join(), join());
+        let (soon, late) = (Duration::from_secs(60), Duration::from_secs(900));
+        watcher.looked(0, BootTime::now() + late * 2);
+        let _ = is_roused(&watcher);
+        behind.looked(0, BootTime::now() + late);
+        assert!(is_roused(&watcher) && !is_roused(&behind));
+        behind.looked(0, BootTime::now() + late * 2);
+        assert!(!is_roused(&watcher), "nothing has changed for it");
+        quick.served(BootTime::now() + soon, false);
+        assert!(is_roused(&watcher));
+        assert!(watcher.next_look(late * 2).unwrap().remaining() <= soon);
     }
 
     #[test]
@@ -388,7 +514,7 @@ mod tests {
         let join = |mode| lines.join(&keys, Owner::random(), mode).unwrap();
         let (front, behind, one_more) = (join(&mode), join(&Mode::shared()), join(&Mode::exclusive()));
         let (soon, late) = (Duration::from_secs(60), Duration::from_secs(900));
-        let look_in = || front.next_look(0, late * 2).unwrap().remaining();
+        let look_in = || front.next_look(late * 2).unwrap().remaining();
         let at = |time| BootTime::now() + time;
         front.looked(0, at(soon));
         // It waits for the front to leave the queue, and not for the holder.

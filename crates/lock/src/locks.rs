@@ -122,6 +122,11 @@ impl Locks {
     /// Ends all waits with [`Error::ShutDown`], lets all locks go, and waits for the answers, for some
     /// response timeouts at the most. Guards that are still around count as lost. For the end of a process:
     /// without it, others wait for the leases to run out.
+    ///
+    /// It waits for first attempts that are on their way as well, so that nothing of what they bring is left behind. A request
+    /// whose future is kept and not polled meanwhile cannot end, and holds this up for all of that time
+    /// ([`SHUTDOWN_RESPONSE_TIMEOUTS`](limits::SHUTDOWN_RESPONSE_TIMEOUTS), 4 s by default): drop such futures first. What
+    /// one of them got is given back when it is polled or dropped, and otherwise ends with its lease.
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         inner.close();

@@ -78,7 +78,11 @@ impl Backend for Memory {
     }
 
     fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
-        Box::pin(async move { Ok(self.table().acquire(self.now(), request)) })
+        Box::pin(async move {
+            let (acquired, next) = self.table().acquire_and_tell(self.now(), request);
+            self.tell(next.into_iter().collect());
+            Ok(acquired)
+        })
     }
 
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {

@@ -66,13 +66,24 @@ impl MultiRequest {
         let several = groups.len() > 1;
         // How long all the answers may take that come after a first one.
         let answers = inner.settings.response_timeout * u32::try_from(groups.len()).unwrap_or(u32::MAX);
-        let deadline = BootTime::now() + terms.wait;
+        let started = BootTime::now();
+        let deadline = started + terms.wait;
         let mut held = MultiGuard { guards: Vec::with_capacity(groups.len()) };
         let mut max_hold = Duration::ZERO;
         for mut keys in groups.into_values() {
             keys.sort_unstable();
             keys.dedup();
             let mut plan = terms.plan(&inner, keys.into(), Mode::exclusive())?;
+            let now = BootTime::now();
+            if now >= deadline
+                && let Some(late) = held.guards.iter().find(|guard| guard.waited())
+            {
+                // The first attempt for what is left would each take its own time on top.
+                let (key, waited) = (late.key().clone(), now.since(started));
+                let error = Error::Timeout { key, waited, holder_remaining: Duration::ZERO };
+                inner.counters.refused(&error);
+                return Err(error);
+            }
             if !plan.wait.is_zero() {
                 plan.wait = deadline.remaining().max(Duration::from_micros(1));
             }
@@ -180,6 +191,18 @@ impl MultiGuard {
         Ok(self.valid_until())
     }
 
+    /// As [`Guard::reenter`], of all of them or of none: the locks go with the last of their guards.
+    pub fn reenter(&self) -> Result<Self, Error> {
+        // Those that were entered before one that is lost are left again.
+        let guards = self.guards.iter().map(Guard::reenter).collect::<Result<_, _>>()?;
+        Ok(Self { guards })
+    }
+
+    #[cfg(any(feature = "macros", feature = "postgres"))]
+    pub(crate) fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
     /// Lets all of them go, the last one first, without waiting for one answer before the next is asked for: together they
     /// take no longer than one release. Tells the worst outcome: first whatever says
     /// that not all were held to the end, then what is not known. Dropping the future does not stop it.
@@ -217,7 +240,81 @@ fn badness(outcome: &Outcome) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::broadcast;
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Release, Renew, Renewed, Step};
+    use crate::{Broken, LockList, LockState, Locks, Memory};
+
+    /// Locks each of which is a group of its own, and that take a while to be got.
+    struct Apart(Memory);
+
+    /// Less than the first attempt may take, however short the wait.
+    const EACH_TAKES: Duration = limits::ATTEMPT_MIN.checked_div(4).unwrap();
+
+    impl Backend for Apart {
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn group(&self, key: &LockKey) -> u32 {
+            key.as_str().parse().unwrap()
+        }
+
+        fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
+            Box::pin(async move {
+                sleep(EACH_TAKES).await;
+                self.0.acquire(request).await
+            })
+        }
+
+        fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
+            self.0.renew(request)
+        }
+
+        fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
+            self.0.release(request)
+        }
+
+        fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
+            self.0.look(key)
+        }
+
+        fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
+            self.0.list(prefix, max)
+        }
+
+        fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
+            self.0.break_holds(request)
+        }
+
+        fn notices(&self) -> broadcast::Receiver<Notice> {
+            self.0.notices()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_several_locks_ends_in_time_though_the_rest_is_free() {
+        // Together they take longer than the wait.
+        const KEYS: u32 = 100;
+        let wait = EACH_TAKES * (KEYS / 2);
+        let locks = Locks::new(Apart(Memory::new()));
+        let keys = || (0..KEYS).map(|key| key.to_string());
+        let all = locks.multi(keys()).wait(wait).acquire().await.expect("none was waited for");
+        assert!(all.release().await.was_held());
+
+        let first = locks.lock("0").acquire().await.unwrap();
+        let waiter = tokio::spawn(locks.multi(keys()).wait(wait).acquire());
+        sleep(EACH_TAKES * 4).await;
+        assert!(first.release().await.was_held());
+        let error = waiter.await.unwrap().expect_err("its time is over");
+        let Error::Timeout { key, waited, .. } = error else { panic!("{error}") };
+        assert!(waited >= wait && key.as_str() == "0", "{key} after {waited:?}");
+        assert_eq!(locks.stats().timeouts, 1);
+        let all = locks.multi(keys()).acquire().await.expect("what was taken was given back");
+        assert!(all.release().await.was_held());
+    }
 
     #[test]
     fn a_loss_is_worse_than_what_is_not_known_whichever_is_answered_first() {

@@ -25,11 +25,13 @@ impl Process {
     }
 
     /// In the notation of the owners that belong to it.
+    #[cfg(any(feature = "redis", test))]
     pub(crate) fn id_text(&self) -> String {
         id_text(self.id)
     }
 }
 
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn id_text(id: [u8; 8]) -> String {
     format!("{:016x}", u64::from_be_bytes(id))
 }

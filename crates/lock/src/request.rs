@@ -32,7 +32,7 @@ impl Terms {
     pub(crate) fn plan(&self, inner: &Inner, keys: Arc<[LockKey]>, mode: Mode) -> Result<Plan, Error> {
         let lease = self.lease.unwrap_or(inner.settings.keeper_lease);
         inner.check_lease(lease)?;
-        Error::check_fence(self.fence_min)?;
+        Error::check_min_fence(self.fence_min)?;
         if self.wait > limits::WAIT_MAX {
             return Err(Error::out_of_range("wait", self.wait, Duration::ZERO, limits::WAIT_MAX));
         }
@@ -95,6 +95,7 @@ impl Request {
 
     /// The fence will be greater than this. For a caller whose fence was refused as stale although it
     /// holds the lock: what is guarded has seen greater ones, from an earlier lock server perhaps.
+    /// [`MIN_FENCE_MAX`](limits::MIN_FENCE_MAX) at the most.
     pub fn min_fence(mut self, fence: u64) -> Self {
         self.terms.fence_min = fence;
         self
@@ -107,7 +108,8 @@ impl Request {
     /// [`Timeout`](Error::Timeout) (or [`Busy`](Error::Busy) without a wait) when somebody else holds it,
     /// [`Unavailable`](Error::Unavailable) when the backend does not answer,
     /// [`Quarantined`](Error::Quarantined) after a failover, [`TooManyWaiters`](Error::TooManyWaiters) when
-    /// [`WAITERS_MAX`](limits::WAITERS_MAX) of this process wait already, and what is wrong with the request itself.
+    /// [`WAITERS_MAX`](limits::WAITERS_MAX) of this process wait already, or [`QUEUE_MAX`](limits::QUEUE_MAX) in the lock's
+    /// queue, and what is wrong with the request itself.
     pub async fn acquire(self) -> Result<Guard, Error> {
         let Self { inner, key, mode, fair, terms } = self;
         let plan = terms.plan(&inner, Arc::new([key?]), mode?)?;

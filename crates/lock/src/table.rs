@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::backend::{Acquire, Acquired, Break, Conflict, Ended, Next, Owner, Release, Renew, Renewed};
-use crate::limits::{LEASE_EXTRA, LOOK_WAITERS_MAX};
+use crate::limits::{LEASE_EXTRA, LOOK_WAITERS_MAX, QUEUE_MAX};
 use crate::look::{Broken, HolderState, LockList, LockState, WaiterState};
 use crate::{LockKey, Mode};
 
@@ -48,6 +48,8 @@ struct End {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Lock {
     mode: Mode,
+    /// What the fence is to one holder, this is to all of a period; 0 while nobody holds it.
+    turn: u64,
     holders: Vec<Holder>,
     /// Somebody who is not in the queue waits for room.
     wanted: bool,
@@ -81,12 +83,27 @@ struct Obstacle {
     full: bool,
 }
 
+/// Why nobody of a queue can get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// The next has to wait, and all others for it.
+    ByOrder,
+    /// Each of them lets in too few, and keeps nobody back who lets in more.
+    ForRoom,
+}
+
 impl Table {
     /// Takes locks or a place in a queue. `now` never goes back.
     pub fn acquire(&mut self, now: Micros, request: &Acquire) -> Acquired {
+        self.acquire_and_tell(now, request).0
+    }
+
+    /// The same. The second answer is the next of the queue, if it was kept back by the order alone: whoever was woken
+    /// together with the one before it may have asked first, in vain.
+    pub fn acquire_and_tell(&mut self, now: Micros, request: &Acquire) -> (Acquired, Option<Freed>) {
         self.forget(now);
         if self.ended.get(&request.owner).is_some_and(|end| end.until > now) {
-            return Acquired::Ended;
+            return (Acquired::Ended, None);
         }
         let until = add(now, request.lease + LEASE_EXTRA);
         for key in &*request.keys {
@@ -94,35 +111,43 @@ impl Table {
         }
 
         let held: Vec<u64> = request.keys.iter().filter_map(|key| self.fence(key, request.owner)).collect();
-        if let (Some(fence), true) = (held.first(), held.len() == request.keys.len()) {
+        if let (Some(&fence), true) = (held.first(), held.len() == request.keys.len()) {
             self.prolong(&request.keys, request.owner, until);
-            return Acquired::Granted { fence: *fence };
+            let turn = self.locks.get(&request.keys[0]).map_or(fence, |lock| lock.turn);
+            return (Acquired::Granted { fence, turn }, None);
         }
 
         for (index, key) in request.keys.iter().enumerate() {
             let Some(obstacle) = self.obstacle(now, key, request) else { continue };
-            let place = self.wait(now, key, request, &obstacle);
+            let Some(place) = self.wait(now, key, request, &obstacle) else {
+                return (Acquired::TooManyWaiters, None);
+            };
             let head = self.locks.get(key).and_then(|lock| lock.queue.first()).map(|waiter| waiter.owner);
-            return Acquired::Conflict(Conflict {
+            let conflict = Conflict {
                 key: index,
                 holder_remaining: obstacle.holder_remaining,
                 retry_after: obstacle.retry_after,
                 place,
                 head,
-            });
+            };
+            return (Acquired::Conflict(conflict), None);
         }
 
         let fence = self.next_number(now, request.fence_min);
+        let mut turn = fence;
         for key in &*request.keys {
             let lock = self.locks.entry(key.clone()).or_insert_with(|| Lock::new(&request.mode));
             if lock.holders.is_empty() {
-                lock.mode = request.mode.clone();
+                (lock.mode, lock.turn) = (request.mode.clone(), fence);
+            } else if request.fence_min >= lock.turn {
+                lock.turn = fence;
             }
+            turn = lock.turn;
             let holders_max = request.mode.holders_max();
             lock.holders.push(Holder { owner: request.owner, fence, until, holders_max });
             lock.queue.retain(|waiter| waiter.owner != request.owner);
         }
-        Acquired::Granted { fence }
+        (Acquired::Granted { fence, turn }, self.kept_back(now, request))
     }
 
     /// Prolongs a hold, and perhaps gives it another mode. The second answer names the locks that may have
@@ -235,8 +260,9 @@ impl Table {
     /// Ends holds for others. The second answer names the lock if others should be told of it.
     pub fn break_holds(&mut self, now: Micros, request: &Break) -> (Broken, Option<Freed>) {
         self.prune(now, &request.key);
+        let fence = self.next_number(now, 0);
         let Some(lock) = self.locks.get_mut(&request.key) else {
-            return (Broken { ended: Vec::new(), fence: self.next_number(now, 0) }, None);
+            return (Broken { ended: Vec::new(), fence }, None);
         };
         let broken = |holder: &Holder| request.owners.contains(&holder.owner);
         let mut ended: Vec<_> = lock.holders.iter().filter(|holder| broken(holder)).copied().collect();
@@ -244,6 +270,8 @@ impl Table {
         lock.holders.retain(|holder| !broken(holder));
         let mut freed = None;
         if !ended.is_empty() {
+            // Whoever joins those that are left comes after those that are not.
+            lock.turn = fence;
             // Whoever breaks it knows of nobody in the other processes.
             freed = lock.freed(now, request.claim, true).map(|next| (request.key.clone(), next));
         }
@@ -251,7 +279,7 @@ impl Table {
             self.locks.remove(&request.key);
         }
         let ended = ended.into_iter().map(|holder| (holder.owner, holder.fence)).collect();
-        (Broken { ended, fence: self.next_number(now, 0) }, freed)
+        (Broken { ended, fence }, freed)
     }
 
     /// Whether nothing is kept but the counter.
@@ -275,6 +303,14 @@ impl Table {
     fn next_number(&mut self, now: Micros, min: u64) -> u64 {
         self.counter = now.max(self.counter + 1).max(min + 1);
         self.counter
+    }
+
+    fn kept_back(&mut self, now: Micros, granted: &Acquire) -> Option<Freed> {
+        let [key] = &*granted.keys else { return None };
+        let lock = self.locks.get_mut(key).filter(|lock| lock.mode.is_shared())?;
+        let next = lock.turn().ok()?;
+        let by_order = granted.fair || lock.queue[next].fair;
+        by_order.then(|| (key.clone(), Some(Next { room: 1, ..lock.tell(now, next, granted.claim) })))
     }
 
     fn fence(&self, key: &LockKey, owner: Owner) -> Option<u64> {
@@ -314,12 +350,17 @@ impl Table {
         Some(Obstacle { holder_remaining, retry_after: left(now, rival.until), full: false })
     }
 
-    /// Notes that a request waits: in the queue if it must, or else with a mark. Returns its place.
-    fn wait(&mut self, now: Micros, key: &LockKey, request: &Acquire, obstacle: &Obstacle) -> u64 {
-        let Some(waiting) = request.waiting else { return 0 };
+    /// Notes that a request waits: in the queue if it must, or else with a mark. Returns its place, or nothing if there is
+    /// no room for it in the queue.
+    fn wait(&mut self, now: Micros, key: &LockKey, request: &Acquire, obstacle: &Obstacle) -> Option<u64> {
+        let Some(waiting) = request.waiting else { return Some(0) };
         let lock = self.locks.get(key).expect("an obstacle is a lock");
         let old = lock.queue.iter().find(|waiter| waiter.owner == request.owner).map(|waiter| waiter.place);
         let queue = waiting.queue && (old.is_some() || waiting.place > 0 || request.fair || !obstacle.full);
+        // Whoever was promised a place has it back.
+        if queue && old.is_none() && waiting.place == 0 && lock.queue.len() >= QUEUE_MAX {
+            return None;
+        }
         let place = match old {
             _ if !queue => 0,
             Some(place) => place,
@@ -330,7 +371,7 @@ impl Table {
         let lock = self.locks.get_mut(key).expect("an obstacle is a lock");
         if !queue {
             lock.wanted = true;
-            return 0;
+            return Some(0);
         }
         lock.queue.retain(|waiter| waiter.owner != request.owner);
         let waiter = Waiter {
@@ -342,7 +383,7 @@ impl Table {
         };
         let at = lock.queue.partition_point(|other| other.place < place);
         lock.queue.insert(at, waiter);
-        place
+        Some(place)
     }
 
     fn prune(&mut self, now: Micros, key: &LockKey) {
@@ -366,7 +407,7 @@ impl Table {
 
 impl Lock {
     fn new(mode: &Mode) -> Self {
-        Self { mode: mode.clone(), holders: Vec::new(), wanted: false, queue: Vec::new() }
+        Self { mode: mode.clone(), turn: 0, holders: Vec::new(), wanted: false, queue: Vec::new() }
     }
 
     /// How many more there is room for beside the holders, who are of this mode: as many as all of them let in, and this
@@ -377,24 +418,43 @@ impl Lock {
         holders_max.saturating_sub(u32::try_from(self.holders.len()).unwrap_or(u32::MAX))
     }
 
-    /// The first of the queue, if it is its turn.
-    fn turn(&mut self) -> Option<&mut Waiter> {
-        let first = self.queue.first()?;
-        let joins = first.mode.name() == self.mode.name() && self.room(&first.mode) > 0;
-        if self.holders.is_empty() || joins { self.queue.first_mut() } else { None }
+    /// Who of the queue can get in next, by its index. One who lets in too few keeps nobody back unless it is fair.
+    fn turn(&self) -> Result<usize, Stopped> {
+        for (index, waiter) in self.queue.iter().enumerate() {
+            let joins = self.holders.is_empty() || waiter.mode.name() == self.mode.name();
+            if !joins || (waiter.fair && index > 0) {
+                return Err(Stopped::ByOrder);
+            }
+            if self.holders.is_empty() || self.room(&waiter.mode) > 0 {
+                return Ok(index);
+            }
+            if waiter.fair {
+                return Err(Stopped::ByOrder);
+            }
+        }
+        Err(Stopped::ForRoom)
     }
 
-    /// After room was made: whether others should be told, and whose turn it is. That one then has a while
-    /// to take it.
+    /// Whose turn it is has a while to take it.
+    fn tell(&mut self, now: Micros, index: usize, claim: Duration) -> Next {
+        let waiter = &mut self.queue[index];
+        waiter.until = waiter.until.min(add(now, claim));
+        let (owner, mode) = (waiter.owner, waiter.mode.clone());
+        let room = self.room(&mode);
+        Next { owner, mode, room }
+    }
+
+    /// After room was made: whether others should be told, and whose turn it is.
     fn freed(&mut self, now: Micros, claim: Duration, wanted: bool) -> Option<Option<Next>> {
         if !self.queue.is_empty() {
             // Whoever is not in the queue stands behind it, and is told when the queue has gone.
             self.wanted |= wanted;
-            let first = self.turn()?;
-            first.until = first.until.min(add(now, claim));
-            let (owner, mode) = (first.owner, first.mode.clone());
-            let room = self.room(&mode);
-            return Some(Some(Next { owner, mode, room }));
+            match self.turn() {
+                Ok(next) => return Some(Some(self.tell(now, next, claim))),
+                Err(Stopped::ByOrder) => return None,
+                // Or when there is no room but for those who let in more, who may be outside of it.
+                Err(Stopped::ForRoom) => {}
+            }
         }
         (std::mem::take(&mut self.wanted) || wanted).then_some(None)
     }

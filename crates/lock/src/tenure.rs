@@ -23,6 +23,9 @@ pub(crate) struct Tenure {
     pub(crate) keys: Arc<[LockKey]>,
     pub(crate) owner: Owner,
     pub(crate) fence: u64,
+    /// Whether it took more than the first attempt to get it.
+    pub(crate) waited: bool,
+    pub(crate) turn: u64,
     /// Where its key is counted.
     pattern: Arc<PatternCounters>,
     /// The keeper's renewals, the loss and the end are in it, whoever comes upon them.
@@ -37,6 +40,9 @@ pub(crate) struct Tenure {
     /// In microseconds of [`BootTime`]. Only grows.
     valid_until: AtomicU64,
     guards: AtomicU32,
+    /// A transaction that was run under it is known to be committed.
+    #[cfg(any(feature = "macros", feature = "postgres"))]
+    pub(crate) committed: AtomicBool,
     state: Mutex<State>,
     /// For the keeper: it is over.
     wake: Notify,
@@ -67,7 +73,10 @@ impl State {
 pub(crate) struct Granted {
     pub(crate) owner: Owner,
     pub(crate) fence: u64,
+    pub(crate) turn: u64,
     pub(crate) valid_until: BootTime,
+    /// Whether it took more than the first attempt.
+    pub(crate) waited: bool,
 }
 
 /// Until when a lease may be relied on that was asked for at `sent_at`. The backend counts from later on,
@@ -94,7 +103,7 @@ impl Tenure {
         caller: &Span,
         granted: Granted,
     ) -> Arc<Self> {
-        let Granted { owner, fence, valid_until } = granted;
+        let Granted { owner, fence, turn, valid_until, waited } = granted;
         let acquired_at = BootTime::now();
         let mode = plan.mode.clone();
         let (key, keys) = (&plan.keys[0], plan.keys.len());
@@ -106,6 +115,8 @@ impl Tenure {
             keys: Arc::clone(&plan.keys),
             owner,
             fence,
+            waited,
+            turn,
             pattern,
             span,
             lease: plan.lease,
@@ -115,6 +126,8 @@ impl Tenure {
             kept_out: AtomicBool::new(false),
             valid_until: AtomicU64::new(valid_until.as_micros()),
             guards: AtomicU32::new(1),
+            #[cfg(any(feature = "macros", feature = "postgres"))]
+            committed: AtomicBool::new(false),
             state: Mutex::new(State { mode, mode_asked: false, lost: None, ended: None, let_go: false }),
             wake: Notify::new(),
             lost: Notify::new(),
@@ -157,6 +170,11 @@ impl Tenure {
         BootTime::from_micros(self.valid_until.load(Ordering::Acquire))
     }
 
+    /// When it counts as lost: a little early, so that those who sleep until then are told by the end of its validity.
+    fn lost_at(&self) -> BootTime {
+        self.valid_until() - limits::LOSS_MARGIN
+    }
+
     fn kept_until(&self) -> BootTime {
         BootTime::from_micros(self.kept_until.load(Ordering::Acquire))
     }
@@ -172,7 +190,7 @@ impl Tenure {
     }
 
     fn look_for_loss(&self, state: &mut State) -> Option<Lost> {
-        if state.lost.is_none() && !state.let_go && BootTime::now() >= self.valid_until() {
+        if state.lost.is_none() && !state.let_go && BootTime::now() >= self.lost_at() {
             let kept_out = self.kept_out.load(Ordering::Acquire) || BootTime::now() >= self.kept_until();
             let keeper = self.keeper.load(Ordering::Acquire);
             let how = if keeper && kept_out { Lost::MaxHold } else { Lost::Expired };
@@ -206,7 +224,7 @@ impl Tenure {
         self.wake.notify_one();
     }
 
-    /// Comes back when the lock is lost, at the end of its validity at the latest.
+    /// Comes back when the lock is lost, and just before the end of its validity at the latest.
     pub(crate) async fn until_lost(&self) -> Lost {
         let mut signals = self.inner.signals();
         loop {
@@ -220,7 +238,7 @@ impl Tenure {
             tokio::select! {
                 () = told => {}
                 () = signals.changed() => {}
-                () = sleep_until(self.valid_until().timer()) => {}
+                () = sleep_until(self.lost_at().timer()) => {}
             }
         }
     }
@@ -302,7 +320,7 @@ async fn keep(tenure: Arc<Tenure>) {
             return;
         }
         if now < renew_at {
-            let timer = renew_at.min(tenure.valid_until());
+            let timer = renew_at.min(tenure.lost_at());
             tokio::select! {
                 biased;
                 () = tenure.wake.notified() => {}

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use rustls::crypto::{CryptoProvider, ring};
+#[cfg(feature = "redis")]
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[cfg(feature = "postgres")]
@@ -111,6 +113,7 @@ impl Tls {
 }
 
 /// The `redis` crate takes the process' default provider. A program that has chosen one keeps it.
+#[cfg(feature = "redis")]
 pub(crate) fn provide() {
     if CryptoProvider::get_default().is_none() {
         // Another thread may have been faster.

@@ -1,7 +1,7 @@
 //! The backend in memory, under the law of all backends.
 
 use jaego_lock::Memory;
-use jaego_lock::conformance::Stage;
+use jaego_lock::conformance::{Size, Stage};
 
 struct InMemory(Memory);
 
@@ -12,8 +12,8 @@ impl Stage for InMemory {
         self.0.clone()
     }
 
-    fn grants(&self) -> usize {
-        80_000
+    fn grants(&self) -> Size {
+        Size { everyday: 80_000, soak: 4_000_000 }
     }
 }
 

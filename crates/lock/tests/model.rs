@@ -125,7 +125,7 @@ impl Model {
         match message {
             Message::Acquire { client, send } => {
                 // The news of a refusal changes nothing here: all may try again at any time.
-                if let Acquired::Granted { fence } = state.table.acquire(now, &self.acquire(client)) {
+                if let Acquired::Granted { fence, .. } = state.table.acquire(now, &self.acquire(client)) {
                     assert!(fence >= state.last_fence, "a fence went back");
                     state.last_fence = fence;
                     state.messages.insert(Message::Granted { client, send, fence });

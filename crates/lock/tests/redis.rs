@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaego_lock::conformance::Stage;
+use jaego_lock::conformance::{Size, Stage};
 use jaego_lock::{Redis, RedisOptions};
 
 struct OnRedis(jaego_testkit::Redis);
@@ -14,8 +14,8 @@ impl Stage for OnRedis {
         Redis::start(RedisOptions::new(&self.0.url()).unwrap().quarantine(Duration::ZERO))
     }
 
-    fn grants(&self) -> usize {
-        20_000
+    fn grants(&self) -> Size {
+        Size { everyday: 20_000, soak: 1_000_000 }
     }
 }
 

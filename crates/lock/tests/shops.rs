@@ -11,7 +11,6 @@ mod stock_postgres;
 use std::thread;
 use std::time::Duration;
 
-use jaego_lock::{Locks, Redis, RedisOptions};
 use jaego_testkit::{MariaDb, Postgres, PostgresOptions, Twin};
 
 /// A bound on what only a bug makes late.
@@ -102,18 +101,11 @@ fn a_shop_on_mariadb_that_was_stopped_does_not_sell() {
     }
     let (server, redis) =
         (MariaDb::start().unwrap(), jaego_testkit::Redis::start(&Default::default()).unwrap());
-    // A lock server that was there before, so that no quarantine is to be waited for.
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let options = RedisOptions::new(&redis.url()).unwrap().quarantine(Duration::ZERO);
-        let locks = Locks::new(Redis::start(options));
-        for product in PRODUCTS {
-            drop(locks.lock(format!("product:{product}")).acquire().await.unwrap());
-        }
-        locks.shutdown().await;
-    });
+    // Nothing restarts here, and a lease is 10 s at the most.
+    let quarantine = ("STOCK_QUARANTINE", "0".to_owned());
     let database = format!("mysql://root@{}/test", server.addr());
-    let settings = [(SHOP, String::new()), ("STOCK_DATABASE", database), ("STOCK_LOCKS", redis.url())];
+    let settings =
+        [(SHOP, String::new()), ("STOCK_DATABASE", database), ("STOCK_LOCKS", redis.url()), quarantine];
     drop(open("a_shop_on_mariadb_that_was_stopped_does_not_sell", &settings));
     server.execute(&format!("UPDATE product SET stock = {}", stock_wanted())).unwrap();
     sell_in_two("a_shop_on_mariadb_that_was_stopped_does_not_sell", &settings, |product| {

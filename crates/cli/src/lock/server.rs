@@ -36,7 +36,7 @@ pub(super) struct Server {
     #[arg(help_heading = "Settings")]
     postgres: Option<String>,
     /// Speak TLS, and trust the authorities in this PEM file and nobody else. Without it those of the machine are
-    /// trusted, where the address asks for TLS.
+    /// trusted, where an address asks for TLS: that of the server, or of a sentinel.
     #[arg(long, global = true, env = "JAEGO_LOCK_CA", value_name = "FILE", help_heading = "Settings")]
     ca: Option<PathBuf>,
     /// Show the server the certificate in this PEM file, and those behind it.
@@ -70,7 +70,9 @@ impl Server {
             ..Settings::default()
         };
         if let Some(options) = self.redis_options()? {
-            let options = options.response_timeout(RESPONSE_TIMEOUT).process_name("");
+            // It grants nothing, and must not have the others wait for a quarantine of its own.
+            let options =
+                options.response_timeout(RESPONSE_TIMEOUT).process_name("").quarantine(Duration::ZERO);
             let Some(options) = options.found().await? else { return Ok(None) };
             return Ok(Some(Locks::with_settings(Redis::start(options), settings)?));
         }

@@ -50,4 +50,19 @@ async fn two_modes(locks: &Locks) -> Result<(), Error> {
     Ok(())
 }
 
+#[distributed_lock(key = "a", lease = "50ms")]
+async fn too_short(locks: &Locks) -> Result<(), Error> {
+    Ok(())
+}
+
+#[distributed_lock(key = "a", lease = "25h")]
+async fn too_long(locks: &Locks) -> Result<(), Error> {
+    Ok(())
+}
+
+#[distributed_lock(key = "a", wait = "25h")]
+async fn too_patient(locks: &Locks) -> Result<(), Error> {
+    Ok(())
+}
+
 fn main() {}

@@ -59,11 +59,22 @@ async fn elsewhere(service: &Service) -> Result<(), Error> {
     Ok(())
 }
 
+struct Parcel {
+    r#type: u8,
+}
+
+#[distributed_lock(key = "a:{r#type}:{parcel.r#type}:{r#id}", guard = r#fn)]
+async fn raw(locks: &Locks, r#type: u8, parcel: &Parcel, id: u8) -> Result<u64, Error> {
+    let _ = (r#type, parcel, id);
+    Ok(r#fn.fence())
+}
+
 fn is_send<T: Send>(_: T) {}
 
 pub async fn all(service: &mut Service) {
     is_send(service.close());
     is_send(elsewhere(service));
+    is_send(raw(&service.locks, 1, &Parcel { r#type: 2 }, 3));
     is_send(several(Arc::clone(&service.locks), 1, "y"));
     is_send(service.rename(String::new()));
 }

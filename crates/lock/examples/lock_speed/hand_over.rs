@@ -13,8 +13,6 @@ use crate::{Trouble, at, python, rslock};
 const PROCESSES_MAX: usize = 4;
 const HOLD: Duration = Duration::from_millis(1);
 const LEASE: Duration = Duration::from_secs(30);
-/// Hand-overs that are looked at, at least: a few waiters meet again and again.
-const GAPS_MIN: usize = 200;
 /// A crowd that has not been served by then is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -58,12 +56,13 @@ pub(crate) struct HandOver {
     pub(crate) commands_per_grant: f64,
 }
 
-/// Has so many waiters in several processes take the lock once each, again and again until there were enough hand-overs.
+/// Has so many waiters in several processes take the lock once each, again and again until there were that many hand-overs.
 /// Nothing if the library is not on this machine.
 pub(crate) async fn measure(
     server: &jaego_testkit::Redis,
     kind: Kind,
     waiters: usize,
+    gaps_min: usize,
 ) -> Result<Option<HandOver>, Trouble> {
     let processes = PROCESSES_MAX.min(waiters);
     let mut children = Vec::new();
@@ -77,7 +76,7 @@ pub(crate) async fn measure(
         children.push((child, output));
     }
     let before = calls(&server.url(), kind).await?;
-    let meetings = GAPS_MIN.div_ceil(waiters - 1);
+    let meetings = gaps_min.div_ceil(waiters - 1);
     let mut gaps = Vec::new();
     for _ in 0..meetings {
         for (child, _) in &mut children {

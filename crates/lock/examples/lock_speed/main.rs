@@ -1,12 +1,14 @@
 //! Measures the locks on a private Redis and PostgreSQL, beside bare scripts and other libraries, in one run.
 //!
 //! ```text
-//! cargo run --release -p jaego-lock --example lock_speed [-- [--seconds N] [--docs docs/LOCKS.md]]
+//! cargo run --release -p jaego-lock --example lock_speed [-- [--seconds N] [--docs docs/LOCKS.md] | --once]
 //! ```
 //!
 //! What is measured takes turns, three times, and the median is shown. `--docs` writes it between the marks in that
 //! file. redis-py is Debian's package python3-redis, and rslock is driven by a program in `peers/rslock` that `make
 //! bench` builds. Whichever is not there is left out, and said so.
+//!
+//! `--once` does each thing once and for a moment, and fails if one does not work. Its numbers mean nothing.
 
 mod hand_over;
 mod modes;
@@ -24,10 +26,30 @@ use self::rates::{Bare, Rate};
 
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
-const ROUNDS: usize = 3;
 const TASKS: [u64; 2] = [1, 64];
-const WAITERS: [usize; 4] = [2, 10, 100, 1_000];
 const MARKS: [&str; 2] = ["<!-- lock_speed: begin -->", "<!-- lock_speed: end -->"];
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    rounds: usize,
+    /// For each rate in each round.
+    time: Duration,
+    /// How many wait for one lock.
+    waiters: &'static [usize],
+    /// Hand-overs that are looked at, at least: a few waiters meet again and again.
+    gaps_min: usize,
+}
+
+impl Size {
+    fn full(time: Duration) -> Self {
+        Self { rounds: 3, time, waiters: &[2, 10, 100, 1_000], gaps_min: 200 }
+    }
+
+    fn once() -> Self {
+        Self { rounds: 1, time: Duration::from_millis(50), waiters: &[2, 10], gaps_min: 10 }
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Trouble> {
@@ -35,36 +57,41 @@ async fn main() -> Result<(), Trouble> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (mut seconds, mut docs) = (2.0, None);
     match words[..] {
+        ["--once"] => {
+            print!("{}", measure(Size::once()).await?);
+            return Ok(());
+        }
         ["wait", kind, url, waiters] => return hand_over::wait(kind, url, waiters.parse()?).await,
         _ => {
             for pair in words.chunks(2) {
                 match *pair {
                     ["--seconds", value] => seconds = value.parse()?,
                     ["--docs", file] => docs = Some(PathBuf::from(file)),
-                    _ => return Err("say [--seconds N] [--docs FILE]".into()),
+                    _ => return Err("say [--seconds N] [--docs FILE], or --once".into()),
                 }
             }
         }
     }
-    let page = measure(Duration::from_secs_f64(seconds)).await?;
+    let page = measure(Size::full(Duration::from_secs_f64(seconds))).await?;
     print!("{page}");
     docs.map_or(Ok(()), |file| write_into(&file, &page))
 }
 
-async fn measure(time: Duration) -> Result<String, Trouble> {
+async fn measure(size: Size) -> Result<String, Trouble> {
+    let Size { rounds, time, .. } = size;
     let server = jaego_testkit::Redis::start(&jaego_testkit::RedisOptions::default())?;
     let options = RedisOptions::new(&server.url())?.quarantine(Duration::ZERO);
     let mut page = String::new();
     let cores = std::thread::available_parallelism()?;
     writeln!(
         page,
-        "{} on {cores} cores, loopback, everything on the one machine; {ROUNDS} rounds of {time:?} in turn, the \
+        "{} on {cores} cores, loopback, everything on the one machine; {rounds} rounds of {time:?} in turn, the \
          median of them; other work on the machine at the start (load average): {}.\n",
         version("redis-server")?,
         std::fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default(),
     )?;
-    rates_on(&server, &options, time, &mut page).await?;
-    hand_overs(&server, &mut page).await?;
+    rates_on(&server, &options, size, &mut page).await?;
+    hand_overs(&server, size, &mut page).await?;
     let modes = modes::measure(&options, time * 2).await?;
     writeln!(
         page,
@@ -84,9 +111,10 @@ async fn measure(time: Duration) -> Result<String, Trouble> {
 async fn rates_on(
     server: &jaego_testkit::Redis,
     options: &RedisOptions,
-    time: Duration,
+    size: Size,
     page: &mut String,
 ) -> Result<(), Trouble> {
+    let time = size.time;
     let database = jaego_testkit::Postgres::start(&jaego_testkit::PostgresOptions::default())?;
     let postgres = PostgresOptions::new(&database.url("postgres"))?;
     postgres.migrate().await?;
@@ -103,7 +131,7 @@ async fn rates_on(
     let mut table: Vec<[Option<Rate>; 2]> = vec![[None; 2]; names.len()];
     for (column, tasks) in TASKS.into_iter().enumerate() {
         let mut rounds: Vec<Vec<Rate>> = vec![Vec::new(); names.len()];
-        for _ in 0..ROUNDS {
+        for _ in 0..size.rounds {
             let work = |task, clock| bare.clone().with_simple_scripts(task, clock);
             rounds[0].push(rates::rate(tasks, time, work).await?);
             let work = |task, clock| bare.clone().with_own_scripts(task, clock);
@@ -139,18 +167,21 @@ async fn rates_on(
     Ok(())
 }
 
-async fn hand_overs(server: &jaego_testkit::Redis, page: &mut String) -> Result<(), Trouble> {
+async fn hand_overs(server: &jaego_testkit::Redis, size: Size, page: &mut String) -> Result<(), Trouble> {
     writeln!(
         page,
         "From a release to the next grant, with the waiters in up to four processes, who hold for 1 ms each and \
-         meet again until there were 200 hand-overs; and the commands that all of them sent for each grant, its \
-         release included:\n"
+         meet again until there were {} hand-overs; and the commands that all of them sent for each grant, its \
+         release included:\n",
+        size.gaps_min
     )?;
     writeln!(page, "| waiters | | p50 | p99 | max | commands per grant |")?;
     writeln!(page, "|---|---|---|---|---|---|")?;
-    for waiters in WAITERS {
+    for &waiters in size.waiters {
         for kind in Kind::ALL {
-            let Some(measured) = hand_over::measure(server, kind, waiters).await? else { continue };
+            let Some(measured) = hand_over::measure(server, kind, waiters, size.gaps_min).await? else {
+                continue;
+            };
             writeln!(
                 page,
                 "| {waiters} | {} | {} | {} | {} | {:.1} |",

@@ -150,8 +150,8 @@ impl Bare {
             let mut acquire = cmd("EVALSHA");
             acquire.arg(&self.acquire).arg(4).arg(&boot).arg(&fence).arg(&ended).arg(&key);
             acquire.arg(&owner).arg(10_001_000).arg(11_000).arg("exclusive").arg(0).arg(u64::MAX);
-            acquire.arg("run").arg(0).arg(base).arg("0:1:15000000:1:0").arg("");
-            let (granted, _, _): (u64, u64, u64) = acquire.query_async(&mut connection).await?;
+            acquire.arg("calm:run:0:").arg(0).arg(base).arg("0:1:15000000:1:0:1000000:4096").arg("");
+            let (granted, _, _, _): (u64, u64, u64, u64) = acquire.query_async(&mut connection).await?;
             let mut release = cmd("EVALSHA");
             release.arg(&self.release).arg(2).arg(&ended).arg(&key);
             release.arg(&owner).arg(4_000).arg(1_000_000).arg(0).arg(base);

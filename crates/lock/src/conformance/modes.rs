@@ -71,7 +71,8 @@ pub async fn a_stream_of_one_mode_starves_nobody(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
     let stop = Arc::new(AtomicBool::new(false));
     let [allocated, crashed] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
-    let keys: Vec<String> = (0..(stage.grants() / 1_000).clamp(2, 10)).map(|key| format!("a{key}")).collect();
+    let keys: Vec<String> =
+        (0..(stage.grants().everyday / 1_000).clamp(2, 10)).map(|key| format!("a{key}")).collect();
     let mut stream = Vec::new();
     for (turn, key) in (0..ALLOCATORS).flat_map(|turn| keys.iter().map(move |key| (turn, key.clone()))) {
         let locks = if turn % 2 == 0 { here.clone() } else { there.clone() };
@@ -348,4 +349,96 @@ pub async fn a_small_limit_blocks_nobody_behind_it(stage: &impl Stage) {
         let few = timeout(PATIENCE * 5, few).await.expect("it is let in when the others have gone").unwrap();
         assert!(few.release().await.was_held());
     }
+}
+
+/// What is guarded by a lock: it keeps the greatest number that it has seen, and refuses smaller ones.
+#[derive(Default)]
+struct Guarded {
+    seen: u64,
+}
+
+impl Guarded {
+    fn write(&mut self, number: u64) -> bool {
+        let good = number >= self.seen;
+        self.seen = self.seen.max(number);
+        good
+    }
+}
+
+/// Holders side by side share a turn, however many of them come and go, and write in any order. Whoever is left over from
+/// their period is refused when somebody of a later one has written.
+pub async fn companions_write_in_any_order(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let mut guarded = Guarded::default();
+    let allocate = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
+    // Who begins the period is gone soon, as a crash.
+    let beginner = here.mode("a", "allocate").lease(LEASE).try_acquire().await.unwrap();
+    let first = allocate(&there).try_acquire().await.unwrap();
+    let second = allocate(&here).max_holders(5).try_acquire().await.unwrap();
+    assert_eq!(beginner.turn(), beginner.fence(), "its own begins the period");
+    assert!(beginner.fence() < first.fence() && first.fence() < second.fence());
+    sleep(LEASE + Duration::from_millis(20)).await;
+    let third = allocate(&there).try_acquire().await.unwrap();
+    for companion in [&third, &first, &second, &first] {
+        assert_eq!(companion.turn(), beginner.turn());
+        assert!(guarded.write(companion.turn()));
+    }
+    assert_eq!(second.reenter().unwrap().turn(), second.turn());
+    let late = first.turn();
+    for guard in [first, second, third] {
+        assert!(guard.release().await.was_held());
+    }
+    drop(beginner);
+
+    // Another mode comes, and with it another turn.
+    let cancel = there.mode("a", "cancel").lease(LONG).acquire().await.unwrap();
+    assert_eq!(cancel.turn(), cancel.fence());
+    assert!(guarded.write(cancel.turn()));
+    assert!(!guarded.write(late), "of the period before");
+    assert!(cancel.release().await.was_held());
+    let next = allocate(&here).try_acquire().await.unwrap();
+    assert!(guarded.write(next.turn()), "the same mode again is a later period");
+    assert!(next.release().await.was_held());
+
+    // A writer who lets readers in was there before them, and is one of them.
+    let writer = here.lock("a").lease(LONG).try_acquire().await.unwrap();
+    assert_eq!(writer.turn(), writer.fence());
+    writer.downgrade(Mode::shared()).await.unwrap();
+    let reader = there.shared("a").lease(LONG).try_acquire().await.unwrap();
+    assert_eq!(reader.turn(), writer.turn());
+    assert!(guarded.write(reader.turn()) && guarded.write(writer.turn()));
+    assert!(writer.release().await.was_held() && reader.release().await.was_held());
+
+    let permits = [here.semaphore("a", 2), there.semaphore("a", 2)].map(crate::Request::try_acquire);
+    let [one, other] = permits;
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    assert!(guarded.write(other.turn()) && guarded.write(one.turn()));
+    assert!(one.release().await.was_held() && other.release().await.was_held());
+}
+
+/// Whoever comes to a period after a hold of it was broken, or wants a greater number, comes after those who were there.
+pub async fn a_turn_grows_within_a_period_when_it_must(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let allocate = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
+    let first = allocate(&here).try_acquire().await.unwrap();
+    let refused = first.turn() + 1_000_000_000;
+    let second = allocate(&there).min_fence(refused).try_acquire().await.unwrap();
+    assert!(second.turn() > refused && second.turn() == second.fence());
+    let third = allocate(&here).min_fence(second.turn() - 1).try_acquire().await.unwrap();
+    assert_eq!(third.turn(), second.turn(), "great enough as it is");
+    let turn = third.turn();
+    assert!(second.release().await.was_held() && third.release().await.was_held());
+    let third = allocate(&here).try_acquire().await.unwrap();
+    assert_eq!(third.turn(), turn, "it outlasts those who wanted it");
+
+    let holders = there.look("a").await.unwrap().holders;
+    let broken = there.break_holds("a", &[holders[0].owner]).await.unwrap();
+    assert_eq!(broken.ended, [(holders[0].owner, first.fence())]);
+    let fourth = allocate(&there).try_acquire().await.unwrap();
+    assert!(
+        fourth.turn() >= broken.fence && fourth.turn() > third.turn(),
+        "what is guarded may be raised to it"
+    );
+    assert!(third.release().await.was_held() && fourth.release().await.was_held());
+    assert_eq!(first.lost().await, Lost::Broken);
 }

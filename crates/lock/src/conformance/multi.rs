@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::waiting::wish;
 use super::{PATIENCE, Stage, process};
-use crate::backend::Owner;
-use crate::{BootTime, Error, LockKey, Lost, MultiRequest, Outcome};
+use crate::backend::{Acquire, Acquired, Backend as _, Owner};
+use crate::{BootTime, Error, LockKey, Lost, Mode, MultiRequest, Outcome};
 
 const KEYS: [&str; 6] = ["a:1", "a:2", "a:3", "b:1", "b:2", "b:3"];
 
@@ -60,6 +61,44 @@ pub async fn several_locks_in_any_order(stage: &impl Stage) {
     }
     for task in tasks {
         timeout(PATIENCE * 15, task).await.expect("no circle").unwrap();
+    }
+}
+
+/// A lease runs out that nobody tells of, and the first in line for it waits for another key: then the next one looks.
+pub async fn a_waiter_for_several_keys_keeps_nobody_asleep(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let forgotten = stage.backend().await;
+    // Two keys that are taken in one step.
+    let first = LockKey::new("a").unwrap();
+    let second = (0..).map(|number| LockKey::new(format!("b:{number}")).unwrap());
+    let second = { second }.find(|key| forgotten.group(key) == forgotten.group(&first)).unwrap();
+    let waiting = async |count: u64| {
+        let contended = || here.stats().patterns.values().map(|pattern| pattern.contended).sum::<u64>();
+        while contended() < count {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let holder = there.lock(&second).lease(Duration::from_secs(15)).acquire().await.unwrap();
+    let request = here.lock(&second);
+    let one = tokio::spawn(async { request.acquire().await.unwrap().release().await });
+    timeout(PATIENCE, waiting(1)).await.expect("it waits for the second key");
+    let request = here.multi([&first, &second]);
+    let both = tokio::spawn(async { request.acquire().await.unwrap().release().await });
+    timeout(PATIENCE, waiting(2)).await.expect("it waits for the second key, too");
+    let lease = Duration::from_millis(500);
+    let wish = Acquire { lease, ..wish(first.as_str(), Mode::exclusive(), false) };
+    let taken = forgotten.acquire(&wish).await.unwrap();
+    assert!(matches!(taken, Acquired::Granted { .. }), "{taken:?}");
+    let free_at = BootTime::now() + lease;
+
+    let got = timeout(lease + PATIENCE / 2, here.lock(&first).acquire()).await.expect("it is free").unwrap();
+    let late = BootTime::now().since(free_at);
+    assert!(late <= PATIENCE / 2, "{late:?} after the end of the lease");
+    assert!(got.release().await.was_held());
+    assert!(!both.is_finished() && !one.is_finished());
+    assert!(holder.release().await.was_held());
+    for waiter in [one, both] {
+        assert!(timeout(PATIENCE, waiter).await.expect("both keys are free").unwrap().was_held());
     }
 }
 
@@ -134,4 +173,28 @@ pub async fn several_locks_are_all_held_when_they_are_got(stage: &impl Stage) {
         assert!(all.is_valid());
     }
     drop(timeout(PATIENCE, there.multi(KEYS).acquire()).await.expect("nothing is kept").unwrap());
+}
+
+/// Guards inside a guard of several locks are the same holds; all of them are entered again, or none.
+pub async fn several_locks_are_entered_again(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let keys = ["a", "b", "c", "d"];
+    let outer = here.multi(keys).acquire().await.unwrap();
+    let inner = outer.reenter().unwrap();
+    for key in outer.keys() {
+        assert_eq!(inner.fence(key), outer.fence(key));
+    }
+    assert!(matches!(inner.release().await, Outcome::StillHeld(1)));
+    for key in keys {
+        assert!(there.lock(key).try_acquire().await.is_err(), "the outer one holds {key}");
+    }
+    // One of them is ended by somebody else.
+    let owner = there.look("c").await.unwrap().holders[0].owner;
+    assert_eq!(there.break_holds("c", &[owner]).await.unwrap().ended.len(), 1);
+    assert_eq!(outer.lost().await, Lost::Broken);
+    let error = outer.reenter().unwrap_err();
+    assert!(matches!(error, Error::Lost { how: Lost::Broken, .. }), "{error}");
+    assert!(matches!(outer.release().await, Outcome::Broken));
+    let next = there.multi(keys).try_acquire().await.expect("nothing was entered half");
+    assert!(next.release().await.was_held());
 }

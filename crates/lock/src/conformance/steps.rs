@@ -26,9 +26,9 @@ pub async fn steps_can_be_sent_again(stage: &impl Stage) {
     for mode in [Mode::exclusive(), Mode::new("allocate").unwrap()] {
         let (first, second) = (wish("a", mode.clone(), true), wish("a", Mode::exclusive(), true));
         let granted = backend.acquire(&first).await.unwrap();
-        let Acquired::Granted { fence } = granted else { panic!("{granted:?}") };
+        let Acquired::Granted { fence, turn } = granted else { panic!("{granted:?}") };
         for _ in 0..3 {
-            assert_eq!(backend.acquire(&first).await.unwrap(), Acquired::Granted { fence });
+            assert_eq!(backend.acquire(&first).await.unwrap(), Acquired::Granted { fence, turn });
             assert_eq!(backend.renew(&renewal(&first)).await.unwrap(), Renewed::Held);
         }
         let place = |answer| match answer {
@@ -42,7 +42,7 @@ pub async fn steps_can_be_sent_again(stage: &impl Stage) {
             assert_eq!(backend.release(&ending(&first)).await.unwrap(), Ended::Released);
         }
         let granted = backend.acquire(&second).await.unwrap();
-        let Acquired::Granted { fence: next } = granted else { panic!("{granted:?}") };
+        let Acquired::Granted { fence: next, .. } = granted else { panic!("{granted:?}") };
         assert!(next > fence);
         // The first one's release, once more, does not end the second one's hold.
         assert_eq!(backend.release(&ending(&first)).await.unwrap(), Ended::Released);
@@ -187,6 +187,7 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
     let mut now = 1;
     let mut walkers: Vec<Acquire> = Vec::new();
     let mut fences: BTreeMap<Owner, (u64, u64)> = BTreeMap::new();
+    let mut turns: BTreeMap<u64, u64> = BTreeMap::new();
     for step in 0..3_000 {
         now += 1;
         if walkers.len() < 8 && random.bool() {
@@ -220,7 +221,12 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
                 let expected = table.acquire(now, walker);
                 let answer = backend.acquire(walker).await.unwrap();
                 match (&expected, &answer) {
-                    (Acquired::Granted { fence: expected }, Acquired::Granted { fence }) => {
+                    (
+                        Acquired::Granted { fence: expected, turn: expected_turn },
+                        Acquired::Granted { fence, turn },
+                    ) => {
+                        let known = turns.entry(*expected_turn).or_insert(*turn);
+                        assert_eq!(known, turn, "step {step}: another turn");
                         let known = fences.entry(walker.owner).or_insert((*expected, *fence));
                         assert_eq!(*known, (*expected, *fence), "step {step}: another fence");
                     }
@@ -267,6 +273,13 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
     let mut fences: Vec<_> = fences.into_values().collect();
     fences.sort_unstable();
     assert!(fences.windows(2).all(|pair| pair[0].1 < pair[1].1), "fences grow with the grants");
+    assert!(turns.values().is_sorted_by(|one, other| one < other), "turns grow with the periods");
+    assert!(
+        turns.len() > 50 && turns.len() < fences.len(),
+        "{} turns of {} grants",
+        turns.len(),
+        fences.len()
+    );
     assert!(fences.len() > 100, "the walk was granted {} locks", fences.len());
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, Stage, process, settings, soak};
-use crate::backend::{Acquire, Acquired, Backend, Owner, Waiting};
-use crate::{BootTime, Error, LockKey, Locks, Mode, Settings};
+use crate::backend::{Acquire, Acquired, Backend, Owner, Release, Waiting};
+use crate::limits::QUEUE_MAX;
+use crate::{BootTime, Crowd, Error, LockKey, Locks, Mode, Settings};
 
 /// A request as [`Locks`](crate::Locks) would send it.
 pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
@@ -23,6 +24,64 @@ pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
         claim: settings.waiter_ttl,
         timeout: settings.response_timeout,
     }
+}
+
+/// A queue has room for so many, whoever they are; whoever has a place keeps it, and whoever needs none is not refused.
+pub async fn a_queue_has_an_end(stage: &impl Stage) {
+    /// Steps on their way at a time.
+    const LANES: usize = 16;
+    let backend = Arc::new(stage.backend().await);
+    let holder = wish("a", Mode::exclusive(), false);
+    let lasting = |wish: Acquire| {
+        let ttl = Duration::from_secs(600);
+        let waiting = Some(Waiting { place: 0, ttl, queue: true });
+        // Long enough for all of them to come.
+        Acquire { lease: ttl, waiting, timeout: ttl, ..wish }
+    };
+    let holder = lasting(holder);
+    assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+    let place = |acquired| match acquired {
+        Acquired::Conflict(conflict) => conflict.place,
+        other => panic!("{other:?}"),
+    };
+    let queued = |_| lasting(wish("a", Mode::exclusive(), true));
+    let waiters: Vec<Acquire> = (0..QUEUE_MAX).map(queued).collect();
+    let mut lanes = Vec::new();
+    for lane in waiters.chunks(QUEUE_MAX.div_ceil(LANES)) {
+        let (lane, backend) = (lane.to_vec(), Arc::clone(&backend));
+        lanes.push(tokio::spawn(async move {
+            for waiter in &lane {
+                assert!(place(backend.acquire(waiter).await.unwrap()) > 0);
+            }
+        }));
+    }
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    let (late, reader) = (queued(0), lasting(wish("a", Mode::shared(), false)));
+    for refused in [&late, &reader] {
+        assert_eq!(backend.acquire(refused).await.unwrap(), Acquired::TooManyWaiters);
+    }
+    // Who is in it may say that it is alive, who does not wait is told that it is held, and other locks have their own.
+    let known = place(backend.acquire(&waiters[7]).await.unwrap());
+    let again = Waiting { place: known, ttl: Duration::from_secs(600), queue: true };
+    let alive = Acquire { waiting: Some(again), ..waiters[7].clone() };
+    assert_eq!(place(backend.acquire(&alive).await.unwrap()), known);
+    assert_eq!(place(backend.acquire(&Acquire { waiting: None, ..late.clone() }).await.unwrap()), 0);
+    assert!(matches!(
+        backend.acquire(&wish("b", Mode::exclusive(), true)).await.unwrap(),
+        Acquired::Granted { .. }
+    ));
+    let locks = Locks::with_settings(stage.backend().await, settings()).unwrap();
+    let error = locks.lock("a").fair().acquire().await.unwrap_err();
+    assert!(matches!(&error, Error::TooManyWaiters { crowd: Crowd::Queue, .. }), "{error}");
+    assert_eq!(locks.stats().too_many_waiters, 1);
+    // One leaves, and there is room for one.
+    let (keys, owner) = (alive.keys.clone(), alive.owner);
+    let (remember, claim) = (settings().response_timeout * 8, settings().waiter_ttl);
+    backend.release(&Release { keys, owner, remember, claim, wanted: false }).await.unwrap();
+    assert!(place(backend.acquire(&late).await.unwrap()) > known);
+    assert_eq!(backend.acquire(&reader).await.unwrap(), Acquired::TooManyWaiters);
 }
 
 /// Fair waiters are served in the order in which they came, over all processes: many of each of many keys.
@@ -41,7 +100,8 @@ pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
     for _ in 0..3 {
         processes.push(Locks::with_settings(stage.backend().await, settings).unwrap());
     }
-    let keys = stage.grants().min(10_000) / (WAITERS * ROUNDS);
+    let grants = usize::try_from(stage.grants().everyday.min(10_000)).expect("no more than that");
+    let keys = grants / (WAITERS * ROUNDS);
     // Who waited already, all processes together.
     let contended = || -> u64 {
         let patterns = processes.iter().flat_map(|locks| locks.stats().patterns);

@@ -46,12 +46,25 @@
 //! The counter of writes is there because MySQL counts rows that change: a second transaction of the same holder
 //! has the same fence, and would change nothing.
 //!
+//! # Holders side by side
+//!
+//! Readers, holders of one mode and of permits may write in any order, and the fence would refuse who came earlier and
+//! writes later. What is guarded checks the [turn](crate::Guard::turn) instead, in all that stands above: the fence of
+//! the one who began the period, which all share who hold the lock beside it. Of a lock for one holder the turn is the
+//! fence, so whoever always takes the turn is right.
+//!
 //! With the feature `postgres`, `raise` does this on a `tokio-postgres` client or transaction, and
-//! `with_transaction` around a whole transaction.
+//! `with_transaction` around a whole transaction, on a client or on a pool of them.
 
+#[cfg(feature = "postgres")]
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 
+#[cfg(feature = "deadpool")]
+pub use pool::Pooled;
+#[cfg(feature = "postgres")]
+pub use pool::{Lent, Pool};
 #[cfg(feature = "postgres")]
 pub use postgres::{Error, raise, with_transaction};
 

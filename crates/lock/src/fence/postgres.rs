@@ -1,6 +1,6 @@
 use tokio_postgres::{Client, GenericClient, Transaction};
 
-use super::POSTGRES_RAISE;
+use super::{Lent, POSTGRES_RAISE, Pool};
 use crate::{Held, LockKey};
 
 /// Why something was not done under the protection of a fence. Nothing was changed, except perhaps after
@@ -8,20 +8,28 @@ use crate::{Held, LockKey};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody who got the lock later was there before.
+    /// Somebody of a later turn was there before: who got the lock later, or, where holders stand side by side, held it in
+    /// a later period.
     #[error("the fence {fence} of {name} is stale: {seen} was seen")]
     Stale {
         /// The name of the lock.
         name: String,
         /// The fence that was refused.
         fence: u64,
-        /// The greatest that was accepted. If the lock is held all the same, its server has lost its counter:
-        /// acquire it anew with [`min_fence`](crate::Request::min_fence) of this.
+        /// The greatest that was accepted. If the lock is held all the same, its server has lost its counter, or others
+        /// check [fences](crate::Guard::fence) where they should check [turns](crate::Guard::turn), or a companion was
+        /// [broken](crate::Locks::break_holds): acquire it anew with [`min_fence`](crate::Request::min_fence) of this.
         seen: u64,
     },
     /// The lock was lost before the end.
     #[error(transparent)]
     Lock(#[from] crate::Error),
+    /// The pool gave no connection.
+    #[error("cannot get a connection from the pool")]
+    Pool {
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database did not do it.
     #[error("cannot {doing}")]
     Database {
@@ -46,14 +54,15 @@ impl Error {
 }
 
 /// Checks and raises the fence of a lock in the table [`fences`](super::POSTGRES_TABLE), with
-/// [`POSTGRES_RAISE`]. Call it first in the transaction that changes what the lock guards; after an error, roll
+/// [`POSTGRES_RAISE`]. Where holders stand side by side, with their [turn](crate::Guard::turn) for a fence; of a lock for
+/// one holder the two are the same. Call it first in the transaction that changes what the lock guards; after an error, roll
 /// that back.
 ///
 /// ```no_run
 /// # async fn sell(guard: &jaego_lock::Guard, client: &mut tokio_postgres::Client)
 /// #     -> Result<(), Box<dyn std::error::Error>> {
 /// let transaction = client.transaction().await?;
-/// jaego_lock::fence::raise(&transaction, guard.key(), guard.fence()).await?;
+/// jaego_lock::fence::raise(&transaction, guard.key(), guard.turn()).await?;
 /// transaction.execute("UPDATE products SET stock = stock - 1 WHERE id = 17", &[]).await?;
 /// transaction.commit().await?;
 /// # Ok(())
@@ -72,20 +81,29 @@ pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> R
 
 /// Runs `work` in a new transaction that begins after the lock is held and ends before it is let go.
 ///
-/// The transaction [raises](raise) the fence of each key first, so it needs the table
-/// [`fences`](super::POSTGRES_TABLE). It is committed if `work` is `Ok` and the lock is still held then. If `work`
+/// The transaction [raises](raise) the fence of each key first, where holders stand side by side their
+/// [turn](crate::Guard::turn), so it needs the table [`fences`](super::POSTGRES_TABLE). It is committed if `work` is `Ok` and the lock is still held then. If `work`
 /// fails, or has swallowed an error after which PostgreSQL commits nothing, it is rolled back.
 ///
+/// The client comes from a [`Pool`]: one of your own (`&mut client`), or with the feature `deadpool` a
+/// `deadpool_postgres::Pool` (`&pool`). It is asked for when the lock is held already, and waited for no longer than that:
+/// a [`lease`](crate::Request::lease) goes on while it is waited for. A connection is given back to the pool when the
+/// server has answered the commit or the rollback, and closed in all other cases, so that nobody gets one that still
+/// is in a transaction.
+///
 /// When the lock is lost before the commit, this comes back at once: `work` is dropped where it stands, and the rollback
-/// is sent; the lock server is told in the background. It takes effect when the statement that the server is at has ended; one that waits for somebody else's row
-/// goes on waiting, and with it whatever the connection is used for next. A `lock_timeout` or `statement_timeout` of
-/// about the lease bounds that, or the client's own `cancel_token`.
+/// is sent; the lock server is told in the background. It takes effect when the statement that the server is at has
+/// ended; one that waits for somebody else's row goes on waiting, and with it whatever a client of your own is used for
+/// next, or the server process of a connection that was closed. A `lock_timeout` or `statement_timeout` of about the
+/// lease bounds that, if it is one of the connection (`options='-c lock_timeout=3s'`): the first statement that may have to wait
+/// is the one that raises the fence, before `work` begins. Or the client's own `cancel_token`.
 ///
 /// What was committed was committed alone, even if the lease ran out in the very last moment: whoever has the
 /// lock next waits for the row of the fence until this transaction has ended. So how the release went makes no
-/// difference any more, and a commit is told as what it is.
+/// difference any more, and a commit is told as what it is; a function with the attribute `#[distributed_lock]` tells it
+/// on.
 ///
-/// Dropping the future, at whatever point, rolls back and lets the lock go; whatever the connection is used for
+/// Dropping the future, at whatever point, rolls back and lets the lock go; whatever a client of your own is used for
 /// next comes after the rollback. Only a commit that is already on its way takes its course.
 ///
 /// ```no_run
@@ -103,12 +121,50 @@ pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> R
 /// # Ok(())
 /// # }
 /// ```
+#[cfg_attr(
+    all(feature = "deadpool", feature = "macros"),
+    doc = r##"
+On a pool, inside of a function that holds the lock:
+
+```no_run
+use jaego_lock::{Locks, distributed_lock, fence};
+
+struct Shop {
+    locks: Locks,
+    pool: deadpool_postgres::Pool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StockError {
+    #[error(transparent)]
+    Lock(#[from] jaego_lock::Error),
+    #[error(transparent)]
+    Fence(#[from] fence::Error),
+    #[error(transparent)]
+    Database(#[from] tokio_postgres::Error),
+    #[error("not enough in stock")]
+    Insufficient,
+}
+
+impl Shop {
+    #[distributed_lock(key = "product:{product_id}", wait = "5s", lease = "3s", guard = lock)]
+    async fn reduce_stock(&self, product_id: i64, quantity: i64) -> Result<(), StockError> {
+        fence::with_transaction(lock.reenter()?, &self.pool, async |transaction| {
+            let reduce = "UPDATE product SET stock = stock - $1 WHERE id = $2 AND stock >= $1";
+            let changed = transaction.execute(reduce, &[&quantity, &product_id]).await?;
+            if changed == 1 { Ok(()) } else { Err(StockError::Insufficient) }
+        })
+        .await
+    }
+}
+```"##
+)]
 pub async fn with_transaction<T, E: From<Error>>(
     guard: impl Held,
-    client: &mut Client,
+    pool: impl Pool,
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let done = commit(&guard, client, work).await;
+    let done = borrow(&guard, pool, work).await;
     if guard.check().is_ok() {
         // Released, or lost and counted as such: see above.
         drop(guard.release().await);
@@ -119,23 +175,53 @@ pub async fn with_transaction<T, E: From<Error>>(
     done
 }
 
+/// Whether the server was heard to end the transaction.
+#[derive(Clone, Copy, PartialEq)]
+enum Ended {
+    Heard,
+    Unheard,
+}
+
+async fn borrow<T, E: From<Error>>(
+    guard: &impl Held,
+    pool: impl Pool,
+    work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let lost = |how| Error::Lock(crate::Error::Lost { key: guard.fences()[0].0.clone(), how });
+    guard.check().map_err(lost)?;
+    let mut lent = tokio::select! {
+        biased;
+        how = guard.lost() => return Err(lost(how).into()),
+        lent = pool.lend() => lent.map_err(|source| Error::Pool { source: Box::new(source) })?,
+    };
+    // Dropped in here, at whatever point, it is not given back.
+    let (ended, done) = commit(guard, lent.client(), work).await;
+    if ended == Ended::Heard {
+        lent.give_back();
+    }
+    done
+}
+
 async fn commit<T, E: From<Error>>(
     guard: &impl Held,
     client: &mut Client,
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let fences = guard.fences();
-    let lost = |how| Error::Lock(crate::Error::Lost { key: fences[0].0.clone(), how });
-    guard.check().map_err(lost)?;
+) -> (Ended, Result<T, E>) {
+    let turns = guard.turns();
+    let lost = |how| Error::Lock(crate::Error::Lost { key: turns[0].0.clone(), how });
     // Behind whatever the connection still has to do.
-    let transaction = tokio::select! {
+    let begun = tokio::select! {
         biased;
-        how = guard.lost() => return Err(lost(how).into()),
-        begun = client.transaction() => begun.map_err(Error::database("begin a transaction"))?,
+        how = guard.lost() => Err(lost(how)),
+        begun = client.transaction() => begun.map_err(Error::database("begin a transaction")),
+    };
+    let transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => return (Ended::Unheard, Err(error.into())),
     };
     let work = async {
-        for (name, fence) in &fences {
-            raise(&transaction, name, *fence).await?;
+        for (name, turn) in &turns {
+            raise(&transaction, name, *turn).await?;
         }
         let done = work(&transaction).await?;
         // PostgreSQL answers a COMMIT after an error with a rollback that looks like success. This does not.
@@ -155,22 +241,33 @@ async fn commit<T, E: From<Error>>(
         error => error,
     };
     match result {
-        Ok(done) => {
-            transaction.commit().await.map_err(|source| Error::Commit { source })?;
-            Ok(done)
-        }
+        Ok(done) => match transaction.commit().await {
+            Ok(()) => {
+                guard.note_commit();
+                (Ended::Heard, Ok(done))
+            }
+            Err(source) => {
+                // Either the server has said why, or the connection is gone.
+                let ended = if source.as_db_error().is_some() { Ended::Heard } else { Ended::Unheard };
+                (ended, Err(Error::Commit { source }.into()))
+            }
+        },
         Err(error) => {
             // Sent either way: by the transaction itself where it is dropped. Its answer may be behind a statement that
             // waits for somebody else's row, and is waited for no longer than the lock is held.
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                _ = guard.lost() => {}
-                // Should this fail as well, the connection is gone, and the transaction with it.
-                answer = transaction.rollback() => if let Err(error) = answer {
-                    tracing::debug!(%error, "the rollback was not answered");
+                _ = guard.lost() => Ended::Unheard,
+                answer = transaction.rollback() => match answer {
+                    Ok(()) => Ended::Heard,
+                    // The connection is gone, and the transaction with it.
+                    Err(error) => {
+                        tracing::debug!(%error, "the rollback was not answered");
+                        Ended::Unheard
+                    }
                 },
-            }
-            Err(error)
+            };
+            (ended, Err(error))
         }
     }
 }

@@ -24,6 +24,10 @@ pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 4;
 /// An acquire that arrives this many of its timeouts after it was sent is refused, and a step that takes
 /// this many is stopped by the server: nobody waits for them.
 pub(super) const LATE_TIMEOUTS: u32 = 4;
+/// Making the schema may take so many response timeouts, all in all …
+pub(super) const MIGRATE_RESPONSE_TIMEOUTS: u32 = 80;
+/// … and so many of them may it wait for one lock, such as that of another process that makes it.
+pub(super) const MIGRATE_LOCK_RESPONSE_TIMEOUTS: u32 = 40;
 
 /// The server looks this often whether the client of a session lock that waits is still there.
 pub(super) const SESSION_CHECK_PAUSE: Duration = Duration::from_secs(1);

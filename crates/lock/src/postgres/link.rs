@@ -288,7 +288,7 @@ impl Link {
         let prepare = async |function: &str| {
             client.prepare(&format!("SELECT * FROM {schema}.{function}")).await.map_err(incomplete)
         };
-        let acquire = prepare("acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)").await?;
+        let acquire = prepare("acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)").await?;
         let renew = prepare("renew($1, $2, $3, $4, $5, $6)").await?;
         let release = prepare("release($1, $2, $3, $4, $5)").await?;
         let sweep = prepare("sweep($1, $2)").await?;

@@ -171,6 +171,7 @@ impl Backend for Postgres {
                         &waiting.is_some_and(|waiting| waiting.queue),
                         &waiting.map_or(0, |waiting| bigint(waiting.place)),
                         &self.not_after(request.timeout * limits::LATE_TIMEOUTS),
+                        &lasting(request.claim),
                     ],
                 )
                 .await

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_postgres::Config;
 
 use super::connector::{self, Connector};
@@ -49,6 +50,14 @@ pub enum PostgresOptionsError {
     Tls {
         /// Why not.
         source: crate::TlsError,
+    },
+    /// The database was not prepared in time. It may have been prepared all the same.
+    #[error("cannot make the schema {schema} for the locks: it was not done within {timeout:?}")]
+    MigrateTimeout {
+        /// The schema.
+        schema: String,
+        /// How long it was waited for.
+        timeout: Duration,
     },
     /// The database could not be prepared.
     #[error("cannot make the schema {schema} for the locks")]
@@ -137,20 +146,36 @@ impl PostgresOptions {
     /// way of migrating. It may run again, and does not touch locks that are held.
     #[must_use]
     pub fn migration(&self) -> String {
-        SCHEMA_SQL.replace("{schema}", &self.schema)
+        SCHEMA_SQL
+            .replace("{schema}", &self.schema)
+            .replace("{queue_max}", &crate::limits::QUEUE_MAX.to_string())
     }
 
     /// Makes what the locks need in the database, in one transaction. Needs the right to create a schema, which
     /// the locks themselves do not: they use it, its tables (`SELECT, INSERT, UPDATE, DELETE`) and its sequence.
+    ///
+    /// Takes no longer than 80 [response timeouts](Self::response_timeout) (40 s), and waits for no lock of the database for
+    /// longer than half of that.
     pub async fn migrate(&self) -> Result<(), PostgresOptionsError> {
+        let limit = self.response_timeout * limits::MIGRATE_RESPONSE_TIMEOUTS;
+        timeout(limit, self.connect_and_migrate()).await.unwrap_or_else(|_| {
+            Err(PostgresOptionsError::MigrateTimeout { schema: self.schema.clone(), timeout: limit })
+        })
+    }
+
+    async fn connect_and_migrate(&self) -> Result<(), PostgresOptionsError> {
         let failed = |source| PostgresOptionsError::Migrate { schema: self.schema.clone(), source };
         let (client, connection) =
             self.server.connect(Clone::clone(&self.connector)).await.map_err(failed)?;
         let work = async {
             // One after the other, if several processes start together.
             let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('{}', 2))", self.schema);
+            // The server must not go on for one who has gone.
+            let statement_ms = (self.response_timeout * limits::MIGRATE_RESPONSE_TIMEOUTS).as_millis().max(1);
+            let lock_ms = (self.response_timeout * limits::MIGRATE_LOCK_RESPONSE_TIMEOUTS).as_millis().max(1);
             let sql = format!(
-                "BEGIN; SET LOCAL client_min_messages = warning; {lock}; {}; COMMIT",
+                "BEGIN; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = {statement_ms};
+                 SET LOCAL lock_timeout = {lock_ms}; {lock}; {}; COMMIT",
                 self.migration()
             );
             client.batch_execute(&sql).await

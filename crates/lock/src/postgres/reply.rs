@@ -35,7 +35,7 @@ pub(super) fn time(row: &Row) -> Result<u64, Malformed> {
 /// The answer to an acquire; nothing if it arrived too late.
 pub(super) fn acquired(row: &Row) -> Result<Option<Acquired>, Malformed> {
     Ok(Some(match column(row, "o_outcome")? {
-        1 => Acquired::Granted { fence: number(row, "o_number")? },
+        1 => Acquired::Granted { fence: number(row, "o_number")?, turn: number(row, "o_turn")? },
         2 => {
             let key: i32 = column(row, "o_key")?;
             let head: Option<&[u8]> = column(row, "o_head")?;
@@ -49,6 +49,7 @@ pub(super) fn acquired(row: &Row) -> Result<Option<Acquired>, Malformed> {
         }
         4 => Acquired::Ended,
         5 => return Ok(None),
+        6 => Acquired::TooManyWaiters,
         other => return Err(Malformed(format!("an unknown outcome: {other}"))),
     }))
 }

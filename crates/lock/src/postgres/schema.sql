@@ -24,6 +24,17 @@ CREATE TABLE IF NOT EXISTS {schema}.entries (
     CHECK ((fence IS NULL) <> (place IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
+-- What all share who hold a lock side by side. Without one it is the fence.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+            WHERE attrelid = '{schema}.entries'::regclass AND attname = 'turn' AND NOT attisdropped
+    ) THEN
+        -- It locks the table, so not each time.
+        ALTER TABLE {schema}.entries ADD COLUMN turn bigint;
+    END IF;
+END $$;
+
 -- Owners that were released lately. Not logged: after a crash no step is on its way any more that it is for.
 CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.ends (
     owner bytea PRIMARY KEY,
@@ -85,44 +96,93 @@ CREATE OR REPLACE FUNCTION {schema}.rival(p_keys text[], p_owner bytea) RETURNS 
     SELECT max(fence) FROM {schema}.entries WHERE key = ANY (p_keys) AND owner <> p_owner
 $$;
 
--- After room was made: tells others, and gives the first of the queue, if it is its turn, a while to come.
--- Returns whether those outside the queue were told.
-CREATE OR REPLACE FUNCTION {schema}.freed(p_key text, p_now bigint, p_claim_us bigint, p_wanted boolean)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Who of the queue can get in next, and how many there is room for. One who lets in too few keeps nobody back unless it is
+-- fair. Without one, whether all of them only let in too few.
+CREATE OR REPLACE FUNCTION {schema}.turn(
+    p_key text, OUT o_owner bytea, OUT o_room integer, OUT o_max integer, OUT o_mode text, OUT o_fair boolean,
+    OUT o_for_room boolean
+) LANGUAGE plpgsql AS $$
 DECLARE
-    v_first record;
+    v_waiter record;
     v_count integer;
     v_mode text;
     v_max integer;
+    v_first boolean := true;
 BEGIN
-    SELECT * INTO v_first FROM {schema}.entries
-        WHERE key = p_key AND place IS NOT NULL ORDER BY place LIMIT 1;
-    IF NOT FOUND THEN
-        IF p_wanted THEN
-            PERFORM pg_notify('{schema}', concat(E'\n\n\n\n', p_key));
-            UPDATE {schema}.entries SET wanted = false WHERE key = p_key AND wanted;
-        END IF;
-        RETURN p_wanted;
-    END IF;
-    SELECT count(*), min(mode), least(v_first.holders_max, min(holders_max)) INTO v_count, v_mode, v_max
+    SELECT count(*), min(mode), min(holders_max) INTO v_count, v_mode, v_max
         FROM {schema}.entries WHERE key = p_key AND fence IS NOT NULL;
-    IF v_count > 0 AND (v_mode <> v_first.mode OR v_count >= v_max) THEN
+    o_for_room := false;
+    FOR v_waiter IN SELECT * FROM {schema}.entries WHERE key = p_key AND place IS NOT NULL ORDER BY place LOOP
+        IF (v_count > 0 AND v_mode <> v_waiter.mode) OR (v_waiter.fair AND NOT v_first) THEN
+            RETURN;
+        END IF;
+        o_room := least(v_waiter.holders_max, v_max) - v_count;
+        IF v_count = 0 OR o_room > 0 THEN
+            o_owner := v_waiter.owner;
+            o_max := v_waiter.holders_max;
+            o_mode := v_waiter.mode;
+            o_fair := v_waiter.fair;
+            RETURN;
+        ELSIF v_waiter.fair THEN
+            RETURN;
+        END IF;
+        v_first := false;
+    END LOOP;
+    o_for_room := true;
+END $$;
+
+-- Tells whose turn it is, and gives it a while to come.
+CREATE OR REPLACE FUNCTION {schema}.tell(
+    p_key text, p_now bigint, p_claim_us bigint, p_owner bytea, p_room integer, p_max integer, p_mode text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {schema}.entries SET until_us = p_now + p_claim_us
+        WHERE key = p_key AND owner = p_owner AND until_us > p_now + p_claim_us;
+    PERFORM pg_notify('{schema}', concat_ws(E'\n', encode(p_owner, 'hex'), p_room, p_max, p_mode, p_key));
+END $$;
+
+-- After room was made: tells others. Returns whether those outside the queue were told.
+CREATE OR REPLACE FUNCTION {schema}.freed(p_key text, p_now bigint, p_claim_us bigint, p_wanted boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_next record;
+BEGIN
+    SELECT * INTO v_next FROM {schema}.turn(p_key);
+    IF v_next.o_owner IS NOT NULL THEN
+        PERFORM {schema}.tell(
+            p_key, p_now, p_claim_us, v_next.o_owner, v_next.o_room, v_next.o_max, v_next.o_mode);
         RETURN false;
     END IF;
-    UPDATE {schema}.entries SET until_us = p_now + p_claim_us
-        WHERE key = p_key AND owner = v_first.owner AND until_us > p_now + p_claim_us;
-    PERFORM pg_notify('{schema}', concat_ws(E'\n', encode(v_first.owner, 'hex'),
-        v_max - v_count, v_first.holders_max, v_first.mode, p_key));
+    -- Without a queue, or without room but for those who let in more, who may be outside of it.
+    IF p_wanted AND v_next.o_for_room THEN
+        PERFORM pg_notify('{schema}', concat(E'\n\n\n\n', p_key));
+        UPDATE {schema}.entries SET wanted = false WHERE key = p_key AND wanted;
+        RETURN true;
+    END IF;
     RETURN false;
 END $$;
 
+-- An earlier one, which told nobody that it left room.
+DROP FUNCTION IF EXISTS {schema}.acquire(
+    text[], bytea, text, integer, bigint, bigint, boolean, bigint, boolean, bigint, bigint);
+-- And one that told no turn: what a function returns cannot be replaced.
+DO $$ BEGIN
+    IF EXISTS (
+        SELECT FROM pg_proc
+            WHERE pronamespace = '{schema}'::regnamespace AND proname = 'acquire' AND NOT 'o_turn' = ANY (proargnames)
+    ) THEN
+        DROP FUNCTION {schema}.acquire(
+            text[], bytea, text, integer, bigint, bigint, boolean, bigint, boolean, bigint, bigint, bigint);
+    END IF;
+END $$;
+
 -- Takes locks, all or none, or a place in a queue. Outcomes: 1 granted, 2 conflict, 4 released before,
--- 5 too late. A time to live of 0 does not wait.
+-- 5 too late, 6 the queue is full. A time to live of 0 does not wait.
 CREATE OR REPLACE FUNCTION {schema}.acquire(
     p_keys text[], p_owner bytea, p_mode text, p_holders_max integer, p_lease_us bigint, p_fence_min bigint,
-    p_fair boolean, p_ttl_us bigint, p_queue boolean, p_place bigint, p_not_after bigint,
+    p_fair boolean, p_ttl_us bigint, p_queue boolean, p_place bigint, p_not_after bigint, p_claim_us bigint,
     OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint, OUT o_key integer,
-    OUT o_holder_remaining bigint, OUT o_retry_after bigint, OUT o_head bytea
+    OUT o_holder_remaining bigint, OUT o_retry_after bigint, OUT o_head bytea, OUT o_turn bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_key text;
@@ -134,6 +194,7 @@ DECLARE
     v_max integer;
     v_until bigint;
     v_full boolean;
+    v_next record;
 BEGIN
     o_now := {schema}.enter(p_keys);
     IF o_now > p_not_after THEN
@@ -157,14 +218,17 @@ BEGIN
         -- The answer was lost. The same again.
         UPDATE {schema}.entries SET until_us = v_until
             WHERE key = ANY (p_keys) AND owner = p_owner AND until_us < v_until;
+        SELECT max(coalesce(turn, fence)) INTO o_turn FROM {schema}.entries
+            WHERE key = p_keys[1] AND fence IS NOT NULL;
         o_outcome := 1;
         RETURN;
     END IF;
 
     FOR v_index IN 1 .. cardinality(p_keys) LOOP
         v_key := p_keys[v_index];
-        SELECT count(*), min(until_us), max(until_us), min(mode), least(p_holders_max, min(holders_max))
-            INTO v_count, v_first, v_last, v_mode, v_max
+        SELECT count(*), min(until_us), max(until_us), min(mode), least(p_holders_max, min(holders_max)),
+                max(coalesce(turn, fence))
+            INTO v_count, v_first, v_last, v_mode, v_max, o_turn
             FROM {schema}.entries WHERE key = v_key AND fence IS NOT NULL;
         SELECT place INTO v_own FROM {schema}.entries WHERE key = v_key AND owner = p_owner AND place IS NOT NULL;
         v_full := false;
@@ -188,6 +252,12 @@ BEGIN
         o_holder_remaining := coalesce(v_last - o_now, 0);
         o_number := 0;
         IF p_ttl_us > 0 AND p_queue AND (v_own IS NOT NULL OR p_place > 0 OR p_fair OR NOT v_full) THEN
+            IF v_own IS NULL AND p_place = 0 AND {queue_max} <= (
+                SELECT count(*) FROM {schema}.entries WHERE key = v_key AND place IS NOT NULL
+            ) THEN
+                o_outcome := 6;
+                RETURN;
+            END IF;
             -- Dropped from the queue while it was late, it gets its place back.
             o_number := coalesce(v_own, nullif(p_place, 0), {schema}.next_number(o_now, 0));
             INSERT INTO {schema}.entries AS e (key, owner, mode, until_us, place, holders_max, fair)
@@ -203,10 +273,28 @@ BEGIN
 
     o_outcome := 1;
     o_number := {schema}.next_number(o_now, p_fence_min);
-    INSERT INTO {schema}.entries (key, owner, mode, until_us, fence, holders_max)
-        SELECT k, p_owner, p_mode, v_until, o_number, p_holders_max FROM unnest(p_keys) AS k
+    -- Several keys are taken exclusively, so nobody holds the last one, or any other.
+    IF o_turn IS NULL THEN
+        o_turn := o_number;
+    ELSIF p_fence_min >= o_turn THEN
+        -- For those as well who come when we have gone.
+        o_turn := o_number;
+        UPDATE {schema}.entries SET turn = o_turn WHERE key = p_keys[1] AND fence IS NOT NULL;
+    END IF;
+    INSERT INTO {schema}.entries (key, owner, mode, until_us, fence, holders_max, turn)
+        SELECT k, p_owner, p_mode, v_until, o_number, p_holders_max, o_turn FROM unnest(p_keys) AS k
         ON CONFLICT (key, owner) DO UPDATE SET mode = excluded.mode, until_us = excluded.until_us,
-            fence = excluded.fence, place = NULL, holders_max = excluded.holders_max, fair = NULL;
+            fence = excluded.fence, place = NULL, holders_max = excluded.holders_max, fair = NULL,
+            turn = excluded.turn;
+    IF p_holders_max > 1 AND EXISTS (
+        SELECT FROM {schema}.entries WHERE key = p_keys[1] AND place IS NOT NULL
+    ) THEN
+        SELECT * INTO v_next FROM {schema}.turn(p_keys[1]);
+        IF v_next.o_owner IS NOT NULL AND (p_fair OR v_next.o_fair) THEN
+            -- Kept back by the order alone: woken together with us it may have asked first, in vain.
+            PERFORM {schema}.tell(p_keys[1], o_now, p_claim_us, v_next.o_owner, 1, v_next.o_max, v_next.o_mode);
+        END IF;
+    END IF;
 END $$;
 
 -- An earlier one, which gave a hold another mode without its number of holders.
@@ -331,11 +419,13 @@ BEGIN
         PERFORM pg_notify('{schema}', concat('!', encode(o_owner, 'hex'), E'\n\n\n\n', p_key));
         RETURN NEXT;
     END LOOP;
+    o_fence := {schema}.next_number(v_now, 0);
     IF o_owner IS NOT NULL THEN
+        -- Whoever joins those that are left comes after those that are not.
+        UPDATE {schema}.entries SET turn = o_fence WHERE key = p_key AND fence IS NOT NULL;
         PERFORM {schema}.freed(p_key, v_now, p_claim_us, true);
     END IF;
     o_owner := NULL;
-    o_fence := {schema}.next_number(v_now, 0);
     RETURN NEXT;
 END $$;
 

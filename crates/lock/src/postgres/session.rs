@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -48,7 +48,8 @@ pub struct SessionLock {
 
 impl PostgresOptions {
     /// Takes a lock for as long as the session that it opens lasts, and waits for it for up to `wait`; zero does
-    /// not wait. The database must have been [prepared](Self::migrate). Dropping the future gives it up.
+    /// not wait. The database must have been [prepared](Self::migrate). Dropping the future gives it up. However slowly
+    /// the server answers, this takes no longer than `wait` and four [response timeouts](Self::response_timeout).
     pub async fn session_lock(&self, key: impl IntoKey, wait: Duration) -> Result<SessionLock, Error> {
         let key = key.into_key()?;
         if wait > WAIT_MAX {
@@ -56,6 +57,7 @@ impl PostgresOptions {
         }
         let limit = self.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
         let failed = |failure: Failure| Error::of_step(key.clone(), Arc::new(failure).into_error(DOING));
+        let deadline = Instant::now() + wait + limit;
         let opened = timeout(limit, self.open_session(wait)).await.unwrap_or(Err(Failure::NoAnswer));
         let (client, driver) = opened.map_err(failed)?;
 
@@ -68,7 +70,7 @@ impl PostgresOptions {
             // Only the one that does not wait says anything.
             Ok::<_, tokio_postgres::Error>(!wait.is_zero() || row.get(0))
         };
-        match timeout(wait + limit, taking).await {
+        match timeout_at(deadline, taking).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Err(Error::Busy { key, holder_remaining: Duration::ZERO }),
             Ok(Err(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
@@ -80,7 +82,7 @@ impl PostgresOptions {
         }
         // Drawn while the lock is held, so the next holder's is greater.
         let next = format!("SELECT {0}.next_number({0}.now_us(), 0)", self.schema);
-        let fence = timeout(limit, client.query_one(&next, &[])).await;
+        let fence = timeout_at(deadline, client.query_one(&next, &[])).await;
         let fence: i64 = match fence {
             Ok(Ok(row)) => row.get(0),
             Ok(Err(error)) => return Err(failed(error.into())),

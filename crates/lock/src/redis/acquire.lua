@@ -1,17 +1,19 @@
 -- Takes locks, all or none, or a place in a queue.
 -- KEYS: boot record and fence counter of the shard, tombstones of the owner's time, and the locks.
--- ARGV: owner, lease, the lease with time to sweep up (ms), mode, fence at least, not after, run id,
---   quarantine, beginning of all names, and the rest in one: fair, holders at most, time to live of a waiter
---   (0: does not wait), may queue, place; and how many it lets hold the lock, or nothing. Times in microseconds.
--- Answers: 1 granted, now, fence; 2 conflict, now, index, holder's rest, retry after, place, head;
---   3 quarantined, now, rest; 4 released before, now; 5 too late, now.
+-- ARGV: owner, lease, the lease with time to sweep up (ms), mode, fence at least, not after, beginning of a
+--   boot record that tells of no quarantine, quarantine, beginning of all names, and the rest in one: fair, holders at most, time to live of a waiter
+--   (0: does not wait), may queue, place, time to claim, length of a queue at the most; and how many it lets hold the lock, or nothing. Times in microseconds.
+-- Answers: 1 granted, now, fence, turn; 2 conflict, now, index, holder's rest, retry after, place, head;
+--   3 quarantined, now, rest; 4 released before, now; 5 too late, now; 6 the queue is full, now.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local found = redis.call('MGET', KEYS[1], KEYS[2], KEYS[4])
 local owner, ending, in_time = ARGV[1], now + ARGV[2], now <= ARGV[6] + 0
 local ended = redis.call('HGET', KEYS[3], string.sub(owner, 21))
 
-if found[1] == ARGV[7] and in_time and not ended and not found[3] and #KEYS == 4 then
+local calm = string.sub(found[1] or '', 1, #ARGV[7]) == ARGV[7]
+
+if calm and in_time and not ended and not found[3] and #KEYS == 4 then
   -- A calm server, and nobody holds the lock and nobody waits.
   local fence = math.max(now, (found[2] or 0) + 1, ARGV[5] + 1)
   -- The server writes a number as it is, up to 10^17.
@@ -21,7 +23,7 @@ if found[1] == ARGV[7] and in_time and not ended and not found[3] and #KEYS == 4
     table.insert(lock, 4, ARGV[11] + 0)
   end
   redis.call('SET', KEYS[4], cmsgpack.pack(lock), 'PX', ARGV[3])
-  return { 1, now, fence }
+  return { 1, now, fence, fence }
 end
 
 if not in_time then
@@ -32,19 +34,21 @@ if ended then
 end
 local base = ARGV[9]
 --COMMON
--- The boot record is the run id, and behind it, in a quarantine, since when that server is known.
+-- The boot record is whether the server is "new" or all is "calm", its run id, the longest quarantine that anybody has
+-- asked for, and since when that server is known.
 local rest = 0
-if found[1] ~= ARGV[7] then
-  local since = tonumber(string.match(found[1] or '', '^' .. ARGV[7] .. ':(%d+)$'))
-  if not since then
-    -- Another server than the one that granted the locks which we know of, and perhaps others.
+if not calm then
+  local run = string.match(ARGV[7], '^calm:(.*):%d+:$')
+  local known, longest, since = string.match(found[1] or '', '^%a+:(.*):(%d+):(%d+)$')
+  longest, since = math.max(longest or 0, ARGV[8]), tonumber(since)
+  if known ~= run or since > now then
+    -- Another server than the one that granted the locks which we know of, and perhaps others; or its clock was set back.
     since = now
-    redis.call('SET', KEYS[1], ARGV[7] .. ':' .. text(now))
   end
-  rest = since + ARGV[8] - now
-  if rest <= 0 then
-    rest = 0
-    redis.call('SET', KEYS[1], ARGV[7])
+  rest = math.max(since + longest - now, 0)
+  local record = table.concat({ rest > 0 and 'new' or 'calm', run, text(longest), text(since) }, ':')
+  if record ~= found[1] then
+    redis.call('SET', KEYS[1], record)
   end
 end
 
@@ -56,7 +60,8 @@ local function number(least)
 end
 
 local mode = ARGV[4]
-local fairness, max, ttl, may_queue, place = string.match(ARGV[10], '^(%d):(%d+):(%d+):(%d):(%d+)$')
+local fairness, max, ttl, may_queue, place, claim, queue_max =
+  string.match(ARGV[10], '^(%d):(%d+):(%d+):(%d):(%d+):(%d+):(%d+)$')
 local fair = fairness == '1'
 max, ttl, place = tonumber(max), tonumber(ttl), tonumber(place)
 local locks, held = {}, 0
@@ -79,7 +84,7 @@ if held == #locks then
     lock.ends[i] = math.max(lock.ends[i], ending)
     write(lock)
   end
-  return { 1, now, locks[1].fences[holds(locks[1], owner)] }
+  return { 1, now, locks[1].fences[holds(locks[1], owner)], locks[1].turn }
 end
 if rest > 0 then
   return { 3, now, rest }
@@ -121,7 +126,7 @@ local function obstacle(lock)
   end
 end
 
--- Notes that we wait, and returns our place.
+-- Notes that we wait, and returns our place; nothing if the queue has no room for us.
 local function wait(lock, full)
   if ttl == 0 then
     return 0
@@ -136,6 +141,8 @@ local function wait(lock, full)
   end
   if old then
     place = tonumber(old)
+  elseif place == 0 and lock.queued == 1 and redis.call('ZCARD', lock.places) >= tonumber(queue_max) then
+    return
   elseif place == 0 then
     place = number(0)
   end
@@ -151,6 +158,9 @@ for index, lock in ipairs(locks) do
   local remaining, retry, full = obstacle(lock)
   if remaining then
     local place = wait(lock, full)
+    if not place then
+      return { 6, now }
+    end
     local head = lock.queued == 1 and redis.call('ZRANGE', lock.places, 0, 0)[1]
     return { 2, now, index - 1, remaining, retry, place, head or '' }
   end
@@ -159,8 +169,18 @@ end
 local fence = number(ARGV[5])
 for _, lock in ipairs(locks) do
   lock.mode = lock.count > 0 and lock.mode or mode
+  if lock.count == 0 or ARGV[5] + 0 >= lock.turn then
+    lock.turn = fence
+  end
   add(lock, owner, ending, fence, tonumber(ARGV[11]) or math.huge)
   leave(lock, owner)
+  if lock.queued == 1 and max > 1 then
+    local next, _, its_max, its_mode, its_fair = turn(lock)
+    if next and (fair or its_fair) then
+      -- Kept back by the order alone: woken together with us it may have asked first, in vain.
+      tell(now, lock, claim, next, 1, its_max, its_mode)
+    end
+  end
   write(lock)
 end
-return { 1, now, fence }
+return { 1, now, fence, locks[1].turn }

@@ -7,6 +7,7 @@ local base = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local lock = read(now, KEYS[2], redis.call('GET', KEYS[2]))
+local fence = math.max(now, (redis.call('GET', KEYS[1]) or 0) + 1)
 local ended = {}
 for at = 3, #ARGV do
   local i = holds(lock, ARGV[at])
@@ -17,9 +18,10 @@ for at = 3, #ARGV do
   end
 end
 if #ended > 0 then
+  -- Whoever joins those that are left comes after those that are not.
+  lock.turn = fence
   freed(now, lock, ARGV[2], true)
   write(lock)
 end
-local fence = math.max(now, (redis.call('GET', KEYS[1]) or 0) + 1)
 redis.call('SET', KEYS[1], text(fence))
 return { 1, now, fence, ended }

@@ -1,6 +1,7 @@
 -- The state of one lock, without what has ended by now. A lock is kept as a packed list: mode, whether
 -- somebody outside the queue waits, whether there is a queue, and then owner, end and fence of each holder; a number
--- before an owner is how many it lets hold the lock, itself included, and without one it lets in any number.
+-- before an owner is how many it lets hold the lock, itself included, and without one it lets in any number. Last comes
+-- the turn, which all share who hold it side by side; without one it is the fence of the first.
 -- The names of the other keys of a lock follow from its own; they have the same hash tag.
 local function text(number)
   -- tostring(1.8e15) would be '1.8e+15'
@@ -32,7 +33,7 @@ local function read(now, key, packed)
   local lock = {
     key = key, name = name,
     places = base .. 'places:' .. name, lives = base .. 'lives:' .. name, wishes = base .. 'wishes:' .. name,
-    mode = '', wanted = 0, queued = 0, count = 0, owners = {}, ends = {}, fences = {}, limits = {},
+    mode = '', wanted = 0, queued = 0, turn = 0, count = 0, owners = {}, ends = {}, fences = {}, limits = {},
   }
   if not packed then
     return lock
@@ -45,10 +46,16 @@ local function read(now, key, packed)
     if type(list[i]) == 'number' then
       limit, i = list[i], i + 1
     end
+    if lock.turn == 0 then
+      lock.turn = list[i + 2]
+    end
     if list[i + 1] > now then
       add(lock, list[i], list[i + 1], list[i + 2], limit)
     end
     i = i + 3
+  end
+  if i == #list then
+    lock.turn = list[i]
   end
   if lock.queued == 1 then
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', lock.lives, '-inf', text(now))) do
@@ -76,6 +83,9 @@ local function write(lock)
     list[#list + 1], list[#list + 2], list[#list + 3] = lock.owners[i], lock.ends[i], lock.fences[i]
     last = math.max(last, lock.ends[i])
   end
+  if lock.count > 0 and lock.turn ~= lock.fences[1] then
+    list[#list + 1] = lock.turn
+  end
   if lock.queued == 1 then
     last = math.max(last, tonumber(redis.call('ZREVRANGE', lock.lives, 0, 0, 'WITHSCORES')[2]))
   end
@@ -102,24 +112,57 @@ local function wish(lock, owner)
   return string.match(redis.call('HGET', lock.wishes, owner), '^(%d):(%d+):(.*)$')
 end
 
--- After room was made: tells others, and gives the first of the queue, if it is its turn, a while to come.
+-- Who of the queue can get in next: owner, how many there is room for, what it wants, whether it is fair. One who lets in too
+-- few keeps nobody back unless it is fair. Without one, whether all of them only let in too few.
+local function turn(lock)
+  local from = 0
+  while true do
+    local waiters = redis.call('ZRANGE', lock.places, from, from + 15)
+    for i, owner in ipairs(waiters) do
+      local fair, max, mode = wish(lock, owner)
+      fair = fair == '1'
+      if (lock.count > 0 and mode ~= lock.mode) or (fair and from + i > 1) then
+        return nil, false
+      end
+      local more = room(lock, tonumber(max))
+      if more > 0 then
+        return owner, more, max, mode, fair
+      elseif fair then
+        return nil, false
+      end
+    end
+    if #waiters < 16 then
+      return nil, true
+    end
+    from = from + 16
+  end
+end
+
+-- Tells whose turn it is, and gives it a while to come.
+local function tell(now, lock, claim, owner, more, max, mode)
+  if tonumber(redis.call('ZSCORE', lock.lives, owner)) > now + claim then
+    redis.call('ZADD', lock.lives, text(now + claim), owner)
+  end
+  redis.call('PUBLISH', base .. 'freed', table.concat({ owner, more, max, mode, lock.name }, '\n'))
+end
+
+-- After room was made: tells others.
 local function freed(now, lock, claim, wanted)
   if lock.queued == 1 then
     if wanted then
       -- Whoever is not in the queue stands behind it, and is told when the queue has gone.
       lock.wanted = 1
     end
-    local first = redis.call('ZRANGE', lock.places, 0, 0)[1]
-    local _, max, mode = wish(lock, first)
-    local more = room(lock, tonumber(max))
-    if lock.count > 0 and (mode ~= lock.mode or more <= 0) then
+    local next, more, max, mode = turn(lock)
+    if next then
+      tell(now, lock, claim, next, more, max, mode)
+    end
+    -- Or when there is no room but for those who let in more, who may be outside of it.
+    if next or not more then
       return
     end
-    if tonumber(redis.call('ZSCORE', lock.lives, first)) > now + claim then
-      redis.call('ZADD', lock.lives, text(now + claim), first)
-    end
-    redis.call('PUBLISH', base .. 'freed', table.concat({ first, more, max, mode, lock.name }, '\n'))
-  elseif lock.wanted == 1 or wanted then
+  end
+  if lock.wanted == 1 or wanted then
     lock.wanted = 0
     redis.call('PUBLISH', base .. 'freed', '\n\n\n\n' .. lock.name)
   end

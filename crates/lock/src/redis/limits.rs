@@ -9,13 +9,17 @@ pub(super) const PREFIX: &str = "jaego";
 /// Bytes of that prefix.
 pub(super) const PREFIX_BYTES_MAX: usize = 64;
 /// Version of the layout; the number of shards stands behind it.
-pub(super) const LAYOUT: &str = "2:";
+pub(super) const LAYOUT: &str = "3:";
 /// Default of the number of shards.
 pub(super) const SHARDS: u16 = 64;
 /// Shards at the most.
 pub(super) const SHARDS_MAX: u16 = 1_024;
 /// Default of the quarantine.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(41);
+/// Default of how long a master that was cut off may go on granting, which is part of the quarantine …
+pub(super) const REPLICA_LAG: Duration = Duration::from_secs(10);
+/// … and what is to spare in it, for the second in which the server looks at its replicas.
+pub(super) const QUARANTINE_MARGIN: Duration = Duration::from_secs(1);
 
 /// How often an idle connection is tried, and the server's clock looked at.
 pub(super) const LOOK_PAUSE: Duration = Duration::from_secs(5);

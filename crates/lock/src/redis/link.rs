@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::drift::Drift;
-use super::limits;
 use super::options::RedisOptions;
 use super::reply::{self, Malformed};
 use super::script::{Script, Scripts};
 use super::sentinel;
+use super::{advice, limits};
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
@@ -34,6 +34,8 @@ pub(super) struct Link {
     suspect: Notify,
     clock: Mutex<Clock>,
     pub(super) process: Process,
+    /// Whether it was said what is wrong with the settings of a server.
+    advised: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,8 @@ pub(super) struct Live {
     pub(super) server: ConnectionInfo,
     /// Which process answers; another one after every restart and failover.
     pub(super) run_id: String,
+    /// How the boot record of a shard begins when nobody waits for the end of a quarantine.
+    pub(super) calm: String,
     hashes: Vec<String>,
     broken: AtomicBool,
     /// It has lost its replicas and refuses to write: perhaps another one is the master by now.
@@ -137,7 +141,8 @@ impl Link {
         let notices = broadcast::Sender::new(crate::limits::NOTICES_MAX);
         let state = watch::Sender::new(State::Connecting);
         let process = Process::new(&options.process_name);
-        Self { process, options, scripts, notices, state, suspect: Notify::new(), clock: Mutex::default() }
+        let (suspect, clock, advised) = (Notify::new(), Mutex::default(), AtomicBool::new(false));
+        Self { process, options, scripts, notices, state, suspect, clock, advised }
     }
 
     /// Runs a script by its hash, and by its text if the server has forgotten it. `command` is the rest of
@@ -372,9 +377,11 @@ impl Link {
             }
         }
         self.tell_name(&mut connection).await?;
+        self.advise(&mut connection, &server).await?;
         let live = Live {
             connection,
             server,
+            calm: format!("calm:{run_id}:{}:", super::micros(self.options.quarantine)),
             run_id,
             hashes,
             broken: AtomicBool::new(false),
@@ -384,6 +391,23 @@ impl Link {
             self.distrust(&live, by_ms).await;
         }
         Ok(live)
+    }
+
+    /// Says once what in the settings of the server breaks what the locks promise.
+    async fn advise(
+        &self,
+        connection: &mut MultiplexedConnection,
+        server: &ConnectionInfo,
+    ) -> Result<(), Failure> {
+        if self.advised.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let info: String = cmd("INFO").arg("replication").arg("memory").query_async(connection).await?;
+        for advice in advice::of(&info) {
+            tracing::warn!(server = %server.addr(), "{advice}");
+        }
+        self.advised.store(true, Ordering::Release);
+        Ok(())
     }
 
     async fn greet(
@@ -399,6 +423,7 @@ impl Link {
             greeting.arg(format!("{}:{{{shard}}}:boot", self.options.prefix));
         }
         greeting.arg(format!("{}{}", limits::LAYOUT, self.options.shards)).arg(run_id).arg(u8::from(anew));
+        greeting.arg(super::micros(self.options.quarantine));
         Ok(greeting.query_async(connection).await?)
     }
 

@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! PREFIX:layout               version and number of shards; a client with another layout is refused
-//! PREFIX:{17}:boot            run id of the server; in a quarantine, since when it is known
+//! PREFIX:{17}:boot            run id of the server, since when it is known, and the longest quarantine of anybody
 //! PREFIX:{17}:fence           the last one
-//! PREFIX:{17}:lock:KEY        mode, holders with their ends, fences, and how many they let in
+//! PREFIX:{17}:lock:KEY        mode, holders with their ends, fences, and how many they let in; the turn
 //! PREFIX:{17}:places:KEY      queue: owners by place …
 //! PREFIX:{17}:lives:KEY       … by the end of their time to live …
 //! PREFIX:{17}:wishes:KEY      … and what they want
@@ -19,10 +19,12 @@
 //! A server that is not the one that wrote the shard's record, because it was restarted or promoted, may have
 //! lost locks. It grants nothing new until their leases are over: see [`RedisOptions::quarantine`].
 
+mod advice;
 mod drift;
 mod limits;
 mod link;
 mod options;
+mod owners;
 mod reply;
 mod script;
 mod sentinel;
@@ -39,12 +41,12 @@ use tokio::time::Instant;
 
 use self::link::{Failure, Link};
 pub use self::options::{RedisOptions, RedisOptionsError};
+use self::owners::Owners;
 use self::script::Script;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
-use crate::clock::BootTime;
-use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX};
+use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX, QUEUE_MAX};
 use crate::look::{Broken, LockList, LockState};
 use crate::{LockKey, Mode};
 
@@ -52,6 +54,7 @@ use crate::{LockKey, Mode};
 #[derive(Debug)]
 pub struct Redis {
     link: Arc<Link>,
+    owners: Owners,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -65,7 +68,8 @@ impl Redis {
         let link = Arc::new(Link::new(options));
         let tasks =
             [tokio::spawn(Arc::clone(&link).keep()), tokio::spawn(subscriber::listen(Arc::clone(&link)))];
-        Self { link, tasks }
+        let owners = Owners::of_process(link.process.id);
+        Self { link, owners, tasks }
     }
 
     fn shard(&self, key: &LockKey) -> u32 {
@@ -78,11 +82,17 @@ impl Redis {
 
     /// A server that has lost everything grants nothing for the quarantine, and no hold may outlive that.
     fn check_lease(&self, doing: &'static str, lease: Duration) -> Result<(), Error> {
-        let quarantine = self.link.options.quarantine;
-        if quarantine.is_zero() || lease <= quarantine {
+        let options = &self.link.options;
+        let Some(lease_max) = options.lease_max().filter(|lease_max| lease > *lease_max) else {
             return Ok(());
-        }
-        let source = format!("a lease of {lease:?} is longer than the quarantine of {quarantine:?}");
+        };
+        let source = format!(
+            "a lease of {lease:?} is longer than {lease_max:?}, which is the quarantine of {:?} without the replicas' lag of \
+             {:?} and {:?} to spare",
+            options.quarantine,
+            options.replica_lag,
+            limits::QUARANTINE_MARGIN
+        );
         Err(Error::Refused { doing, source: source.into() })
     }
 
@@ -194,7 +204,8 @@ fn rest(request: &Acquire) -> String {
     let (ttl, queue, place) = request
         .waiting
         .map_or((0, 0, 0), |waiting| (micros(waiting.ttl), u8::from(waiting.queue), waiting.place));
-    format!("{fair}:{holders_max}:{ttl}:{queue}:{place}")
+    let claim = micros(request.claim);
+    format!("{fair}:{holders_max}:{ttl}:{queue}:{place}:{claim}:{QUEUE_MAX}")
 }
 
 /// What is written down beside a holder of how many it lets in; nothing where that goes without saying.
@@ -242,12 +253,7 @@ impl Backend for Redis {
                     command.arg(&owner).arg(micros(request.lease + LEASE_EXTRA));
                     command.arg(millis(request.lease + limits::SWEEP_PAUSE)).arg(request.mode.name());
                     command.arg(request.fence_min).arg(not_after);
-                    command
-                        .arg(&live.run_id)
-                        .arg(micros(options.quarantine))
-                        .arg(&base)
-                        .arg(&rest)
-                        .arg(&limit);
+                    command.arg(&live.calm).arg(micros(options.quarantine)).arg(&base).arg(&rest).arg(&limit);
                 })
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;
@@ -340,12 +346,7 @@ impl Backend for Redis {
     }
 
     fn new_owner(&self) -> Owner {
-        let mut owner = *Owner::of_process(self.link.process.id).as_bytes();
-        let time = BootTime::now().as_micros() / micros(limits::OWNER_TIME);
-        // Its last two bytes come round after days, and the tombstones of the last time are gone within minutes.
-        let [.., high, low] = time.to_be_bytes();
-        [owner[8], owner[9]] = [high, low];
-        Owner::from_bytes(owner)
+        self.owners.next()
     }
 
     fn notices(&self) -> broadcast::Receiver<Notice> {

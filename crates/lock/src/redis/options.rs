@@ -18,6 +18,7 @@ pub struct RedisOptions {
     pub(super) prefix: String,
     pub(super) shards: u16,
     pub(super) quarantine: Duration,
+    pub(super) replica_lag: Duration,
     pub(super) response_timeout: Duration,
     pub(super) process_name: String,
 }
@@ -65,7 +66,7 @@ pub enum RedisOptionsError {
     #[error("cannot use a TLS connection whose server may be anybody (#insecure)")]
     Unchecked,
     /// TLS was set up for a server that is not spoken to by TLS.
-    #[error("the addresses of servers that are spoken to by TLS begin with rediss://")]
+    #[error("the addresses of servers and sentinels that are spoken to by TLS begin with rediss://")]
     NoTls,
     /// The certificates or the key cannot be used.
     #[error("cannot use these certificates for a Redis server")]
@@ -85,6 +86,7 @@ impl RedisOptions {
             prefix: limits::PREFIX.to_owned(),
             shards: limits::SHARDS,
             quarantine: limits::QUARANTINE,
+            replica_lag: limits::REPLICA_LAG,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
             process_name: process::default_name(),
         })
@@ -104,19 +106,21 @@ impl RedisOptions {
         Ok(Self { sentinel: Some(Sentinel { servers, master: master.to_owned() }), ..options })
     }
 
-    /// Whom to trust when connecting by TLS (`rediss://`), and who we are. For the server, and for sentinels whose
-    /// addresses begin so too. With sentinels the server's certificate must bear the name under which they announce it,
+    /// Whom to trust when connecting by TLS (`rediss://`), and who we are. For the server and the sentinels whose
+    /// addresses begin so, one of them at least. With sentinels the server's certificate must bear the name under which they announce it,
     /// which is its IP address unless they are set to announce host names.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: &crate::Tls) -> Result<Self, RedisOptionsError> {
-        if !is_tls(&self.server) {
+        let sentinels = self.sentinel.iter_mut().flat_map(|sentinel| &mut sentinel.servers);
+        let mut by_tls: Vec<_> =
+            std::iter::once(&mut self.server).chain(sentinels).filter(|server| is_tls(server)).collect();
+        if by_tls.is_empty() {
             return Err(RedisOptionsError::NoTls);
         }
-        let sentinels = self.sentinel.iter_mut().flat_map(|sentinel| &mut sentinel.servers);
-        for server in std::iter::once(&mut self.server).chain(sentinels.filter(|server| is_tls(server))) {
+        for server in &mut by_tls {
             let client = Client::build_with_tls(server.clone(), tls.for_redis());
             let client = client.map_err(|source| RedisOptionsError::Tls { source })?;
-            *server = client.get_connection_info().clone();
+            **server = client.get_connection_info().clone();
         }
         Ok(self)
     }
@@ -142,15 +146,33 @@ impl RedisOptions {
     }
 
     /// How long a server that is new to us grants nothing: it may have lost locks whose holders still rely
-    /// on them. At least the longest lease of anybody, and on top of it how long a master that was cut off
-    /// may go on granting (`min-replicas-max-lag`, with `min-replicas-to-write 1`). Longer leases are
-    /// refused. Zero switches it off, and with it the protection in a failover and a restart.
+    /// on them. Leases and extensions that do not fit into it, with the [lag](Self::replica_lag) and a second to spare,
+    /// are refused. Zero switches it off, and with it the protection in a failover and a restart.
+    ///
+    /// Where clients ask for different ones the longest counts, for all of them, and the server keeps it: one that is
+    /// shorter must not end it for those whose leases are longer. To go back to a shorter one, set it everywhere, and
+    /// delete the keys `PREFIX:{…}:boot`, which begins a quarantine.
     ///
     /// Default 41 s: a lease of 30 s, a lag of 10 s and a second to spare.
     #[must_use]
     pub fn quarantine(mut self, quarantine: Duration) -> Self {
         self.quarantine = quarantine;
         self
+    }
+
+    /// How long a master that was cut off from its replicas may go on granting: its `min-replicas-max-lag`, with
+    /// `min-replicas-to-write 1`. A lease may be as long as the [quarantine](Self::quarantine) without this and without a
+    /// second to spare. Default 10 s; zero is right for a server that never has a replica.
+    #[must_use]
+    pub fn replica_lag(mut self, replica_lag: Duration) -> Self {
+        self.replica_lag = replica_lag;
+        self
+    }
+
+    /// The longest lease that the quarantine outlasts, whoever granted it; nothing without a quarantine.
+    pub(super) fn lease_max(&self) -> Option<Duration> {
+        let rest = self.quarantine.saturating_sub(self.replica_lag);
+        (!self.quarantine.is_zero()).then(|| rest.saturating_sub(limits::QUARANTINE_MARGIN))
     }
 
     /// What this process is called where people look at its locks. Default `HOST:PID`. Control characters are left
@@ -216,4 +238,22 @@ fn parse_any(url: &str) -> Result<ConnectionInfo, RedisOptionsError> {
     // Telling the server the name of the client library is a command more that its user would have to be allowed.
     let settings = server.redis_settings().clone().set_skip_set_lib_name();
     Ok(server.set_redis_settings(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarantine_outlasts_a_lease_the_lag_and_a_second() {
+        let secs = Duration::from_secs;
+        let options = RedisOptions::new("redis://127.0.0.1/").unwrap();
+        assert_eq!(options.lease_max(), Some(crate::limits::LEASE_MAX), "the defaults fit together");
+        let lease_max =
+            |quarantine, lag| options.clone().quarantine(secs(quarantine)).replica_lag(secs(lag)).lease_max();
+        assert_eq!(lease_max(120, 10), Some(secs(109)));
+        assert_eq!(lease_max(41, 0), Some(secs(40)));
+        assert_eq!(lease_max(10, 10), Some(Duration::ZERO));
+        assert_eq!(lease_max(0, 10), None, "without a quarantine any lease will do");
+    }
 }

@@ -50,7 +50,7 @@ fn duration(list: &[Value], index: usize) -> Result<Duration, Malformed> {
 /// The answer to an acquire; nothing if it arrived too late.
 pub(super) fn acquired(list: &[Value]) -> Result<Option<Acquired>, Malformed> {
     Ok(Some(match at(list, 0)? {
-        1 => Acquired::Granted { fence: at(list, 1)? },
+        1 => Acquired::Granted { fence: at(list, 1)?, turn: at(list, 2)? },
         2 => Acquired::Conflict(Conflict {
             key: usize::try_from(at(list, 1)?).unwrap_or(usize::MAX),
             holder_remaining: duration(list, 2)?,
@@ -67,6 +67,7 @@ pub(super) fn acquired(list: &[Value]) -> Result<Option<Acquired>, Malformed> {
         3 => Acquired::Quarantined { remaining: duration(list, 1)? },
         4 => Acquired::Ended,
         5 => return Ok(None),
+        6 => Acquired::TooManyWaiters,
         _ => return Err(malformed("an unknown answer", &list)),
     }))
 }
@@ -196,7 +197,9 @@ mod tests {
     #[test]
     fn an_unknown_answer_is_an_error() {
         let int = Value::Int;
-        assert_eq!(acquired(&[int(1), int(7)]).unwrap(), Some(Acquired::Granted { fence: 7 }));
+        let granted = Some(Acquired::Granted { fence: 7, turn: 5 });
+        assert_eq!(acquired(&[int(1), int(7), int(5)]).unwrap(), granted);
+        assert!(acquired(&[int(1), int(7)]).is_err());
         assert_eq!(acquired(&[int(5)]).unwrap(), None);
         assert!(acquired(&[int(9)]).is_err());
         assert!(acquired(&[int(2), int(0)]).is_err());

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jaego_lock::conformance::Size;
 use jaego_lock::fence::{MYSQL_RAISE, MYSQL_REGISTER, MYSQL_TABLE};
 use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use jaego_testkit as testkit;
@@ -23,7 +24,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Keys, each with a process of its own.
 const KEYS: u64 = 8;
 /// How often each process is stopped.
-const STOPS: u64 = 3;
+const STOPS: Size = Size { everyday: 3, soak: 125 };
 
 /// Numbered in the order in which they were written. Whoever has raised the fence of a key keeps the next one out until its
 /// end, so the rows of a key are numbered in the order of its commits.
@@ -84,7 +85,7 @@ async fn stop_again_and_again(database: String, server: String, key: String) -> 
     let (mut writing, mut looking) = (connect(&database).await, connect(&database).await);
     let mut child = Twin::start(TEST, &[(CHILD, format!("{database} {server} {key}"))]).unwrap();
     let mut stopped_inside = 0;
-    for _ in 0..testkit::soak() * STOPS {
+    for _ in 0..STOPS.now() {
         child.hear_of("holding", PATIENCE).unwrap();
         // At any point of what it does then.
         sleep(Duration::from_micros(fastrand::u64(..60_000))).await;
@@ -139,7 +140,7 @@ async fn a_transaction_of_a_stopped_process_is_not_committed_late() {
         let lanes: Vec<_> = keys.map(lane).collect();
         lanes.into_iter().map(|lane| lane.join().unwrap()).sum::<u64>()
     });
-    let stops = testkit::soak() * STOPS * KEYS;
+    let stops = STOPS.now() * KEYS;
     println!("{stopped_inside} of {stops} stops stood inside of a transaction");
     assert!(stopped_inside > 0, "none of {stops} stops stood inside of a transaction");
     let late = "SELECT COUNT(*), CAST(COALESCE(SUM(fence < earlier), 0) AS UNSIGNED) FROM \

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use jaego_lock::conformance::Size;
 use jaego_lock::fence::{self, POSTGRES_TABLE};
 use jaego_lock::{BootTime, Locks, Lost, Memory, Redis, RedisOptions, Settings};
 use jaego_testkit::{self as testkit, Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{PATIENCE, connect, ms, rounds, server, settings};
+use super::{PATIENCE, connect, ms, server, settings};
 
 #[derive(Debug, thiserror::Error)]
 enum ShopError {
@@ -264,10 +265,11 @@ async fn drop_transactions(server: &testkit::Postgres, turns: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_transaction_leaves_the_connection_clean_and_no_lock() {
     const CONNECTIONS: u64 = 8;
+    const TRANSACTIONS: Size = Size { everyday: 5_000, soak: 200_000 };
     let (server, _locks, _client) = shop().await;
     // How long a commit takes is not what this is about.
     server.execute("postgres", "ALTER SYSTEM SET synchronous_commit = off").unwrap();
     server.execute("postgres", "SELECT pg_reload_conf()").unwrap();
-    let all = (0..CONNECTIONS).map(|_| drop_transactions(&server, rounds(5_000 / CONNECTIONS)));
+    let all = (0..CONNECTIONS).map(|_| drop_transactions(&server, TRANSACTIONS.now() / CONNECTIONS));
     futures_util::future::join_all(all).await;
 }

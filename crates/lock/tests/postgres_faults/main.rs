@@ -4,9 +4,15 @@
 
 mod blocked;
 mod fences;
+mod ground;
+mod holders;
+mod migrated;
 mod outage;
 mod session;
 mod stopped;
+mod strikes;
+#[path = "../struck/mod.rs"]
+mod struck;
 
 use std::time::Duration;
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use jaego_lock::{Error, Lost, Outcome};
+use jaego_lock::{Error, Lost, Outcome, PostgresOptions, PostgresOptionsError};
+use jaego_testkit::{Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, ms, options, server};
+use super::{PATIENCE, connect, ms, options, server};
 
 /// One holds it at a time, others wait or are told that it is busy, and fences grow.
 #[tokio::test]
@@ -62,6 +63,64 @@ async fn an_ended_session_is_told_and_a_dropped_wait_leaves_nothing() {
     assert!(next.fence() > holder.fence());
     assert!(matches!(holder.release().await, Outcome::Expired));
     assert!(next.release().await.was_held());
+}
+
+/// Each of the answers comes in the time that one may take, and all of them together take longer than that.
+#[tokio::test]
+async fn a_slow_server_does_not_make_a_lock_of_a_session_late() {
+    let server = server();
+    options(&server).migrate().await.unwrap();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let through = PostgresOptions::new(&server.url_through(proxy.addr(), "postgres")).unwrap();
+    let through = through.response_timeout(ms(300));
+    let limit = ms(4 * 300);
+    let patient = PostgresOptions::new(&server.url_through(proxy.addr(), "postgres")).unwrap();
+    let free = patient.session_lock("job", Duration::ZERO).await.expect("nothing is in the way");
+    assert!(free.release().await.was_held());
+    // Connecting, taking the lock and drawing the fence are two answers each.
+    proxy.set(Direction::ToClient, Fault::Delay(limit * 7 / 20));
+    let started = Instant::now();
+    let error = through.session_lock("job", Duration::ZERO).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert!(started.elapsed() < limit + PATIENCE / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_is_not_waited_for_for_ever() {
+    let mut server = server();
+    let options = options(&server).response_timeout(ms(25));
+    server.stop().unwrap();
+    let limit = ms(25) * 80;
+    let started = Instant::now();
+    let done = timeout(limit + PATIENCE * 2, options.migrate()).await.expect("it has an end");
+    let error = done.unwrap_err();
+    assert!(
+        matches!(&error, PostgresOptionsError::MigrateTimeout { timeout, .. } if *timeout == limit),
+        "{error}"
+    );
+    assert!(started.elapsed() >= limit, "{:?}", started.elapsed());
+    let taken = timeout(PATIENCE, options.session_lock("job", Duration::ZERO)).await.expect("it has an end");
+    assert!(matches!(taken, Err(Error::Unavailable { .. })), "{taken:?}");
+    server.cont().unwrap();
+}
+
+/// Another process is in the middle of it, and does not go on.
+#[tokio::test]
+async fn a_migration_does_not_wait_for_another_one_for_ever() {
+    let server = server();
+    let options = options(&server).response_timeout(ms(50));
+    let mut other = connect(&server).await;
+    let transaction = other.transaction().await.unwrap();
+    transaction
+        .batch_execute("SELECT pg_advisory_xact_lock(hashtextextended('jaego_lock', 2))")
+        .await
+        .unwrap();
+    let done = timeout(ms(50) * 80 + PATIENCE, options.migrate()).await.expect("it has an end");
+    let error = done.unwrap_err();
+    let PostgresOptionsError::Migrate { source, .. } = &error else { panic!("{error}") };
+    assert_eq!(source.code(), Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE), "{source}");
+    transaction.commit().await.unwrap();
+    options.migrate().await.expect("the other one has gone");
 }
 
 /// Waits until so many sessions wait for an advisory lock.

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use jaego_lock::conformance::Size;
 use jaego_lock::fence;
 use jaego_testkit::{Twin, tell};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
-use super::{connect, ms, process, rounds, server, settings};
+use super::{connect, ms, process, server, settings};
 
 /// Tells this test that it is the process to be stopped, and where the database is, the key, and how it writes.
 const CHILD: &str = "JAEGO_LOCK_STOPPED_CHILD";
@@ -20,7 +21,7 @@ const LEASE: Duration = Duration::from_millis(900);
 /// Keys, each with a process of its own, for each way to write.
 const KEYS: u64 = 4;
 /// How often each process is stopped.
-const STOPS: u64 = 3;
+const STOPS: Size = Size { everyday: 7, soak: 125 };
 const WAYS: [&str; 2] = ["raise", "transaction"];
 
 const NOTE: &str = "INSERT INTO accepted (key, fence) VALUES ($1, $2)";
@@ -83,7 +84,7 @@ async fn stop_again_and_again(server: &jaego_testkit::Postgres, key: String, way
     let mut child = Twin::start(TEST, &[(CHILD, what)]).unwrap();
     let writer: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let mut stopped_inside = 0;
-    for _ in 0..rounds(STOPS) {
+    for _ in 0..STOPS.now() {
         child.hear_of("holding", PATIENCE).unwrap();
         // At any point of what it does then.
         sleep(Duration::from_micros(fastrand::u64(..60_000))).await;
@@ -140,7 +141,7 @@ async fn a_transaction_of_a_stopped_process_is_not_committed_late() {
         }
         lanes.into_iter().map(|lane| lane.join().unwrap()).sum::<u64>()
     });
-    let stops = rounds(STOPS) * KEYS * WAYS.len() as u64;
+    let stops = STOPS.now() * KEYS * WAYS.len() as u64;
     println!("{stopped_inside} of {stops} stops stood inside of a transaction");
     assert!(stopped_inside > 0, "none of {stops} stops stood inside of a transaction");
     // Whoever has raised a fence keeps the next one out until its end, so rows were numbered in the order of commits.

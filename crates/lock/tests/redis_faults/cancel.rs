@@ -2,9 +2,13 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
+use jaego_lock::conformance::Size;
 use tokio::time::{sleep, timeout};
 
 use crate::{Observer, PATIENCE, ms, process, rounds, server};
+
+const FUTURES: Size = Size { everyday: 20_000, soak: 1_000_000 };
+const TASKS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn futures_that_are_dropped_leave_no_key() {
@@ -12,11 +16,11 @@ async fn futures_that_are_dropped_leave_no_key() {
     let locks = process(server.addr(), Duration::ZERO);
     let mut observer = Observer::of(&server).await;
     let mut tasks = Vec::new();
-    for task in 0..8_u64 {
+    for task in 0..TASKS {
         let locks = locks.clone();
         tasks.push(tokio::spawn(async move {
             let mut got = 0;
-            for round in 0..rounds(2_500) {
+            for round in 0..FUTURES.now().div_ceil(TASKS) {
                 let key = format!("a{}", (task + round) % 5);
                 let request = match fastrand::u8(..4) {
                     0 => locks.lock(&key).fair(),

@@ -13,15 +13,14 @@ use tokio::time::sleep;
 
 use crate::{Observer, PATIENCE, ms, process, server};
 
-/// Times (and fences, which are times) in microseconds are the only numbers of 16 digits; they keep their
-/// length when they are shifted. `before` is what stands in front of one.
-fn shift(bytes: &mut [u8], before: &[u8], by_us: i64) {
-    let len = before.len() + 16;
+/// Numbers of so many digits, which keep their length when they are shifted. `before` is what stands in front of one.
+fn shift(bytes: &mut [u8], before: &[u8], digits: usize, by: i64) {
+    let len = before.len() + digits;
     for at in 0..(bytes.len() + 1).saturating_sub(len) {
         let (head, number) = bytes[at..at + len].split_at_mut(before.len());
         if head == before && number.iter().all(u8::is_ascii_digit) {
             let time: i64 = std::str::from_utf8(number).unwrap().parse().unwrap();
-            number.copy_from_slice(format!("{:016}", time + by_us).as_bytes());
+            number.copy_from_slice(format!("{:0digits$}", time + by).as_bytes());
         }
     }
 }
@@ -30,7 +29,9 @@ fn shift(bytes: &mut [u8], before: &[u8], by_us: i64) {
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, before: &[u8], by_us: impl Fn() -> i64) {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(len @ 1..) = from.read(&mut chunk).await {
-        shift(&mut chunk[..len], before, by_us());
+        // Times (and fences, which are times) in microseconds are the only numbers of 16 digits; TIME says whole seconds.
+        shift(&mut chunk[..len], before, 16, by_us());
+        shift(&mut chunk[..len], b"*2\r\n$10\r\n", 10, by_us() / 1_000_000);
         if to.write_all(&chunk[..len]).await.is_err() {
             return;
         }
@@ -65,7 +66,7 @@ async fn write(observer: &mut Observer, fence: u64) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_is_told_and_starts_a_quarantine() {
-    const QUARANTINE: Duration = Duration::from_millis(1_200);
+    const QUARANTINE: Duration = Duration::from_millis(2_200);
     let server = server();
     let by_us = Arc::new(AtomicI64::new(0));
     let shifted = relay(server.addr(), Arc::clone(&by_us)).await;

@@ -1,16 +1,20 @@
 use std::time::Duration;
 
-use jaego_lock::{Locks, Redis, RedisOptions};
+use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use tokio::time::sleep;
 
 use crate::{Observer, ms, rounds, server};
 
 const PROCESSES: u64 = 10;
+/// How long what one release sets off is counted: less than the five seconds after which anybody asks by itself.
+const FIRST_RELEASE: Duration = Duration::from_millis(500);
 
-/// Processes with the times of everyday, so that a busy machine does not make them ask twice.
+/// Processes with the times of everyday, so that a busy machine does not make them ask twice, and who need not say that
+/// they are alive while others are counted.
 fn processes(server: &jaego_testkit::Redis) -> Vec<Locks> {
+    let settings = Settings { waiter_ttl: Duration::from_secs(120), ..Settings::default() };
     let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
-    (0..PROCESSES).map(|_| Locks::new(Redis::start(options.clone()))).collect()
+    (0..PROCESSES).map(|_| Locks::with_settings(Redis::start(options.clone()), settings).unwrap()).collect()
 }
 
 async fn until_waiting(processes: &[Locks], count: u64) {
@@ -34,11 +38,18 @@ async fn a_release_wakes_one_of_each_process() {
         let holder =
             processes[0].lock(key).lease(ms(30_000)).wait(Duration::from_secs(300)).acquire().await.unwrap();
         let mut tasks = Vec::new();
+        let (go, _) = tokio::sync::watch::channel(false);
         for turn in 0..waiters {
+            let mut counted = go.subscribe();
             let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
             let request = locks.lock(key).lease(ms(30_000)).wait(Duration::from_secs(300));
             let request = if fair { request.fair() } else { request };
-            tasks.push(tokio::spawn(async move { request.acquire().await.unwrap().release().await }));
+            tasks.push(tokio::spawn(async move {
+                let guard = request.acquire().await.unwrap();
+                // Whoever is served first holds it until the first release was counted.
+                counted.wait_for(|counted| *counted).await.unwrap();
+                guard.release().await
+            }));
         }
         until_waiting(&processes, already + waiters).await;
 
@@ -52,6 +63,11 @@ async fn a_release_wakes_one_of_each_process() {
         let before = observer.scripts().await;
         let started = std::time::Instant::now();
         assert!(holder.release().await.was_held());
+        sleep(FIRST_RELEASE).await;
+        let first = observer.scripts().await - before - 1;
+        println!("{first} acquires for the first release, fair: {fair}");
+        assert!((1..=PROCESSES + 1).contains(&first), "{first} acquires for one release, fair: {fair}");
+        go.send_replace(true);
         for task in tasks {
             assert!(task.await.unwrap().was_held());
         }

@@ -3,20 +3,26 @@
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
 mod acl;
+mod advice;
 mod cancel;
 mod clock;
 mod crowd;
 mod displaced;
 mod exit;
 mod failover;
+mod ground;
+mod half_told;
 mod herd;
 mod holders;
 mod layout;
+mod lossy;
 mod lost_answers;
 mod outage;
 mod quarantine;
 mod sentinels;
 mod strikes;
+#[path = "../struck/mod.rs"]
+mod struck;
 mod two_masters;
 mod untold;
 
@@ -55,7 +61,8 @@ fn server() -> testkit::Redis {
 fn process(addr: std::net::SocketAddr, quarantine: Duration) -> Locks {
     let settings = Settings { recheck: ms(2_000), ..jaego_lock::conformance::settings() };
     let options = RedisOptions::new(&format!("redis://{addr}/")).unwrap();
-    let options = options.quarantine(quarantine).response_timeout(settings.response_timeout);
+    let options = options.quarantine(quarantine).replica_lag(Duration::ZERO);
+    let options = options.response_timeout(settings.response_timeout);
     Locks::with_settings(Redis::start(options), settings).unwrap()
 }
 

@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Observer, PATIENCE, ms, process, rounds, server};
 
-const QUARANTINE: Duration = Duration::from_millis(1_500);
+const QUARANTINE: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_is_an_error_in_time() {

@@ -11,21 +11,21 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Observer, ms, own_cpu_s, rounds, server};
 
-const RECHECK: Duration = Duration::from_millis(1_500);
+pub(crate) const RECHECK: Duration = Duration::from_millis(1_500);
 /// What may come on top of it …
-const LATE: Duration = Duration::from_millis(50);
+pub(crate) const LATE: Duration = Duration::from_millis(50);
 /// … for most of them, and for each of them on a machine that has other things to do.
-const LATE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LATE_MAX: Duration = Duration::from_secs(10);
 /// Keys that fall free at the same time and of which nobody tells.
-const KEYS: usize = 1_280;
+pub(crate) const KEYS: usize = 1_280;
 /// More keys, which are let go of as usual at the same time.
 const TOLD: usize = 128;
 /// So many set out at a time, so that they do not all come back at the same time either.
-const GROUP: usize = 25;
+pub(crate) const GROUP: usize = 25;
 /// The pause between two groups.
-const GROUP_PAUSE: Duration = Duration::from_millis(15);
+pub(crate) const GROUP_PAUSE: Duration = Duration::from_millis(15);
 
-fn locks(addr: std::net::SocketAddr) -> Locks {
+pub(crate) fn locks(addr: std::net::SocketAddr) -> Locks {
     let settings =
         Settings { recheck: RECHECK, waiter_ttl: ms(15_000), ..jaego_lock::conformance::settings() };
     let settings = Settings { response_timeout: ms(500), keeper_lease: ms(10_000), ..settings };
@@ -34,7 +34,7 @@ fn locks(addr: std::net::SocketAddr) -> Locks {
 }
 
 /// How late this machine's timers are meanwhile, at the most.
-fn watch_timers() -> (Arc<AtomicBool>, tokio::task::JoinHandle<Duration>) {
+pub(crate) fn watch_timers() -> (Arc<AtomicBool>, tokio::task::JoinHandle<Duration>) {
     let stop = Arc::new(AtomicBool::new(false));
     let watch = tokio::spawn({
         let stop = Arc::clone(&stop);

@@ -1,5 +1,5 @@
 use jaego_lock::limits::WAITERS_MAX;
-use jaego_lock::{Error, Locks, Memory, conformance};
+use jaego_lock::{Crowd, Error, Locks, Memory, conformance};
 use tokio::time::timeout;
 
 use super::{PATIENCE, ms};
@@ -18,10 +18,13 @@ async fn too_many_waiters_are_refused_at_once() {
     };
     timeout(PATIENCE * 10, all_wait).await.expect("there is room for all of these");
     let refused = timeout(PATIENCE, locks.lock("b").acquire()).await.expect("at once").unwrap_err();
-    assert!(matches!(&refused, Error::TooManyWaiters { key } if key.as_str() == "b"), "{refused}");
+    assert!(
+        matches!(&refused, Error::TooManyWaiters { key, crowd: Crowd::Process } if key.as_str() == "b"),
+        "{refused}"
+    );
     assert_eq!(
         refused.to_string(),
-        "b was not asked for: 16384 requests of this process wait for locks already"
+        "b was not waited for: 16384 requests of this process wait for locks already"
     );
     assert_eq!(locks.stats().too_many_waiters, 1);
     let free = locks.lock("b").try_acquire().await.expect("whoever does not wait needs no room");

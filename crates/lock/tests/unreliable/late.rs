@@ -10,6 +10,7 @@ on_each_backend! {
     an_acquire_that_arrives_after_its_waiter_has_gone_takes_nothing,
     an_acquire_that_arrives_after_its_waiter_has_left_takes_nothing,
     an_acquire_whose_answer_comes_in_a_shutdown_is_given_back,
+    an_acquire_whose_owner_was_released_already_is_asked_again_for_another,
 }
 
 /// Long enough for a second attempt on a machine that has other things to do.
@@ -87,5 +88,43 @@ async fn an_acquire_whose_answer_comes_in_a_shutdown_is_given_back(here: impl Ba
     let error = timeout(PATIENCE, acquiring).await.expect("it ends").unwrap().unwrap_err();
     assert!(matches!(error, Error::ShutDown), "{error}");
     timeout(PATIENCE, closing).await.expect("it ends").unwrap();
+    assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
+}
+
+/// Two owners were alike by chance, and the other one was released. Nothing is wrong with the request.
+async fn an_acquire_whose_owner_was_released_already_is_asked_again_for_another(
+    here: impl Backend,
+    other: impl Backend,
+) {
+    let ((here, faults), there) = (process(here), there(other));
+    faults.end_acquires(1);
+    let guard = here.lock("a").try_acquire().await.expect("asked again at once");
+    assert!(guard.release().await.was_held());
+    for fair in [false, true] {
+        // At the first attempt, at both that come first, and while it waits.
+        for ended in [1, 2] {
+            let holder = there.lock("a").lease(ms(10_000)).acquire().await.unwrap();
+            faults.end_acquires(ended);
+            let request = here.lock("a").wait(PATIENCE * 5);
+            let request = if fair { request.fair() } else { request };
+            let sent = faults.acquires();
+            let acquiring = tokio::spawn(request.acquire());
+            until(|| faults.acquires() > sent + ended).await;
+            faults.end_acquires(1);
+            assert!(holder.release().await.was_held());
+            let guard = timeout(PATIENCE * 5, acquiring).await.expect("in time").unwrap().unwrap();
+            assert_eq!(here.stats().waiting, 0);
+            assert_eq!(here.look("a").await.unwrap().waiters, [], "nothing is left of its other name");
+            assert!(guard.release().await.was_held());
+            faults.end_acquires(0);
+        }
+    }
+    // A backend that never knows better is no reason to wait for ever.
+    faults.end_acquires(u32::MAX);
+    let error = timeout(PATIENCE, here.lock("a").try_acquire()).await.expect("it ends").unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    let error = timeout(WAIT + PATIENCE, here.lock("a").wait(ms(300)).acquire()).await.expect("it ends");
+    assert!(matches!(error.unwrap_err(), Error::Unavailable { .. }));
+    faults.end_acquires(0);
     assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
 }

@@ -21,6 +21,8 @@ struct Shared {
     held_back: Mutex<Vec<Acquire>>,
     /// So many of the next acquires are done, and answered when they are let through.
     delay_acquires: AtomicU32,
+    /// So many of the next acquires are answered as if their owner had been released before.
+    end_acquires: AtomicU32,
     /// So many of the next renewals are done, and not answered.
     lose_renewals: AtomicU32,
     /// So many of the next renewals are done, and answered when they are let through.
@@ -46,6 +48,7 @@ impl Wire {
             hold_back: AtomicU32::new(0),
             held_back: Mutex::default(),
             delay_acquires: AtomicU32::new(0),
+            end_acquires: AtomicU32::new(0),
             lose_renewals: AtomicU32::new(0),
             delay_renewals: AtomicU32::new(0),
             let_through: Notify::new(),
@@ -76,6 +79,10 @@ impl Faults {
 
     pub(crate) fn delay_acquires(&self, count: u32) {
         self.0.delay_acquires.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_acquires(&self, count: u32) {
+        self.0.end_acquires.store(count, Ordering::SeqCst);
     }
 
     pub(crate) fn lose_renewals(&self, count: u32) {
@@ -143,6 +150,9 @@ impl Backend for Wire {
         if take_one(&self.shared.hold_back) {
             self.shared.held_back.lock().unwrap().push(request.clone());
             return Box::pin(std::future::pending());
+        }
+        if take_one(&self.shared.end_acquires) {
+            return Box::pin(std::future::ready(Ok(Acquired::Ended)));
         }
         let delayed = take_one(&self.shared.delay_acquires);
         Box::pin(async move {
