@@ -1,10 +1,17 @@
 //! Adjustments: what came from outside, what went there, what a count found.
 
-use jaego_domain::{Command, Outside, Quantity, Refusal, command, command::Change};
+use jaego_domain::{
+    Command, Outside, Quantity, Refusal, command,
+    command::{Change, Release},
+    row::HolderKind,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Choice, Label, Lines, Text, Whole, code_if_any, name_or_empty};
+use crate::{
+    limits::RELEASED_HOLDERS_MAX,
+    value::{Choice, Label, Lines, Text, Whole, code_if_any, name_or_empty},
+};
 
 /// Adjusts stock. The id is the adjustment's key, for ever.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +27,21 @@ pub struct Adjust<'a> {
     /// Whether holds are cut where too little would be left for them. Otherwise that is refused.
     #[serde(default)]
     pub release_holds: bool,
+    /// Whose holds may be cut there, and nobody else's: what the others hold stays. Excludes `release_holds`. Who is
+    /// named and holds nothing does no harm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = RELEASED_HOLDERS_MAX))]
+    pub release: Option<Lines<HolderName<'a>>>,
+}
+
+/// A document that holds stock, with all of its lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+pub struct HolderName<'a> {
+    /// Which kind of document.
+    pub kind: Choice<HolderKind>,
+    /// Its id.
+    pub id: Text<'a>,
 }
 
 /// A line of an adjustment: either `change` or `counted`.
@@ -53,8 +75,23 @@ impl Adjust<'_> {
             id: self.id.code("id")?,
             reason: name_or_empty(self.reason.as_ref(), "reason")?,
             lines: self.lines.map(AdjustLine::line)?,
-            release_holds: self.release_holds,
+            release: self.release()?,
         }))
+    }
+
+    fn release(&self) -> Result<Option<Release>, Refusal> {
+        let Some(named) = &self.release else { return Ok(self.release_holds.then_some(Release::All)) };
+        if self.release_holds {
+            return Err(Refusal::invalid("release", "excludes release_holds"));
+        }
+        Release::fits(named.count())?;
+        Ok(Some(Release::Of(named.map_in("release", HolderName::name)?)))
+    }
+}
+
+impl HolderName<'_> {
+    fn name(&self) -> Result<command::HolderName, Refusal> {
+        Ok(command::HolderName { kind: self.kind.get("kind")?, id: self.id.code("id")? })
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{
 };
 
 use crate::{
+    line_number::LineNumber,
     stock::HeldAt,
     time::Time,
     value::{Choice, Lines, Partial, Text, Whole, Word, code_if_any, lines_if_any, quantity_if_any},
@@ -96,9 +97,8 @@ pub(crate) fn strategy_if_any(strategy: Option<&Choice<Strategy>>) -> Result<Opt
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldPart {
-    /// The line's number, from 1.
-    #[schemars(range(min = 1))]
-    pub line: Whole,
+    /// The line's number, from 1, as a number or as the text that outcomes have.
+    pub line: LineNumber,
     /// How much of it; all that is held if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -108,7 +108,7 @@ pub struct HoldPart {
 impl HoldPart {
     fn part(&self) -> Result<command::HoldPart, Refusal> {
         Ok(command::HoldPart {
-            line: self.line.small("line")?,
+            line: self.line.get("line")?,
             quantity: quantity_if_any(self.quantity, "quantity")?,
         })
     }

@@ -12,6 +12,7 @@ pub mod event;
 pub mod fence;
 pub mod hold;
 pub mod limits;
+pub mod line_number;
 pub mod list;
 pub mod location;
 pub mod lot;
@@ -38,6 +39,7 @@ mod write;
 pub use body::{
     BatchFormat, BatchRequest, Marks, Subjects, read_batch, read_command, read_ndjson, read_request,
 };
+pub use line_number::LineNumber;
 pub use problem::Problem;
 pub use read::{READS, Read, ReadRow, read_query};
 pub use table::{COMMANDS, CommandRow, Method, Repeat, Role};

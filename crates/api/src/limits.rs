@@ -1,6 +1,8 @@
 //! Every limit of the wire, side by side. Past a limit a request is refused at once and changes nothing.
 
-pub use jaego_domain::limits::{CODE_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PAGE_MAX, QUANTITY_MAX};
+pub use jaego_domain::limits::{
+    CODE_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PAGE_MAX, QUANTITY_MAX, RELEASED_HOLDERS_MAX,
+};
 
 /// Commands in one batch.
 pub const BATCH_COMMANDS_MAX: usize = 10_000;

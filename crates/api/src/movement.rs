@@ -33,8 +33,8 @@ pub struct Movement {
     pub at: Time,
     /// Who asked for it.
     pub by: Word,
-    /// Why, where the document says so.
-    pub reason: Option<Word>,
+    /// Why: in the caller's words, or what was done to the document, such as `shipped`. Never empty.
+    pub reason: Word,
     /// For which document.
     pub document: Option<Document>,
     /// What.

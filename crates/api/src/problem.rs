@@ -100,6 +100,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("insufficient_stock", 409, "Too little is available"),
     kind("not_stocked_here", 409, "The site never stocked the SKU"),
     kind("stock_held", 409, "The stock is held"),
+    kind("held_by_others", 409, "The stock is held by others"),
     kind("lot_blocked", 409, "The lot is blocked"),
     kind("lot_expired", 409, "The lot's last day is over"),
     kind("serial_taken", 409, "The serial number is already there"),
@@ -334,9 +335,10 @@ impl From<&Refusal> for Problem {
             Refusal::InsufficientStock { shortages } => {
                 problem.shortages = shortages.iter().map(Shortage::from).collect();
             }
-            Refusal::NotStockedHere { site, sku } => {
+            Refusal::NotStockedHere { site, sku, shortages } => {
                 fact("site", text(site));
                 fact("sku", text(sku));
+                problem.shortages = shortages.iter().map(Shortage::from).collect();
             }
             Refusal::StockHeld { site, location, sku, held, remaining, holders } => {
                 fact("site", text(site));
@@ -544,6 +546,14 @@ impl From<&Refusal> for Problem {
                 fact("currency", currency.as_str().into());
                 fact("expected_total", expected_total.get().into());
                 fact("total", total.get().into());
+            }
+            Refusal::HeldByOthers { site, location, sku, to_release, releasable, holders } => {
+                fact("site", text(site));
+                fact("location", text(location));
+                fact("sku", text(sku));
+                fact("to_release", number(to_release));
+                fact("releasable", number(releasable));
+                problem.holders = holders.iter().map(Holding::from).collect();
             }
             Refusal::CheckoutBlocked { cart, shortages, funds } => {
                 fact("cart", text(cart));

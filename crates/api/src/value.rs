@@ -525,26 +525,42 @@ pub struct Lines<T> {
 }
 
 impl<T> Lines<T> {
+    /// How many there are, with those past the limit.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Makes something of each line. A refusal of a value names the line that it is in, counted from 0.
     pub fn map<U, C: FromIterator<U>>(&self, make: impl Fn(&T) -> Result<U, Refusal>) -> Result<C, Refusal> {
+        self.map_in("lines", make)
+    }
+
+    /// As [`map`](Self::map), for lines that the document has under another name.
+    pub fn map_in<U, C: FromIterator<U>>(
+        &self,
+        field: &str,
+        make: impl Fn(&T) -> Result<U, Refusal>,
+    ) -> Result<C, Refusal> {
         if self.count > LINES_MAX {
             return Err(Refusal::TooManyLines { lines: self.count, max: LINES_MAX });
         }
         // Most documents have a single line, which needs no growing collection.
         if let [only] = self.items.as_slice() {
-            return make(only).map(|line| iter::once(line).collect()).map_err(|refusal| in_line(0, refusal));
+            return make(only)
+                .map(|line| iter::once(line).collect())
+                .map_err(|refusal| in_line(field, 0, refusal));
         }
         let lines = self.items.iter().enumerate();
-        lines.map(|(index, line)| make(line).map_err(|refusal| in_line(index, refusal))).collect()
+        lines.map(|(index, line)| make(line).map_err(|refusal| in_line(field, index, refusal))).collect()
     }
 }
 
 /// A refusal of a value that says in which line the value is.
 #[cold]
-fn in_line(index: usize, refusal: Refusal) -> Refusal {
+fn in_line(field: &str, index: usize, refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::InvalidValue { field, reason } => {
-            Refusal::InvalidValue { field: format!("lines[{index}].{field}"), reason }
+        Refusal::InvalidValue { field: inner, reason } => {
+            Refusal::InvalidValue { field: format!("{field}[{index}].{inner}"), reason }
         }
         other => other,
     }

@@ -329,8 +329,8 @@ pub struct StatementLine {
     pub outside: Word,
     /// Who asked for it: a token's name.
     pub by: Word,
-    /// Why, where it was said.
-    pub reason: Option<Word>,
+    /// Why: in the caller's words, or what was done, such as `captured`. Never empty.
+    pub reason: Word,
     /// The authorization that it was captured from, or the order that was paid or refunded.
     pub document: Option<Document>,
     /// The caller's own document.

@@ -17,7 +17,8 @@ fn samples() -> Vec<Value> {
         json!({"op": "set_location", "site": "ICN", "location": "A-01", "zone": "A", "pick_order": 7, "kind": "storage"}),
         json!({"op": "set_sku", "sku": "milk", "name": "우유", "tracking": "lot", "safety_stock": {"ICN": 20}, "prices": {"KRW": 3000}}),
         json!({"op": "set_lot", "sku": "milk", "lot": "L1", "received_on": "2026-01-02", "expires_on": "2026-02-03", "blocked": true}),
-        json!({"op": "adjust", "id": "A1", "reason": "first count", "release_holds": true, "lines": [
+        json!({"op": "adjust", "id": "A1", "reason": "first count", "release_holds": false,
+            "release": [{"kind": "hold", "id": "H1"}, {"kind": "order", "id": "O2"}], "lines": [
             {"site": "ICN", "location": "A-01", "sku": "milk", "lot": "L1", "change": 5, "account": "opening"},
             {"site": "ICN", "location": "A-01", "sku": "mug", "change": -3},
             {"site": "ICN", "location": "A-01", "sku": "cup", "counted": 12}]}),

@@ -21,6 +21,8 @@ const SHORT_SHOWN_MAX: usize = 20;
 #[derive(Default)]
 pub(crate) struct Allocated {
     transfers: usize,
+    /// Transfers that lacked nothing any more: an earlier load allocated them.
+    already: usize,
     /// Transfers that got nothing.
     empty_handed: usize,
     units: u64,
@@ -45,6 +47,7 @@ pub(crate) async fn all(client: &Client, commands: &[Command]) -> Result<Allocat
         // Each gets a new request key: allocating a second time takes only what is still lacking.
         for item in client.batch(batch.collect(), false).await?.items {
             match (item.outcome, item.problem) {
+                (Some(outcome), _) if outcome.repeat => allocated.already += 1,
                 (Some(outcome), _) => {
                     allocated.transfers += 1;
                     allocated.units += outcome.picks.iter().map(|pick| pick.quantity).sum::<u64>();
@@ -84,7 +87,7 @@ impl Allocated {
         let refused: Vec<_> =
             self.refused.iter().map(|(id, detail)| json!({ "transfer": id, "detail": detail })).collect();
         json!({
-            "transfers": self.transfers, "empty_handed": self.empty_handed, "quantity": self.units, "short_quantity": self.short_units,
+            "transfers": self.transfers, "already": self.already, "empty_handed": self.empty_handed, "quantity": self.units, "short_quantity": self.short_units,
             "short": short, "refused": refused,
         })
     }
@@ -98,6 +101,9 @@ impl Allocated {
             self.short_units,
             self.short.len()
         );
+        if self.already > 0 {
+            text += &format!("{} transfers were allocated before\n", self.already);
+        }
         let mut short: Vec<_> = self.short.iter().collect();
         short.sort_by_key(|(_, units)| std::cmp::Reverse(**units));
         let mut table = Table::new(&["SITE", "SKU", right!("SHORT")]);

@@ -129,6 +129,7 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
         manifest.state
     );
     let from = options.from.display();
+    sync(&options.data)?;
     write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
     verify::tell(&verified);
     println!("restored and proven: {}", options.data.display());
@@ -140,7 +141,13 @@ fn state(verified: &Verified) -> String {
 }
 
 fn make_empty(folder: &Path) -> Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for made in missing {
+        // A folder is there for good when the one that names it is synced.
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        sync(above)?;
+    }
     let is_empty =
         fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?.next().is_none();
     ensure!(is_empty, "{} is not empty: choose a new folder", folder.display());
@@ -150,7 +157,10 @@ fn make_empty(folder: &Path) -> Result<()> {
 fn copy_tokens(from: &Path, to: &Path) -> Result<()> {
     let (from, to) = (data::tokens_file(from), data::tokens_file(to));
     match fs::copy(&from, &to) {
-        Ok(_) => sync(&to),
+        Ok(_) => {
+            sync(&to)?;
+            sync(to.parent().expect("the tokens lie in the data folder"))
+        }
         // A store that was never served has none.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("cannot copy {}", from.display())),

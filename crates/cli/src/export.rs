@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
+    fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -53,17 +53,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => options.format.unwrap_or(Format::Csv),
     };
     options.remote.run(async |service: Service| {
-        let to: Box<dyn Write> = match &options.file {
-            Some(file) => {
-                let made = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
-                Box::new(BufWriter::new(made))
-            }
+        let target = options.file.as_deref().map(Target::begin).transpose()?;
+        let to: Box<dyn Write> = match &target {
+            Some(target) => Box::new(BufWriter::new(target.open()?)),
             None => Box::new(BufWriter::new(io::stdout())),
         };
         let mut export = Export::new(&service, options.noun, format, to).await?;
         let written = export.all().await;
         export.bar.finish_and_clear();
         let ended = written.and_then(|()| export.sink.end());
+        let ended = ended.and_then(|rows| target.map_or(Ok(()), Target::end).map(|()| rows));
         match ended {
             // A reader who has seen enough.
             Err(error) if options.file.is_none() && is_broken_pipe(&error) => Err(Told(DONE).into()),
@@ -80,6 +79,58 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
     })
+}
+
+/// A file that is written beside its name and takes it when it is whole: an export that breaks off leaves the one of
+/// yesterday as it was, and none that looks whole and is not.
+struct Target {
+    file: PathBuf,
+    /// Where it is written; the file itself where that is no file (`/dev/null`, a pipe) and cannot be replaced by one.
+    part: PathBuf,
+}
+
+impl Target {
+    fn begin(file: &Path) -> Result<Self> {
+        // Of a link, what it leads to is replaced, and not the link.
+        let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let is_special = file.metadata().is_ok_and(|there| !there.is_file());
+        let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?;
+        let mut part_name = name.to_owned();
+        part_name.push(format!(".{}.part", std::process::id()));
+        let part = if is_special { file.to_owned() } else { file.with_file_name(part_name) };
+        Ok(Self { file: file.to_owned(), part })
+    }
+
+    fn open(&self) -> Result<File> {
+        let cannot = || format!("cannot write {}", self.part.display());
+        let made = File::create(&self.part).with_context(cannot)?;
+        if self.part != self.file
+            && let Ok(there) = self.file.metadata()
+        {
+            // Who may read it stays as it was.
+            made.set_permissions(there.permissions()).with_context(cannot)?;
+        }
+        Ok(made)
+    }
+
+    fn end(self) -> Result<()> {
+        if self.part == self.file {
+            return Ok(());
+        }
+        let synced = File::open(&self.part).and_then(|part| part.sync_all());
+        synced.with_context(|| format!("cannot sync {}", self.part.display()))?;
+        let renamed = fs::rename(&self.part, &self.file);
+        renamed.with_context(|| format!("cannot rename {} to {}", self.part.display(), self.file.display()))
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.part != self.file {
+            // It is there only if the export broke off; whoever reads the error needs no second one.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -309,13 +360,35 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
+    /// What is still to be shipped: what has left, or was called off, would be asked for again where it is loaded.
     async fn transfers(&mut self) -> Result<()> {
+        let (mut ended, mut begun) = (0, 0);
         let mut pages: Pages<TransferSummary> = Pages::new("transfers", &[]);
         while let Some(page) = pages.next(self.service).await? {
+            let is_live = |transfer: &TransferSummary| {
+                let ended = ["shipped", "received", "closed", "cancelled"];
+                !ended.contains(&transfer.status.as_str())
+            };
             for summary in page {
-                let transfer = self.service.client.transfer(&summary.id).await?;
+                // It may have ended since the page was read.
+                let live = if is_live(&summary) {
+                    Some(self.service.client.transfer(&summary.id).await?).filter(|now| is_live(&now.summary))
+                } else {
+                    None
+                };
+                let Some(transfer) = live else {
+                    ended += 1;
+                    continue;
+                };
+                begun += usize::from(transfer.summary.totals.shipped > 0);
                 self.transfer(&transfer)?;
             }
+        }
+        if ended > 0 {
+            self.notes.push(format!("{ended} that are shipped whole or have ended are left out"));
+        }
+        if begun > 0 {
+            self.notes.push(format!("of {begun} a part is shipped, and only the rest is written"));
         }
         Ok(())
     }
@@ -353,8 +426,9 @@ impl<'a> Export<'a> {
         let head = json!({
             "id": summary.id, "from": summary.from, "to": summary.to, "priority": summary.priority,
         });
-        let lines = transfer.lines.iter().map(|line| {
-            said(json!({ "line": line.line, "sku": line.sku, "lot": line.lot, "quantity": line.quantity }))
+        let lines = transfer.lines.iter().filter(|line| line.quantity > line.totals.shipped).map(|line| {
+            let left = line.quantity - line.totals.shipped;
+            said(json!({ "line": line.line, "sku": line.sku, "lot": line.lot, "quantity": left }))
         });
         self.document(head, lines.collect())
     }

@@ -15,7 +15,10 @@ fn advice(code: &str) -> Option<&'static str> {
         }
         "not_stocked_here" => "`jaego stock totals SKU` shows which sites have it",
         "stock_held" => {
-            "release those holds first, or say --release-holds (adjust, count) or --with-holds (move)"
+            "release those holds first, or name them with --release, or say --release-holds (adjust, count) or --with-holds (move)"
+        }
+        "held_by_others" => {
+            "name those as well with --release, adjust by less, or say --release-holds to cut anybody's"
         }
         "unauthorized" => "set JAEGO_TOKEN, or --token-file; `jaego token create` makes a token",
         "forbidden" => {

@@ -299,7 +299,11 @@ fn read_jsonl(bytes: &[u8], errors: &mut Errors) -> Vec<Row> {
             continue;
         }
         match serde_json::from_slice::<Fields>(line) {
-            Ok(Fields(fields)) => rows.push(Row { line: number, fields }),
+            Ok(Fields(mut fields)) => {
+                // As in a CSV file's empty cell, nothing is said: null must not be another name for the same row.
+                fields.retain(|_, value| !value.is_null());
+                rows.push(Row { line: number, fields });
+            }
             Err(error) => errors.add(number, error.to_string().replace(" at line 1 column", " at column")),
         }
     }
@@ -352,6 +356,13 @@ mod tests {
         let rows = read(text.as_bytes(), format, COLUMNS, &mut errors);
         let rows = rows.iter().map(|row| format!("{} {}", row.line, Value::Object(row.fields.clone())));
         (rows.collect(), errors.text("f"))
+    }
+
+    #[test]
+    fn null_says_nothing() {
+        let (rows, errors) =
+            told(Format::Jsonl, r#"{"sku":"mug","quantity":4,"blocked":null,"safety_stock":null}"#);
+        assert_eq!((errors.as_str(), rows), ("", vec![r#"1 {"quantity":4,"sku":"mug"}"#.to_owned()]));
     }
 
     #[test]

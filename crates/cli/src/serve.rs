@@ -171,9 +171,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes an admin's token where there is no token yet.
+    /// Makes an admin's token where there has never been a token. Where all were revoked, somebody meant it.
     pub(crate) fn first_token(&self) -> Result<Option<String>> {
-        if !self.tokens.list().is_empty() {
+        let path = self.tokens.path();
+        if path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
             return Ok(None);
         }
         let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };

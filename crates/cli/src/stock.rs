@@ -3,10 +3,12 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jaego_api::{
+    Choice,
     list::List,
     movement::{Account, Document, Movement},
     stock::{BalancePoint, Candidate, Holding, PastPosition, Position, SiteStock},
 };
+use jaego_domain::row::HolderKind;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -133,6 +135,26 @@ struct Entry {
     /// Cut holds where too little would be left for them.
     #[arg(long)]
     release_holds: bool,
+    /// Cut the holds of these there, and nobody else's: hold:H1,order:O2
+    #[arg(
+        long,
+        value_name = "KIND:ID",
+        value_delimiter = ',',
+        value_parser = holder,
+        conflicts_with = "release_holds"
+    )]
+    release: Option<Vec<Value>>,
+}
+
+/// Reads `order:O2`, a document that holds stock. An id may have a colon itself.
+fn holder(text: &str) -> Result<Value, String> {
+    let Some((kind, id)) = text.split_once(':') else {
+        return Err("it is not KIND:ID, such as hold:H1 or order:O2".to_owned());
+    };
+    match Choice::<HolderKind>::parse(kind).get("kind") {
+        Ok(kind) => Ok(json!({ "kind": Choice::from(kind), "id": id })),
+        Err(refusal) => Err(refusal.to_string()),
+    }
 }
 
 const ADJUST_COLUMNS: &[Column] = &[
@@ -238,8 +260,10 @@ async fn adjust(
     if lines.iter().any(|line| !line.contains_key("site")) {
         return Err(Usage("a line does not say which site: --site SITE".to_owned()).into());
     }
-    let fields =
-        json!({ "id": id, "reason": entry.reason, "release_holds": entry.release_holds, "lines": lines });
+    let fields = json!({
+        "id": id, "reason": entry.reason, "release_holds": entry.release_holds, "release": entry.release,
+        "lines": lines,
+    });
     let what = format!("stock is {done} by {id}");
     service.submit("adjust", &said(fields), |adjusted| outcome::text(&what, adjusted)).await
 }
@@ -304,7 +328,7 @@ pub(crate) fn balance(points: &[BalancePoint]) -> Table {
             &point.on_hand.to_string(),
             &document(point.document.as_ref()),
             &point.by,
-            point.reason.as_deref().unwrap_or_default(),
+            &point.reason,
         ]);
     }
     table
@@ -362,7 +386,7 @@ fn movements(movements: &[Movement]) -> Table {
             &account(&movement.to),
             &document(movement.document.as_ref()),
             &movement.by,
-            movement.reason.as_deref().unwrap_or_default(),
+            &movement.reason,
         ]);
     }
     table

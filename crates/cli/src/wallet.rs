@@ -296,7 +296,7 @@ fn statement(lines: &[StatementLine]) -> Table {
             &document(line.document.as_ref()),
             line.reference.as_deref().unwrap_or_default(),
             &line.by,
-            line.reason.as_deref().unwrap_or_default(),
+            &line.reason,
         ]);
     }
     table

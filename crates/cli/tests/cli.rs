@@ -217,7 +217,7 @@ fn stock_is_told_as_it_was_and_how_it_came_to_be_what_it_is() {
         points,
         [
             "AT EVENT CHANGE ON HAND DOCUMENT BY REASON",
-            "TIME +8 8 adjustment S1 admin",
+            "TIME +8 8 adjustment S1 admin adjusted",
             "TIME -3 5 adjustment S2 admin broken",
         ],
         "a bin move changes no balance"
@@ -250,9 +250,9 @@ fn stock_is_adjusted_counted_moved_and_taken_back() {
     assert_eq!(
         told,
         [
-            "TIME mug 8 opening ICN A-01 adjustment S1 admin",
-            "TIME mug 1 ICN A-01 loss adjustment C1 admin",
-            "TIME mug 3 ICN A-01 ICN A-02 move M1 admin",
+            "TIME mug 8 opening ICN A-01 adjustment S1 admin adjusted",
+            "TIME mug 1 ICN A-01 loss adjustment C1 admin counted",
+            "TIME mug 3 ICN A-01 ICN A-02 move M1 admin moved",
         ]
     );
     let last = movements[2][0];
@@ -266,6 +266,45 @@ fn stock_is_adjusted_counted_moved_and_taken_back() {
     );
     let refused = house.run("stock adjust S2 --site ICN mug@A-01=-9");
     assert_eq!(refused.code, 3, "{}", refused.err);
+}
+
+#[test]
+fn an_adjustment_releases_the_holds_of_those_that_it_names() {
+    let house = House::furnished();
+    house.done("hold place H1 --site ICN mug=3");
+    house.done("order place O2 --site ICN mug=4");
+    let refused = house.run("stock count C1 --site ICN mug@A-01=5 --release hold:H9,transfer:T1");
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""));
+    assert_eq!(
+        refused.err,
+        "jaego: refused: 2 of mug at ICN A-01 would have to be released, and those who were named have 0 (held_by_others)\n\
+         holders:\n\
+         HELD BY  ID  LINE  QUANTITY\n\
+         hold     H1  1            3\n\
+         order    O2  1            4\n\
+         try: name those as well with --release, adjust by less, or say --release-holds to cut anybody's\n"
+    );
+    assert_eq!(
+        house.done("stock count C1 --site ICN mug@A-01=5 --release hold:H9,order:O2"),
+        "stock is counted by C1 (event N)\n\
+         holders:\n\
+         HELD BY  ID  LINE  QUANTITY\n\
+         order    O2  1            2\n"
+    );
+    assert_eq!(
+        house.done("stock adjust A1 --site ICN mug@A-01=-4 --release order:O2 --release hold:H1"),
+        "stock is adjusted by A1 (event N)\n\
+         holders:\n\
+         HELD BY  ID  LINE  QUANTITY\n\
+         hold     H1  1            3\n\
+         order    O2  1            1\n"
+    );
+    for wrong in ["hold", "wallet:W1", ":H1"] {
+        let ran = house.run(&format!("stock count C2 --site ICN mug@A-01=1 --release {wrong}"));
+        assert_eq!(ran.code, 2, "{wrong}: {}{}", ran.out, ran.err);
+    }
+    let both = house.run("stock count C2 --site ICN mug@A-01=1 --release hold:H1 --release-holds");
+    assert_eq!(both.code, 2, "{}{}", both.out, both.err);
 }
 
 #[test]
@@ -643,6 +682,41 @@ fn what_is_exported_can_be_imported_elsewhere() {
             .contains("allocated: 9 units for 1 transfers, nothing for 0; 2 units of 1 SKUs are short\n"),
         "{allocated}"
     );
+    // What is whole already is not counted again, and what was called off does not come back to life.
+    other.done("stock adjust S2 --site ICN cup@A-02=+2");
+    other.done(&format!("import transfers {file} --allocate"));
+    let allocated = other.done(&format!("import transfers {file} --allocate"));
+    assert!(
+        allocated.contains("allocated: 0 units for 0 transfers, nothing for 0; 0 units of 0 SKUs are short\n1 transfers were allocated before\n"),
+        "{allocated}"
+    );
+    other.done("transfer cancel T1 --release");
+    let exported = other.run(&format!("export transfers {file}"));
+    assert_eq!(
+        exported.err,
+        "transfers: 0 written\ntransfers: 1 that are shipped whole or have ended are left out\n"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "");
+}
+
+#[test]
+fn an_export_that_breaks_off_leaves_the_last_one_as_it_was() {
+    let mut house = House::furnished();
+    let file = house.folder.path().join("stock.csv");
+    house.done(&format!("export stock {}", file.display()));
+    let before = fs::read_to_string(&file).unwrap();
+    assert!(before.contains("ICN,A-01,mug,,8\n"), "{before}");
+    drop(house.server.take());
+    let failed = house.run(&format!("export stock {}", file.display()));
+    assert_eq!((failed.out.as_str(), failed.code), ("", 4), "{}", failed.err);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let names = fs::read_dir(house.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let parts: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+    assert!(parts.is_empty(), "{parts:?}");
+    // What is no file is written to as it is.
+    let (server, addr) = serve(&house.data());
+    (house.server, house.addr) = (Some(server), addr);
+    house.done("export stock /dev/null --format csv");
 }
 
 #[test]

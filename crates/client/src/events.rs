@@ -13,7 +13,8 @@ use crate::{
     transport::Call,
 };
 
-/// The feed, from a cursor on. Where the connection breaks it goes on after the last event that was given.
+/// The feed, from a cursor on. Where the connection breaks it goes on after the last event that was given, or further on,
+/// where the service has looked and found nothing that fits.
 #[derive(Debug)]
 pub struct Events {
     client: Client,
@@ -40,7 +41,7 @@ impl Client {
 }
 
 impl Events {
-    /// The cursor: the sequence of the last event that was given.
+    /// The cursor: no event that fits is between the last one that was given and this sequence.
     pub fn after(&self) -> u64 {
         self.after
     }
@@ -75,7 +76,11 @@ impl Events {
         let call = self.call()?;
         loop {
             while let Some(message) = self.message() {
-                let Some(data) = data(&message) else { continue };
+                let Some(data) = data(&message) else {
+                    // A sign of life says how far the service has looked, where nothing fits.
+                    self.after = seen(&message).unwrap_or(self.after).max(self.after);
+                    continue;
+                };
                 let event: Event = serde_json::from_str(&data).map_err(|error| Error::Answer {
                     what: call.what(),
                     status: 200,
@@ -147,6 +152,11 @@ impl Events {
         self.searched = 0;
         Some(message)
     }
+}
+
+/// The sequence of a message that has one.
+fn seen(message: &str) -> Option<u64> {
+    message.lines().find_map(|line| line.strip_prefix("id:"))?.trim().parse().ok()
 }
 
 /// The data of a message; comments, which are signs of life, have none.

@@ -140,11 +140,12 @@ async fn the_feed_goes_on_where_it_broke() {
     let (client, served) = serve(vec![
         format!("{head}: alive\n\n{}{}{}", event(5), event(6), &torn[..torn.len() / 2]),
         busy(),
-        format!("{head}{}", event(7)),
+        format!("{head}{}: alive\nid: 90\n\n", event(7)),
+        format!("{head}{}", event(95)),
     ])
     .await;
     let mut events = client.events(4, &["held"]);
-    for sequence in 5..=7 {
+    for sequence in [5, 6, 7, 95] {
         let event = events.next().await.unwrap();
         assert_eq!((event.sequence, events.after()), (sequence, sequence));
         assert_eq!(event.document.unwrap().id, *format!("H{sequence}"));
@@ -153,7 +154,12 @@ async fn the_feed_goes_on_where_it_broke() {
     let asked: Vec<_> = requests.iter().map(|request| request.split(' ').nth(1).unwrap()).collect();
     assert_eq!(
         asked,
-        ["/v1/events?after=4&kind=held", "/v1/events?after=6&kind=held", "/v1/events?after=6&kind=held"]
+        [
+            "/v1/events?after=4&kind=held",
+            "/v1/events?after=6&kind=held",
+            "/v1/events?after=6&kind=held",
+            "/v1/events?after=90&kind=held"
+        ]
     );
     assert_eq!(header(&requests[0], "accept"), Some("text/event-stream"));
 }

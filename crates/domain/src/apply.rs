@@ -238,12 +238,9 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
             book.put(Row::Lines(id.clone(), Some(lines)));
         }
         Fact::TransferAllocated { id, takes, .. } => {
-            book.hold_all(takes);
             let mut papers = book.papers(id);
             papers.transfer.allocated = event.sequence;
-            for take in takes {
-                papers.line(take.line, |line| book::allocate(line, take));
-            }
+            papers.allocate_all(takes);
             papers.close();
         }
         Fact::TransferReleased { id, takes } => {

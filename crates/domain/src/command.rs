@@ -27,7 +27,7 @@ pub use order::{
     OrderLine, PlaceOrder, RefundOrder, SetOrderAllocation, UnclaimOrder,
 };
 pub use picking::{ClaimPicks, ClaimTransfer, ExtendTransferClaim, UnclaimTransfer};
-pub use stock::{Adjust, AdjustLine, Change, Move, MoveLine, Reverse};
+pub use stock::{Adjust, AdjustLine, Change, HolderName, Move, MoveLine, Release, Reverse};
 pub use trade::{AnswerProposal, Propose, SetCard, SetPriceTiers};
 pub use transfer::{
     AllocateLine, AllocateTransfer, CancelTransfer, CloseTransfer, PickLine, PickTransfer, ReceiveLine,

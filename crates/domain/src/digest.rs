@@ -38,7 +38,12 @@ impl Digest {
 
     /// Adds a yes or no.
     pub fn flag(&mut self, flag: bool) -> &mut Self {
-        self.bytes.push(u8::from(flag));
+        self.byte(u8::from(flag))
+    }
+
+    /// Adds one of a few, by its number.
+    pub fn byte(&mut self, number: u8) -> &mut Self {
+        self.bytes.push(number);
         self
     }
 

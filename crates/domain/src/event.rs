@@ -2,6 +2,7 @@
 
 mod about;
 mod parts;
+mod reason;
 
 use smallvec::SmallVec;
 

@@ -67,5 +67,7 @@ pub const EXPLAINED_LINES_MAX: usize = 200;
 pub const EXPLAINED_POSITIONS_MAX: usize = 10_000;
 /// Lines of transfers that the trace of a lot shows for what of it is on the way.
 pub const TRANSIT_SHOWN_MAX: usize = 1_000;
+/// Holders that one adjustment may name to have their holds released.
+pub const RELEASED_HOLDERS_MAX: usize = 1_000;
 /// Holders shown for one position by `explain` and by refusals.
 pub const HOLDERS_SHOWN_MAX: usize = 20;

@@ -13,8 +13,10 @@ mod holds;
 mod kept_code;
 mod list;
 mod master;
+mod occupants;
 mod order_row;
 mod orders;
+mod packed_lines;
 mod picking;
 mod places;
 mod queue;
@@ -31,7 +33,7 @@ mod wallets;
 mod warm;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     hash::{BuildHasher, Hash},
 };
 
@@ -46,6 +48,7 @@ use carts::Carts;
 use hold_row::HoldRow;
 use holders::Node;
 use kept_code::KeptCode;
+use occupants::Occupants;
 use orders::Orders;
 use picking::Picking;
 use places::{Balances, Entry, GateRow};
@@ -82,7 +85,7 @@ pub struct Memory {
     /// What is missing somewhere: little ever is.
     missing: HashMap<Place, Quantity>,
     /// Which SKUs lie where.
-    by_location: BTreeSet<(LocationId, SkuId)>,
+    by_location: Occupants,
     holds: Slab<HoldRow>,
     hold_index: Index,
     /// Of the holds that have one.
@@ -93,6 +96,9 @@ pub struct Memory {
     due: Sorted<KeptCode>,
     transfers: Slab<TransferRow>,
     transfer_index: Index,
+    /// The slot of the transfer that was written last: documents of many lines are written line by line, and looked up
+    /// by their id each time.
+    last_transfer: u32,
     /// In the order in which they were requested: how they are listed.
     by_request: BTreeMap<Sequence, u32>,
     /// Those for which something is on the way, in the same order.

@@ -626,7 +626,7 @@ pub fn site_stock(tables: &impl Tables, site: SiteId, sku: SkuId, now: Timestamp
         unavailable: Quantity::ZERO,
         available: Quantity::ZERO,
         safety_level: gate.safety_level,
-        low: gate.low,
+        low: false,
     };
     for (place, row) in tables.positions(site, sku) {
         let available = available(tables, place, &row, now);
@@ -635,6 +635,8 @@ pub fn site_stock(tables: &impl Tables, site: SiteId, sku: SkuId, now: Timestamp
         view.available += available;
         view.unavailable += row.unheld() - available;
     }
+    // Not what was told last: a lot whose last day is over is told with the next change of its stock.
+    view.low = view.available < view.safety_level;
     view
 }
 

@@ -131,10 +131,12 @@ pub enum Refusal {
     InsufficientStock {
         shortages: Vec<Shortage>,
     },
-    /// The SKU is known, but this site never had any.
+    /// The SKU is known, but this site never had any. The first one is named; `shortages` has all that the request
+    /// asks for in vain, line by line.
     NotStockedHere {
         site: Code,
         sku: Code,
+        shortages: Vec<Shortage>,
     },
     /// The stock is held, and the request would take it from its holders.
     StockHeld {
@@ -475,6 +477,19 @@ pub enum Refusal {
         shortages: Vec<Shortage>,
         funds: Option<MissingFunds>,
     },
+    /// What would be left is held, and the holders that were named to give theirs up have too little of it there.
+    HeldByOthers {
+        site: Code,
+        location: Code,
+        sku: Code,
+        /// How much has to be released.
+        to_release: Quantity,
+        /// How much of it the named ones hold.
+        releasable: Quantity,
+        /// The first [`HOLDERS_SHOWN_MAX`](crate::limits::HOLDERS_SHOWN_MAX) of the others. Boxed: as a second
+        /// refusal of the size of `StockHeld` it would make every refusal larger.
+        holders: Box<[Holding]>,
+    },
 }
 
 impl Refusal {
@@ -586,6 +601,7 @@ codes! {
     "price_not_set" PriceNotSet
     "price_changed" PriceChanged
     "checkout_blocked" CheckoutBlocked
+    "held_by_others" HeldByOthers
 }
 
 impl std::error::Error for Refusal {}

@@ -82,6 +82,10 @@ pub trait Tables {
     /// Brings these orders near, all of which are changed next: where rows are waited for, it is once for all of them.
     /// It changes nothing, and tables that gain nothing by it leave it out.
     fn warm_orders(&self, _ids: &[Code]) {}
+    /// Brings these places near, as [`Tables::warm_orders`] does orders: they are looked at or changed next.
+    fn warm_places(&self, _places: impl Iterator<Item = Place>) {}
+    /// Brings near what lies of these SKUs at these sites.
+    fn warm_gates(&self, _skus: impl Iterator<Item = (SiteId, SkuId)>) {}
     /// The order of this id.
     fn order(&self, id: &Code) -> Option<row::Order>;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.

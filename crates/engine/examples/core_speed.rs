@@ -119,7 +119,7 @@ fn main() {
             id: code(&format!("open-{from}")),
             reason: Name::default(),
             lines: lines(from..(from + 1_000).min(skus)).collect(),
-            release_holds: false,
+            release: None,
         }));
         run(&mut core, vec![adjust]);
     }

@@ -89,7 +89,7 @@ fn adjustment(number: usize, skus: usize) -> Request {
         change: Change::Add(Quantity::new("quantity", 1).expect("one"), Outside::Supplier),
     };
     let id = code(&format!("A-{number:08}"));
-    request(Command::Adjust(Adjust { id, reason: Name::default(), lines: vec![line], release_holds: false }))
+    request(Command::Adjust(Adjust { id, reason: Name::default(), lines: vec![line], release: None }))
 }
 
 /// The files of a kind, and their bytes.

@@ -96,7 +96,7 @@ fn setup(engine: &Engine, skus: usize) {
         id: code("opening"),
         reason: Name::default(),
         lines: (0..skus).map(line).collect(),
-        release_holds: false,
+        release: None,
     }));
     let all = commands.len();
     assert_eq!(batch(engine, commands), (all, all));

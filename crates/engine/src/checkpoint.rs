@@ -11,10 +11,11 @@
 
 use std::{io, sync::Arc};
 
-use jaego_domain::{Memory, Sequence, Tables};
+use jaego_domain::{Memory, Row, Sequence, Tables};
 use jaego_store::codec::{self, row};
 
 use crate::{
+    ahead::{self, Hands},
     disk::{Disk, DiskFile, WriteError},
     journal::StoreId,
     state::Sum,
@@ -35,6 +36,8 @@ const PARTS_MAX: usize = 1 << 20;
 /// Runs of the archive that one checkpoint lists at the most; merging keeps them to a few dozen.
 const RUNS_MAX: usize = 4_096;
 const PART_LEN_MAX: u64 = 256 << 20;
+/// Rows that are put at a time: few enough to stay in the caches between being decoded and being put.
+const ROWS_LEN: usize = 1_024;
 
 /// How many good checkpoints are kept: the newest, and one to fall back to.
 pub const KEPT: usize = 2;
@@ -220,39 +223,84 @@ fn clear(disk: &impl Disk, is_old: impl Fn(Sequence) -> bool) -> Result<(), Erro
     Ok(())
 }
 
-/// Loads the checkpoint of this sequence into empty tables.
+/// Loads the checkpoint of this sequence into empty tables, on two threads: one decodes what the other puts.
 ///
 /// # Errors
 /// If a file cannot be read or is damaged, or the rows are not those whose hash the manifest has.
 pub fn load(disk: &impl Disk, sequence: Sequence) -> Result<(Manifest, Memory), Error> {
+    load_with(disk, sequence, Hands::Two)
+}
+
+/// As [`load`], by so many hands.
+pub(crate) fn load_with(
+    disk: &impl Disk,
+    sequence: Sequence,
+    hands: Hands,
+) -> Result<(Manifest, Memory), Error> {
     let manifest = read_manifest(disk, sequence)?;
     let mut memory = Memory::new();
     let mut sum = Sum::default();
-    for (part, len) in manifest.parts.iter().enumerate() {
+    let mut parts = manifest.parts.iter().enumerate();
+    let next = || {
+        let Some((part, len)) = parts.next() else { return Ok(None) };
         let name = part_name(sequence, part);
         let bytes = read_file(disk, &name, *len)?;
-        let (header, payload) = bytes.split_at_checked(PART_HEADER_LEN).unwrap_or_default();
-        if !header.starts_with(PART_MAGIC) {
-            return Err(Error::damaged(&name, "it does not begin like a part"));
-        }
-        if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
-            return Err(Error::damaged(&name, "its checksum is another"));
-        }
-        let decode = |source| Error::Rows { file: name.clone(), source };
-        let mut rows = row::decode(payload).map_err(decode)?;
-        let mut start = rows.at();
-        while let Some(row) = rows.next() {
-            memory.put(row.map_err(decode)?);
-            // The bytes as they stand: a newer version may encode the same row in another way.
-            sum.push_encoded(&payload[start..rows.at()]);
-            start = rows.at();
-        }
-    }
+        Ok(Some((name, bytes)))
+    };
+    let take = |rows: Result<Rows, Error>| {
+        let rows = rows?;
+        sum.add(&rows.sum);
+        memory.load(rows.rows);
+        Ok(())
+    };
+    ahead::in_order(hands, next, |(name, bytes), result| read_part(&name, &bytes, result), take)?;
     if (sum.rows, sum.hash) != (manifest.rows, manifest.hash) || memory.head().sequence != sequence {
         let what = format!("{} rows up to event {} are not those it names", sum.rows, memory.head().sequence);
         return Err(Error::damaged(&done_name(sequence), what));
     }
     Ok((manifest, memory))
+}
+
+/// Some rows of a part.
+struct Rows {
+    rows: Vec<Row>,
+    sum: Sum,
+}
+
+/// Checks and decodes a part, and gives its rows in some pieces or says what is wrong.
+fn read_part(name: &str, bytes: &[u8], give: &mut dyn FnMut(Result<Rows, Error>)) {
+    if let Err(error) = decode_part(name, bytes, &mut |rows| give(Ok(rows))) {
+        give(Err(error));
+    }
+}
+
+fn decode_part(name: &str, bytes: &[u8], give: &mut dyn FnMut(Rows)) -> Result<(), Error> {
+    let (header, payload) = bytes.split_at_checked(PART_HEADER_LEN).unwrap_or_default();
+    if !header.starts_with(PART_MAGIC) {
+        return Err(Error::damaged(name, "it does not begin like a part"));
+    }
+    if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
+        return Err(Error::damaged(name, "its checksum is another"));
+    }
+    let decode = |source| Error::Rows { file: name.to_owned(), source };
+    let mut decoded = row::decode(payload).map_err(decode)?;
+    let mut start = decoded.at();
+    loop {
+        let mut rows = Vec::with_capacity(ROWS_LEN);
+        let mut sum = Sum::default();
+        while rows.len() < ROWS_LEN
+            && let Some(row) = decoded.next()
+        {
+            rows.push(row.map_err(decode)?);
+            // The bytes as they stand: a newer version may encode the same row in another way.
+            sum.push_encoded(&payload[start..decoded.at()]);
+            start = decoded.at();
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        give(Rows { rows, sum });
+    }
 }
 
 /// Reads a checkpoint's manifest alone.

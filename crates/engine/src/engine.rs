@@ -543,11 +543,12 @@ fn write(
         drop(state);
         let before: usize = jobs.iter().map(Job::waiting).sum();
         let now = clock.now();
+        let begun = Instant::now();
         core.turn(&mut jobs, now, if admitted { Ok(()) } else { Err(&full) });
         let away = core.take_away();
         cells.tell(core, now);
         let decided = before - jobs.iter().map(Job::waiting).sum::<usize>();
-        inbox.lock().waiting -= decided;
+        inbox.end_turn(decided, begun.elapsed());
         for job in away {
             inbox.begin_fetch(job.waiting());
             let sent = fetches.send(Fetch::For(job));

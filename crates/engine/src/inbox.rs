@@ -10,6 +10,14 @@ use jaego_store::Failure;
 
 use crate::core::{Core, Flight, Job};
 
+/// So many jobs, or requests in one job, wake a writer that sleeps while a frame is being written and that was quick the
+/// last time. Fewer wait for the end of that frame, which wakes it as well: nothing decided now would be written before, and
+/// to wake it for each small request costs two switches of a thread where deciding it costs less.
+const GATHERED: usize = 8;
+/// A turn is quick that took no longer for each request. Whoever is slower decides while the frame is written, so that what
+/// takes long to decide does not come after what takes long to write.
+const QUICK: Duration = Duration::from_micros(50);
+
 /// What the threads of an engine hand to each other.
 #[derive(Default)]
 pub(crate) struct Inbox {
@@ -48,6 +56,8 @@ pub(crate) struct State {
     pub(crate) archived: Option<Archived>,
     /// Nothing new is taken; what is there is finished.
     pub(crate) closing: bool,
+    /// Whether the writer's last turn was short for what it decided.
+    quick: bool,
     /// The writer sleeps: waking it costs a system call, and most of the time it does not.
     writer_sleeps: bool,
     /// The writer has nothing left to do, ever.
@@ -98,9 +108,13 @@ impl Inbox {
         }
         state.waiting += requests;
         state.jobs.push_back(job);
-        let sleeps = state.writer_sleeps;
+        let enough = state.jobs.len().max(requests) >= GATHERED;
+        let worth_it = enough || !state.journal_busy || !state.quick;
+        let wake = state.writer_sleeps && worth_it;
+        // Whoever comes before it has risen need not wake it again.
+        state.writer_sleeps &= !wake;
         drop(state);
-        if sleeps {
+        if wake {
             self.writer.notify_one();
         }
         Ok(())
@@ -143,6 +157,14 @@ impl Inbox {
         self.wake_writer();
     }
 
+    /// The writer has decided so many requests.
+    pub(crate) fn end_turn(&self, decided: usize, took: Duration) {
+        let mut state = self.lock();
+        state.waiting -= decided;
+        let each = u32::try_from(decided.max(1)).map_or(Duration::ZERO, |decided| took / decided);
+        state.quick = each <= QUICK;
+    }
+
     pub(crate) fn wake_writer(&self) {
         self.writer.notify_one();
     }
@@ -168,5 +190,47 @@ impl Inbox {
         at_most: Duration,
     ) -> MutexGuard<'a, State> {
         self.journal.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jaego_domain::{Code, Query};
+    use jaego_store::reply;
+
+    use super::*;
+
+    /// Which of so many jobs wakes the writer, which sleeps, if one does.
+    fn who_wakes(journal_busy: bool, turn: Duration, jobs: usize, requests: usize) -> Option<usize> {
+        let inbox = Inbox::default();
+        inbox.lock().waiting = 10;
+        inbox.end_turn(10, turn * 10);
+        assert_eq!(inbox.lock().waiting, 0);
+        inbox.lock().journal_busy = journal_busy;
+        inbox.lock().writer_sleeps = true;
+        (1..=jobs).find(|_| {
+            let (to, _) = reply();
+            let pushed = inbox.push(
+                Job::query(Query::Site(Code::new("site", "ICN").unwrap()), to),
+                requests,
+                usize::MAX,
+            );
+            assert!(pushed.is_ok());
+            !inbox.lock().writer_sleeps
+        })
+    }
+
+    #[test]
+    fn a_quick_writer_is_woken_for_several_while_a_frame_is_written() {
+        let slow = QUICK + Duration::from_nanos(1);
+        for (what, woken_by, expected) in [
+            ("the journal waits", who_wakes(false, QUICK, 1, 1), Some(1)),
+            ("a frame is written", who_wakes(true, QUICK, GATHERED - 1, 1), None),
+            ("many have come", who_wakes(true, QUICK, GATHERED, 1), Some(GATHERED)),
+            ("one has many requests", who_wakes(true, QUICK, 1, GATHERED), Some(1)),
+            ("deciding takes long", who_wakes(true, slow, 1, 1), Some(1)),
+        ] {
+            assert_eq!(woken_by, expected, "{what}");
+        }
     }
 }

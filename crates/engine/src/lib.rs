@@ -15,8 +15,10 @@
 //! where a recovery got to, and [`Engine`] decides on tables in memory and answers when it is safe to.
 //! [`Core`] is the writer without its thread: what the simulator drives.
 
+mod ahead;
 pub mod archive;
 pub mod backup;
+mod bundle;
 pub mod checkpoint;
 mod clock;
 mod core;

@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
     Account, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row, Sequence,
-    SkuId, Tables, apply, apply_for_good,
+    SkuId, Tables, WARM_MAX, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
 
 use crate::{
+    ahead::{self, Hands},
     archive::{self, Archive, Rested},
+    bundle::Bundle,
     checkpoint,
     disk::{Disk, DiskFile, WriteError},
     engine::error_chain,
@@ -134,7 +136,8 @@ pub fn open<D: Disk>(
     };
     let has_marker = list()?.iter().any(|name| name == MARKER);
     let mut passed_over = PassedOver::default();
-    let replayed = from_newest(&*disk, &Archive::default(), &mut passed_over, |start, passed_over| {
+    let known = Archive::default();
+    let replayed = from_newest(&*disk, &known, Hands::Two, &mut passed_over, |start, passed_over| {
         replay_all(&disk, config, start, passed_over, &mut progress)
     });
     let (recovery, Start { manifest, memory, archive }) = match replayed {
@@ -185,13 +188,16 @@ fn replay_all<D: Disk>(
     if let Some(manifest) = start.manifest.as_ref().filter(|manifest| manifest.store != recovery.store()) {
         return Err(Error::OtherStore { sequence: manifest.sequence });
     }
-    let mut replayed = 0;
-    while let Some(frame) = recovery.next()? {
-        let first = frame.first_sequence;
-        start.replay(first, frame.payload)?;
-        replayed += u64::from(frame.count);
-        progress(replayed);
-    }
+    let next = || {
+        let mut bundle = Bundle::default();
+        while !bundle.is_full()
+            && let Some(frame) = recovery.next()?
+        {
+            bundle.push(&frame);
+        }
+        Ok(bundle.not_empty())
+    };
+    start.replay(Hands::Two, next, progress)?;
     Ok((recovery, start))
 }
 
@@ -217,11 +223,13 @@ impl PassedOver {
 fn from_newest<D: Disk, T>(
     disk: &D,
     known: &Archive<D>,
+    hands: Hands,
     passed_over: &mut PassedOver,
     mut recover: impl FnMut(Start<D>, &PassedOver) -> Result<T, Error>,
 ) -> Result<T, Error> {
     for sequence in checkpoint::list(disk)? {
-        let loaded = checkpoint::load(disk, sequence).map_err(Error::from).and_then(|(manifest, memory)| {
+        let loaded = checkpoint::load_with(disk, sequence, hands).map_err(Error::from);
+        let loaded = loaded.and_then(|(manifest, memory)| {
             let archive = Archive::open(disk, &manifest.archive, known)?;
             Ok(Start { manifest: Some(manifest), memory, archive })
         });
@@ -262,12 +270,22 @@ pub fn write_checkpoint<D: Disk>(
     upto: Sequence,
 ) -> Result<Written<D>, Error> {
     let mut passed_over = PassedOver::default();
-    let replayed = from_newest(disk, known, &mut passed_over, |mut start, _| {
-        let mut frames = reader.frames_from(start.memory.head().sequence.next().0)?;
-        while start.memory.head().sequence < upto {
-            let Some(frame) = frames.next()? else { break };
-            start.replay(frame.first_sequence, frame.payload)?;
-        }
+    // One hand: the service that decides meanwhile needs the other processor.
+    let replayed = from_newest(disk, known, Hands::One, &mut passed_over, |mut start, _| {
+        let mut last = start.memory.head().sequence.0;
+        let mut frames = reader.frames_from(last + 1)?;
+        let next = || {
+            let mut bundle = Bundle::default();
+            while !bundle.is_full()
+                && last < upto.0
+                && let Some(frame) = frames.next()?
+            {
+                last = frame.last_sequence();
+                bundle.push(&frame);
+            }
+            Ok(bundle.not_empty())
+        };
+        start.replay(Hands::One, next, &mut |_| {})?;
         Ok(start)
     });
     for (_, error) in &passed_over.0 {
@@ -343,17 +361,33 @@ fn failed(doing: &'static str, file: &'static str, source: io::Error) -> Error {
 }
 
 impl<D: Disk> Start<D> {
-    /// Applies the events of a frame that the tables have not seen yet. A document that left memory comes back for an
+    /// Applies the events of frames that the tables have not seen yet, and tells how many there were so far.
+    fn replay(
+        &mut self,
+        hands: Hands,
+        next: impl FnMut() -> Result<Option<Bundle>, Error>,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), Error> {
+        let from = self.memory.head().sequence;
+        ahead::in_order(hands, next, Bundle::decode, |events: Result<Vec<Event>, Error>| {
+            self.apply_all(&events?)?;
+            progress(self.memory.head().sequence.0 - from.0);
+            Ok(())
+        })
+    }
+
+    /// Applies those of the events that the tables have not seen yet. A document that left memory comes back for an
     /// event that changes it.
-    fn replay(&mut self, first: u64, payload: &[u8]) -> Result<(), Error> {
-        let decode = |source| Error::Decode { sequence: first, source };
-        for event in codec::decode(payload, Sequence(first)).map_err(decode)? {
-            let event = event.map_err(decode)?;
-            if event.sequence > self.memory.head().sequence {
+    fn apply_all(&mut self, events: &[Event]) -> Result<(), Error> {
+        let seen = self.memory.head().sequence;
+        let new = &events[events.partition_point(|event| event.sequence <= seen)..];
+        for events in new.chunks(WARM_MAX) {
+            self.memory.warm_events(events);
+            for event in events {
                 if !self.archive.is_empty() {
-                    self.bring_back(&event)?;
+                    self.bring_back(event)?;
                 }
-                apply_for_good(&mut self.memory, &event);
+                apply_for_good(&mut self.memory, event);
             }
         }
         Ok(())

@@ -29,6 +29,12 @@ impl Sum {
         self.push_encoded(&encoder.payload()[start..]);
     }
 
+    /// Adds the rows of another sum.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.hash = self.hash.wrapping_add(other.hash);
+        self.rows += other.rows;
+    }
+
     /// Adds a row that is encoded already.
     pub(crate) fn push_encoded(&mut self, row: &[u8]) {
         self.hash = self.hash.wrapping_add(xxh3_128(row));

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The decisions alone, in one thread, without a journal. Bytes are those of the process: what its memory grew by. Carts
-//! have three items of one unit, or as many as a second number says (1 to 3). What their holds cost is told by holds of the same three lines beside them.
+//! have three items of one unit, or as many as a second number says (1 to 10). What their
+//! holds cost is told by holds of the same lines beside them.
 
 use std::{env, fs, time::Instant};
 
@@ -20,7 +21,7 @@ use jaego_domain::{
     turn,
 };
 
-const SKUS: [&str; 3] = ["mug", "cup", "tea"];
+const SKUS: [&str; 10] = ["mug", "cup", "tea", "jar", "lid", "pot", "pan", "fork", "bowl", "plate"];
 /// Checkouts whose time is taken together.
 const CHECKOUTS: usize = 100_000;
 
@@ -56,7 +57,7 @@ impl Books {
             let (site, location) = (site.clone(), location.clone());
             let lines = vec![AdjustLine { site, location, sku: sku.clone(), lot: None, change: all }];
             let reason = name.clone();
-            books.give(Command::Adjust(Adjust { id: sku, reason, lines, release_holds: false }));
+            books.give(Command::Adjust(Adjust { id: sku, reason, lines, release: None }));
         }
         let amount = Amount::new("amount", AMOUNT_MAX).expect("it is an amount");
         let (owner, reference) = (code("owner-000000001"), None);

@@ -106,7 +106,7 @@ impl Books {
                 }
             });
             let (id, lines) = (code(&format!("open-{from}")), lines.collect());
-            self.give(Command::Adjust(Adjust { id, reason: Name::default(), lines, release_holds: false }));
+            self.give(Command::Adjust(Adjust { id, reason: Name::default(), lines, release: None }));
         }
     }
 

@@ -57,7 +57,7 @@ impl Books {
             let change = Change::Add(Quantity::stored(all), Outside::Opening);
             let (site, location) = (site.clone(), location.clone());
             let lines = vec![AdjustLine { site, location, sku, lot: None, change }];
-            books.give(Command::Adjust(Adjust { id, reason, lines, release_holds: false }));
+            books.give(Command::Adjust(Adjust { id, reason, lines, release: None }));
         }
         books.give(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
         books

@@ -72,7 +72,7 @@ impl Books {
             let change = Change::Add(Quantity::stored(QUANTITY_MAX), Outside::Opening);
             let lines = vec![AdjustLine { site, location, sku, lot: None, change }];
             let (id, reason) = (code(&format!("J{number}")), name.clone());
-            books.give(Command::Adjust(Adjust { id, reason, lines, release_holds: false }));
+            books.give(Command::Adjust(Adjust { id, reason, lines, release: None }));
         }
         books
     }

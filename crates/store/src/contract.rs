@@ -195,8 +195,8 @@ pub struct MovementView {
     pub at: Timestamp,
     /// Who asked for it.
     pub by: Code,
-    /// Why, where the document says so.
-    pub reason: Option<Name>,
+    /// Why: in the caller's words, or what was done to the document. Never empty.
+    pub reason: Name,
     /// For which document: its kind and its id.
     pub document: Option<(&'static str, Code)>,
     /// What.
@@ -295,8 +295,8 @@ pub struct BalancePoint {
     pub on_hand: u64,
     /// Who asked for it.
     pub by: Code,
-    /// Why, where the document says so.
-    pub reason: Option<Name>,
+    /// Why: in the caller's words, or what was done to the document. Never empty.
+    pub reason: Name,
     /// For which document: its kind and its id.
     pub document: Option<(&'static str, Code)>,
 }
@@ -346,8 +346,8 @@ pub struct StatementLine {
     pub outside: MoneyOutside,
     /// Who asked for it.
     pub by: Code,
-    /// Why, in the caller's words.
-    pub reason: Option<Name>,
+    /// Why: in the caller's words, or what was done. Never empty.
+    pub reason: Name,
     /// For which document of ours, other than the wallet itself: its kind and its id.
     pub document: Option<(&'static str, Code)>,
     /// The caller's own document.

@@ -215,7 +215,7 @@ pub fn statement_line(event: &Event, filter: &StatementFilter) -> Option<Stateme
         balance: money.balance,
         outside: money.outside,
         by: event.by.clone(),
-        reason: render::reason(&event.fact),
+        reason: event.fact.reason(),
         document: render::document(&event.fact).filter(|(kind, _)| *kind != "wallet"),
         reference,
     })
@@ -241,7 +241,7 @@ pub fn point_view(event: &Event, change: i64, on_hand: u64) -> BalancePoint {
         change,
         on_hand,
         by: event.by.clone(),
-        reason: render::reason(&event.fact),
+        reason: event.fact.reason(),
         document: render::document(&event.fact),
     }
 }

@@ -61,11 +61,11 @@ pub fn movement_views(tables: &impl Tables, event: &Event, filter: &MovementFilt
         return views;
     }
     let mut index = 0;
-    event.fact.movements(|movement| {
+    event.fact.movements_with_reasons(|movement, reason| {
         let id = MovementId { sequence: event.sequence, index };
         index += 1;
         if filter.matches(tables, event, id, &movement) {
-            views.push(movement_view(tables, event, id, movement));
+            views.push(movement_view(tables, event, id, movement, reason));
         }
     });
     views
@@ -115,13 +115,19 @@ impl MovementFilter {
     }
 }
 
-fn movement_view(tables: &impl Tables, event: &Event, id: MovementId, movement: Movement) -> MovementView {
+fn movement_view(
+    tables: &impl Tables,
+    event: &Event,
+    id: MovementId,
+    movement: Movement,
+    reason: Name,
+) -> MovementView {
     let lot = (movement.lot != LotId::NONE).then(|| tables.lot(movement.lot).code.clone());
     MovementView {
         id,
         at: event.at,
         by: event.by.clone(),
-        reason: reason(&event.fact),
+        reason,
         document: document(&event.fact),
         sku: tables.sku(movement.sku).code.clone(),
         lot,
@@ -150,15 +156,4 @@ fn account(tables: &impl Tables, account: &Account) -> AccountView {
 
 pub(crate) fn document(fact: &Fact) -> Option<(&'static str, Code)> {
     fact.document().map(|(kind, id)| (kind, id.clone()))
-}
-
-pub(crate) fn reason(fact: &Fact) -> Option<Name> {
-    match fact {
-        Fact::Adjusted { reason, .. } | Fact::Moved { reason, .. } => Some(reason.clone()),
-        Fact::WalletCharged { reason, .. }
-        | Fact::WalletPaid { reason, .. }
-        | Fact::WalletRefunded { reason, .. }
-        | Fact::SaleRefunded { reason, .. } => Some(reason.clone()),
-        _ => None,
-    }
 }

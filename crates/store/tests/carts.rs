@@ -67,7 +67,7 @@ fn a_cart_holds_as_many_serial_numbers_as_one_decision_can_give_up() {
             };
             let (id, reason) = (code(&format!("{sku}-{number}")), Name::default());
             let lines = lots.iter().map(line).collect();
-            give(&mut memory, Command::Adjust(Adjust { id, reason, lines, release_holds: false })).unwrap();
+            give(&mut memory, Command::Adjust(Adjust { id, reason, lines, release: None })).unwrap();
         }
     }
     let set = SetCart { id: code("C1"), site, owner: code("kim"), hold_s: Some(600) };

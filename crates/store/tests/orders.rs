@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use jaego_domain::{
@@ -78,8 +79,7 @@ impl Shop {
         let change = Change::Add(units(quantity), Outside::Supplier);
         let line =
             AdjustLine { site: code("ICN"), location: code("A-01"), sku: code("mug"), lot: None, change };
-        let adjust =
-            Adjust { id: code(id), reason: Name::default(), lines: vec![line], release_holds: false };
+        let adjust = Adjust { id: code(id), reason: Name::default(), lines: vec![line], release: None };
         self.all(vec![Command::Adjust(adjust)]);
     }
 
@@ -187,7 +187,7 @@ fn stock_that_others_took_meanwhile_is_not_given_again() {
             id: code("J1"),
             reason: Name::default(),
             lines: vec![receipt],
-            release_holds: false,
+            release: None,
         }),
         Command::PlaceHold(jaego_domain::command::PlaceHold {
             id: code("H1"),
@@ -240,4 +240,33 @@ fn chance_spreads_over_all_that_waits_and_gives_nothing_twice() {
     }
     assert_eq!(seen.len(), 300);
     assert!((100..200).contains(&in_first_half), "{in_first_half} of 300 are among the older half");
+}
+
+/// A hundred times as many orders wait, and the median claim takes a few times as long at the most: it would take a hundred
+/// times as long if claiming looked at all of them. The factor leaves room for colder memory and a busy machine.
+#[test]
+fn claiming_costs_the_same_however_many_wait() {
+    const CLAIMS: usize = 200;
+    const FACTOR_MAX: u32 = 10;
+    let shops = [1_000, 100_000].map(|waiting| {
+        let shop = Shop::open();
+        shop.receive("J1", waiting);
+        shop.place(waiting);
+        shop
+    });
+    for policy in ClaimPolicy::ALL {
+        let [few, many] = shops.each_ref().map(|shop| {
+            let mut times: Vec<_> = (0..CLAIMS)
+                .map(|_| {
+                    let start = Instant::now();
+                    assert_eq!(shop.claim("ann", policy, 1).len(), 1);
+                    start.elapsed()
+                })
+                .collect();
+            times.sort_unstable();
+            times[CLAIMS / 2]
+        });
+        println!("{}: {few:?} with 1,000 waiting, {many:?} with 100,000", policy.name());
+        assert!(many < few * FACTOR_MAX, "{}: {few:?}, then {many:?}", policy.name());
+    }
 }

@@ -195,10 +195,9 @@ fn account(view: &AccountView) -> String {
 fn line(view: &MovementView) -> String {
     let lot = view.lot.as_ref().map_or(String::new(), |lot| format!("/{lot}"));
     let document = view.document.as_ref().map_or("-".to_owned(), |(kind, id)| format!("{kind} {id}"));
-    let reason = view.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
-    let MovementView { id, at, by, sku, quantity, .. } = view;
+    let MovementView { id, at, by, reason, sku, quantity, .. } = view;
     let (from, to) = (account(&view.from), account(&view.to));
-    format!("{id} {}s {by} {document}{reason}: {quantity} {sku}{lot} {from} > {to}", at.0 / 1_000)
+    format!("{id} {}s {by} {document} ({reason}): {quantity} {sku}{lot} {from} > {to}", at.0 / 1_000)
 }
 
 fn lines(filter: &MovementFilter) -> Vec<String> {
@@ -214,12 +213,12 @@ const LEDGER: [&str; 9] = [
     "10.0 10s desk adjustment A-1 (delivery): 10 mug supplier > ICN/A-01",
     "10.1 10s desk adjustment A-1 (delivery): 6 milk/L1 supplier > ICN/A-01",
     "11.0 11s dock-2 move M-1 (closer): 3 mug ICN/A-01 > ICN/A-02",
-    "13.0 13s dock-2 hold H-1: 2 mug ICN/A-02 > customer",
-    "16.0 16s desk transfer T-1: 4 milk/L1 ICN/A-01 > ICN/stage",
-    "17.0 17s dock-2 transfer T-1: 4 milk/L1 ICN/stage > T-1:L-milk",
-    "18.0 18s desk transfer T-1: 4 milk/L1 T-1:L-milk > PUS/dock",
-    "18.1 18s desk transfer T-1: 1 milk/L1 found > PUS/dock",
-    "19.0 19s dock-2 -: 7 mug ICN/A-01 > supplier",
+    "13.0 13s dock-2 hold H-1 (confirmed): 2 mug ICN/A-02 > customer",
+    "16.0 16s desk transfer T-1 (picked): 4 milk/L1 ICN/A-01 > ICN/stage",
+    "17.0 17s dock-2 transfer T-1 (shipped): 4 milk/L1 ICN/stage > T-1:L-milk",
+    "18.0 18s desk transfer T-1 (received): 4 milk/L1 T-1:L-milk > PUS/dock",
+    "18.1 18s desk transfer T-1 (received): 1 milk/L1 found > PUS/dock",
+    "19.0 19s dock-2 - (reversal of 10.0): 7 mug ICN/A-01 > supplier",
 ];
 
 #[test]

@@ -4,24 +4,27 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use jaego_domain::{
-    Amount, Code, Command, Fact, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
-    Timestamp,
+    Amount, Code, Command, Fact, Memory, Name, Outside, Quantity, Refusal, Request, Sequence, Strategy,
+    TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, AnswerProposal, Change, Fenced, Propose, RaiseFence,
-        RequestTransfer, SetCard, SetLocation, SetPriceTiers, SetSite, SetSku, TransferLine,
+        Adjust, AdjustLine, AllocateTransfer, AnswerProposal, Change, Fenced, HolderName, Propose,
+        RaiseFence, Release, RequestTransfer, SetCard, SetLocation, SetPriceTiers, SetSite, SetSku,
+        TransferLine,
     },
-    limits::{FENCES_MAX, LINES_MAX, PARTS_MAX, PRICE_TIERS_MAX, PROPOSALS_PER_CARD_MAX},
-    row::{LocationKind, Tracking},
+    limits::{
+        FENCES_MAX, LINES_MAX, PARTS_MAX, PRICE_TIERS_MAX, PROPOSALS_PER_CARD_MAX, RELEASED_HOLDERS_MAX,
+    },
+    row::{HolderKind, LocationKind, Tracking},
     turn,
 };
 use jaego_store::{
-    Reference,
+    Reference, StatementFilter, Store,
     conformance::{self, BareSubject, FILES, START, StoreSubject, Subject},
 };
 
@@ -59,9 +62,10 @@ const NOT_IN_ROWS: [(&str, &str); 5] = [
 ];
 
 /// Limits whose border no row shows, and why.
-const LIMITS_NOT_IN_ROWS: [(&str, &str); 16] = [
+const LIMITS_NOT_IN_ROWS: [(&str, &str); 17] = [
     ("LINES_MAX", "50,001 lines are no reading; it is asked below"),
     ("PARTS_MAX", "neither are 150,001 parts"),
+    ("RELEASED_HOLDERS_MAX", "nor 1,001 names"),
     ("FENCES_MAX", "nor 1,000,001 resources"),
     ("KEYS_MAX", "it takes a gigabyte of keys; the oldest are forgotten, and nothing is refused"),
     ("KEYS_FORGOTTEN_MAX", "how many an event forgets is answered to nobody"),
@@ -102,6 +106,83 @@ fn every_command_and_every_refusal_has_a_row() {
         assert_ne!(answers.contains(*code), excused, "{code}: in the rows, or excused from them");
     }
 }
+
+/// A caller's own words are told as they are; the rows of the scenarios say `reason=` for some.
+#[test]
+fn whatever_moved_stock_or_money_says_why() {
+    let stores = Mutex::new(Vec::new());
+    conformance::run_all(|| {
+        let clock = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&clock);
+        let store = Arc::new(Reference::new(move || Timestamp(clock.load(Ordering::SeqCst))));
+        stores.lock().unwrap().push(Arc::clone(&store));
+        Box::new(StoreSubject::new(store, move |now| hand.store(now.0, Ordering::SeqCst)))
+    })
+    .unwrap();
+    let mut said = BTreeSet::new();
+    let mut say = |kind: Option<&str>, reason: &Name| {
+        assert!(!reason.as_str().trim().is_empty(), "{kind:?}");
+        let reason = reason.as_str().split(" of ").next().unwrap();
+        said.insert(format!("{}: {reason}", kind.unwrap_or("nothing")));
+    };
+    for store in stores.into_inner().unwrap() {
+        let mut owners = BTreeSet::new();
+        let mut after = Sequence(0);
+        loop {
+            let events = store.events(after, 1_000).wait().unwrap().events;
+            let Some(last) = events.last() else { break };
+            after = last.outcome.sequence;
+            for event in events {
+                owners.extend(event.money.map(|money| money.owner));
+                for movement in event.movements {
+                    say(movement.document.as_ref().map(|(kind, _)| *kind), &movement.reason);
+                }
+            }
+        }
+        for owner in owners {
+            let filter = StatementFilter {
+                owner,
+                currency: None,
+                since: None,
+                until: None,
+                after: None,
+                limit: 1_000,
+            };
+            for line in store.statement(filter).wait().unwrap().value.unwrap().lines {
+                say(Some(line.document.map_or("wallet", |(kind, _)| kind)), &line.reason);
+            }
+        }
+    }
+    let said: Vec<_> = said.iter().map(String::as_str).collect();
+    assert_eq!(said, REASONS);
+}
+
+/// What the scenarios say of why, for each kind of document.
+const REASONS: [&str; 23] = [
+    "adjustment: adjusted",
+    "adjustment: counted",
+    "adjustment: delivery",
+    "authorization: captured",
+    "hold: confirmed",
+    "move: moved",
+    "nothing: reversal",
+    "order: broken",
+    "order: cancelled",
+    "order: checked out",
+    "order: completed",
+    "order: refunded",
+    "transfer: closed",
+    "transfer: damaged",
+    "transfer: picked",
+    "transfer: received",
+    "transfer: shipped",
+    "transfer: unpicked",
+    "wallet: card",
+    "wallet: charged",
+    "wallet: lunch",
+    "wallet: paid",
+    "wallet: refunded",
+];
 
 /// A comment of nothing but a limit's name stands before the row that is past it.
 #[test]
@@ -274,6 +355,29 @@ fn tiers_begin_at_zero_ascend_and_are_so_many_at_most() {
 }
 
 #[test]
+fn an_adjustment_names_somebody_and_at_most_so_many() {
+    let code = |text: &str| Code::new("code", text).unwrap();
+    let adjust = |names: usize| {
+        let line = AdjustLine {
+            site: code("ICN"),
+            location: code("A-01"),
+            sku: code("mug"),
+            lot: None,
+            change: Change::Counted(Quantity::ZERO),
+        };
+        let name = |number| HolderName { kind: HolderKind::Order, id: code(&format!("O{number}")) };
+        let release = Some(Release::Of((0..names).map(name).collect()));
+        let adjust = Adjust { id: code("J1"), reason: Name::default(), lines: vec![line], release };
+        Request::new(Command::Adjust(adjust), None, code("tester")).map(|_| ())
+    };
+    assert_eq!(adjust(1), Ok(()));
+    assert_eq!(adjust(RELEASED_HOLDERS_MAX), Ok(()));
+    assert_eq!(adjust(0), Err(Refusal::invalid("release", "names nobody")));
+    let refused = Refusal::invalid("release", "names more than 1000 holders");
+    assert_eq!(adjust(RELEASED_HOLDERS_MAX + 1), Err(refused));
+}
+
+#[test]
 fn a_document_has_at_most_so_many_lines() {
     let code = |text| Code::new("code", text).unwrap();
     let adjust = |lines| {
@@ -284,12 +388,8 @@ fn a_document_has_at_most_so_many_lines() {
             lot: None,
             change: Change::Add(Quantity::ONE, Outside::Supplier),
         };
-        let adjust = Adjust {
-            id: code("J1"),
-            reason: Name::default(),
-            lines: vec![line; lines],
-            release_holds: false,
-        };
+        let adjust =
+            Adjust { id: code("J1"), reason: Name::default(), lines: vec![line; lines], release: None };
         Request::new(Command::Adjust(adjust), None, code("tester")).map(|_| ())
     };
     assert_eq!(adjust(LINES_MAX), Ok(()));
@@ -342,7 +442,7 @@ fn a_decision_touches_at_most_so_many_picks() {
         };
         let lines = (0..bins).map(line).collect();
         let (id, reason) = (sku(number), Name::default());
-        submit(Command::Adjust(Adjust { id, reason, lines, release_holds: false })).unwrap();
+        submit(Command::Adjust(Adjust { id, reason, lines, release: None })).unwrap();
     }
     let request = |id: &str, first: u64| {
         let line = |number: usize| TransferLine {

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{Filed, Filing, HoldStatus, LotId, cart, order, settle};
 use crate::{
-    Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables,
+    Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables, WARM_MAX,
     event::{Freed, Take},
     row::{self, HolderKind, Line, Pick, Position, Staged},
 };
@@ -102,8 +102,14 @@ impl<'a, T: Tables> Book<'a, T> {
     }
 
     pub(super) fn hold_all(&mut self, takes: &[Take]) {
-        for take in takes {
-            self.hold(take.place(), take.quantity);
+        for takes in takes.chunks(WARM_MAX) {
+            // One place is waited for as long as it would be when its turn comes.
+            if takes.len() > 1 {
+                self.tables.warm_places(takes.iter().map(Take::place));
+            }
+            for take in takes {
+                self.hold(take.place(), take.quantity);
+            }
         }
     }
 
@@ -311,6 +317,16 @@ impl<T: Tables> Papers<'_, '_, T> {
         }
         let (_, _, line) = self.open.as_mut().expect("it was just opened");
         change(line);
+    }
+
+    /// Holds for lines, and writes it down. Each place is still near when its holder is entered there.
+    pub(super) fn allocate_all(&mut self, takes: &[Take]) {
+        for takes in takes.chunks(WARM_MAX) {
+            self.book.hold_all(takes);
+            for take in takes {
+                self.line(take.line, |line| allocate(line, take));
+            }
+        }
     }
 
     pub(super) fn every_line(&mut self, change: impl Fn(&mut Line)) {

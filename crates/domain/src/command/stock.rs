@@ -1,7 +1,12 @@
 //! Stock that is adjusted, moved between bins, and movements that are reversed.
 
+use std::collections::BTreeSet;
+
 use super::{line_count, positive};
-use crate::{Code, Digest, Movement, MovementId, Name, Outside, Quantity, Refusal};
+use crate::{
+    Code, Digest, Movement, MovementId, Name, Outside, Quantity, Refusal, limits::RELEASED_HOLDERS_MAX,
+    row::HolderKind,
+};
 
 /// Adjusts stock: what came from outside, what went there, what a count found.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +17,68 @@ pub struct Adjust {
     pub reason: Name,
     /// At least one.
     pub lines: Vec<AdjustLine>,
-    /// Whether holds may be cut where too little would be left for them.
-    pub release_holds: bool,
+    /// Whose holds may be cut where too little would be left for them; without it nobody's.
+    pub release: Option<Release>,
+}
+
+/// Whose holds give up what an adjustment needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Anybody's.
+    All,
+    /// Those of these documents alone, with all of their lines: at least one and at most [`RELEASED_HOLDERS_MAX`].
+    /// One that holds nothing there is as good as not named: somebody else may have released it meanwhile.
+    Of(BTreeSet<HolderName>),
+}
+
+/// Names a document that holds stock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the fields are the name")]
+pub struct HolderName {
+    pub kind: HolderKind,
+    pub id: Code,
+}
+
+impl Release {
+    /// Whether so many documents can be named, before they are.
+    pub fn fits(names: usize) -> Result<(), Refusal> {
+        match names {
+            0 => Err(Refusal::invalid("release", "names nobody")),
+            names if names > RELEASED_HOLDERS_MAX => {
+                Err(Refusal::invalid("release", format!("names more than {RELEASED_HOLDERS_MAX} holders")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The numbers are a promise, as all of a fingerprint is: the first two are the bytes of no and yes.
+    fn digest(release: Option<&Self>, d: &mut Digest) {
+        match release {
+            None => d.flag(false),
+            Some(Self::All) => d.flag(true),
+            Some(Self::Of(names)) => {
+                d.byte(2).number(names.len() as u64);
+                for name in names {
+                    let kind = match name.kind {
+                        HolderKind::Hold => 1,
+                        HolderKind::Transfer => 2,
+                        HolderKind::Order => 3,
+                        HolderKind::Cart => 4,
+                    };
+                    d.byte(kind).text(name.id.as_str());
+                }
+                d
+            }
+        };
+    }
 }
 
 impl Adjust {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         line_count(self.lines.len())?;
+        if let Some(Release::Of(names)) = &self.release {
+            Release::fits(names.len())?;
+        }
         self.lines.iter().try_for_each(|line| match line.change {
             Change::Add(quantity, _) | Change::Remove(quantity, _) => positive("quantity", quantity),
             Change::Counted(_) => Ok(()),
@@ -26,7 +86,8 @@ impl Adjust {
     }
 
     pub(super) fn digest(&self, d: &mut Digest) {
-        d.number(5).text(self.id.as_str()).text(self.reason.as_str()).flag(self.release_holds);
+        d.number(5).text(self.id.as_str()).text(self.reason.as_str());
+        Release::digest(self.release.as_ref(), d);
         for line in &self.lines {
             d.text(line.site.as_str()).text(line.location.as_str()).text(line.sku.as_str());
             d.maybe_text(line.lot.as_ref().map(Code::as_str));
@@ -120,5 +181,47 @@ pub struct Reverse {
 impl Reverse {
     pub(super) fn digest(&self, d: &mut Digest) {
         d.number(7).number(self.movement.sequence.0).number(self.movement.index.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::QUANTITY_MAX;
+
+    /// Ids that stand in old journals are told from others by these bytes.
+    #[test]
+    fn an_adjustment_that_names_nobody_has_the_fingerprint_that_it_always_had() {
+        let code = |text| Code::new("code", text).unwrap();
+        let adjust = |release| {
+            let mut digest = Digest::default();
+            Adjust {
+                id: code("J1"),
+                reason: Name::default(),
+                lines: vec![AdjustLine {
+                    site: code("ICN"),
+                    location: code("A-01"),
+                    sku: code("mug"),
+                    lot: None,
+                    change: Change::Counted(Quantity::new("quantity", QUANTITY_MAX).unwrap()),
+                }],
+                release,
+            }
+            .digest(&mut digest);
+            digest.finish()
+        };
+        let always = |release_holds| {
+            let mut digest = Digest::default();
+            digest.number(5).text("J1").text("").flag(release_holds);
+            digest.text("ICN").text("A-01").text("mug").maybe_text(None).number(3).number(QUANTITY_MAX);
+            digest.finish()
+        };
+        assert_eq!(adjust(None), always(false));
+        assert_eq!(adjust(Some(Release::All)), always(true));
+        let named = |kind| Release::Of([HolderName { kind, id: code("N1") }].into());
+        let all = [HolderKind::Hold, HolderKind::Transfer, HolderKind::Order, HolderKind::Cart];
+        let mut told: BTreeSet<u64> = all.map(|kind| adjust(Some(named(kind)))).into();
+        told.extend([always(false), always(true)]);
+        assert_eq!(told.len(), 6, "whose holds are released is a part of it");
     }
 }

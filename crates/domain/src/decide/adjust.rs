@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use super::{Verdict, desk::Desk, draft::Draft};
 use crate::{
     Account, Code, Fact, LotId, Movement, Outside, Place, Quantity, Refusal, SkuId, Tables,
-    command::{Adjust, Change, Move, Reverse, numbered},
+    command::{Adjust, Change, Move, Release, Reverse, numbered},
     event::{AdjustedLine, MovedLine},
     row::{Filed, Filing, Tracking},
 };
@@ -42,10 +42,12 @@ impl<T: Tables> Desk<'_, T> {
                 }
                 let remaining = now.on_hand - quantity;
                 if remaining < now.held {
-                    if !command.release_holds {
-                        return Err(draft.stock_held(place, now.held, remaining));
-                    }
-                    freed = draft.free(place, now.held - remaining);
+                    let excess = now.held - remaining;
+                    freed = match &command.release {
+                        None => return Err(draft.stock_held(place, now.held, remaining)),
+                        Some(Release::All) => draft.free(place, excess),
+                        Some(Release::Of(named)) => draft.free_of(named, place, excess)?,
+                    };
                 }
             }
             let counted = matches!(line.change, Change::Counted(_));

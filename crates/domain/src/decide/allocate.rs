@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::desk::Desk;
 use crate::{
-    Code, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Strategy, Tables,
+    Code, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Strategy, Tables, WARM_MAX,
     event::{Short, Take},
     outcome, query,
     refusal::Shortage,
@@ -54,7 +54,10 @@ impl<T: Tables> Desk<'_, T> {
         let mut short = Vec::new();
         let mut short_wants = Vec::new();
         let mut obtained = false;
-        for want in wants {
+        for (want, at) in wants.iter().zip(0..) {
+            if wants.len() > 1 && at % WARM_MAX == 0 {
+                self.tables.warm_gates(wants[at..].iter().map(|want| (want.site, want.sku)));
+            }
             let got = self.allocate_line(want, strategy, wants.len() > 1, &mut take);
             obtained |= !got.is_zero();
             if got < want.quantity {
@@ -65,21 +68,20 @@ impl<T: Tables> Desk<'_, T> {
         if partial == Partial::Await || obtained && (short.is_empty() || partial == Partial::Allow) {
             return Ok(short);
         }
-        // A SKU that was never here is another matter than one that ran out, unless both stand in the way.
-        if partial == Partial::Forbid
-            && let Some(first) = short_wants.first()
-            && short_wants.iter().all(|want| !self.is_stocked(want.site, want.sku))
-        {
-            return Err(Refusal::NotStockedHere {
-                site: self.tables.site(first.site).code.clone(),
-                sku: self.tables.sku(first.sku).code.clone(),
-            });
-        }
+        let stocked = short_wants.iter().any(|want| self.is_stocked(want.site, want.sku));
         let shortages: Vec<Shortage> = short
             .iter()
             .zip(short_wants)
             .map(|(short, want)| outcome::shortage(self.tables, name(short.line), want.site, want.sku, short))
             .collect();
+        // A SKU that was never here is another matter than one that ran out, unless both stand in the way.
+        if partial == Partial::Forbid
+            && !stocked
+            && let Some(first) = shortages.first()
+        {
+            let (site, sku) = (first.site.clone(), first.sku.clone());
+            return Err(Refusal::NotStockedHere { site, sku, shortages });
+        }
         Err(Refusal::InsufficientStock { shortages })
     }
 

@@ -67,9 +67,8 @@ impl<T: Tables> Desk<'_, T> {
                 let name = |_| command.sku.clone();
                 self.allocate(&[want], None, Partial::Forbid, name, |take| takes.push(take))?;
             }
-            let named = takes.len();
             // What lapsed before, or could not be held, is held again as far as there is something.
-            let mut holds = named > 0;
+            let mut holds = !takes.is_empty();
             for other in cart.lines.iter().filter(|other| other.sku != sku) {
                 holds |= !other.picks.is_empty();
                 self.hold_what_there_is(cart.site, other.sku, other.quantity - other.held(), &mut takes);
@@ -80,15 +79,9 @@ impl<T: Tables> Desk<'_, T> {
                 // More could be held, and not given up again in one decision.
                 return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
             }
+            // Never a repeat, not even within a millisecond: the last change may have been that of another item, and
+            // its outcome says what that one got.
             expires_at = self.cart_expiry(cart.hold_s, holds || !takes.is_empty());
-            let same_picks = takes.len() == named
-                && takes
-                    .iter()
-                    .map(|take| (take.location, take.lot, take.quantity))
-                    .eq(picks.iter().map(|pick| (pick.location, pick.lot, pick.quantity)));
-            if before == quantity && same_picks && expires_at == cart.expires_at {
-                return Ok(Verdict::Repeat(cart.changed));
-            }
         }
         Ok(Verdict::New(Fact::CartItemSet { id: id.clone(), sku, quantity, expires_at, takes }))
     }
@@ -230,13 +223,18 @@ impl<T: Tables> Desk<'_, T> {
     }
 }
 
-/// What items come to at these prices. Refuses with `amount_too_large` past [`AMOUNT_MAX`].
+/// What items come to at these prices. Refuses with `amount_too_large`, which names what the item costs that brought it past
+/// [`AMOUNT_MAX`], or the limit itself where that alone is past it.
 fn total_of(lines: &[CartLine], prices: &[Amount], currency: Currency) -> Result<Amount, Refusal> {
     let mut total = 0_u64;
     for (line, price) in lines.iter().zip(prices) {
-        let cost = line.quantity.get().checked_mul(price.get());
+        let cost = line.quantity.get().checked_mul(price.get()).filter(|cost| *cost <= AMOUNT_MAX);
         let sum = cost.and_then(|cost| total.checked_add(cost)).filter(|sum| *sum <= AMOUNT_MAX);
-        total = sum.ok_or(Refusal::AmountTooLarge { currency, amount: *price, max: AMOUNT_MAX })?;
+        let Some(sum) = sum else {
+            let amount = Amount::new("total", cost.unwrap_or(AMOUNT_MAX)).expect("it is AMOUNT_MAX at most");
+            return Err(Refusal::AmountTooLarge { currency, amount, max: AMOUNT_MAX });
+        };
+        total = sum;
     }
     Ok(Amount::new("total", total).expect("it was just held against AMOUNT_MAX"))
 }

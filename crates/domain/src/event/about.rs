@@ -305,11 +305,17 @@ impl Fact {
 
     /// What goods went where, in the order of the event's lines. The index here is a movement's index.
     pub fn movements(&self, mut visit: impl FnMut(Movement)) {
-        let mut go = |sku, lot, quantity: Quantity, from, to| {
+        self.movements_named(|movement, _| visit(movement));
+    }
+
+    /// The same, each with its own name where it is another than that of what was done.
+    pub(super) fn movements_named(&self, mut visit: impl FnMut(Movement, Option<&'static str>)) {
+        let mut go_as = |own, sku, lot, quantity: Quantity, from, to| {
             if !quantity.is_zero() {
-                visit(Movement { sku, lot, quantity, from, to });
+                visit(Movement { sku, lot, quantity, from, to }, own);
             }
         };
+        let mut go = |sku, lot, quantity, from, to| go_as(None, sku, lot, quantity, from, to);
         let at = |location, sku, lot| Account::Position(Place { location, sku, lot });
         match self {
             Self::Adjusted { lines, .. } => {
@@ -325,7 +331,7 @@ impl Fact {
                     go(*sku, *lot, *quantity, at(*from, *sku, *lot), at(*to, *sku, *lot));
                 }
             }
-            Self::Reversed { movement, .. } => visit(movement.clone()),
+            Self::Reversed { movement, .. } => visit(movement.clone(), None),
             Self::HoldConfirmed { to, takes, .. } => {
                 for take in takes {
                     let to = to.map_or(Account::Outside(Outside::Customer), |to| at(to, take.sku, take.lot));
@@ -340,7 +346,14 @@ impl Fact {
                 for MissedLine { take, quarantine } in missed {
                     let Some(quarantine) = quarantine else { continue };
                     let to = at(*quarantine, take.sku, take.lot);
-                    go(take.sku, take.lot, take.quantity, Account::Position(take.place()), to);
+                    go_as(
+                        Some("damaged"),
+                        take.sku,
+                        take.lot,
+                        take.quantity,
+                        Account::Position(take.place()),
+                        to,
+                    );
                 }
             }
             Self::TransferUnpicked { lines, .. } => {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{
     Memory,
+    packed_lines::{PackedLines, Wanted},
     slab::{Index, Slab},
 };
 use crate::{
@@ -34,7 +35,7 @@ pub(super) struct Carts {
 pub(super) struct CartRow {
     pub(super) id: Code,
     pub(super) owner: Code,
-    lines: Box<[(SkuId, Quantity)]>,
+    lines: PackedLines,
     picks: Box<[HeldPick]>,
     order: Option<Box<Code>>,
     opened: Sequence,
@@ -69,7 +70,11 @@ impl CartRow {
         Self {
             id,
             owner: cart.owner,
-            lines: cart.lines.iter().map(|line| (line.sku, line.quantity)).collect(),
+            lines: PackedLines::pack(cart.lines.iter().map(|line| Wanted {
+                sku: line.sku,
+                lot: None,
+                quantity: line.quantity,
+            })),
             picks: picks.into_boxed_slice(),
             order: cart.order.map(Box::new),
             opened: cart.opened,
@@ -86,8 +91,8 @@ impl CartRow {
     /// The cart again.
     pub(super) fn unpack(&self) -> Cart {
         let mut lines: SmallVec<[CartLine; 1]> = SmallVec::with_capacity(self.lines.len());
-        for (sku, quantity) in &self.lines {
-            lines.push(CartLine { sku: *sku, quantity: *quantity, picks: SmallVec::new() });
+        for Wanted { sku, quantity, .. } in self.lines.iter() {
+            lines.push(CartLine { sku, quantity, picks: SmallVec::new() });
         }
         for held in &self.picks {
             lines[held.line as usize].picks.push(held.pick);
@@ -118,7 +123,7 @@ impl CartRow {
 
     /// The SKU of its first line, or the first SKU of all where it is empty.
     pub(super) fn first_sku(&self) -> SkuId {
-        self.lines.first().map_or(SkuId(0), |(sku, _)| *sku)
+        self.lines.iter().next().map_or(SkuId(0), |line| line.sku)
     }
 
     /// How many lines it has.
@@ -129,7 +134,8 @@ impl CartRow {
     /// How much it holds of a SKU at a place.
     pub(super) fn held_at(&self, sku: SkuId, location: LocationId, lot: LotId) -> Quantity {
         let here = self.picks.iter().filter(|held| {
-            (held.pick.location, held.pick.lot) == (location, lot) && self.lines[held.line as usize].0 == sku
+            (held.pick.location, held.pick.lot) == (location, lot)
+                && self.lines.get(held.line as usize).sku == sku
         });
         here.map(|held| held.pick.quantity).sum()
     }
@@ -262,7 +268,7 @@ impl Memory {
             .picks
             .iter()
             .map(|held| {
-                let sku = row.lines[held.line as usize].0;
+                let sku = row.lines.get(held.line as usize).sku;
                 (Place { location: held.pick.location, sku, lot: held.pick.lot }, held.node)
             })
             .collect();
@@ -290,6 +296,12 @@ mod tests {
     fn a_cart_stays_small() {
         assert!(size_of::<CartRow>() <= 144, "{} bytes", size_of::<CartRow>());
         assert_eq!(size_of::<CartRow>(), size_of::<Option<CartRow>>(), "a free slot takes no more");
-        assert_eq!((size_of::<(SkuId, Quantity)>(), size_of::<HeldPick>()), (16, 24));
+        assert_eq!(size_of::<HeldPick>(), 24);
+        // And 8 for each line's price.
+        assert_eq!(
+            size_of::<(Code, Box<Sale>)>() + size_of::<Sale>(),
+            32 + 72,
+            "what a paid order has beside it"
+        );
     }
 }

@@ -207,14 +207,13 @@ impl Memory {
         };
         let after = page.after;
         let first_at = |location| Place { location, sku: SkuId(0), lot: LotId::NONE };
-        // The places behind the last page's end, from `first` on.
-        let from = move |first: Place| {
-            let begin = after.map_or(first, |after| after.max(first));
-            let places = self.positions_from(begin).map(|(place, _)| place);
-            places.skip_while(move |place| after.is_some_and(|after| *place <= after))
-        };
+        // The places behind the last page's end: of one location, or of all.
+        let begin = move |first: Place| after.map_or(first, |after| after.max(first));
+        let is_behind = move |place: &Place| after.is_none_or(|after| *place > after);
         let here = |location: LocationId| {
-            from(first_at(location)).take_while(move |place| place.location == location)
+            let begin = begin(first_at(location));
+            let here = (begin.location == location).then(|| self.positions_at(begin));
+            here.into_iter().flatten().map(|(place, _)| place).filter(is_behind)
         };
         // The narrowest way in. All of them have the one order in which a page can go on where another ended, also
         // after a restart.
@@ -235,7 +234,10 @@ impl Memory {
                 let start = after.map_or(0, |after| locations.partition_point(|id| *id < after.location));
                 scanned(locations[start..].iter().flat_map(|id| here(*id)), page, fits, show)
             }
-            (None, None, None) => scanned(from(first_at(LocationId(0))), page, fits, show),
+            (None, None, None) => {
+                let all = self.positions_from(begin(first_at(LocationId(0)))).map(|(place, _)| place);
+                scanned(all.filter(is_behind), page, fits, show)
+            }
         })
     }
 

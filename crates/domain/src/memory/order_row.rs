@@ -3,7 +3,10 @@
 
 use smallvec::SmallVec;
 
-use super::NOWHERE;
+use super::{
+    NOWHERE,
+    packed_lines::{PackedLines, Wanted},
+};
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
     row::{Claim, Order, OrderLine, OrderStatus, Pick},
@@ -30,14 +33,7 @@ enum Lines {
     /// One line of any lot that holds all it asked for at one place, or, where its node is [`NOWHERE`], nothing.
     One { sku: SkuId, location: LocationId, lot: LotId, node: u32, quantity: Quantity },
     /// Everything else. Picks stand in the order of their lines.
-    Many { lines: Box<[PackedLine]>, picks: Box<[HeldPick]> },
-}
-
-/// What a line asks for. No lot stands for any.
-struct PackedLine {
-    sku: SkuId,
-    lot: LotId,
-    quantity: Quantity,
+    Many { lines: PackedLines, picks: Box<[HeldPick]> },
 }
 
 /// What is held for a line, by the line's index, and the node that it is entered under.
@@ -76,10 +72,11 @@ impl OrderRow {
                 Lines::empty(*sku, *quantity)
             }
             lines => {
-                let packed = lines.iter().map(|line| {
-                    let lot = line.lot.unwrap_or(LotId::NONE);
-                    PackedLine { sku: line.sku, lot, quantity: line.quantity }
-                });
+                let packed = PackedLines::pack(lines.iter().map(|line| Wanted {
+                    sku: line.sku,
+                    lot: line.lot,
+                    quantity: line.quantity,
+                }));
                 let picks = lines
                     .iter()
                     .zip(0..)
@@ -88,7 +85,7 @@ impl OrderRow {
                     let node = node(Place { location: pick.location, sku, lot: pick.lot }, line);
                     HeldPick { pick, line, node }
                 });
-                Lines::Many { lines: packed.collect(), picks: picks.collect() }
+                Lines::Many { lines: packed, picks: picks.collect() }
             }
         };
         Self { lines, is_allocated, ..Self::header(id, order) }
@@ -133,7 +130,7 @@ impl OrderRow {
                 let mut order: SmallVec<[OrderLine; 1]> = SmallVec::with_capacity(lines.len());
                 order.extend(lines.iter().map(|line| OrderLine {
                     sku: line.sku,
-                    lot: line.wanted_lot(),
+                    lot: line.lot,
                     quantity: line.quantity,
                     picks: SmallVec::new(),
                 }));
@@ -172,8 +169,14 @@ impl OrderRow {
                 visit(Place { location: *location, sku: *sku, lot: *lot }, *node);
             }
             Lines::Many { lines, picks } => {
+                // Picks stand in the order of their lines.
+                let mut lines = lines.iter().zip(0..);
+                let Some(mut current) = lines.next() else { return };
                 for HeldPick { pick, line, node } in picks {
-                    let sku = lines[*line as usize].sku;
+                    while current.1 < *line {
+                        current = lines.next().expect("a pick has a line");
+                    }
+                    let sku = current.0.sku;
                     visit(Place { location: pick.location, sku, lot: pick.lot }, *node);
                 }
             }
@@ -195,7 +198,7 @@ impl OrderRow {
                         lacks -= held.pick.quantity;
                     }
                     if !lacks.is_zero() {
-                        visit(number, line.sku, line.wanted_lot(), lacks);
+                        visit(number, line.sku, line.lot, lacks);
                     }
                 }
             }
@@ -209,7 +212,7 @@ impl OrderRow {
             Lines::One { .. } => Quantity::ZERO,
             Lines::Many { lines, picks } => {
                 let held: Quantity = picks_of(picks, line).iter().map(|held| held.pick.quantity).sum();
-                lines[line as usize].quantity - held
+                lines.get(line as usize).quantity - held
             }
         }
     }
@@ -236,12 +239,6 @@ impl OrderRow {
     }
 }
 
-impl PackedLine {
-    fn wanted_lot(&self) -> Option<LotId> {
-        (self.lot != LotId::NONE).then_some(self.lot)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +247,6 @@ mod tests {
     fn a_plain_order_stays_small() {
         assert!(size_of::<OrderRow>() <= 128, "{} bytes", size_of::<OrderRow>());
         assert_eq!(size_of::<OrderRow>(), size_of::<Option<OrderRow>>(), "a free slot takes no more");
-        assert_eq!((size_of::<PackedLine>(), size_of::<HeldPick>()), (16, 24), "of each further line");
+        assert_eq!(size_of::<HeldPick>(), 24, "of each further pick");
     }
 }

@@ -152,9 +152,8 @@ impl Memory {
             return Some(found);
         }
         let mut looked = 0;
-        let skus = self.by_location.range((location, SkuId(0))..);
-        for (_, sku) in skus.take_while(|(other, _)| *other == location) {
-            for (place, _) in self.lots_at(location, *sku) {
+        for sku in self.by_location.at(location, SkuId(0)) {
+            for (place, _) in self.lots_at(location, sku) {
                 looked += 1;
                 if looked > limit {
                     return None;

@@ -141,6 +141,19 @@ impl Places {
         }
     }
 
+    /// Makes room for two or more further entries, which have to follow.
+    pub(super) fn reserve(&mut self, more: usize, crowds: &mut Slab<Vec<Entry>>) {
+        match self {
+            Self::None => *self = Self::Many(crowds.insert(Vec::with_capacity(more))),
+            Self::One(one) => {
+                let mut crowd = Vec::with_capacity(1 + more);
+                crowd.push(*one);
+                *self = Self::Many(crowds.insert(crowd));
+            }
+            Self::Many(slot) => crowds.get_mut(*slot).reserve_exact(more),
+        }
+    }
+
     pub(super) fn remove(&mut self, at: usize, crowds: &mut Slab<Vec<Entry>>) {
         match self {
             Self::None => panic!("a gate has the entry that is removed"),

@@ -28,6 +28,12 @@ impl<T> Slab<T> {
         self.chunks[slot / CHUNK_LEN][slot % CHUNK_LEN].as_ref().expect("the slot has a row")
     }
 
+    /// The row of a slot, if there is one.
+    pub(super) fn find(&self, slot: u32) -> Option<&T> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK_LEN)?.get(slot % CHUNK_LEN)?.as_ref()
+    }
+
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut T {
         let slot = slot as usize;
         self.chunks[slot / CHUNK_LEN][slot % CHUNK_LEN].as_mut().expect("the slot has a row")

@@ -12,9 +12,15 @@ use crate::{
 impl Memory {
     /// What lies somewhere, from this place on, in the order of places.
     pub fn positions_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
-        let skus = self.by_location.range((from.location, from.sku)..);
-        skus.flat_map(|(location, sku)| self.lots_at(*location, *sku))
+        let skus = self.by_location.from(from.location, from.sku);
+        skus.flat_map(|(location, sku)| self.lots_at(location, sku))
             .skip_while(move |(place, _)| *place < from)
+    }
+
+    /// What lies at the location of a place, from this place on: it costs what it gives, however many locations are empty.
+    pub fn positions_at(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
+        let skus = self.by_location.at(from.location, from.sku);
+        skus.flat_map(move |sku| self.lots_at(from.location, sku)).skip_while(move |(place, _)| *place < from)
     }
 
     /// What lies of a SKU at a location, in the order of its lots.
@@ -86,6 +92,15 @@ impl Memory {
         }
     }
 
+    /// Makes room for places of a SKU of which this is the first, which have to follow; one needs none.
+    pub(super) fn expect_places(&mut self, place: Place, more: usize) {
+        if more < 2 {
+            return;
+        }
+        let slot = self.make_gate(self.site_of(place), place.sku);
+        self.gates.get_mut(slot).places.reserve(more, &mut self.crowds);
+    }
+
     pub(super) fn put_gate(&mut self, site: SiteId, sku: SkuId, gate: Option<Gate>) -> Option<Gate> {
         let slot = self.make_gate(site, sku);
         let before = self.unpack_gate(self.gates.get(slot));
@@ -128,12 +143,12 @@ impl Memory {
         match (before, position) {
             (None, Some(_)) => {
                 self.position_count += 1;
-                self.by_location.insert((place.location, place.sku));
+                self.by_location.insert(place.location, place.sku);
             }
             (Some(_), None) => {
                 self.position_count -= 1;
                 if self.lots_at(place.location, place.sku).next().is_none() {
-                    self.by_location.remove(&(place.location, place.sku));
+                    self.by_location.remove(place.location, place.sku);
                 }
             }
             _ => {}

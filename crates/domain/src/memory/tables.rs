@@ -44,7 +44,7 @@ impl Tables for Memory {
     }
 
     fn is_occupied(&self, location: LocationId) -> bool {
-        self.by_location.range((location, SkuId(0))..).next().is_some_and(|(other, _)| *other == location)
+        self.by_location.at(location, SkuId(0)).next().is_some()
     }
 
     fn sku_id(&self, code: &Code) -> Option<SkuId> {
@@ -148,6 +148,14 @@ impl Tables for Memory {
 
     fn warm_orders(&self, ids: &[Code]) {
         self.warm_orders(ids);
+    }
+
+    fn warm_places(&self, places: impl Iterator<Item = Place>) {
+        self.warm_places(places);
+    }
+
+    fn warm_gates(&self, skus: impl Iterator<Item = (SiteId, SkuId)>) {
+        self.warm_gates(skus);
     }
 
     fn order(&self, id: &Code) -> Option<Order> {

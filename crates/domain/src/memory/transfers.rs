@@ -42,6 +42,9 @@ pub(super) fn held_places(line: &Line) -> SmallVec<[Place; 2]> {
 
 impl Memory {
     pub(super) fn transfer_slot(&self, id: &Code) -> Option<u32> {
+        if self.transfers.find(self.last_transfer).is_some_and(|row| row.id == *id) {
+            return Some(self.last_transfer);
+        }
         self.transfer_index.find(self.hash(id), |slot| self.transfers.get(slot).id == *id)
     }
 
@@ -76,6 +79,7 @@ impl Memory {
                 self.transfer_index
                     .insert(hasher.hash_one(id), slot, |slot| hasher.hash_one(&transfers.get(slot).id));
                 self.note_transit(slot);
+                self.last_transfer = slot;
                 None
             }
             (Some(slot), None) => {
@@ -113,6 +117,7 @@ impl Memory {
 
     pub(super) fn put_line(&mut self, id: &Code, line: u32, row: Line) -> Line {
         let slot = self.transfer_slot(id).expect("a line's transfer is there");
+        self.last_transfer = slot;
         self.strike_line(slot, line as usize);
         let before = std::mem::replace(&mut self.transfers.get_mut(slot).lines[line as usize].line, row);
         self.enter_line(slot, line);

@@ -9,10 +9,15 @@ use std::hint::black_box;
 
 use smallvec::SmallVec;
 
-use super::{Memory, NOWHERE, carts::CartRow};
+use super::{
+    Memory, NOWHERE,
+    carts::CartRow,
+    places::{self, Entry},
+};
 use crate::{
-    Code, Command, Request,
+    Code, Command, Event, Fact, Place, Request, Row, SiteId, SkuId,
     command::{Checkout, PlaceHold},
+    event::Take,
 };
 
 /// Requests whose rows are brought near together: enough to overlap, few enough to stay in the first caches.
@@ -76,6 +81,99 @@ impl Memory {
             }
         }
         black_box((ids, nodes));
+    }
+
+    /// Touches the rows that these events will change, at most [`WARM_MAX`] of them: for replay, which applies one
+    /// after the other. Of each event it is the first place: where many are held, the others follow when it is applied.
+    pub fn warm_events(&self, events: &[Event]) {
+        let mut ids: SmallVec<[u64; WARM_MAX]> = SmallVec::new();
+        let mut known: SmallVec<[u64; WARM_MAX]> = SmallVec::new();
+        let mut places: SmallVec<[Place; WARM_MAX]> = SmallVec::new();
+        for Event { fact, .. } in events.iter().take(WARM_MAX) {
+            let takes: &[Take] = match fact {
+                Fact::Held { id, takes, .. } => {
+                    ids.push(self.hash(id));
+                    takes
+                }
+                Fact::HoldConfirmed { id, takes, .. }
+                | Fact::HoldReleased { id, takes }
+                | Fact::HoldChanged { id, takes, .. } => {
+                    known.push(self.hash(id));
+                    takes
+                }
+                Fact::HoldExtended { id, .. } => {
+                    known.push(self.hash(id));
+                    &[]
+                }
+                Fact::OrderPlaced { takes, .. }
+                | Fact::OrderAllocated { takes, .. }
+                | Fact::OrderCompleted { takes, .. }
+                | Fact::OrderCancelled { released: takes, .. }
+                | Fact::CartOrdered { takes, .. }
+                | Fact::CartItemSet { takes, .. } => takes,
+                Fact::Adjusted { lines, .. } => {
+                    places.extend(lines.iter().take(1).map(|line| line.place));
+                    &[]
+                }
+                _ => &[],
+            };
+            places.extend(takes.iter().take(1).map(Take::place));
+        }
+        black_box(ids.iter().filter(|id| self.hold_index.find(**id, |_| true).is_some()).count());
+        let slots: SmallVec<[u32; WARM_MAX]> =
+            known.iter().filter_map(|id| self.hold_index.find(*id, |_| true)).collect();
+        black_box(slots.iter().map(|slot| self.holds.get(*slot).placed.0).fold(0, u64::wrapping_add));
+        self.warm_places(places.into_iter());
+    }
+
+    /// Touches what putting these rows into growing tables will need, at most [`WARM_MAX`] of them: the location of each
+    /// position, and the end of its list.
+    pub(super) fn warm_rows(&self, rows: &[Row]) {
+        let mut sum = 0;
+        for row in rows.iter().take(WARM_MAX) {
+            if let Row::Position(Place { location, .. }, _) = row {
+                let site = self.locations.get(location.index()).map_or(0, |row| row.site.0);
+                sum ^= u64::from(site) ^ self.by_location.last(*location).map_or(0, |sku| u64::from(sku.0));
+            }
+        }
+        black_box(sum);
+    }
+
+    /// Touches the gates of these SKUs at these sites and what lies there, at most [`WARM_MAX`] of them.
+    pub(super) fn warm_gates(&self, skus: impl Iterator<Item = (SiteId, SkuId)>) {
+        let gates: SmallVec<[u32; WARM_MAX]> =
+            skus.take(WARM_MAX).filter_map(|(site, sku)| self.gate_near(site, sku)).collect();
+        let crowds: SmallVec<[&[Entry]; WARM_MAX]> =
+            gates.iter().map(|slot| self.places(self.gates.get(*slot))).collect();
+        let first = crowds.iter().filter_map(|entries| entries.first());
+        black_box(first.map(|entry| entry.holder).fold(0, u32::wrapping_add));
+    }
+
+    /// The slot of a gate, if there is one. The SKU and the site may be of an event that is applied with this one, and not
+    /// be there yet.
+    fn gate_near(&self, site: SiteId, sku: SkuId) -> Option<u32> {
+        let gates = &self.skus.get(sku.index())?.gates;
+        gates.iter().find(|(other, _)| *other == site).map(|(_, slot)| *slot)
+    }
+
+    /// Touches places, at most [`WARM_MAX`] of them, and the first holder of each.
+    pub(super) fn warm_places(&self, places: impl Iterator<Item = Place>) {
+        let gates: SmallVec<[(Place, u32); WARM_MAX]> = places
+            .take(WARM_MAX)
+            .filter_map(|place| {
+                let site = self.locations.get(place.location.index())?.site;
+                Some((place, self.gate_near(site, place.sku)?))
+            })
+            .collect();
+        // Where a gate's places are, and then what stands there: a gate with one place has it in its row.
+        let crowds: SmallVec<[(Place, &[Entry]); WARM_MAX]> =
+            gates.iter().map(|(place, slot)| (*place, self.places(self.gates.get(*slot)))).collect();
+        let holders: SmallVec<[u32; WARM_MAX]> = crowds
+            .iter()
+            .filter_map(|(place, entries)| places::find(entries, *place).ok().map(|at| entries[at].holder))
+            .collect();
+        let held = holders.iter().filter(|holder| **holder != NOWHERE);
+        black_box(held.map(|holder| self.links(*holder).previous).fold(0, u32::wrapping_add));
     }
 
     fn warm_checkouts(&self, checkouts: &[&Checkout]) {

@@ -59,7 +59,10 @@ impl fmt::Display for Refusal {
                 ),
                 many => write!(f, "{} lines ask for more than is available", many.len()),
             },
-            Self::NotStockedHere { site, sku } => write!(f, "site {site} never had SKU {sku} in stock"),
+            Self::NotStockedHere { site, sku, shortages } => match shortages.as_slice() {
+                [] | [_] => write!(f, "site {site} never had SKU {sku} in stock"),
+                many => write!(f, "{} lines ask for what their site never had in stock", many.len()),
+            },
             Self::StockHeld { site, location, sku, held, remaining, holders } => write!(
                 f,
                 "{remaining} of {sku} would be left at {site} {location} while {held} are held, by {} holders",
@@ -125,7 +128,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{owner} has {available} {currency} available, not {requested}")
             }
             Self::AmountTooLarge { currency, amount, max } => {
-                write!(f, "{amount} {currency} more would be past the largest balance, {max}")
+                write!(f, "{amount} {currency} more would be past the largest amount, {max}")
             }
             Self::OrderNotPaid { order } => write!(f, "nobody paid for order {order}"),
             Self::RefundExceedsOrder { order, currency, requested, refundable } => {
@@ -265,6 +268,11 @@ impl fmt::Display for Refusal {
                 }
                 Ok(())
             }
+            Self::HeldByOthers { site, location, sku, to_release, releasable, holders: _ } => write!(
+                f,
+                "{to_release} of {sku} at {site} {location} would have to be released, and those who were \
+                 named have {releasable}"
+            ),
         }
     }
 }

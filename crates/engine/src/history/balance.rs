@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jaego_domain::{
     Event, LocationId, LotId, Memory, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
+    row::Position,
 };
 use jaego_store::{
     Answer, BalanceFilter, BalancePage, PastStock, ReplyTo, StockAsOf,
@@ -182,11 +183,8 @@ fn of_sku(memory: &Memory, scope: &Scope, sku: SkuId, from: Place, limit: usize)
 
 fn at_locations(memory: &Memory, locations: Option<&[LocationId]>, from: Place, limit: usize) -> Present {
     let mut present = Present { sequence: memory.head().sequence, on_hand: BTreeMap::new(), bound: None };
-    let mut gather = |begin: Place, only: Option<LocationId>| {
-        for (place, row) in memory.positions_from(begin) {
-            if only.is_some_and(|location| location != place.location) {
-                break;
-            }
+    let mut gather = |positions: &mut dyn Iterator<Item = (Place, Position)>| {
+        for (place, row) in positions {
             if present.on_hand.len() == limit {
                 present.bound = Some(place);
                 return false;
@@ -196,7 +194,7 @@ fn at_locations(memory: &Memory, locations: Option<&[LocationId]>, from: Place, 
         true
     };
     let Some(sorted) = locations else {
-        gather(from, None);
+        gather(&mut memory.positions_from(from));
         return present;
     };
     let start = sorted.partition_point(|location| *location < from.location);
@@ -206,7 +204,7 @@ fn at_locations(memory: &Memory, locations: Option<&[LocationId]>, from: Place, 
             present.bound = Some(begin);
             break;
         }
-        if !gather(begin, Some(*location)) {
+        if begin.location == *location && !gather(&mut memory.positions_at(begin)) {
             break;
         }
     }

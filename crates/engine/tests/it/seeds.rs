@@ -1,13 +1,13 @@
 //! One seed after the other, and what to type to see a failure again.
 
-use jaego_testkit::{seed, soak};
+use jaego_testkit::{seed, size};
 
 /// Runs the test for many seeds, or for the one in `JAEGO_SEED`.
 pub(crate) fn each_seed(test: &'static str, seeds: u64, run: impl Fn(u64)) {
     if let Some(seed) = seed() {
         return run(seed);
     }
-    for seed in 0..seeds * soak() {
+    for seed in 0..size(seeds, seeds * 50) {
         let _told = Told { test, seed };
         run(seed);
     }

@@ -50,7 +50,7 @@ pub(super) fn balances(page: &BalancePage) -> Vec<u8> {
         change: point.change,
         on_hand: point.on_hand,
         by: (&point.by).into(),
-        reason: point.reason.as_ref().map(|reason| reason.as_str().into()),
+        reason: point.reason.as_str().into(),
         document: point.document.as_ref().map(|(kind, id)| document(kind, id)),
     };
     let items: Vec<BalancePoint> = page.points.iter().map(point).collect();
@@ -73,11 +73,7 @@ pub(super) fn statement(page: &StatementPage) -> Vec<u8> {
         balance: line.balance,
         outside: line.outside.name().into(),
         by: (&line.by).into(),
-        reason: line
-            .reason
-            .as_ref()
-            .filter(|reason| !reason.as_str().is_empty())
-            .map(|reason| reason.as_str().into()),
+        reason: line.reason.as_str().into(),
         document: line.document.as_ref().map(|(kind, id)| document(kind, id)),
         reference: line.reference.as_ref().map(Into::into),
     };
@@ -97,7 +93,7 @@ fn movement(view: &MovementView) -> Movement {
         id: view.id.to_string().as_str().into(),
         at: view.at.into(),
         by: (&view.by).into(),
-        reason: view.reason.as_ref().map(|reason| reason.as_str().into()),
+        reason: view.reason.as_str().into(),
         document: view.document.as_ref().map(|(kind, id)| document(kind, id)),
         sku: (&view.sku).into(),
         lot: view.lot.as_ref().map(Into::into),

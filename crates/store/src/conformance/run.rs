@@ -177,7 +177,9 @@ fn is_keyed(call: &Call) -> bool {
         | Command::RejectProposal(_)
         | Command::WithdrawProposal(_)
         | Command::ClaimTransfer(_) => true,
-        Command::SetCart(_) | Command::SetCartItem(_) | Command::DiscardCart(_) => true,
+        Command::SetCart(_) | Command::DiscardCart(_) => true,
+        // A cart that holds renews its time each time.
+        Command::SetCartItem(_) => false,
         // All of them by name: whoever adds a command says here what its echo is, and then writes its rows.
         Command::Reverse(_)
         | Command::ConfirmHold(_)

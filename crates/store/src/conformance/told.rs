@@ -45,6 +45,20 @@ impl Told {
         if value.is_empty() { self } else { self.with(name, value) }
     }
 
+    /// All shortages, and a single one by its parts.
+    fn lacking(self, shortages: &[Shortage]) -> Self {
+        let told = self.with("short", list(shortages, short));
+        match shortages {
+            [one] => told
+                .with("line", &one.line)
+                .with("site", &one.site)
+                .with("sku", &one.sku)
+                .with("requested", one.requested)
+                .with("available", one.available),
+            _ => told,
+        }
+    }
+
     fn with_zone(self, zone: Option<&Name>) -> Self {
         match zone {
             Some(zone) => self.with("zone", zone),
@@ -124,19 +138,10 @@ impl Told {
             Refusal::RequestKeyExpired { key, window_ms } => {
                 told.with("key", key).with("window_ms", window_ms)
             }
-            Refusal::InsufficientStock { shortages } => {
-                let told = told.with("short", list(shortages, short));
-                match shortages.as_slice() {
-                    [one] => told
-                        .with("line", &one.line)
-                        .with("site", &one.site)
-                        .with("sku", &one.sku)
-                        .with("requested", one.requested)
-                        .with("available", one.available),
-                    _ => told,
-                }
+            Refusal::InsufficientStock { shortages } => told.lacking(shortages),
+            Refusal::NotStockedHere { site, sku, shortages } => {
+                told.with("site", site).with("sku", sku).lacking(shortages)
             }
-            Refusal::NotStockedHere { site, sku } => told.with("site", site).with("sku", sku),
             Refusal::StockHeld { site, location, sku, held, remaining, holders } => told
                 .with("site", site)
                 .with("location", location)
@@ -273,6 +278,13 @@ impl Told {
             Refusal::PriceChanged { currency, expected_total, total } => {
                 told.with("currency", currency).with("expected_total", expected_total).with("total", total)
             }
+            Refusal::HeldByOthers { site, location, sku, to_release, releasable, holders } => told
+                .with("site", site)
+                .with("location", location)
+                .with("sku", sku)
+                .with("to_release", to_release)
+                .with("releasable", releasable)
+                .with("holders", list(holders, holding)),
             Refusal::CheckoutBlocked { cart, shortages, funds } => {
                 let told = told.with("cart", cart).with("short", or_none(list(shortages, short)));
                 let funds = funds.as_ref().map(|funds| {
@@ -441,7 +453,8 @@ impl Told {
             Err(refusal) => Self::refusal(&refusal),
             Ok(page) => {
                 let points = list(&page.points, |point| format!("{:+}:{}", point.change, point.on_hand));
-                Self::new("").with("points", or_none(points))
+                let reasons = list(&page.points, |point| point.reason.as_str().replace(' ', "_"));
+                Self::new("").with("points", or_none(points)).with("reasons", or_none(reasons))
             }
         }
     }
@@ -452,7 +465,8 @@ impl Told {
             Err(refusal) => Self::refusal(&refusal),
             Ok(page) => {
                 let lines = list(&page.lines, |line| format!("{:+}:{}", line.change, line.balance));
-                Self::new("").with("lines", or_none(lines))
+                let reasons = list(&page.lines, |line| line.reason.as_str().replace(' ', "_"));
+                Self::new("").with("lines", or_none(lines)).with("reasons", or_none(reasons))
             }
         }
     }

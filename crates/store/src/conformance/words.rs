@@ -9,7 +9,8 @@
 //! set_sku       SKU [tracking=lot] [name=NAME] [safety=SITE:20+SITE:5] [prices=KRW:5000+USD:4]
 //! set_lot       SKU LOT [received=YYYY-MM-DD] [expires=YYYY-MM-DD] [blocked]
 //! stock         SITE LOCATION SKU [LOT] QUANTITY          an adjustment that opens the books
-//! adjust        ID SITE LOCATION SKU [lot LOT] add 5 supplier | remove 3 loss | counted 7, …  [reason=…] [release_holds]
+//! adjust        ID SITE LOCATION SKU [lot LOT] add 5 supplier | remove 3 loss | counted 7, …  [reason=…]
+//!               [release_holds | release=hold:H1+order:O2]
 //! move          ID SITE SKU [lot LOT] QUANTITY FROM TO, SKU …  [reason=…] [with_holds]
 //! reverse       ID.0                                       the first movement of the last thing done to ID
 //! hold          ID SITE SKU QUANTITY [at LOCATION] [lot LOT], …  [until=60s] [owner=…] [partial] [strategy=…]
@@ -32,7 +33,7 @@
 //! authorize     ID OWNER CURRENCY AMOUNT  [reason=…] [ref=DOCUMENT]
 //! capture       OWNER ID [AMOUNT] [release_rest]           void   OWNER ID
 //! wallet        OWNER [CURRENCY]           authorization ID
-//! statement     OWNER [currency=CURRENCY] [since=60s] [until=5m]   the lines, as +500:500,-300:200
+//! statement     OWNER [currency=CURRENCY] [since=60s] [until=5m]   the lines, as +500:500,-300:200, and the reasons
 //! set_order_allocation  SITE on_arrival | on_demand | at_completion
 //! place_order        ID SITE SKU QUANTITY [lot LOT], …  [customer=…] [priority=5] [backorder]
 //! allocate_order     ID                            cancel_order  ID
@@ -58,7 +59,7 @@
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
-//! balance       SKU [SITE] [since=60s] [until=5m]          the changes, as +10:10,-3:7
+//! balance       SKU [SITE] [since=60s] [until=5m]          the changes, as +10:10,-3:7, and the reasons
 //! explain       TRANSFER [LINE]     trace SKU LOT     site SITE     location SITE LOCATION     sku SKU     lot SKU LOT
 //! batch … end   atomic … end
 //! ```
@@ -72,15 +73,15 @@ use jaego_domain::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, AnswerProposal, Authorize,
         CancelOrder, CancelTransfer, Capture, Change, ChangeHold, Checkout, ClaimOrder, ClaimOrders,
         ClaimPicks, ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold,
-        DiscardCart, ExtendClaim, ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, Lines, Move,
-        MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose, RaiseFence,
-        ReceiveLine, ReceiveTransfer, RefundOrder, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse,
-        SetCard, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetPriceTiers, SetSite,
-        SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnclaimOrder,
-        UnclaimTransfer, UnpickTransfer, Void,
+        DiscardCart, ExtendClaim, ExtendHold, ExtendTransferClaim, Fenced, HoldLine, HoldPart, HolderName,
+        Lines, Move, MoveLine, OrderLine, Payment, PickLine, PickTransfer, PlaceHold, PlaceOrder, Propose,
+        RaiseFence, ReceiveLine, ReceiveTransfer, RefundOrder, Release, ReleaseHold, ReleaseTransfer,
+        RequestTransfer, Reverse, SetCard, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation,
+        SetPriceTiers, SetSite, SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine,
+        TransferPart, UnclaimOrder, UnclaimTransfer, UnpickTransfer, Void,
     },
     query::{Page, Period},
-    row::{LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
+    row::{HolderKind, LocationKind, OrderAllocation, OrderStatus, ProposalStatus, Tracking},
 };
 
 use super::{Call, LookBack, Row, START};
@@ -267,12 +268,12 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
                 id: Code::new("id", &format!("stock-{}", row.line))?,
                 reason: Name::default(),
                 lines: vec![AdjustLine { site, location, sku, lot, change }],
-                release_holds: false,
+                release: None,
             })
         }
         "adjust" => Command::Adjust(Adjust {
             reason: words.name("reason")?,
-            release_holds: words.flag("release_holds"),
+            release: words.release()?,
             id: words.code()?,
             lines: words.lines(Words::adjust_line)?,
         }),
@@ -682,6 +683,26 @@ impl Words {
             Ok((Code::new("site", site)?, Quantity::new("safety_stock", level)?))
         });
         levels.collect()
+    }
+
+    fn release(&mut self) -> Read<Option<Release>> {
+        if self.flag("release_holds") {
+            return Ok(Some(Release::All));
+        }
+        let Some(text) = self.option("release") else { return Ok(None) };
+        let names = text.split('+').map(|part| {
+            let (kind, id) =
+                part.split_once(':').ok_or_else(|| Unread::Syntax(format!("{part} names no holder")))?;
+            let kind = match kind {
+                "hold" => HolderKind::Hold,
+                "transfer" => HolderKind::Transfer,
+                "order" => HolderKind::Order,
+                "cart" => HolderKind::Cart,
+                _ => return Err(Unread::Syntax(format!("{kind} holds nothing"))),
+            };
+            Ok(HolderName { kind, id: Code::new("id", id)? })
+        });
+        Ok(Some(Release::Of(names.collect::<Read<_>>()?)))
     }
 
     fn prices(&mut self) -> Read<Vec<(Currency, Amount)>> {

@@ -193,6 +193,10 @@ impl Case {
             self.tally.predicted += 1;
             holds_true(&prediction, &decided)?;
         }
+        if let Command::Adjust(adjust) = request.command() {
+            let law = "an adjustment cuts the holds that it may, and says what they lack";
+            ensure(self.naive.releases_as_asked(adjust, &self.memory, &decided), law)?;
+        }
         match answer {
             Err(refusal) => {
                 *self.tally.refusals.entry(refusal.code()).or_default() += 1;

@@ -10,7 +10,7 @@
 //! JAEGO_SEED=42 JAEGO_STEPS=17 cargo nextest run -p jaego-store --test random
 //! ```
 //!
-//! `JAEGO_SOAK=n` plays n times as many cases, and longer ones, from a seed that it prints.
+//! `JAEGO_SOAK=n` plays more cases, a million with 33, and longer ones, from a seed that it prints.
 
 mod case;
 mod dice;
@@ -41,10 +41,14 @@ fn size() -> Size {
     if let Some(first_seed) = seed() {
         return Size { first_seed, cases: 1, steps: steps.unwrap_or(60) };
     }
-    if let Some(soak) = number("JAEGO_SOAK") {
+    if number("JAEGO_SOAK").is_some() {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let first_seed = since.as_secs() << 20;
-        return Size { first_seed, cases: 10_000 * soak, steps: steps.unwrap_or(250) };
+        return Size {
+            first_seed,
+            cases: jaego_testkit::size(10_000, 1_000_000),
+            steps: steps.unwrap_or(250),
+        };
     }
     Size { first_seed: 0, cases: 10_000, steps: steps.unwrap_or(40) }
 }

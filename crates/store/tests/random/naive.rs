@@ -2,6 +2,8 @@
 //!
 //! It reads events only; what it says about stock, holders and shortages has to be what the tables say.
 
+mod orders;
+mod released;
 mod trades;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,7 @@ pub(crate) struct Naive {
     purses: BTreeMap<(Code, Currency), Purse>,
     authorized: BTreeMap<Code, Authorized>,
     fences: BTreeMap<Code, u64>,
+    orders: orders::Orders,
     trades: trades::Trades,
     /// When what a cart holds lapses.
     cart_ends: BTreeMap<Code, Timestamp>,
@@ -88,6 +91,7 @@ fn cart(id: &Code, line: u32) -> Holder {
 
 impl Naive {
     pub(crate) fn apply(&mut self, event: &Event) {
+        self.orders.apply(event);
         // An adjustment's lines may come to the same place one after the other: it goes its own way below.
         if !matches!(event.fact, Fact::Adjusted { .. }) {
             let mut movements = Vec::new();
@@ -443,6 +447,17 @@ impl Naive {
         assert!(*left >= 0, "nobody captures more than was authorized");
     }
 
+    /// Compares the claims on orders, and who waits for work and for stock.
+    fn agrees_on_orders(&self, memory: &Memory) -> Result<(), String> {
+        let mut lines = orders::HeldLines::new();
+        for ((holder, _), held) in
+            self.held.iter().filter(|((holder, _), _)| holder.kind == HolderKind::Order)
+        {
+            *lines.entry((holder.id.clone(), holder.line)).or_default() += held;
+        }
+        self.orders.agrees(memory, &lines)
+    }
+
     /// Compares every wallet with the tables.
     fn agrees_on_money(&self, memory: &Memory) -> Result<(), String> {
         for ((owner, currency), purse) in &self.purses {
@@ -570,6 +585,7 @@ impl Naive {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
         self.agrees_on_picks(memory)?;
+        self.agrees_on_orders(memory)?;
         for (holder, _) in self.held.keys().filter(|(holder, _)| holder.kind == HolderKind::Cart) {
             if self.cart_ends.get(&holder.id).is_none_or(|end| *end <= now) {
                 return Err(format!("{holder:?} holds what has lapsed"));

@@ -5,18 +5,20 @@ mod orders;
 mod picking;
 mod trades;
 
+use std::collections::BTreeSet;
+
 use jaego_domain::{
     Amount, Code, Command, Currency, Date, LotId, Memory, MovementId, Name, Outside, Quantity, Request,
     Sequence, Strategy, Tables, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, Authorize, CancelTransfer, Capture, Change,
-        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, Fenced, HoldLine, HoldPart, Lines, Move,
-        MoveLine, Payment, PickLine, PickTransfer, PlaceHold, RaiseFence, ReceiveLine, ReceiveTransfer,
-        ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite, SetSku,
-        SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
+        ChangeHold, CloseTransfer, ConfirmHold, ExtendHold, Fenced, HoldLine, HoldPart, HolderName, Lines,
+        Move, MoveLine, Payment, PickLine, PickTransfer, PlaceHold, RaiseFence, ReceiveLine, ReceiveTransfer,
+        Release, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation, SetLot, SetSite,
+        SetSku, SetWalletLimit, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer, Void,
     },
     limits::{AMOUNT_MAX, QUANTITY_MAX},
-    row::{self, HoldStatus, LocationKind, Tracking},
+    row::{self, HoldStatus, HolderKind, LocationKind, Tracking},
 };
 
 use crate::dice::Dice;
@@ -171,7 +173,7 @@ impl World {
             });
         }
         let (id, reason) = (code(sku), Name::default());
-        Command::Adjust(Adjust { id, reason, lines, release_holds: false })
+        Command::Adjust(Adjust { id, reason, lines, release: None })
     }
 
     /// Something to do, looking at what there is to do it to.
@@ -426,8 +428,28 @@ impl World {
             };
             lines.push(AdjustLine { site: code(site), location: code(location), sku, lot, change });
         }
-        let release_holds = self.dice.chance(50);
-        Command::Adjust(Adjust { id: self.paper_id(92), reason: Name::default(), lines, release_holds })
+        let release = match self.dice.below(8) {
+            0..3 => Some(Release::All),
+            3..5 => Some(Release::Of(self.some_holders())),
+            _ => None,
+        };
+        Command::Adjust(Adjust { id: self.paper_id(92), reason: Name::default(), lines, release })
+    }
+
+    /// Up to three of the latest documents that may hold something.
+    fn some_holders(&mut self) -> BTreeSet<HolderName> {
+        let mut names = BTreeSet::new();
+        for _ in 0..1 + self.dice.below(3) {
+            let (kind, letter, used) = *self.dice.one_of(&[
+                (HolderKind::Hold, 'H', self.holds),
+                (HolderKind::Transfer, 'T', self.transfers),
+                (HolderKind::Order, 'O', self.orders),
+                (HolderKind::Cart, 'C', self.carts),
+            ]);
+            let latest = used.saturating_sub(self.dice.below(4));
+            names.insert(HolderName { kind, id: code(&format!("{letter}{latest}")) });
+        }
+        names
     }
 
     fn move_stock(&mut self, memory: &Memory) -> Command {

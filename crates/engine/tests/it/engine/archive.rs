@@ -114,7 +114,7 @@ fn turn_over(engine: &Engine, name: &str) {
                 id: code(&format!("{name}-{batch}-{n}")),
                 reason: Name::new("reason", &"x".repeat(256)).unwrap(),
                 lines: vec![line],
-                release_holds: false,
+                release: None,
             })
         });
         all(engine, adjusted);

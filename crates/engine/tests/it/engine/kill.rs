@@ -23,7 +23,7 @@ use jaego_engine::{
     Config, Engine, Limits, Recovered, SystemClock, disk::RealDisk, journal, open, sim_disk::Dice, verify,
 };
 use jaego_store::Store;
-use jaego_testkit::{number, seed, soak};
+use jaego_testkit::{number, seed, size};
 
 use super::world::{self, code, hold, one, opening, quantity, release, request, submit};
 
@@ -327,7 +327,7 @@ fn audit(folder: &Path, life: u64, said: &Said) -> Found {
 #[test]
 fn a_killed_process_has_kept_all_that_it_acknowledged() {
     let seed = seed().unwrap_or(1);
-    let kills = 300 * soak();
+    let kills = size(300, 10_000);
     println!("again: JAEGO_SEED={seed}");
     let mut dice = Dice::new(seed);
     let (mut lines, mut documents, mut archived) = (0, 0, 0);

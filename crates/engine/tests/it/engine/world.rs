@@ -111,12 +111,7 @@ pub(crate) fn opening(skus: &[&str], units: u64) -> Vec<Request> {
         }
     }
     let reason = Name::default();
-    requests.push(request(Command::Adjust(Adjust {
-        id: code("opening"),
-        reason,
-        lines,
-        release_holds: false,
-    })));
+    requests.push(request(Command::Adjust(Adjust { id: code("opening"), reason, lines, release: None })));
     requests
 }
 
@@ -171,5 +166,5 @@ pub(crate) fn found(id: &str, sku: &str, units: u64) -> Command {
         lot: None,
         change: Change::Add(quantity(units), Outside::Found),
     };
-    Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines: vec![line], release_holds: false })
+    Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines: vec![line], release: None })
 }

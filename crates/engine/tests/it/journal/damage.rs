@@ -158,7 +158,15 @@ const OPENED_EACH: usize = 509;
 
 #[test]
 fn every_flipped_bit_is_detected_or_harmless() {
-    let (disk, ledger) = closed(11, 60, 1400);
+    // Five million bits in a long run: those of eight journals.
+    for seed in 11..11 + jaego_testkit::size(1, 8) {
+        flip_all(seed);
+    }
+}
+
+fn flip_all(seed: u64) {
+    println!("the journal of seed {seed}");
+    let (disk, ledger) = closed(seed, 60, 1400);
     let names = segment_files(&disk);
     let len: usize = names.iter().map(|name| disk.contents(name).expect("it is there").len()).sum();
     assert!(len >= 64 << 10, "the journal has {len} bytes only");

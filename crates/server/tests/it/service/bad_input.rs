@@ -15,6 +15,8 @@ const LABELS: [&str; 3] = ["name", "zone", "reason"];
 /// Fields with a word out of a list.
 const CHOICES: [&str; 8] =
     ["strategy", "partial", "kind", "tracking", "account", "time_zone", "allocation", "policy"];
+/// Fields with a list of objects.
+const LISTS: [&str; 2] = ["lines", "release"];
 /// Fields with a day of the calendar.
 const DAYS: [&str; 2] = ["received_on", "expires_on"];
 
@@ -96,32 +98,28 @@ fn shapes(body: &Value) -> Vec<Wrong> {
         let twice = format!("{},{}:{value}}}", &text[..text.len() - 1], json!(name));
         rows.push(malformed(format!("{name} twice"), twice, Some(name)));
     }
-    if body["lines"].is_array() {
-        let line = &body["lines"][0];
-        for (lines, code, status, at) in [
-            ("{}".to_owned(), "malformed", 400, "lines"),
-            ("7".to_owned(), "malformed", 400, "lines"),
-            ("[7]".to_owned(), "malformed", 400, "lines[0]"),
-            ("[[]]".to_owned(), "malformed", 400, "lines[0]"),
-            ("[]".to_owned(), "invalid_value", 422, "lines"),
+    for name in LISTS.into_iter().filter(|name| body[*name].is_array()) {
+        let item = body[name][0].to_string();
+        for (items, code, status, at) in [
+            ("{}".to_owned(), "malformed", 400, name.to_owned()),
+            ("7".to_owned(), "malformed", 400, name.to_owned()),
+            ("[7]".to_owned(), "malformed", 400, format!("{name}[0]")),
+            ("[[]]".to_owned(), "malformed", 400, format!("{name}[0]")),
+            ("[]".to_owned(), "invalid_value", 422, name.to_owned()),
             (
-                with(
-                    &json!([line]),
-                    "/0",
-                    &format!("{},\"nobody\":1}}", &line.to_string()[..line.to_string().len() - 1]),
-                ),
+                format!("[{},\"nobody\":1}}]", &item[..item.len() - 1]),
                 "malformed",
                 400,
-                "lines[0].nobody",
+                format!("{name}[0].nobody"),
             ),
         ] {
-            let body = with(body, "/lines", &lines);
+            let body = with(body, &format!("/{name}"), &items);
             rows.push(Wrong {
-                what: format!("lines: {lines}"),
+                what: format!("{name}: {items}"),
                 body: body.into(),
                 status,
                 code,
-                field: Some(at.into()),
+                field: Some(at),
             });
         }
     }
@@ -147,6 +145,8 @@ fn values(body: &Value) -> Vec<Wrong> {
             });
         };
         let wrong_types: &[&str] = match leaf {
+            // The line of a hold is a number or the text of one.
+            Value::Number(_) if name == "line" => &["true", "[1]", "{}", "1e400"],
             Value::Number(_) => &["\"1\"", "true", "[1]", "{}", "1e400"],
             Value::Bool(_) => &["1", "\"true\"", "null", "[]"],
             _ if leaf == "customer" => &["1", "true", "[]"],
@@ -169,6 +169,11 @@ fn values(body: &Value) -> Vec<Wrong> {
                 }
                 if !signed {
                     row("-1", 422, "invalid_value", at);
+                }
+                if name == "line" {
+                    for value in ["\"\"", "\"0\"", "\"01\"", "\"one\"", "\"1.0\"", "\"4294967296\""] {
+                        row(value, 422, "invalid_value", at);
+                    }
                 }
             }
             Value::Bool(_) => {}
@@ -299,6 +304,12 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
         line[field] = value;
         line
     };
+    // One of the two mugs that are held would have to be released.
+    let releases = |all: Value, named: Value| {
+        let line = json!({"site": "ICN", "location": "A-01", "sku": "mug", "counted": 1});
+        ("adjust", json!({"id": "J9", "lines": [line], "release_holds": all, "release": named}))
+    };
+    let named = |kind: &str, id: &str| json!([{"kind": kind, "id": id}]);
     let moves = |from: &str, to: &str, quantity: u64| {
         (
             "move",
@@ -422,6 +433,22 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
         (adjusts(at("change", json!(-9))), 409, "stock_held", ("held", json!(2))),
         (adjusts(at("change", json!(-11))), 409, "insufficient_stock", ("code", json!("insufficient_stock"))),
         (adjusts(at("counted", json!(1))), 409, "stock_held", ("remaining", json!(1))),
+        (releases(json!(false), named("hold", "H9")), 409, "held_by_others", ("to_release", json!(1))),
+        (releases(json!(false), named("order", "H1")), 409, "held_by_others", ("releasable", json!(0))),
+        (releases(json!(true), named("hold", "H1")), 422, "invalid_value", ("field", json!("release"))),
+        (releases(json!(true), json!([])), 422, "invalid_value", ("field", json!("release"))),
+        (
+            releases(json!(false), vec![named("hold", "H1")[0].clone(); 1_001].into()),
+            422,
+            "invalid_value",
+            ("field", json!("release")),
+        ),
+        (
+            releases(json!(false), json!([{"kind": "hold", "id": "H1"}, {"kind": "wallet", "id": "H1"}])),
+            422,
+            "invalid_value",
+            ("field", json!("release[1].kind")),
+        ),
         (adjusts(at("change", json!(MOST))), 422, "quantity_too_large", ("max", json!(MOST))),
         (
             (

@@ -60,7 +60,7 @@ impl Till {
                 id: code("opening"),
                 reason: Name::default(),
                 lines: vec![line],
-                release_holds: false,
+                release: None,
             }),
         ];
         for owner in &OWNERS[..3] {

@@ -279,7 +279,7 @@ impl Twin {
             AdjustLine { site: self.one_of(&SITES), location: self.one_of(&STORAGE), sku, lot, change }
         });
         let lines = lines.collect();
-        Command::Adjust(Adjust { id: self.document(), reason: Name::default(), lines, release_holds: false })
+        Command::Adjust(Adjust { id: self.document(), reason: Name::default(), lines, release: None })
     }
 
     /// The names of the indexes that are there.
