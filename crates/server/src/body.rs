@@ -9,22 +9,17 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::connection::Link;
+use crate::gather::Gathered;
 use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::problem::Problem;
-
-/// Largest buffer that a body's announced length alone makes us allocate, in bytes; beyond it the bytes must come.
-const TRUSTED_LENGTH_MAX: u64 = 64 * 1024;
-
-/// How many times what has come of a body may still be coming, before the rest is waited for without room for it.
-const LIKELY_TIMES: usize = 3;
 
 /// How many bytes of long bodies are here, of all requests.
 pub(crate) type LongBodies = AtomicUsize;
@@ -131,20 +126,15 @@ pub async fn read(mut body: Body) -> Result<Bytes, Problem> {
         // Most bodies came whole with their headers, and need no copy.
         return Ok(first);
     }
-    let rest = body.size_hint().lower().min(TRUSTED_LENGTH_MAX);
-    let mut whole = BytesMut::with_capacity(first.len() + usize::try_from(rest).unwrap_or(0));
-    whole.extend_from_slice(&first);
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = Gathered::begin(&first, announced);
+    // Before the next piece comes, so that this one does not lie here twice.
+    drop(first);
     while let Some(data) = next_data(&mut body).await? {
-        if whole.capacity() - whole.len() < data.len() {
-            // As much as was announced, as far as what has come makes it likely: a long body then leaves few smaller
-            // buffers behind, which the allocator would keep.
-            let rest = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-            let likely = (whole.len() + data.len()).saturating_mul(LIKELY_TIMES);
-            whole.reserve(data.len() + rest.min(likely));
-        }
-        whole.extend_from_slice(&data);
+        let rest = body.size_hint().upper().and_then(|rest| usize::try_from(rest).ok());
+        whole.take(&data, rest);
     }
-    Ok(whole.freeze())
+    Ok(whole.end())
 }
 
 async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
@@ -265,7 +255,12 @@ impl HttpBody for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut hint = self.inner.size_hint();
+        if hint.upper().is_none() {
+            // One that comes in pieces is no longer than its route allows.
+            hint.set_upper((self.bytes_left as u64).max(hint.lower()));
+        }
+        hint
     }
 }
 

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod body;
 mod connection;
+mod gather;
 mod handshake;
 pub mod limits;
 pub mod listen;

@@ -232,7 +232,8 @@ pub(super) fn sample(op: &str) -> Value {
             json!({"sku": "milk", "lot": "L1", "received_on": "2026-02-01", "expires_on": "2026-04-01",
             "blocked": false})
         }
-        "adjust" => json!({"id": "J1", "reason": "found", "release_holds": false, "lines": [
+        "adjust" => json!({"id": "J1", "reason": "found", "release_holds": false,
+            "release": [{"kind": "hold", "id": "H1"}], "lines": [
             {"site": "ICN", "location": "A-01", "sku": "milk", "lot": "L1", "change": 3, "account": "supplier"}]}),
         "move" => json!({"id": "M1", "site": "ICN", "reason": "tidy", "with_holds": false, "lines": [
             {"sku": "mug", "quantity": 1, "from": "A-01", "to": "A-02"}]}),

@@ -4,8 +4,9 @@
 use jaego_api::Time;
 use jaego_domain::{
     Code, Command, Name, Query,
-    command::{Change, HoldLine, HoldPart, Payment, ShortReason, TransferPart},
+    command::{Change, HoldLine, HoldPart, HolderName, Payment, Release, ShortReason, TransferPart},
     query::Period,
+    row::HolderKind,
 };
 use jaego_store::conformance::{LookBack, START, Told};
 use serde_json::{Map, Value, json};
@@ -24,9 +25,14 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         json!({"site": line.site.as_str(), "sku": line.sku.as_str(), "quantity": line.quantity.get(),
             "location": line.location.as_ref().map(|at| at.as_str()), "lot": line.lot.as_ref().map(|lot| lot.as_str())})
     };
+    // Lines of a hold are named by their numbers, as such and as outcomes tell them.
     let hold_parts = |parts: &Option<Vec<HoldPart>>| {
         parts.as_ref().map(|parts| {
-            all(parts, |part| json!({"line": part.line, "quantity": part.quantity.map(|q| q.get())}))
+            all(parts, |part| {
+                let line =
+                    if part.quantity.is_some() { json!(part.line) } else { json!(part.line.to_string()) };
+                json!({"line": line, "quantity": part.quantity.map(|q| q.get())})
+            })
         })
     };
     let parts = |parts: &Option<Vec<TransferPart>>| {
@@ -79,8 +85,16 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
                 json!({"site": line.site.as_str(), "location": line.location.as_str(), "sku": line.sku.as_str(),
                     "lot": said(&line.lot), "change": change, "counted": counted, "account": account})
             });
+            let named = match &adjust.release {
+                Some(Release::Of(names)) => Some(names),
+                _ => None,
+            };
+            let named = named.map(|names| {
+                let name = |name: &HolderName| json!({"kind": kind(name.kind), "id": name.id.as_str()});
+                names.iter().map(name).collect::<Vec<_>>()
+            });
             json!({"id": adjust.id.as_str(), "reason": adjust.reason.as_str(), "lines": lines,
-                "release_holds": adjust.release_holds})
+                "release_holds": adjust.release == Some(Release::All), "release": named})
         }
         Command::Move(shift) => {
             let lines = all(&shift.lines, |line| {
@@ -419,13 +433,15 @@ pub(super) fn past_view(past: &LookBack, json: &Value) -> Told {
             let points = list(&json["items"], |point| {
                 format!("{:+}:{}", point["change"].as_i64().unwrap(), point["on_hand"])
             });
-            Told::new("").with("points", or_none(points))
+            let reasons = list(&json["items"], |point| word(&point["reason"]).replace(' ', "_"));
+            Told::new("").with("points", or_none(points)).with("reasons", or_none(reasons))
         }
         LookBack::Statement(_) => {
             let lines = list(&json["items"], |line| {
                 format!("{:+}:{}", line["change"].as_i64().unwrap(), line["balance"])
             });
-            Told::new("").with("lines", or_none(lines))
+            let reasons = list(&json["items"], |line| word(&line["reason"]).replace(' ', "_"));
+            Told::new("").with("lines", or_none(lines)).with("reasons", or_none(reasons))
         }
     }
 }
@@ -798,4 +814,14 @@ fn candidate(candidate: &Value) -> String {
     let position = &candidate["position"];
     let lot = position["lot"].as_str().map(|lot| format!("#{lot}")).unwrap_or_default();
     format!("{}{lot}:{}", word(&position["location"]), word(&candidate["verdict"]))
+}
+
+/// A kind of document that holds stock.
+fn kind(kind: HolderKind) -> &'static str {
+    match kind {
+        HolderKind::Hold => "hold",
+        HolderKind::Transfer => "transfer",
+        HolderKind::Order => "order",
+        HolderKind::Cart => "cart",
+    }
 }
