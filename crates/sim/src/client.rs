@@ -6,16 +6,19 @@ mod picking;
 mod trades;
 mod wallets;
 
+use std::collections::BTreeSet;
+
 use jaego_domain::{
     Code, Command, Date, MovementId, Name, Outside, Quantity, Query, Request, Sequence, Strategy, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateTransfer, CancelTransfer, Change, ChangeHold, CloseTransfer, ConfirmHold,
-        ExtendHold, HoldLine, HoldPart, Lines, Move, MoveLine, PickLine, PickTransfer, PlaceHold,
-        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse, SetLocation,
-        SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
+        ExtendHold, HoldLine, HoldPart, HolderName, Lines, Move, MoveLine, PickLine, PickTransfer, PlaceHold,
+        ReceiveLine, ReceiveTransfer, Release, ReleaseHold, ReleaseTransfer, RequestTransfer, Reverse,
+        SetLocation, SetLot, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
+        UnpickTransfer,
     },
     query::{Page, Period},
-    row::{LocationKind, Tracking},
+    row::{HolderKind, LocationKind, Tracking},
 };
 use jaego_engine::sim_disk::Dice;
 
@@ -113,7 +116,7 @@ pub fn setup() -> Vec<Request> {
             opening("tea", Some("L3"), "A-2", 9),
             opening("cam", Some("N1"), "A-1", 1),
         ],
-        release_holds: false,
+        release: None,
     }));
     commands.push(carts::charge(0, 100));
     commands.push(carts::charge(1, 9));
@@ -314,12 +317,17 @@ impl Client {
                 AdjustLine { site: self.site(dice), location: self.location(dice), sku, lot, change }
             })
             .collect();
+        let release = match dice.below(6) {
+            0 | 1 => Some(Release::All),
+            2 => Some(Release::Of(self.some_holders(dice))),
+            _ => None,
+        };
         // Every id comes twice, mostly with another body.
         Command::Adjust(Adjust {
             id: code(&format!("A{}", self.others / 2)),
             reason: Name::default(),
             lines,
-            release_holds: dice.one_in(3),
+            release,
         })
     }
 
@@ -423,6 +431,17 @@ impl Client {
     fn location(&self, dice: &mut Dice) -> Code {
         let number = if dice.one_in(6) { dice.below(LOCATIONS.len()) } else { 1 + dice.below(3) };
         code(LOCATIONS[number].0)
+    }
+
+    /// One or two of the latest documents that may hold something.
+    fn some_holders(&self, dice: &mut Dice) -> BTreeSet<HolderName> {
+        let holder = |_| match dice.below(4) {
+            0 => HolderName { kind: HolderKind::Hold, id: self.hold(dice) },
+            1 => HolderName { kind: HolderKind::Transfer, id: self.transfer(dice) },
+            2 => HolderName { kind: HolderKind::Order, id: self.order(dice) },
+            _ => HolderName { kind: HolderKind::Cart, id: self.cart(dice) },
+        };
+        (0..2).map(holder).collect()
     }
 
     fn hold(&self, dice: &mut Dice) -> Code {

@@ -185,7 +185,7 @@ pub fn receive(id: u64, sku: usize, units: u64) -> Command {
             lot: None,
             change: Change::Add(quantity(units), Outside::Supplier),
         }],
-        release_holds: false,
+        release: None,
     })
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     http::Connection,
     jaego::{Jaego, hold, ok, stock},
-    seeds::{seed, soak},
+    seeds::{seed, size},
 };
 
 const CALLERS: usize = 8;
@@ -158,7 +158,7 @@ fn start() -> Jaego {
 
 #[test]
 fn what_was_acknowledged_outlives_a_kill() {
-    let rounds = 30 * soak();
+    let rounds = size(30, 1_000);
     let seed = seed();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut jaego = start();

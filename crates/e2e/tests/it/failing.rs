@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     http::Connection,
     jaego::{Jaego, hold, ok, stock},
+    seeds::skipped,
 };
 
 const CALLERS: usize = 8;
@@ -112,7 +113,7 @@ fn a_call_that_fails_ends_the_service_and_nothing_that_was_answered_is_lost() {
         let mut tracer = match inject(jaego.server.id(), &journal, call, nth, &trace) {
             Ok(tracer) => tracer,
             Err(why) => {
-                println!("skipped: system calls cannot be made to fail here ({why})");
+                skipped(&format!("system calls cannot be made to fail here ({why})"));
                 return;
             }
         };

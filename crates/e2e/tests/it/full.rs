@@ -10,7 +10,10 @@ use std::{
 use jaego_testkit::wait_until;
 use serde_json::json;
 
-use crate::jaego::{Jaego, hold, ok, program, stock};
+use crate::{
+    jaego::{Jaego, hold, ok, program, stock},
+    seeds::skipped,
+};
 
 /// Size of the disk: a few segments of 64 MiB.
 const DISK_BYTES: u64 = 400 << 20;
@@ -44,7 +47,7 @@ fn a_full_disk_refuses_writes_goes_on_reading_and_resumes() {
     let _disk = match SmallDisk::mount(&disk) {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: a small disk cannot be mounted here ({why}); run as root to have this tested");
+            skipped(&format!("a small disk cannot be mounted here ({why}); run as root to have this tested"));
             return;
         }
     };

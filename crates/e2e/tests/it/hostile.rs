@@ -20,7 +20,7 @@ use crate::{
 const GROWTH_KB: u64 = 16 * 1024;
 /// The same after bodies of megabytes, a dozen of them: the allocator keeps some of what the first ones took for the
 /// next. Less than one body of the largest kind: what is only announced takes nothing.
-const KEPT_KB: u64 = 32 * 1024;
+const KEPT_KB: u64 = 24 * 1024;
 
 /// Sends bytes and reads the statuses of what comes back until the service closes. What is not answered within
 /// `patience` is told that nothing follows: a service that sees the end before it has answered need not answer.
@@ -130,9 +130,7 @@ fn ten_thousand_broken_requests_make_no_failure_and_no_growth() {
                             let seed = dice.choice(seeds).expect("there are some");
                             let bytes = broken(&mut dice, seed);
                             let answers = send(jaego, &bytes, Duration::from_millis(30));
-                            let bad = answers
-                                .iter()
-                                .find(|status| **status >= 500 && ![503, 507].contains(*status));
+                            let bad = answers.iter().find(|status| **status >= 500);
                             assert!(bad.is_none(), "{answers:?} to {:?}", String::from_utf8_lossy(&bytes));
                             statuses.extend(answers);
                         }
@@ -258,6 +256,12 @@ fn what_comes_after_the_last_number_of_all_is_nothing() {
         "/v1/wallets?after=pffffffffffffffff".to_owned(),
         "/v1/sites?after=pffffffffffffffff".to_owned(),
         "/v1/skus?after=pffffffffffffffff".to_owned(),
+        "/v1/stock?after=ffffffff-0-0".to_owned(),
+        "/v1/stock?after=ffffffff-ffffffff-ffffffff".to_owned(),
+        "/v1/stock?site=ICN&after=ffffffff-0-0".to_owned(),
+        "/v1/stock?site=ICN&location=A-01&after=ffffffff-0-0".to_owned(),
+        "/v1/stock?sku=mug&after=ffffffff-0-0".to_owned(),
+        "/v1/stock?as_of=2100-01-01T00:00:00Z&after=ffffffff-0-0".to_owned(),
     ] {
         let (status, answer) = jaego.connect().get(&path).unwrap();
         assert!(matches!(status, 200 | 404 | 422), "{path}: {status} {answer}");

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::{
     jaego::{Jaego, hold, program, stock},
-    seeds::soak,
+    seeds::{size, skipped},
 };
 
 const CALLERS: usize = 8;
@@ -38,10 +38,10 @@ fn can_trace() -> Result<(), String> {
 #[test]
 fn every_answer_leaves_after_the_sync_that_covers_it() {
     if let Err(why) = can_trace() {
-        println!("skipped: system calls cannot be traced here ({why})");
+        skipped(&format!("system calls cannot be traced here ({why})"));
         return;
     }
-    let rounds = ROUNDS * soak();
+    let rounds = size(ROUNDS, 2_500);
     let folder = tempfile::Builder::new().prefix("jaego-e2e-").tempdir().unwrap();
     let (data, trace) = (folder.path().join("data"), folder.path().join("trace"));
     let calls = "trace=pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg,fdatasync,fsync";

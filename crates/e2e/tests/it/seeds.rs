@@ -1,4 +1,4 @@
-//! Where chance comes from, and what to type to see a failure again.
+//! Where chance comes from, how much is tried, and what this machine does not allow to be tried.
 
 /// A seed that nobody knew before, or the one in `JAEGO_SEED`. It is printed.
 pub(crate) fn seed() -> u64 {
@@ -7,7 +7,17 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// How many times its everyday size a test has: `JAEGO_SOAK`, or 1.
-pub(crate) fn soak() -> usize {
-    usize::try_from(jaego_testkit::soak()).expect("a soak is a small number")
+/// How many of something are tried every day, or in a long run.
+pub(crate) fn size(everyday: usize, soak: usize) -> usize {
+    let size = jaego_testkit::size(everyday as u64, soak as u64);
+    usize::try_from(size).expect("what is tried one after the other is counted in an usize")
+}
+
+/// Says that a test cannot be run on this machine, and why.
+///
+/// # Panics
+/// Where `JAEGO_NO_SKIP` is set, as in a long run: a test that passes without having run proves nothing.
+pub(crate) fn skipped(why: &str) {
+    println!("skipped: {why}");
+    assert!(std::env::var_os("JAEGO_NO_SKIP").is_none(), "not tried, and JAEGO_NO_SKIP asks for it: {why}");
 }

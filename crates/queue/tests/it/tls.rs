@@ -1,7 +1,9 @@
 //! A Redis behind TLS: spoken with where its certificate fits, and with no word said where it does not.
 
 use jaego_queue::{IntakeOptions, OutboxOptions, Server, StreamName};
-use jaego_testkit::{Ca, CertificateFiles, Durability, Redis, RedisOptions, Validity, free_port, wait_until};
+use jaego_testkit::{
+    Ca, CertificateFiles, Durability, Redis, RedisOptions, RedisSentinel, Validity, free_port, wait_until,
+};
 use jaego_tls::Trust;
 
 use crate::world::{EVENTS, PATIENCE, STREAM, World, hold};
@@ -97,4 +99,48 @@ fn a_redis_without_tls_is_not_spoken_with_in_the_clear() {
     assert_eq!(world.metric("jaego_intake_connected"), 0);
     world.end(running);
     assert!(world.client().run::<Vec<String>>(&["KEYS", "*"]).is_empty());
+}
+
+/// The sentinel speaks TLS as well, to us and to the master.
+#[test]
+fn commands_and_events_pass_where_sentinels_speak_tls() {
+    let mut world = World::new(Durability::None);
+    let ca = Ca::new().unwrap();
+    let others = Ca::new().unwrap();
+    let files = ca.issue("redis", &["127.0.0.1"], Validity::Now).unwrap();
+    let master = behind_tls(&mut world, &files);
+    let port = free_port().unwrap();
+    let settings = [
+        ("tls-port", port.to_string()),
+        ("tls-cert-file", files.certificate.display().to_string()),
+        ("tls-key-file", files.key.display().to_string()),
+        ("tls-ca-cert-file", ca.path().display().to_string()),
+        ("tls-auth-clients", "no".to_owned()),
+        ("tls-replication", "yes".to_owned()),
+        ("sentinel auth-pass stock", "secret".to_owned()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value));
+    let _sentinel =
+        RedisSentinel::start_with(([127, 0, 0, 1], master).into(), "stock", 0, &settings).unwrap();
+    let url = format!("rediss+sentinel://:secret@127.0.0.1:{port}/stock");
+
+    // Nobody that we trust has signed the certificate of the sentinel.
+    let (intake, _) = through(&world, &url, &others);
+    let intake = world.intake_with(intake);
+    world.wait_for("jaego_intake_reconnects_total", 2);
+    assert_eq!(world.metric("jaego_intake_connected"), 0);
+    world.end(intake);
+
+    let (intake, outbox) = through(&world, &url, &ca);
+    let intake = world.intake_with(intake);
+    let outbox = world.outbox_with(outbox);
+    let mut sender = client(&world);
+    world.stock(&mut sender, &["mug"], 10);
+    let id = sender.send(&hold("H1", "mug", 1));
+    assert_eq!(sender.told(&id), "done");
+    let durable = jaego_store::Store::status(&*world.store).durable;
+    let published = || (sender.entries(EVENTS).len() as u64 == durable.0).then_some(());
+    wait_until("all events", PATIENCE, published).unwrap();
+    world.end(intake);
+    world.end(outbox);
 }

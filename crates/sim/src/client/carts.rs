@@ -68,7 +68,7 @@ impl Client {
     }
 
     /// One of the latest carts.
-    fn cart(&self, dice: &mut Dice) -> Code {
+    pub(super) fn cart(&self, dice: &mut Dice) -> Code {
         let back = dice.throw() % (REMEMBERED / 2);
         code(&format!("C{}", self.carts.saturating_sub(back)))
     }

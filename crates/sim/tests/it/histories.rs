@@ -27,7 +27,7 @@ use jaego_sim::{
     mutant::{Bug, Mutant},
 };
 use jaego_store::{Batch, Results, Store};
-use jaego_testkit::{seed, soak};
+use jaego_testkit::{seed, size};
 
 use crate::{lying_disk::LyingDisk, seeds::each_seed};
 
@@ -168,7 +168,7 @@ fn read_back(subject: &dyn Subject, history: &mut History, instants: &Instants) 
 #[test]
 fn one_order_explains_what_all_clients_saw() {
     let mut checked = 0;
-    let runs = HISTORIES * soak();
+    let runs = size(HISTORIES, HISTORIES * 47);
     for seed in seed().map_or(0..runs, |seed| seed..seed + 1) {
         let disk = SimDisk::new(seed);
         let engine = start(disk.clone());
@@ -196,7 +196,7 @@ const CALLS_APART_LONG: u64 = 600;
 
 #[test]
 fn an_order_is_found_for_every_sample_without_the_store_s_word_for_it() {
-    let runs = HISTORIES_APART * soak();
+    let runs = size(HISTORIES_APART, 6_700);
     let (mut sampled, mut calls, mut changed, mut overlaps) = (0, 0, 0, 0);
     for seed in seed().map_or(0..runs, |seed| seed..seed + 1) {
         let engine = start(SimDisk::new(seed));
