@@ -1,25 +1,30 @@
-//! Row E17: a store that version 1 left behind opens, and comes to the same rows.
+//! Row E17: stores that version 1 left behind open, come to the same rows, and tell of documents what they told.
 //!
-//! The folder is never written again: what does not open any more is a broken promise. `JAEGO_WRITE_FIXTURES=1`
-//! writes it where it is missing, and leaves it where it is there.
+//! The folders are never written again: what does not open any more is a broken promise. `JAEGO_WRITE_FIXTURES=1`
+//! writes one where it is missing, and leaves it where it is there.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
-use jaego_domain::{Sequence, Tables, Timestamp};
+use jaego_domain::{Code, Command, Query, Request, Sequence, Tables, Timestamp, View};
 use jaego_engine::{
-    Core, Job, Limits, Submission,
+    Config, Core, Engine, Job, Limits, Submission,
     disk::{Disk, RealDisk},
     journal::{self, Preparation},
     open,
     sim_disk::{Dice, SimDisk},
     state_hash, verify, write_checkpoint,
 };
-use jaego_sim::{Client, setup};
-use jaego_store::Batch;
+use jaego_sim::{Client, SimClock, setup};
+use jaego_store::{Batch, MovementFilter, Store};
+use tempfile::TempDir;
 
 const JOURNAL: journal::Config = journal::Config { segment_len: 8_192, preparation: Preparation::Inline };
 const REQUESTS: usize = 900;
@@ -29,9 +34,52 @@ const FRAME: usize = 8;
 const CHECKPOINT_AFTER: usize = 60;
 /// The file that tells what the rows have to come to; it is no part of the store.
 const HASH: &str = "hash";
+/// The file that tells what is answered of documents; it is no part of the store.
+const ANSWERS: &str = "answers";
+/// Requests of the store whose documents leave memory, and those that come after its last checkpoint.
+const LONG_REQUESTS: usize = 3_000;
+const LATE_REQUESTS: usize = 100;
+/// How long a checkpoint may take before a fixture is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A copy of a fixture to work on, without what is no part of the store.
+fn copy_of(name: &str, write: fn(&Path)) -> (PathBuf, TempDir) {
+    let fixture = fixture(name);
+    if !fixture.exists() && std::env::var_os("JAEGO_WRITE_FIXTURES").is_some() {
+        write(&fixture);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in fs::read_dir(&fixture).expect("the fixture is there") {
+        let entry = entry.expect("the fixture can be read");
+        let name = entry.file_name();
+        if name != HASH && name != ANSWERS {
+            fs::copy(entry.path(), folder.path().join(name)).expect("it can be copied");
+        }
+    }
+    (fixture, folder)
+}
+
+fn count(folder: &TempDir, is_meant: impl Fn(&str) -> bool) -> usize {
+    let names = fs::read_dir(folder.path()).expect("it was copied");
+    names
+        .filter(|entry| is_meant(&entry.as_ref().expect("it was copied").file_name().to_string_lossy()))
+        .count()
+}
+
+/// Writes the files of a closed store into a folder.
+fn keep(disk: &SimDisk, folder: &Path) {
+    fs::create_dir_all(folder).expect("the folder of fixtures can be written to");
+    for name in disk.list().expect("a well disk") {
+        // The next segment's blank file is made anew by whoever opens the store.
+        if name != "spare" {
+            let bytes = disk.contents(&name).expect("it is listed");
+            fs::write(folder.join(name), bytes).expect("the folder of fixtures can be written to");
+        }
+    }
 }
 
 /// Makes a store with a bit of everything, and writes its files down.
@@ -68,34 +116,15 @@ fn write(folder: &Path) {
         }
     }
     journal.close().expect("a well disk");
-    fs::create_dir_all(folder).expect("the folder of fixtures can be written to");
-    for name in disk.list().expect("a well disk") {
-        // The next segment's blank file is made anew by whoever opens the store.
-        if name != "spare" {
-            let bytes = disk.contents(&name).expect("it is listed");
-            fs::write(folder.join(name), bytes).expect("the folder of fixtures can be written to");
-        }
-    }
+    keep(&disk, folder);
     let hash = format!("{} {:032x}\n", core.memory().head().sequence, state_hash(core.memory()));
     fs::write(folder.join(HASH), hash).expect("the folder of fixtures can be written to");
 }
 
 #[test]
 fn a_store_of_version_1_opens_and_comes_to_the_same_rows() {
-    let fixture = fixture();
-    if !fixture.exists() && std::env::var_os("JAEGO_WRITE_FIXTURES").is_some() {
-        write(&fixture);
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut segments = 0;
-    for entry in fs::read_dir(&fixture).expect("the fixture is there") {
-        let entry = entry.expect("the fixture can be read");
-        let name = entry.file_name();
-        segments += usize::from(name.to_string_lossy().ends_with(".journal"));
-        if name != HASH {
-            fs::copy(entry.path(), folder.path().join(name)).expect("it can be copied");
-        }
-    }
+    let (fixture, folder) = copy_of("v1", write);
+    let segments = count(&folder, |name| name.ends_with(".journal"));
     assert!(segments > 2, "{segments} segments");
     let told = fs::read_to_string(fixture.join(HASH)).expect("the fixture has a hash");
     let opened = || RealDisk::open(folder.path()).expect("a folder");
@@ -107,5 +136,116 @@ fn a_store_of_version_1_opens_and_comes_to_the_same_rows() {
     let verified = verify(opened(), JOURNAL, |_| {}).expect("its books are right");
     assert_eq!(told, format!("{} {:032x}\n", verified.sequence, verified.hash));
     assert_eq!(verified.checkpoint, Some(checkpoint), "the whole journal was held against the checkpoint");
+    assert_eq!(verified.events, verified.sequence.0);
+}
+
+/// Segments that are sealed often, and a checkpoint for each of them.
+fn long_config() -> Config {
+    let limits = Limits { frame_bytes: 4_096, atomic_bytes: 4_096, lines_before_yield: usize::MAX };
+    let journal = journal::Config { segment_len: 32_768, preparation: Preparation::Inline };
+    Config { journal, limits, checkpoint_segments: 1, ..Config::default() }
+}
+
+/// By a clock that stands, so that nothing lapses that had not lapsed.
+fn start<D: Disk>(disk: D, clock: &SimClock) -> Arc<Engine> {
+    let recovered = open(disk, long_config().journal, |_| {}).expect("a store of version 1 opens");
+    Engine::start(recovered, long_config(), clock.clone())
+}
+
+/// Makes a store so long that documents have left its memory and segments have their indexes, and writes its files and
+/// what it tells of its documents down.
+fn write_long(folder: &Path) {
+    let disk = SimDisk::new(2);
+    let clock = SimClock::default();
+    let engine = start(disk.clone(), &clock);
+    let (mut dice, mut client) = (Dice::new(18), Client::default());
+    let mut ids = BTreeSet::new();
+    let mut submit = |requests: Vec<Request>| {
+        for request in &requests {
+            match request.command() {
+                Command::PlaceHold(hold) => ids.insert(format!("hold {}", hold.id)),
+                Command::RequestTransfer(transfer) => ids.insert(format!("transfer {}", transfer.id)),
+                Command::PlaceOrder(order) => ids.insert(format!("order {}", order.id)),
+                _ => false,
+            };
+        }
+        let asked = engine.submit(Batch { requests, atomic: false });
+        asked.wait().expect("a well disk");
+        engine.status().sequence
+    };
+    submit(setup());
+    for _ in 0..LONG_REQUESTS / FRAME {
+        let requests = (0..FRAME).map(|_| client.request(&mut dice)).collect();
+        client.saw(submit(requests));
+        clock.move_on(&mut dice);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let has = |end: &str| disk.list().expect("a well disk").iter().any(|name| name.ends_with(end));
+    while !has(".run") || !has(".index") {
+        assert!(Instant::now() < deadline, "no archive or no index");
+        thread::sleep(Duration::from_millis(10));
+    }
+    submit((0..LATE_REQUESTS).map(|_| client.request(&mut dice)).collect());
+    engine.close().expect("a well disk");
+    drop(engine);
+    keep(&disk, folder);
+    let ids: Vec<_> = ids.into_iter().collect();
+    fs::write(folder.join(ANSWERS), answers(&start(disk.clone(), &SimClock::default()), &ids))
+        .expect("the folder can be written to");
+    let verified = verify(disk, long_config().journal, |_| {}).expect("its books are right");
+    let hash = format!("{} {:032x}\n", verified.sequence, verified.hash);
+    fs::write(folder.join(HASH), hash).expect("the folder can be written to");
+}
+
+/// What a store tells of these documents, in words that later versions can tell as well: a line for each.
+fn answers(engine: &Engine, ids: &[String]) -> String {
+    let mut told = String::new();
+    for named in ids {
+        let (kind, id) = named.split_once(' ').expect("a kind and an id");
+        let id = Code::new("id", id).expect("it was one");
+        let query = match kind {
+            "hold" => Query::Hold(id.clone()),
+            "transfer" => Query::Transfer(id.clone()),
+            _ => Query::Order(id.clone()),
+        };
+        let words = match engine.query(query).wait().expect("a well disk").value {
+            Ok(View::Hold(hold)) => format!("{:?} of {} lines", hold.status, hold.lines.len()),
+            Ok(View::Transfer(transfer)) => {
+                let totals = transfer.summary.totals;
+                let (requested, shipped, received) = (totals.requested, totals.shipped, totals.received);
+                format!(
+                    "{:?} {requested} requested {shipped} shipped {received} received",
+                    transfer.summary.status
+                )
+            }
+            Ok(View::Order(order)) => format!("{:?} of {} lines", order.summary.status, order.lines.len()),
+            Ok(other) => panic!("{named} is told as {other:?}"),
+            Err(refusal) => refusal.code().to_owned(),
+        };
+        let filter = MovementFilter { document: Some(id), limit: 1_000, ..MovementFilter::default() };
+        let movements = engine.movements(filter).wait().expect("a well disk").movements;
+        writeln!(told, "{named}: {words}, {} movements", movements.len()).expect("a string grows");
+    }
+    told
+}
+
+#[test]
+fn a_long_store_of_version_1_tells_of_documents_that_have_left_its_memory() {
+    let (fixture, folder) = copy_of("v1-long", write_long);
+    let runs = count(&folder, |name| name.ends_with(".run"));
+    let indexes = count(&folder, |name| name.ends_with(".index"));
+    assert!(runs > 0 && indexes > 2, "{runs} runs of an archive, {indexes} indexes");
+    let told = fs::read_to_string(fixture.join(ANSWERS)).expect("the fixture has answers");
+    let ids: Vec<_> = told.lines().map(|line| line.split(':').next().expect("a line").to_owned()).collect();
+    let opened = || RealDisk::open(folder.path()).expect("a folder");
+    let archived = open(opened(), long_config().journal, |_| {}).expect("it opens").archive.document_count();
+    assert!(archived > 100, "{archived} documents have left memory");
+    let engine = start(opened(), &SimClock::default());
+    assert_eq!(answers(&engine, &ids), told);
+    engine.close().expect("a well disk");
+    drop(engine);
+    let verified = verify(opened(), long_config().journal, |_| {}).expect("its books are right");
+    let hash = fs::read_to_string(fixture.join(HASH)).expect("the fixture has a hash");
+    assert_eq!(hash, format!("{} {:032x}\n", verified.sequence, verified.hash));
     assert_eq!(verified.events, verified.sequence.0);
 }
