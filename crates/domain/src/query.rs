@@ -231,6 +231,50 @@ pub enum View {
     Holds(Listed<HoldSummary>),
 }
 
+/// What it costs to look for a page of a list, in lines of a document: it passes over more rows than it shows.
+const PAGE_COST: usize = 1_024;
+
+impl View {
+    /// What it cost to show this, in lines of a document.
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Hold(hold) => hold.lines.len(),
+            Self::Transfer(transfer) => transfer.lines.len(),
+            Self::Order(order) => order.lines.len(),
+            Self::Cart(cart) => cart.items.len(),
+            Self::Explain(lines) | Self::ExplainOrder(lines) => {
+                lines.iter().map(|line| 1 + line.candidates.len()).sum()
+            }
+            Self::Trace(trace) => PAGE_COST + trace.positions.len(),
+            Self::SkuStock(sites) => sites.len(),
+            Self::Site(_)
+            | Self::Location(_)
+            | Self::Sku(_)
+            | Self::Lot(_)
+            | Self::Wallet(_)
+            | Self::Authorization(_)
+            | Self::Fence(_)
+            | Self::PriceTiers(_)
+            | Self::Card(_)
+            | Self::Proposal(_) => 1,
+            Self::Sites(_)
+            | Self::Locations(_)
+            | Self::Skus(_)
+            | Self::Lots(_)
+            | Self::Stock(_)
+            | Self::Transfers(_)
+            | Self::Wallets(_)
+            | Self::Orders(_)
+            | Self::Cards(_)
+            | Self::Proposals(_)
+            | Self::Carts(_)
+            | Self::Authorizations(_)
+            | Self::Accounts(_)
+            | Self::Holds(_) => PAGE_COST,
+        }
+    }
+}
+
 /// A site.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of the row")]

@@ -27,6 +27,9 @@ const LEAVING_MAX: usize = 1_024;
 /// work on all of it. It bounds how long a batch keeps the writer busy, and how much its answers have to tell.
 pub const LINES_TOUCHED_MAX: usize = 1 << 20;
 
+/// What a look from outside counts as, in lines: it has a page of events to put into words.
+const LOOK_COST: usize = 1_024;
+
 /// How much one turn does.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -34,7 +37,8 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Bytes of events that one atomic batch may come to.
     pub atomic_bytes: usize,
-    /// Lines of one batch that are decided before others get their turn.
+    /// Lines of one batch that are decided before others get their turn, and lines that reads show before the reads
+    /// behind them wait for the next turn.
     pub lines_before_yield: usize,
 }
 
@@ -410,6 +414,8 @@ impl Core {
     pub fn turn(&mut self, jobs: &mut VecDeque<Job>, clock: Timestamp, admitted: Result<(), &str>) {
         let now = self.sweep(clock, admitted.is_ok());
         let mut begun = Vec::new();
+        // Reads are let wait for the next turn where this one has shown much, so that commands are not kept by them.
+        let (mut later, mut shown) = (Vec::new(), 0);
         let mut done = 0;
         while !self.is_full() {
             if done % WARM_MAX == 0 && jobs.len() > 1 {
@@ -439,12 +445,16 @@ impl Core {
                         Rest::Away(rest) => self.away.push(Job::Submit(rest)),
                     }
                 }
+                job @ (Job::Query { .. } | Job::Look { .. }) if shown >= self.limits.lines_before_yield => {
+                    later.push(job);
+                }
                 Job::Query { query, reply, mut fetched } => {
                     let lent = self.lend(&mut fetched);
                     if self.query_misses(&query, &fetched) {
                         self.away.push(Job::Query { query, reply, fetched });
                     } else {
                         let value = self.memory.query_with(&query, now, fetched.elsewhere());
+                        shown += value.as_ref().map_or(1, View::cost);
                         let sequence = self.memory.head().sequence;
                         self.answers.push(Box::new(move |durable| {
                             reply.send(durable.map(|()| Answer { sequence, at: now, value }));
@@ -461,6 +471,7 @@ impl Core {
                         self.away.push(Job::Look { look, transfers, needed, fetched });
                     } else {
                         let deliver = look(Ok(&self.memory));
+                        shown += LOOK_COST;
                         self.answers.push(deliver);
                     }
                     self.take_back(&lent);
@@ -470,6 +481,7 @@ impl Core {
         for job in begun.into_iter().rev() {
             jobs.push_front(job);
         }
+        jobs.extend(later);
         for _ in 0..LEAVING_MAX {
             let Some(rested) = self.rested.pop_front() else { break };
             rested.leave(&mut self.memory);

@@ -92,3 +92,16 @@ fn a_batch_touches_a_bounded_number_of_lines() {
     }
     engine.close().unwrap();
 }
+
+#[test]
+fn a_command_does_not_wait_for_all_who_read_large_documents_before_it() {
+    let engine = with_a_large_hold(3);
+    let readers: Vec<_> = (0..40).map(|_| engine.query(Query::Hold(code("LARGE")))).collect();
+    let placed = engine.submit(Batch { requests: vec![request(hold("H1", "mug", 1))], atomic: false });
+    let placed = placed.wait().unwrap().sequence;
+    let seen: Vec<_> = readers.into_iter().map(|reader| reader.wait().unwrap()).collect();
+    assert!(seen.iter().all(|answer| answer.value.is_ok()));
+    let later = seen.iter().filter(|answer| answer.sequence >= placed).count();
+    assert!(later > 20, "{later} of 40 readers who came before were answered after it");
+    engine.close().unwrap();
+}
