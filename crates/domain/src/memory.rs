@@ -22,6 +22,7 @@ mod places;
 mod queue;
 mod rest;
 mod rows;
+mod sharded;
 mod slab;
 mod sorted;
 mod stock;
@@ -52,6 +53,7 @@ use occupants::Occupants;
 use orders::Orders;
 use picking::Picking;
 use places::{Balances, Entry, GateRow};
+use sharded::{Numbered, Sharded};
 use slab::{Index, Slab};
 use sorted::Sorted;
 use trades::Trades;
@@ -70,20 +72,22 @@ pub struct Memory {
     /// By site, in the order of creation.
     site_locations: Vec<Vec<LocationId>>,
     location_codes: Vec<HashMap<Code, LocationId>>,
-    skus: Vec<SkuRow>,
+    skus: Numbered<SkuRow>,
     sku_codes: Index,
-    lots: Vec<Lot>,
+    lots: Numbered<Lot>,
+    /// By SKU and code.
+    lot_codes: Index,
     /// By SKU, in the order of creation.
-    sku_lots: HashMap<SkuId, SkuLots>,
+    sku_lots: Sharded<SkuId, Vec<LotId>>,
     gates: Slab<GateRow>,
     /// The places of gates that have more than one.
     crowds: Slab<Vec<Entry>>,
     /// Safety levels that are not zero: few SKUs are watched.
-    safety_levels: HashMap<(SiteId, SkuId), Quantity>,
+    safety_levels: Sharded<(SiteId, SkuId), Quantity>,
     /// How many places have a position.
     position_count: u64,
     /// What is missing somewhere: little ever is.
-    missing: HashMap<Place, Quantity>,
+    missing: Sharded<Place, Quantity>,
     /// Which SKUs lie where.
     by_location: Occupants,
     holds: Slab<HoldRow>,
@@ -105,8 +109,8 @@ pub struct Memory {
     by_transit: BTreeMap<Sequence, u32>,
     /// Who holds what where: a list for each place, whose first node stands in its gate.
     nodes: Slab<Node>,
-    filed: HashMap<Filing, Filed>,
-    answered: HashMap<Code, Answered>,
+    filed: Sharded<Filing, Filed>,
+    answered: Sharded<Code, Answered>,
     answered_order: BTreeMap<Sequence, Code>,
     wallets: Wallets,
     orders: Orders,
@@ -114,12 +118,6 @@ pub struct Memory {
     trades: Trades,
     picking: Picking,
     carts: Carts,
-}
-
-#[derive(Default)]
-struct SkuLots {
-    codes: HashMap<Code, LotId>,
-    order: Vec<LotId>,
 }
 
 /// A SKU, and where its gates are: whoever found the SKU needs no second look-up.

@@ -17,10 +17,8 @@ use std::{
 };
 
 use jaego_fuzz::{Mutator, TARGETS, Target};
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    time::{ClockId, clock_gettime},
-};
+use jaego_testkit::thread_time;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long the changes of one target go on in a soak, for each time the everyday size.
 const TIME: Duration = Duration::from_millis(1_700);
@@ -39,14 +37,6 @@ fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let mut files: Vec<_> = listed.map(|entry| entry.expect("the corpus can be read").path()).collect();
     files.sort();
     files.iter().map(|file| fs::read(file).expect("the corpus can be read")).collect()
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.try_into().expect("it is positive"),
-        time.tv_nsec.try_into().expect("it is positive"),
-    )
 }
 
 /// Keeps an input that failed.
@@ -89,9 +79,9 @@ impl Watch {
     /// Runs one input, which is held against its limits.
     fn run(&self, target: &'static Target, bytes: &[u8]) {
         *self.input.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), bytes.to_vec()));
-        let before = cpu_time();
+        let before = thread_time();
         let result = panic::catch_unwind(|| (target.run)(bytes));
-        let took = cpu_time().saturating_sub(before);
+        let took = thread_time().saturating_sub(before);
         self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Err(panicked) = result {
             eprintln!("{} panicked on {}", target.name, keep(target, bytes).display());

@@ -18,6 +18,7 @@
 
 #[cfg(feature = "certificates")]
 mod certificates;
+mod cpu;
 mod error;
 pub mod limits;
 mod mariadb;
@@ -35,6 +36,7 @@ mod wait;
 
 #[cfg(feature = "certificates")]
 pub use certificates::{Ca, CertificateFiles, Validity};
+pub use cpu::thread_time;
 pub use error::Error;
 pub use mariadb::MariaDb;
 pub use open_files::raise_open_files;

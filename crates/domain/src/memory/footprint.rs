@@ -8,7 +8,7 @@ impl Memory {
     /// the trees of the standard library, which do not tell: whoever asks an allocator as well sees these as the rest.
     pub fn footprint(&self) -> Vec<(&'static str, usize)> {
         vec![
-            ("SKUs", self.skus.capacity() * size_of::<super::SkuRow>()),
+            ("SKUs", self.skus.bytes()),
             ("SKUs by code", self.sku_codes.bytes()),
             ("gates with a place each", self.gates.bytes()),
             ("places of crowded gates", self.crowds.bytes()),

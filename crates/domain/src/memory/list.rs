@@ -32,9 +32,9 @@ impl Memory {
         let now = now.max(self.head.at);
         Ok(match query {
             Query::Site(site) => View::Site(query::site(self, self.site(self.known_site(site)?))),
-            Query::Sites(page) => {
-                View::Sites(numbered(&self.sites, page, |site| -> SiteView { query::site(self, site) }))
-            }
+            Query::Sites(page) => View::Sites(numbered(self.sites.len(), page, |number| -> SiteView {
+                query::site(self, &self.sites[number])
+            })),
             Query::Location { site, location } => {
                 let site = self.known_site(site)?;
                 let location = self.known_location(site, location)?;
@@ -42,19 +42,21 @@ impl Memory {
             }
             Query::Locations { site, page } => {
                 let ids = &self.site_locations[self.known_site(site)?.index()];
-                View::Locations(numbered(ids, page, |id| -> LocationView {
-                    query::location(self, self.location(*id))
+                View::Locations(numbered(ids.len(), page, |number| -> LocationView {
+                    query::location(self, self.location(ids[number]))
                 }))
             }
             Query::Sku(sku) => View::Sku(query::sku(self, self.sku(self.known_sku(sku)?))),
-            Query::Skus(page) => {
-                View::Skus(numbered(&self.skus, page, |sku| -> SkuView { query::sku(self, &sku.row) }))
-            }
+            Query::Skus(page) => View::Skus(numbered(self.skus.len(), page, |number| -> SkuView {
+                query::sku(self, &self.skus[number].row)
+            })),
             Query::Lot { sku, lot } => View::Lot(self.lot_view(sku, lot)?.1),
             Query::Lots { sku, page } => {
                 let sku = self.known_sku(sku)?;
-                let ids = self.sku_lots.get(&sku).map_or(&[][..], |lots| &lots.order);
-                View::Lots(numbered(ids, page, |id| -> LotView { query::lot(self, self.lot(*id)) }))
+                let ids = self.sku_lots.get(&sku).map_or(&[][..], Vec::as_slice);
+                View::Lots(numbered(ids.len(), page, |number| -> LotView {
+                    query::lot(self, self.lot(ids[number]))
+                }))
             }
             Query::Stock { sku, site, location, lot, page } => View::Stock(self.stock(
                 sku.as_ref(),
@@ -530,11 +532,11 @@ pub(super) fn limit<C>(page: &Page<C>) -> usize {
 }
 
 /// A page of a list that has no filter: rows are numbered from 0.
-fn numbered<T, V>(rows: &[T], page: &Page, show: impl Fn(&T) -> V) -> Listed<V> {
-    let start = (first(page) as usize).min(rows.len());
-    let end = rows.len().min(start + limit(page));
-    let next = (end < rows.len()).then(|| end as u64 - 1);
-    Listed { items: rows[start..end].iter().map(show).collect(), next }
+fn numbered<V>(count: usize, page: &Page, show: impl Fn(usize) -> V) -> Listed<V> {
+    let start = (first(page) as usize).min(count);
+    let end = count.min(start + limit(page));
+    let next = (end < count).then(|| end as u64 - 1);
+    Listed { items: (start..end).map(show).collect(), next }
 }
 
 /// A page of the places that fit, of which it looks at a bounded number.

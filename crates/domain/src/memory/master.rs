@@ -80,14 +80,22 @@ impl Memory {
         None
     }
 
+    pub(super) fn find_lot(&self, sku: SkuId, code: &Code) -> Option<LotId> {
+        let found = self.lot_codes.find(self.hasher.hash_one((sku, code)), |id| {
+            let lot = &self.lots[LotId(id).index() - 1];
+            lot.sku == sku && lot.code == *code
+        });
+        found.map(LotId)
+    }
+
     pub(super) fn put_lot(&mut self, id: LotId, row: Option<Box<Lot>>) -> Option<Box<Lot>> {
         let at = id.index() - 1;
         let Some(row) = row else {
             let row = self.lots.pop().expect("there was a lot");
+            self.lot_codes.remove(self.hasher.hash_one((row.sku, &row.code)), id.0);
             let lots = self.sku_lots.get_mut(&row.sku).expect("the lot's SKU has lots");
-            lots.codes.remove(&row.code);
-            lots.order.pop();
-            if lots.order.is_empty() {
+            lots.pop();
+            if lots.is_empty() {
                 self.sku_lots.remove(&row.sku);
             }
             return Some(Box::new(row));
@@ -96,10 +104,14 @@ impl Memory {
             return Some(Box::new(std::mem::replace(&mut self.lots[at], *row)));
         }
         assert_eq!(at, self.lots.len(), "numbers are handed out in order");
-        let lots = self.sku_lots.entry(row.sku).or_default();
-        lots.codes.insert(row.code.clone(), id);
-        lots.order.push(id);
+        self.sku_lots.get_or_default(row.sku).push(id);
         self.lots.push(*row);
+        let (lots, hasher) = (&self.lots, &self.hasher);
+        let hash_of = |id: u32| {
+            let Lot { sku, code, .. } = &lots[LotId(id).index() - 1];
+            hasher.hash_one((*sku, code))
+        };
+        self.lot_codes.insert(hash_of(id.0), id.0, hash_of);
         None
     }
 }

@@ -56,7 +56,7 @@ impl Memory {
         holds
             .map(|(_, row)| DocumentKey::Hold(row.id.code()))
             .chain(transfers.map(|(_, row)| DocumentKey::Transfer(row.id.clone())))
-            .chain(self.filed.keys().cloned().map(DocumentKey::Filed))
+            .chain(self.filed.iter().map(|(filing, _)| DocumentKey::Filed(filing.clone())))
             .chain(authorizations.map(|(id, _)| DocumentKey::Authorization(id.clone())))
             .chain(orders.map(|(_, row)| DocumentKey::Order(row.id.clone())))
             .chain(proposals.map(|(id, _)| DocumentKey::Proposal(id.clone())))

@@ -56,7 +56,7 @@ impl Tables for Memory {
     }
 
     fn lot_id(&self, sku: SkuId, code: &Code) -> Option<LotId> {
-        self.sku_lots.get(&sku)?.codes.get(code).copied()
+        self.find_lot(sku, code)
     }
 
     fn lot(&self, lot: LotId) -> &Lot {
