@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -133,6 +133,13 @@ pub(super) fn replace(path: &Path, rows: &[Row]) -> Result<(), Error> {
         .open(&new)
         .map_err(failed("create", &new))?;
     file.write_all(&text).map_err(failed("write", &new))?;
+    if let Ok(old) = fs::metadata(path) {
+        // Whose it was can still read it: a service that could not would go on with the tokens that it knows.
+        let made = file.metadata().map_err(failed("look at", &new))?;
+        if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+            fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed("give to its owner", &new))?;
+        }
+    }
     file.sync_all().map_err(failed("sync", &new))?;
     fs::rename(&new, path).map_err(failed("replace", path))?;
     let folder = match path.parent() {

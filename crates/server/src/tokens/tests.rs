@@ -77,6 +77,23 @@ fn another_process_is_seen_without_a_restart() {
     assert!(server.verify(token.reveal()).is_none());
 }
 
+/// Who administers a machine revokes tokens as root; the service runs as somebody else.
+#[test]
+fn whose_the_file_was_has_it_after_another_one_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.json");
+    let tokens = Tokens::open(&path).unwrap();
+    let (id, _) = tokens.create(grant("a", Role::Reader)).unwrap();
+    const SERVICE: u32 = 4_711;
+    if std::os::unix::fs::chown(&path, Some(SERVICE), Some(SERVICE)).is_err() {
+        // Only root gives files away.
+        return;
+    }
+    tokens.revoke(id).unwrap();
+    let meta = fs::metadata(&path).unwrap();
+    assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (SERVICE, SERVICE, 0o600));
+}
+
 #[test]
 fn two_writers_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
