@@ -11,7 +11,7 @@ use std::{
 };
 
 use jaego_api::{Problem, Read};
-use jaego_domain::{Code, Command, Query, Refusal, Request, View};
+use jaego_domain::{Code, Command, DocumentKey, Query, Request, View};
 use jaego_store::Store;
 
 use super::problem_of;
@@ -38,6 +38,9 @@ pub(super) async fn commands(
         holds: BTreeSet::new(),
         orders: BTreeSet::new(),
         carts: BTreeSet::new(),
+        entered: BTreeSet::new(),
+        paid: BTreeSet::new(),
+        ends: BTreeMap::new(),
     };
     for request in requests {
         if request.fence().is_some() {
@@ -64,6 +67,12 @@ struct Scope<'a> {
     orders: BTreeSet<Code>,
     /// The carts that it brings, in the same way.
     carts: BTreeSet<Code>,
+    /// What was looked at and may be entered. A look shows all the lines of a document, so one is enough.
+    entered: BTreeSet<DocumentKey>,
+    /// The orders among them that were paid for.
+    paid: BTreeSet<Code>,
+    /// The two ends of the transfers that were looked at.
+    ends: BTreeMap<Code, (Code, Code)>,
 }
 
 impl Scope<'_> {
@@ -146,71 +155,101 @@ impl Scope<'_> {
     }
 
     /// The site of a cart, which never changes.
-    async fn seller(&self, cart: &Code) -> Result<(), Box<Problem>> {
-        let answer = self.store.query(Query::Cart(cart.clone())).await;
-        match answer.map_err(|failure| problem_of(&failure))?.value {
-            Ok(View::Cart(view)) => enter(self.caller, &view.summary.site),
-            Err(Refusal::CartNotFound { .. }) if self.atomic && self.carts.contains(cart) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
-            Ok(_) => unreachable!("a cart was asked for"),
+    async fn seller(&mut self, cart: &Code) -> Result<(), Box<Problem>> {
+        let key = DocumentKey::Cart(cart.clone());
+        if self.entered.contains(&key) {
+            return Ok(());
         }
+        match look(self.store, Query::Cart(cart.clone())).await {
+            Ok(View::Cart(view)) => enter(self.caller, &view.summary.site)?,
+            Err(problem) if self.brings(&problem, "cart_not_found", self.carts.contains(cart)) => {}
+            other => return Err(refused(other)),
+        }
+        self.entered.insert(key);
+        Ok(())
     }
 
     /// The site of an order that nobody paid for: cancelling it gives no money back. Whether it was never changes.
-    async fn refunder(&self, order: &Code) -> Result<(), Box<Problem>> {
-        let answer = self.store.query(Query::Order(order.clone())).await;
-        if let Ok(View::Order(view)) = answer.map_err(|failure| problem_of(&failure))?.value
-            && view.sale.is_some()
-        {
-            return Err(unbound("wallets"));
-        }
-        self.fulfiller(order).await
+    async fn refunder(&mut self, order: &Code) -> Result<(), Box<Problem>> {
+        self.fulfiller(order).await?;
+        if self.paid.contains(order) { Err(unbound("wallets")) } else { Ok(()) }
     }
 
     /// The site of an order, which never changes.
-    async fn fulfiller(&self, order: &Code) -> Result<(), Box<Problem>> {
-        let answer = self.store.query(Query::Order(order.clone())).await;
-        match answer.map_err(|failure| problem_of(&failure))?.value {
-            Ok(View::Order(view)) => enter(self.caller, &view.summary.site),
-            Err(Refusal::OrderNotFound { .. }) if self.atomic && self.orders.contains(order) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
-            Ok(_) => unreachable!("an order was asked for"),
+    async fn fulfiller(&mut self, order: &Code) -> Result<(), Box<Problem>> {
+        let key = DocumentKey::Order(order.clone());
+        if self.entered.contains(&key) {
+            return Ok(());
         }
+        match look(self.store, Query::Order(order.clone())).await {
+            Ok(View::Order(view)) => {
+                enter(self.caller, &view.summary.site)?;
+                if view.sale.is_some() {
+                    self.paid.insert(order.clone());
+                }
+            }
+            Err(problem) if self.brings(&problem, "order_not_found", self.orders.contains(order)) => {}
+            other => return Err(refused(other)),
+        }
+        self.entered.insert(key);
+        Ok(())
     }
 
-    async fn giver(&self, transfer: &Code) -> Result<(), Box<Problem>> {
+    async fn giver(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
         enter(self.caller, &self.ends(transfer).await?.0)
     }
 
-    async fn either(&self, transfer: &Code) -> Result<(), Box<Problem>> {
+    async fn either(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
         let (from, to) = self.ends(transfer).await?;
         enter(self.caller, &from).or_else(|_| enter(self.caller, &to))
     }
 
     /// The two sites of a transfer, which never change.
-    async fn ends(&self, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
-        match (ends(self.store, transfer).await, self.transfers.get(transfer)) {
-            (Err(problem), Some(ends)) if self.atomic && problem.code == "transfer_not_found" => {
-                Ok(ends.clone())
-            }
-            (found, _) => found,
+    async fn ends(&mut self, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
+        if let Some(ends) = self.ends.get(transfer) {
+            return Ok(ends.clone());
         }
+        let ends = match (ends(self.store, transfer).await, self.transfers.get(transfer)) {
+            (Err(problem), Some(ends)) if self.brings(&problem, "transfer_not_found", true) => ends.clone(),
+            (found, _) => found?,
+        };
+        self.ends.insert(transfer.clone(), ends.clone());
+        Ok(ends)
     }
 
-    async fn holder(&self, hold: &Code) -> Result<(), Box<Problem>> {
-        let answer = self.store.query(Query::Hold(hold.clone())).await;
-        match answer.map_err(|failure| problem_of(&failure))?.value {
-            Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| enter(self.caller, &line.site)),
-            Err(Refusal::HoldNotFound { .. }) if self.atomic && self.holds.contains(hold) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
-            Ok(_) => unreachable!("a hold was asked for"),
+    async fn holder(&mut self, hold: &Code) -> Result<(), Box<Problem>> {
+        let key = DocumentKey::Hold(hold.clone());
+        if self.entered.contains(&key) {
+            return Ok(());
         }
+        match look(self.store, Query::Hold(hold.clone())).await {
+            Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| enter(self.caller, &line.site))?,
+            Err(problem) if self.brings(&problem, "hold_not_found", self.holds.contains(hold)) => {}
+            other => return Err(refused(other)),
+        }
+        self.entered.insert(key);
+        Ok(())
+    }
+
+    /// Whether a document is not there yet because the batch itself brings it.
+    fn brings(&self, problem: &Problem, not_found: &str, has_it: bool) -> bool {
+        self.atomic && has_it && problem.code == not_found
     }
 }
 
+/// Looks at a document. A refusal says what it rests on, as those of the store do.
+async fn look(store: &Arc<dyn Store>, query: Query) -> Result<View, Box<Problem>> {
+    let answer = store.query(query).await.map_err(|failure| problem_of(&failure))?;
+    answer.value.map_err(|refusal| Box::new(Problem::from(&refusal).at_sequence(answer.sequence)))
+}
+
+/// Why a look showed nothing to enter.
+fn refused(look: Result<View, Box<Problem>>) -> Box<Problem> {
+    look.expect_err("a look shows a view of what was asked for")
+}
+
 async fn ends(store: &Arc<dyn Store>, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
-    let answer = store.query(Query::Transfer(transfer.clone())).await;
-    match answer.map_err(|failure| problem_of(&failure))?.value? {
+    match look(store, Query::Transfer(transfer.clone())).await? {
         View::Transfer(view) => Ok((view.summary.from, view.summary.to)),
         _ => unreachable!("a transfer was asked for"),
     }
@@ -242,8 +281,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Balances(filter) => named(caller, filter.site.as_ref()),
         Read::Events(_) => Err(unbound("the feed of events")),
         Read::Query(Query::ExplainOrder { order, .. }) => {
-            let answer = store.query(Query::Order(order.clone())).await;
-            match answer.map_err(|failure| problem_of(&failure))?.value? {
+            match look(store, Query::Order(order.clone())).await? {
                 View::Order(view) => enter(caller, &view.summary.site),
                 _ => unreachable!("an order was asked for"),
             }
