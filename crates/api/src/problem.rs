@@ -140,7 +140,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("transfer_claimed", 409, "The picks of the transfer are claimed"),
     kind("location_claimed", 409, "A worker has claimed what is to be picked at the location"),
     // The lock says no.
-    kind("stale_fence", 409, "The lock is another's by now"),
+    kind("stale_fence", 412, "The lock is another's by now"),
     kind("too_many_fences", 409, "The fences of too many resources are kept"),
     // The trade says no.
     kind("card_not_found", 404, "There is no such card"),
