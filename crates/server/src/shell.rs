@@ -454,6 +454,11 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
     if request.body().size_hint().lower() > row.body_bytes_max as u64 {
         return Err(crate::body::BodyError::TooLarge { bytes_max: row.body_bytes_max }.problem());
     }
+    if let Some(encoding) =
+        request.headers().get_all(header::CONTENT_ENCODING).iter().find(|it| *it != "identity")
+    {
+        return Err(encoded(encoding));
+    }
 
     // What a handler cannot see it cannot log.
     request.headers_mut().remove(header::AUTHORIZATION);
@@ -482,6 +487,17 @@ fn method_not_allowed(allow: HeaderValue) -> Response<Body> {
     .into_response();
     response.headers_mut().insert(header::ALLOW, allow);
     response
+}
+
+/// A packed body may come to any size when it is unpacked.
+fn encoded(encoding: &HeaderValue) -> Problem {
+    let detail = format!("The body is encoded as {encoding:?}. Send it as it is, without Content-Encoding.");
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "encoding_unsupported",
+        "Bodies are taken as they are",
+        detail,
+    )
 }
 
 /// The size of a head as it would stand in HTTP/1, in bytes.

@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    path::Path,
     thread,
     time::Duration,
 };
@@ -78,6 +80,36 @@ fn seeds(jaego: &Jaego) -> Vec<String> {
     commands.chain(reads).chain(others).collect()
 }
 
+/// What fuzzing keeps of requests, batches and whole stories, as requests to the service.
+fn corpus(jaego: &Jaego) -> Vec<String> {
+    const NDJSON: &str = "content-type: application/x-ndjson\r\n";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let texts = |target: &str| {
+        let listed = fs::read_dir(folder.join(target)).unwrap();
+        let mut files: Vec<_> = listed.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
+    };
+    let requests = texts("request").filter_map(|text| {
+        let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
+        let (method, url) = line.split_once(' ')?;
+        let headers: String = headers.lines().map(|header| format!("{header}\r\n")).collect();
+        Some(request(jaego, method, url, &headers, body))
+    });
+    let batches = texts("batch").flat_map(|text| {
+        [request(jaego, "POST", "/v1/batch", "", &text), request(jaego, "POST", "/v1/batch", NDJSON, &text)]
+    });
+    let stories = texts("story").map(|text| {
+        let commands = text.lines().filter(|line| !line.starts_with(['@', 'G']));
+        let lines = commands.map(|line| line.trim_start_matches('!').replace('\t', "\n"));
+        request(jaego, "POST", "/v1/batch", NDJSON, &lines.collect::<Vec<_>>().join("\n"))
+    });
+    let all: Vec<_> = requests.chain(batches).chain(stories).collect();
+    assert!(all.len() > 400, "{} inputs", all.len());
+    all
+}
+
 /// Breaks a request in one to four places: in its body mostly, and now and then anywhere.
 fn broken(dice: &mut fastrand::Rng, seed: &str) -> Vec<u8> {
     let mut bytes = seed.as_bytes().to_vec();
@@ -117,7 +149,12 @@ fn ten_thousand_broken_requests_make_no_failure_and_no_growth() {
     let seed = seed();
     let mut jaego = Jaego::start();
     stock(&mut jaego.connect(), &["mug".into()], 1_000);
-    let seeds = seeds(&jaego);
+    let mut seeds = seeds(&jaego);
+    for input in corpus(&jaego) {
+        let answers = send(&jaego, input.as_bytes(), Duration::from_millis(30));
+        assert!(answers.iter().all(|status| *status < 500), "{answers:?} to {input:?}");
+        seeds.push(input);
+    }
     let storm = |round: u64, requests: usize| {
         let statuses: Vec<u16> = thread::scope(|scope| {
             let storms: Vec<_> = (0..THREADS as u64)
@@ -176,6 +213,8 @@ fn what_is_too_large_or_too_deep_is_refused_and_takes_no_memory() {
     let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
     let chunked = request(&jaego, "PUT", "/v1/sites/ICN", "transfer-encoding: chunked\r\n", "")
         .replace("content-length: 0\r\n", "");
+    // It would be long when it is unpacked; what it says is not looked at.
+    let packed = "\u{1f}\u{8b}\u{8}".repeat(100_000);
     let rows: Vec<(&str, String, &[u16])> = vec![
         ("arrays in arrays", request(&jaego, "POST", "/v1/holds", "", &deep("[", 1_000_000)), &[400]),
         ("objects in objects", request(&jaego, "POST", "/v1/holds", "", &deep("{\"a\":", 500_000)), &[400]),
@@ -211,6 +250,11 @@ fn what_is_too_large_or_too_deep_is_refused_and_takes_no_memory() {
             &[414, 431],
         ),
         ("many headers", request(&jaego, "GET", "/v1/sites", &many_headers, ""), &[431]),
+        (
+            "a packed body",
+            request(&jaego, "POST", "/v1/batch", "content-encoding: gzip\r\n", &packed),
+            &[415],
+        ),
     ];
     let before_sequence = sequence();
     for (what, bytes, expected) in &rows {

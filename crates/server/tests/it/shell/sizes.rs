@@ -29,6 +29,23 @@ async fn heads_have_a_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn packed_bodies_are_refused_unread() {
+    let server = Server::start(quick()).await;
+    for (encoding, status) in [("gzip", 415), ("br, gzip", 415), ("identity", 200)] {
+        let mut client = server.connect().await;
+        let head = format!("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Encoding: {encoding}\r\n");
+        client.send(format!("{head}Content-Length: 4\r\n\r\nbody")).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{encoding}");
+        assert_eq!(
+            status == 415,
+            answer.status != 200 && answer.code() == "encoding_unsupported",
+            "{encoding}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_have_a_size() {
     let server = Server::start(Limits { body_bytes_max: 10_000, ..quick() }).await;
     for (bytes, status) in [(0, 200), (1, 200), (9_999, 200), (10_000, 200), (10_001, 413), (1 << 20, 413)] {
