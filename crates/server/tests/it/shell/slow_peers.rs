@@ -144,17 +144,52 @@ async fn p99(client: &mut Client, token: &str, requests: usize) -> Duration {
     times[requests * 99 / 100]
 }
 
-/// The best of three, so that other work on the machine counts less. Who is starved is starved in each.
+/// The best of five, so that other work on the machine counts less. Who is starved is starved in each.
 async fn best_p99(client: &mut Client, token: &str) -> Duration {
     let mut best = Duration::MAX;
-    for _ in 0..3 {
-        best = best.min(p99(client, token, 700).await);
+    for _ in 0..5 {
+        best = best.min(p99(client, token, 500).await);
     }
     best
 }
 
+/// Below this an answer is quick, whatever it took before.
+const QUICK: Duration = Duration::from_millis(1);
+/// How long a slow peer waits between two bytes that it sends, or two pieces that it reads.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// One of the ways to keep a connection and give nothing for it. Returns how long the service put up with it.
+async fn be_slow(mut client: Client, number: usize) -> Duration {
+    let starts = ["", "GET /open HT", "GET /open HTTP/1.1\r\nX: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
+    match number % 4 {
+        0 => {
+            client.send(starts[number / 4 % starts.len()]).await;
+            dribble(client, Duration::from_secs(3600)).await.0
+        }
+        1 => {
+            client.send("GET /open HTTP/1.1\r\nX-Slow: ").await;
+            dribble(client, PAUSE).await.0
+        }
+        2 => {
+            client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n{").await;
+            dribble(client, PAUSE).await.0
+        }
+        _ => {
+            let began = Instant::now();
+            client.send("GET /big HTTP/1.1\r\nHost: t\r\n\r\n").await;
+            // It takes a little now and then, so that it cannot see the end before it has all that lies in between.
+            let mut piece = vec![0; 512];
+            while began.elapsed() < 9 * SECOND && client.stream.read(&mut piece).await.is_ok() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            assert!(client.rest_until_closed().await.len() < BIG_BYTES / 2, "it was never given up");
+            began.elapsed()
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_half_open_connections_starve_nobody() {
+async fn two_thousand_slow_peers_starve_nobody() {
     // Both ends of each connection are in this process.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
@@ -166,30 +201,21 @@ async fn two_thousand_half_open_connections_starve_nobody() {
     p99(&mut good, &token, 200).await;
     let before = best_p99(&mut good, &token).await;
 
-    let began = Instant::now();
-    let mut half_open = Vec::with_capacity(2000);
-    for number in 0..2000 {
-        let mut client = server.connect().await;
-        client
-            .send(
-                ["", "GET /open HT", "GET /open HTTP/1.1\r\nX: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-                    [number % 4],
-            )
-            .await;
-        half_open.push(client);
+    let mut slow = tokio::task::JoinSet::new();
+    for number in 0..2_000 {
+        slow.spawn(be_slow(server.connect().await, number));
     }
     server.metric_becomes("jaego_http_connections", 2001.0).await;
     let during = best_p99(&mut good, &token).await;
-    // The slack is for other work on the same cores.
-    assert!(during <= 2 * before + Duration::from_millis(5), "p99 went from {before:?} to {during:?}");
+    assert!(during <= 2 * before.max(QUICK), "p99 went from {before:?} to {during:?}");
 
+    let longest = slow.join_all().await.into_iter().max().unwrap();
+    assert!(longest < 10 * SECOND, "one was put up with for {longest:?}");
     server.metric_becomes("jaego_http_connections", 1.0).await;
-    assert!(began.elapsed() < 10 * SECOND, "all were closed after {:?}", began.elapsed());
-    for mut client in half_open {
-        client.rest_until_closed().await;
-    }
     assert_eq!(good.request("GET", "/read", &[("Authorization", &token)], b"").await.status, 200);
-    println!("p99 of a good client: {before:?} alone, {during:?} beside 2,000 half-open connections");
+    println!(
+        "p99 of a good client: {before:?} alone, {during:?} beside 2,000 slow peers, the longest {longest:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
