@@ -11,7 +11,7 @@ use jaego_engine::{
 use super::checkpoints::{BEGIN, JOURNAL, scripted};
 
 /// Crashes that are tried at each stop.
-const CRASHES: u64 = 6;
+const CRASHES: u64 = 20;
 
 /// A store of some segments and two checkpoints.
 fn store() -> SimDisk {
