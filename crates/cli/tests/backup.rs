@@ -24,7 +24,6 @@ const BACKUPS: u64 = 4;
 /// Answers between two backups.
 const ANSWERS_BETWEEN: u64 = 400;
 
-/// One connection that asks and waits.
 /// Says that it is over when it goes.
 struct Over<'a>(&'a AtomicBool);
 
@@ -34,6 +33,7 @@ impl Drop for Over<'_> {
     }
 }
 
+/// One connection that asks and waits.
 struct Connection {
     stream: TcpStream,
     token: String,

@@ -1,6 +1,7 @@
 //! The engine with its real threads, on real and simulated disks.
 
 mod archive;
+mod backup;
 mod checkpoints;
 mod clocks;
 mod conformance;
