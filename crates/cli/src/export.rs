@@ -395,16 +395,32 @@ impl<'a> Export<'a> {
 
     /// Orders that have not ended: those that have would take stock again where they are loaded.
     async fn orders(&mut self) -> Result<()> {
+        let (mut ended, mut sold) = (0, 0);
         let mut pages: Pages<OrderSummary> = Pages::new("orders", &[]);
         while let Some(page) = pages.next(self.service).await? {
-            let live = |order: &OrderSummary| matches!(order.status.as_str(), "waiting" | "processing");
-            for summary in page.into_iter().filter(live) {
-                let order = self.service.client.order(&summary.id).await?;
-                // It may have ended since the page was read.
-                if live(&order.summary) {
-                    self.order(&order)?;
-                }
+            let is_live = |order: &OrderSummary| matches!(order.status.as_str(), "waiting" | "processing");
+            for summary in page {
+                let live = if is_live(&summary) {
+                    // It may have ended since the page was read.
+                    Some(self.service.client.order(&summary.id).await?).filter(|now| is_live(&now.summary))
+                } else {
+                    None
+                };
+                let Some(order) = live else {
+                    ended += 1;
+                    continue;
+                };
+                sold += usize::from(order.sale.is_some());
+                self.order(&order)?;
             }
+        }
+        if ended > 0 {
+            self.notes.push(format!("{ended} that are completed or cancelled are left out"));
+        }
+        if sold > 0 {
+            self.notes.push(format!(
+                "{sold} were paid for, which is not written: where they are loaded, cancelling them gives nothing back"
+            ));
         }
         Ok(())
     }

@@ -650,6 +650,8 @@ fn what_is_exported_can_be_imported_elsewhere() {
          wallets: 1 balances of zero or less are left out, with their limits\n\
          wallets: of 1 balances a part is held for open authorizations, which are left out\n"
     );
+    let told = house.run("export orders").err;
+    assert_eq!(told, "orders: 3 written\norders: 1 that are completed or cancelled are left out\n");
     let other = House::start();
     for (noun, end) in [
         ("sites", "csv"),
@@ -862,6 +864,8 @@ fn carts_are_filled_checked_out_and_refunded() {
         "{}",
         refused.err
     );
+    let told = house.run("export orders").err;
+    assert!(told.contains("\norders: 1 were paid for, which is not written: "), "{told}");
     house.done("order cancel O9");
     assert!(house.done("order show O9").contains("\nsold      13000 KRW, paid 0\n"));
     house.done("cart set C2 --site ICN --owner kim");
