@@ -108,6 +108,7 @@ impl Failure {
             return matches!(self, Self::Answer(_) | Self::Version { .. } | Self::Closed);
         };
         match error.code() {
+            Some("ERR") if error.detail().is_some_and(|said| said.contains(limits::FULL)) => false,
             Some(
                 "LOADING" | "BUSY" | "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "TRYAGAIN" | "CLUSTERDOWN"
                 | "NOSCRIPT" | "OOM" | "UNKILLABLE" | "MISCONF",

@@ -4,6 +4,7 @@
 
 mod blocked;
 mod fences;
+mod full;
 mod ground;
 mod holders;
 mod migrated;

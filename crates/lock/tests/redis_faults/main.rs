@@ -10,6 +10,7 @@ mod crowd;
 mod displaced;
 mod exit;
 mod failover;
+mod full;
 mod ground;
 mod half_told;
 mod herd;
