@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value, cmd};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ParsingError, Pipeline, RedisError, Value, cmd,
+    from_redis_value, pipe,
+};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -95,6 +98,10 @@ pub(super) enum Failure {
     Version { version: String },
     #[error("the server's answer is not to be understood: {0}")]
     Answer(#[from] Malformed),
+    #[error("the server's answer is not to be understood: {0}")]
+    Parsing(#[from] ParsingError),
+    #[error("the locks under this prefix are laid out as {theirs}, not {ours}")]
+    Layout { theirs: String, ours: String },
     #[error("the request reached the server too late")]
     Late,
     #[error("the connection was closed on our side")]
@@ -105,7 +112,14 @@ impl Failure {
     /// Whether it would be the same next time.
     fn is_final(&self) -> bool {
         let Self::Redis(error) = self else {
-            return matches!(self, Self::Answer(_) | Self::Version { .. } | Self::Closed);
+            return matches!(
+                self,
+                Self::Answer(_)
+                    | Self::Parsing(_)
+                    | Self::Version { .. }
+                    | Self::Layout { .. }
+                    | Self::Closed
+            );
         };
         match error.code() {
             Some("ERR") if error.detail().is_some_and(|said| said.contains(limits::FULL)) => false,
@@ -245,7 +259,8 @@ impl Link {
             return;
         }
         let mut connection = live.connection.clone();
-        let greeting = self.greet(&mut connection, &live.run_id, true);
+        let hash = &live.hashes[Script::Greet as usize];
+        let greeting = self.greet(&mut connection, hash, &live.run_id, true);
         let told = timeout(self.options.response_timeout, greeting).await.unwrap_or(Err(Failure::NoAnswer));
         if let Err(error) = told {
             tracing::warn!(%error, "cannot tell the other clients that the lock server's clock has jumped");
@@ -362,13 +377,9 @@ impl Link {
         let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).ok_or(Failure::NoRunId)?;
         let run_id = run_id.trim().to_owned();
         check_version(&info)?;
-        let mut hashes = Vec::new();
-        for script in Script::ALL {
-            let load = cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(script)).to_owned();
-            hashes.push(load.query_async(&mut connection).await?);
-        }
+        let hashes = self.load(&mut connection).await?;
         let sent = BootTime::now();
-        let server_us = self.greet(&mut connection, &run_id, false).await?;
+        let server_us = self.greet(&mut connection, &hashes[Script::Greet as usize], &run_id, false).await?;
         {
             // Another server's clock may well stand differently: only jumps of the same one count.
             let mut clock = self.clock();
@@ -411,21 +422,51 @@ impl Link {
         Ok(())
     }
 
+    /// The first words on a connection: has the server know the scripts, and holds the layout against ours. Returns the
+    /// scripts' hashes.
+    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<Vec<String>, Failure> {
+        let ours = format!("{}{}", limits::LAYOUT, self.options.shards);
+        let mut words = pipe();
+        for script in Script::ALL {
+            words.cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(script));
+        }
+        words.get(self.layout_key());
+        let (hashes, mut theirs): (Vec<String>, Option<String>) = {
+            let mut answers = send_all(connection, &words).await?;
+            let layout = answers.pop().unwrap_or(Value::Nil);
+            (from_redis_value(Value::Array(answers))?, from_redis_value(layout)?)
+        };
+        if theirs.is_none() {
+            // Two may come first at once: one of them is told what the other has written.
+            let mut lay_out = cmd("SET");
+            lay_out.arg(self.layout_key()).arg(&ours).arg("NX").arg("GET");
+            theirs = lay_out.query_async(connection).await?;
+        }
+        match theirs {
+            Some(theirs) if theirs != ours => Err(Failure::Layout { theirs, ours }),
+            _ => Ok(hashes),
+        }
+    }
+
+    /// Tells each shard whose server this is, by a script for each, all in one round trip. Fails on a replica, because it
+    /// has something to write there. Returns the server's time.
     async fn greet(
         &self,
         connection: &mut MultiplexedConnection,
+        hash: &str,
         run_id: &str,
         anew: bool,
     ) -> Result<u64, Failure> {
-        let mut greeting = cmd("EVAL");
-        greeting.arg(self.scripts.greeting()).arg(1 + u32::from(self.options.shards));
-        greeting.arg(self.layout_key());
+        let mut greetings = pipe();
+        // The server may have forgotten it since the connection was made.
+        greetings.cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(Script::Greet));
         for shard in 0..self.options.shards {
-            greeting.arg(format!("{}:{{{shard}}}:boot", self.options.prefix));
+            let boot = format!("{}:{{{shard}}}:boot", self.options.prefix);
+            greetings.cmd("EVALSHA").arg(hash).arg(1).arg(boot).arg(run_id).arg(u8::from(anew));
+            greetings.arg(super::micros(self.options.quarantine));
         }
-        greeting.arg(format!("{}{}", limits::LAYOUT, self.options.shards)).arg(run_id).arg(u8::from(anew));
-        greeting.arg(super::micros(self.options.quarantine));
-        Ok(greeting.query_async(connection).await?)
+        let last = send_all(connection, &greetings).await?.pop().unwrap_or(Value::Nil);
+        Ok(from_redis_value(last)?)
     }
 
     fn layout_key(&self) -> String {
@@ -462,9 +503,13 @@ impl Link {
         if processes.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<_> = processes.iter().map(|id| self.name_key(&process::id_text(*id))).collect();
+        // Not by one MGET: in a cluster they need not be together.
+        let mut gets = pipe();
+        for id in processes {
+            gets.get(self.name_key(&process::id_text(*id)));
+        }
         let live = self.live().await?;
-        let names = cmd("MGET").arg(keys).query_async(&mut live.connection.clone()).await;
+        let names = gets.query_async(&mut live.connection.clone()).await;
         names.map_err(|error| Arc::new(error.into()))
     }
 
@@ -476,6 +521,15 @@ impl Link {
         let keys = scan.query_async(&mut live.connection.clone()).await;
         keys.map_err(|error| Arc::new(error.into()))
     }
+}
+
+/// Sends commands in one write. Returns their answers, or the first error among them.
+async fn send_all(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+) -> Result<Vec<Value>, RedisError> {
+    let answers = connection.send_packed_commands(commands, 0, commands.len()).await?;
+    answers.into_iter().map(Value::extract_error).collect()
 }
 
 /// Holds the server's answer to `INFO server` against the oldest version that holds scripts to

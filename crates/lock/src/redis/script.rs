@@ -1,7 +1,6 @@
 //! The scripts, with the words that they share put in.
 
 const COMMON: &str = include_str!("common.lua");
-const GREETING: &str = include_str!("greet.lua");
 
 /// A step as the server knows it.
 #[derive(Clone, Copy, Debug)]
@@ -11,14 +10,16 @@ pub(super) enum Script {
     Release,
     Look,
     Break,
+    Greet,
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 5] = [Self::Acquire, Self::Renew, Self::Release, Self::Look, Self::Break];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Acquire, Self::Renew, Self::Release, Self::Look, Self::Break, Self::Greet];
 }
 
 #[derive(Debug)]
-pub(super) struct Scripts([String; 5]);
+pub(super) struct Scripts([String; 6]);
 
 impl Scripts {
     pub(super) fn new() -> Self {
@@ -29,16 +30,12 @@ impl Scripts {
             include_str!("release.lua"),
             include_str!("look.lua"),
             include_str!("break.lua"),
+            include_str!("greet.lua"),
         ];
         Self(texts.map(whole))
     }
 
     pub(super) fn text(&self, script: Script) -> &str {
         &self.0[script as usize]
-    }
-
-    #[expect(clippy::unused_self, reason = "all texts are asked for in one place")]
-    pub(super) fn greeting(&self) -> &'static str {
-        GREETING
     }
 }

@@ -6,6 +6,7 @@ mod acl;
 mod advice;
 mod cancel;
 mod clock;
+mod cluster;
 mod crowd;
 mod displaced;
 mod exit;
