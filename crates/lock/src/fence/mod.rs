@@ -66,7 +66,7 @@ pub use pool::Pooled;
 #[cfg(feature = "postgres")]
 pub use pool::{Lent, Pool};
 #[cfg(feature = "postgres")]
-pub use postgres::{Error, raise, with_transaction};
+pub use postgres::{COMMIT_GRACE, Error, raise, with_transaction};
 
 /// Makes the table of fences in PostgreSQL.
 pub const POSTGRES_TABLE: &str =

@@ -1,10 +1,17 @@
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::{Lent, POSTGRES_RAISE, Pool};
 use crate::{Held, LockKey};
 
+/// For so long after the loss of the lock is the answer to a commit that was sent before waited for.
+pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
+
 /// Why something was not done under the protection of a fence. Nothing was changed, except perhaps after
-/// [`Commit`](Self::Commit).
+/// [`CommitUnknown`](Self::CommitUnknown).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -38,12 +45,19 @@ pub enum Error {
         /// Why it failed.
         source: tokio_postgres::Error,
     },
-    /// The database did not confirm the commit. If it said why, nothing was changed; if the connection broke,
-    /// nobody knows.
+    /// The database refused the commit, and has rolled the transaction back.
     #[error("cannot commit the transaction")]
     Commit {
-        /// Why it failed.
+        /// Why.
         source: tokio_postgres::Error,
+    },
+    /// The commit was sent and not answered: the connection broke, or [`COMMIT_GRACE`] has passed since the lock was lost.
+    /// Perhaps it was done, perhaps not, perhaps it will be yet. Look in the database before it is done again; the fence's
+    /// row is locked there until it is decided.
+    #[error("cannot tell whether the transaction was committed")]
+    CommitUnknown {
+        /// What became of the answer: a `tokio_postgres::Error`, or [`Lost`](crate::Error::Lost).
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -101,7 +115,9 @@ pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> R
 /// What was committed was committed alone, even if the lease ran out in the very last moment: whoever has the
 /// lock next waits for the row of the fence until this transaction has ended. So how the release went makes no
 /// difference any more, and a commit is told as what it is; a function with the attribute `#[distributed_lock]` tells it
-/// on.
+/// on. An answer to the commit that has not come [`COMMIT_GRACE`] after the loss is not waited for any longer:
+/// [`CommitUnknown`](Error::CommitUnknown). So this ends when the lock does, and that long after it at the latest; with a
+/// keeper the lock ends after [`max_hold`](crate::Request::max_hold).
 ///
 /// Dropping the future, at whatever point, rolls back and lets the lock go; whatever a client of your own is used for
 /// next comes after the rollback. Only a commit that is already on its way takes its course.
@@ -208,7 +224,8 @@ async fn commit<T, E: From<Error>>(
     work: impl AsyncFnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> (Ended, Result<T, E>) {
     let turns = guard.turns();
-    let lost = |how| Error::Lock(crate::Error::Lost { key: turns[0].0.clone(), how });
+    let lost_lock = |how| crate::Error::Lost { key: turns[0].0.clone(), how };
+    let lost = |how| Error::Lock(lost_lock(how));
     // Behind whatever the connection still has to do.
     let begun = tokio::select! {
         biased;
@@ -241,17 +258,22 @@ async fn commit<T, E: From<Error>>(
         error => error,
     };
     match result {
-        Ok(done) => match transaction.commit().await {
-            Ok(()) => {
+        Ok(done) => {
+            let answer = tokio::select! {
+                biased;
+                answer = transaction.commit() => answer.map_err(refused_or_unknown),
+                how = lost_for(guard, COMMIT_GRACE) => Err(Error::CommitUnknown { source: lost_lock(how).into() }),
+            };
+            if answer.is_ok() {
                 guard.note_commit();
-                (Ended::Heard, Ok(done))
             }
-            Err(source) => {
-                // Either the server has said why, or the connection is gone.
-                let ended = if source.as_db_error().is_some() { Ended::Heard } else { Ended::Unheard };
-                (ended, Err(Error::Commit { source }.into()))
-            }
-        },
+            let ended = if matches!(answer, Err(Error::CommitUnknown { .. })) {
+                Ended::Unheard
+            } else {
+                Ended::Heard
+            };
+            (ended, answer.map(|()| done).map_err(E::from))
+        }
         Err(error) => {
             // Sent either way: by the transaction itself where it is dropped. Its answer may be behind a statement that
             // waits for somebody else's row, and is waited for no longer than the lock is held.
@@ -270,4 +292,24 @@ async fn commit<T, E: From<Error>>(
             (ended, Err(error))
         }
     }
+}
+
+/// An error of a commit: either the server has said why, or the connection is gone. Of class 08 are the words of a pooler
+/// whose own connection to the server is.
+fn refused_or_unknown(source: tokio_postgres::Error) -> Error {
+    let broken = |code: &SqlState| {
+        code.code().starts_with("08") || *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
+    };
+    if source.code().is_none_or(broken) {
+        Error::CommitUnknown { source: source.into() }
+    } else {
+        Error::Commit { source }
+    }
+}
+
+/// Comes back when the lock has been lost for so long.
+async fn lost_for(guard: &impl Held, grace: Duration) -> crate::Lost {
+    let how = guard.lost().await;
+    sleep(grace).await;
+    how
 }
