@@ -90,6 +90,8 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod counters;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod drift;
 mod error;
 pub mod fence;
 mod guard;

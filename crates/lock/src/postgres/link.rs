@@ -10,11 +10,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Statement};
 
+use super::clock::{ServerClock, Trust};
 use super::limits;
 use super::options::PostgresOptions;
 use super::reply::{self, Malformed};
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
+use crate::clock::BootTime;
 use crate::process::Process;
 
 /// One connection, shared by steps and the task that keeps it.
@@ -31,7 +33,15 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) enum Purpose {
     Steps,
-    Notices(broadcast::Sender<Notice>, Process),
+    Notices(Hearing),
+}
+
+/// What the connection that hears what falls free does beside it.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) process: Process,
+    pub(super) clock: Arc<ServerClock>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +58,8 @@ pub(super) struct Live {
     pub(super) acquire: Statement,
     pub(super) renew: Statement,
     pub(super) release: Statement,
+    /// Says that the server's clock was set forward.
+    pub(super) clock_jumped: Statement,
     sweep: Statement,
 }
 
@@ -58,8 +70,17 @@ impl fmt::Debug for Live {
 }
 
 impl Live {
-    async fn sweep(&self, process: &Process) -> Result<(), tokio_postgres::Error> {
-        self.client.query(&self.sweep, &[&process.id.as_slice(), &process.name]).await.map(drop)
+    /// Sweeps up, and looks at the server's clock. If it was set and nobody here asks for locks, this tells the others.
+    async fn sweep(&self, hearing: &Hearing) -> Result<(), Failure> {
+        let process = &hearing.process;
+        let sent = BootTime::now();
+        let row = self.client.query_one(&self.sweep, &[&process.id.as_slice(), &process.name]).await?;
+        hearing.clock.observe(sent, reply::time(&row)?);
+        if hearing.clock.trust() == Trust::Untold {
+            let row = self.client.query_one(&self.clock_jumped, &[]).await?;
+            hearing.clock.told(reply::quarantine(&row)?);
+        }
+        Ok(())
     }
 }
 
@@ -205,8 +226,8 @@ impl Link {
     }
 
     fn gap(&self) {
-        if let Purpose::Notices(notices, _) = &self.purpose {
-            let _ = notices.send(Notice::Gap);
+        if let Purpose::Notices(hearing) = &self.purpose {
+            let _ = hearing.notices.send(Notice::Gap);
         }
     }
 
@@ -234,14 +255,14 @@ impl Link {
             }
             let look = async {
                 match &self.purpose {
-                    Purpose::Steps => live.client.simple_query("").await.map(drop),
-                    Purpose::Notices(_, process) => live.sweep(process).await,
+                    Purpose::Steps => Ok(live.client.simple_query("").await.map(drop)?),
+                    Purpose::Notices(hearing) => live.sweep(hearing).await,
                 }
             };
             match timeout(self.options.response_timeout, look).await {
                 Err(_) => return Failure::NoAnswer,
                 // An error in an answer is an answer; one of the connection ends the driver, too.
-                Ok(Err(error)) if error.code().is_none() => return error.into(),
+                Ok(Err(Failure::Postgres(error))) if error.code().is_none() => return error.into(),
                 Ok(_) => {}
             }
         }
@@ -252,7 +273,7 @@ impl Link {
             self.options.server.connect(Clone::clone(&self.options.connector)).await?;
         let notices = match &self.purpose {
             Purpose::Steps => None,
-            Purpose::Notices(notices, _) => Some(notices.clone()),
+            Purpose::Notices(hearing) => Some(hearing.notices.clone()),
         };
         let driver = Driver(tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
@@ -291,11 +312,13 @@ impl Link {
         let acquire = prepare("acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)").await?;
         let renew = prepare("renew($1, $2, $3, $4, $5, $6)").await?;
         let release = prepare("release($1, $2, $3, $4, $5)").await?;
-        let sweep = prepare("sweep($1, $2)").await?;
-        let live = Live { client, acquire, renew, release, sweep };
-        if let Purpose::Notices(_, process) = &self.purpose {
+        let clock_jumped = prepare("clock_jumped()").await?;
+        let sweep = format!("SELECT {schema}.now_us() AS o_now FROM {schema}.sweep($1, $2)");
+        let sweep = client.prepare(&sweep).await.map_err(incomplete)?;
+        let live = Live { client, acquire, renew, release, clock_jumped, sweep };
+        if let Purpose::Notices(hearing) = &self.purpose {
             live.client.batch_execute(&format!("LISTEN {schema}")).await?;
-            live.sweep(process).await?;
+            live.sweep(hearing).await?;
         }
         Ok((live, driver))
     }

@@ -4,10 +4,14 @@
 //! their tables are in `schema.sql`. Steps are spread by key over a few connections; another one hears what
 //! falls free (`LISTEN`). The server's clock alone decides.
 //!
+//! When that clock is set forward by half a second or more, the first process that sees it in an answer has the schema
+//! grant nothing for the longest lease that anybody was ever given: so long may those go on whose leases were cut short.
+//!
 //! A grant is on the server's disk before it is told, so a restart forgets nothing. A standby that is promoted
 //! without having received everything may, unless it is synchronous: then only fences protect. They go on
 //! growing there, as the clock is in them, if the clocks of the two agree to less than the failover takes.
 
+mod clock;
 mod connector;
 mod limits;
 mod link;
@@ -16,7 +20,6 @@ mod reply;
 mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -24,7 +27,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use self::link::{Failure, Link, Live, Purpose};
+use self::clock::{ServerClock, Trust};
+use self::link::{Failure, Hearing, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 pub use self::session::SessionLock;
 use crate::backend::{
@@ -43,8 +47,7 @@ pub struct Postgres {
     links: Vec<Arc<Link>>,
     listener: Arc<Link>,
     notices: broadcast::Sender<Notice>,
-    /// How far the server's clock was ahead of ours at the most, in microseconds, by its last answer; 0 before.
-    ahead_us: AtomicU64,
+    clock: Arc<ServerClock>,
     tasks: Vec<JoinHandle<()>>,
     schema: String,
     /// Stands in the owners of this process.
@@ -60,14 +63,16 @@ impl Postgres {
     pub fn start(options: PostgresOptions) -> Self {
         let options = Arc::new(options);
         let notices = broadcast::Sender::new(NOTICES_MAX);
+        let clock = Arc::new(ServerClock::new(notices.clone()));
         let links: Vec<_> = (0..options.connections).map(|_| Link::new(&options, Purpose::Steps)).collect();
         let process = Process::new(&options.process_name);
         let id = process.id;
-        let listener = Link::new(&options, Purpose::Notices(notices.clone(), process));
+        let hearing = Hearing { notices: notices.clone(), process, clock: Arc::clone(&clock) };
+        let listener = Link::new(&options, Purpose::Notices(hearing));
         let tasks =
             links.iter().chain([&listener]).map(|link| tokio::spawn(Arc::clone(link).keep())).collect();
         let schema = options.schema.clone();
-        Self { links, listener, notices, ahead_us: AtomicU64::new(0), tasks, schema, process: id }
+        Self { links, listener, notices, clock, tasks, schema, process: id }
     }
 
     /// One round trip. All steps of the same keys go the same way, one behind the other.
@@ -85,7 +90,7 @@ impl Postgres {
         unanswered.answered();
         let row = answer.map_err(Failure::from)?;
         let server_us = reply::time(&row).map_err(Failure::from)?;
-        self.ahead_us.store(server_us.saturating_sub(sent.as_micros()), Ordering::Relaxed);
+        self.clock.observe(sent, server_us);
         Ok(row)
     }
 
@@ -109,10 +114,21 @@ impl Postgres {
 
     /// When the server should refuse a request, by its own clock.
     fn not_after(&self, timeout: Duration) -> i64 {
-        match self.ahead_us.load(Ordering::Relaxed) {
-            0 => i64::MAX,
-            ahead => bigint(ahead.saturating_add((BootTime::now() + timeout).as_micros())),
+        self.clock.server_us(BootTime::now() + timeout).map_or(i64::MAX, bigint)
+    }
+
+    /// For how long nothing can be granted because the server's clock was set forward. Tells the others first, if they do
+    /// not know; until they do, nobody here is granted anything either.
+    async fn distrusted(&self, key: &LockKey) -> Result<Option<Duration>, Arc<Failure>> {
+        if self.clock.trust() == Trust::Untold {
+            let row = self.ask(std::slice::from_ref(key), |live| &live.clock_jumped, &[]).await?;
+            self.clock.told(reply::quarantine(&row).map_err(Failure::from)?);
         }
+        Ok(match self.clock.trust() {
+            Trust::Calm => None,
+            Trust::Untold => Some(limits::LOOK_PAUSE),
+            Trust::Quarantined(until) => Some(until.remaining()),
+        })
     }
 
     fn close_links(&self) {
@@ -154,6 +170,13 @@ impl Backend for Postgres {
     fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
         const DOING: &str = "acquire a lock";
         Box::pin(async move {
+            let distrusted = async || {
+                let remaining = self.distrusted(&request.keys[0]).await;
+                remaining.map_err(|failure| failure.into_error(DOING))
+            };
+            if let Some(remaining) = distrusted().await? {
+                return Ok(Acquired::Quarantined { remaining });
+            }
             let waiting = request.waiting;
             let row = self
                 .ask(
@@ -176,6 +199,11 @@ impl Backend for Postgres {
                 )
                 .await
                 .map_err(|failure| failure.into_error(DOING))?;
+            if let Some(remaining) = distrusted().await? {
+                // If it was granted, then by a clock that was set. Whoever asks again after the quarantine
+                // still has it, and whoever does not gives it back.
+                return Ok(Acquired::Quarantined { remaining });
+            }
             let acquired = match reply::acquired(&row) {
                 Ok(Some(acquired)) => return Ok(acquired),
                 Ok(None) => Failure::Late,

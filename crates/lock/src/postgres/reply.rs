@@ -47,11 +47,18 @@ pub(super) fn acquired(row: &Row) -> Result<Option<Acquired>, Malformed> {
                 head: head.map(owner).transpose()?,
             })
         }
+        3 => Acquired::Quarantined { remaining: duration(row, "o_retry_after")? },
         4 => Acquired::Ended,
         5 => return Ok(None),
         6 => Acquired::TooManyWaiters,
         other => return Err(Malformed(format!("an unknown outcome: {other}"))),
     }))
+}
+
+/// The answer to who told of a clock that was set: for how long nothing is granted.
+pub(super) fn quarantine(row: &Row) -> Result<Duration, Malformed> {
+    let calm_at = number(row, "o_calm_at")?;
+    Ok(Duration::from_micros(calm_at.saturating_sub(time(row)?)))
 }
 
 pub(super) fn renewed(row: &Row) -> Result<Renewed, Malformed> {

@@ -51,9 +51,31 @@ CREATE TABLE IF NOT EXISTS {schema}.processes (
 
 CREATE SEQUENCE IF NOT EXISTS {schema}.fence;
 
+-- One row: the longest lease that anybody has been given, and until when nothing is granted because the clock was set
+-- forward. The leases that it has cut short go on by the clocks of their holders, for as long as the longest at the most.
+CREATE TABLE IF NOT EXISTS {schema}.clock (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    lease_us bigint NOT NULL,
+    calm_at_us bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
 CREATE OR REPLACE FUNCTION {schema}.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 $$;
+
+INSERT INTO {schema}.clock (lease_us)
+    SELECT greatest(max(until_us) - {schema}.now_us(), 0) FROM {schema}.entries WHERE fence IS NOT NULL
+    ON CONFLICT DO NOTHING;
+
+-- The server's clock was set forward. Returns until when nothing is granted, and what time it is.
+CREATE OR REPLACE FUNCTION {schema}.clock_jumped(OUT o_now bigint, OUT o_calm_at bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    o_now := {schema}.now_us();
+    UPDATE {schema}.clock SET calm_at_us = greatest(calm_at_us, o_now + lease_us) RETURNING calm_at_us INTO o_calm_at;
+END $$;
 
 -- Has the steps of the same keys come one after the other. Returns the time after that.
 CREATE OR REPLACE FUNCTION {schema}.enter(p_keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -176,7 +198,7 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- Takes locks, all or none, or a place in a queue. Outcomes: 1 granted, 2 conflict, 4 released before,
+-- Takes locks, all or none, or a place in a queue. Outcomes: 1 granted, 2 conflict, 3 quarantined, 4 released before,
 -- 5 too late, 6 the queue is full. A time to live of 0 does not wait.
 CREATE OR REPLACE FUNCTION {schema}.acquire(
     p_keys text[], p_owner bytea, p_mode text, p_holders_max integer, p_lease_us bigint, p_fence_min bigint,
@@ -195,6 +217,7 @@ DECLARE
     v_until bigint;
     v_full boolean;
     v_next record;
+    v_clock record;
 BEGIN
     o_now := {schema}.enter(p_keys);
     IF o_now > p_not_after THEN
@@ -221,6 +244,13 @@ BEGIN
         SELECT max(coalesce(turn, fence)) INTO o_turn FROM {schema}.entries
             WHERE key = p_keys[1] AND fence IS NOT NULL;
         o_outcome := 1;
+        RETURN;
+    END IF;
+
+    SELECT lease_us, calm_at_us INTO v_clock FROM {schema}.clock;
+    IF v_clock.calm_at_us > o_now THEN
+        o_outcome := 3;
+        o_retry_after := v_clock.calm_at_us - o_now;
         RETURN;
     END IF;
 
@@ -272,6 +302,9 @@ BEGIN
     END LOOP;
 
     o_outcome := 1;
+    IF p_lease_us > v_clock.lease_us THEN
+        UPDATE {schema}.clock SET lease_us = p_lease_us WHERE lease_us < p_lease_us;
+    END IF;
     o_number := {schema}.next_number(o_now, p_fence_min);
     -- Several keys are taken exclusively, so nobody holds the last one, or any other.
     IF o_turn IS NULL THEN
@@ -323,6 +356,7 @@ BEGIN
         RETURN;
     END IF;
     o_outcome := 1;
+    UPDATE {schema}.clock SET lease_us = p_lease_us WHERE lease_us < p_lease_us;
     UPDATE {schema}.entries SET until_us = o_now + p_lease_us
         WHERE key = ANY (p_keys) AND owner = p_owner AND until_us < o_now + p_lease_us;
     IF p_mode IS NULL THEN
@@ -433,6 +467,7 @@ END $$;
 CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_now bigint := {schema}.now_us();
+    v_lease bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     IF p_name <> '' AND NOT EXISTS (
@@ -441,6 +476,18 @@ BEGIN
         INSERT INTO {schema}.processes VALUES (p_process, p_name, v_now)
             ON CONFLICT (id) DO UPDATE SET seen_us = excluded.seen_us;
         DELETE FROM {schema}.processes WHERE seen_us < v_now - 86400000000;
+    END IF;
+    -- What lasts longer than the longest lease was given before the clock was set back. Nobody is given a longer one
+    -- meanwhile.
+    IF EXISTS (
+        SELECT FROM {schema}.clock AS c WHERE calm_at_us > v_now + lease_us + 5000000 OR EXISTS (
+            SELECT FROM {schema}.entries WHERE fence IS NOT NULL AND until_us > v_now + c.lease_us + 5000000)
+    ) THEN
+        SELECT lease_us INTO v_lease FROM {schema}.clock FOR UPDATE SKIP LOCKED;
+        UPDATE {schema}.clock SET calm_at_us = v_now + v_lease WHERE calm_at_us > v_now + v_lease;
+        UPDATE {schema}.entries SET until_us = v_now + v_lease WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM {schema}.entries WHERE fence IS NOT NULL AND until_us > v_now + v_lease + 5000000
+            LIMIT 10000 FOR UPDATE SKIP LOCKED));
     END IF;
     DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.entries WHERE until_us <= {schema}.now_us() - 60000000

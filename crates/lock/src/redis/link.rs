@@ -15,7 +15,6 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::drift::Drift;
 use super::options::RedisOptions;
 use super::reply::{self, Malformed};
 use super::script::{Script, Scripts};
@@ -24,6 +23,7 @@ use super::{advice, limits};
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
+use crate::drift::Drift;
 use crate::process::{self, Process};
 
 /// The link to the server, shared by the steps, the task that keeps it, and the subscriber.

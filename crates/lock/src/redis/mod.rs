@@ -20,7 +20,6 @@
 //! lost locks. It grants nothing new until their leases are over: see [`RedisOptions::quarantine`].
 
 mod advice;
-mod drift;
 mod limits;
 mod link;
 mod options;

@@ -3,6 +3,7 @@
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
 mod blocked;
+mod clock;
 mod commit;
 mod fences;
 mod full;

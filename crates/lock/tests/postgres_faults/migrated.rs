@@ -2,9 +2,10 @@
 
 use super::{connect, process, server};
 
-/// The table and the function as they were before there were turns, and two who hold a lock since then.
+/// The tables and the function as they were before there were turns and a clock, and two who hold a lock since then.
 const WITHOUT_TURNS: &str = "
     ALTER TABLE jaego_lock.entries DROP COLUMN turn;
+    DROP TABLE jaego_lock.clock;
     DROP FUNCTION jaego_lock.acquire;
     CREATE FUNCTION jaego_lock.acquire(
         p_keys text[], p_owner bytea, p_mode text, p_holders_max integer, p_lease_us bigint, p_fence_min bigint,
@@ -31,6 +32,11 @@ async fn locks_that_are_held_since_before_there_were_turns_have_one() {
     assert_eq!(again.turn(), 8);
     let alone = locks.lock("b").try_acquire().await.unwrap();
     assert_eq!(alone.turn(), alone.fence());
+    let longest = server.execute("postgres", "SELECT lease_us FROM jaego_lock.clock").unwrap();
+    assert!(
+        longest.parse::<u64>().unwrap() > 500_000_000,
+        "a clock that is set may cut short what they hold: {longest}"
+    );
     for guard in [joined, again, alone] {
         assert!(guard.release().await.was_held());
     }
