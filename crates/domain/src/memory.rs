@@ -16,12 +16,15 @@ mod master;
 mod occupants;
 mod order_row;
 mod orders;
+mod packed_buyer;
 mod packed_lines;
+mod packed_numbers;
 mod picking;
 mod places;
 mod queue;
 mod rest;
 mod rows;
+mod sales;
 mod sharded;
 mod slab;
 mod sorted;
@@ -53,6 +56,7 @@ use occupants::Occupants;
 use orders::Orders;
 use picking::Picking;
 use places::{Balances, Entry, GateRow};
+use sales::Strays;
 use sharded::{Numbered, Sharded};
 use slab::{Index, Slab};
 use sorted::Sorted;
@@ -114,6 +118,7 @@ pub struct Memory {
     answered_order: BTreeMap<Sequence, Code>,
     wallets: Wallets,
     orders: Orders,
+    stray_sales: Strays,
     fences: BTreeMap<Code, Fence>,
     trades: Trades,
     picking: Picking,

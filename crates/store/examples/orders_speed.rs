@@ -10,12 +10,13 @@
 use std::{env, fs, time::Instant};
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Request, Strategy, TimeZone, Timestamp,
+    Amount, Code, Command, Currency, DocumentKey, Memory, Name, Outside, Quantity, Request, Strategy,
+    TimeZone, Timestamp,
     command::{
-        Adjust, AdjustLine, Change, ClaimOrders, ClaimPolicy, OrderLine, PlaceOrder, SetLocation,
-        SetOrderAllocation, SetSite, SetSku,
+        Adjust, AdjustLine, Change, Checkout, ClaimOrders, ClaimPolicy, OrderLine, Payment, PlaceOrder,
+        SetCart, SetCartItem, SetLocation, SetOrderAllocation, SetSite, SetSku,
     },
-    limits::QUANTITY_MAX,
+    limits::{AMOUNT_MAX, QUANTITY_MAX},
     row::{LocationKind, OrderAllocation, Tracking},
     turn,
 };
@@ -29,8 +30,17 @@ const LINES: [usize; 4] = [1, 2, 3, 10];
 /// Of everything there is plenty, but for the last.
 const SKUS: [&str; 11] = ["mug", "cup", "tea", "jar", "lid", "pot", "pan", "fork", "bowl", "plate", "kettle"];
 
+/// Of one unit, in won.
+const PRICE: u64 = 12_900;
+/// Who pays for all.
+const OWNER: &str = "owner-000000001";
+
 fn code(text: &str) -> Code {
     Code::new("code", text).expect("it is a code")
+}
+
+fn won() -> Currency {
+    Currency::new("currency", "KRW").expect("it is a currency")
 }
 
 struct Books {
@@ -50,7 +60,8 @@ impl Books {
         let at = SetLocation { site: site.clone(), location: location.clone(), zone, pick_order: 1, kind };
         books.give(Command::SetLocation(at));
         for sku in SKUS.map(code) {
-            let (tracking, safety_stock, prices) = (Tracking::None, Vec::new(), Vec::new());
+            let (tracking, safety_stock) = (Tracking::None, Vec::new());
+            let prices = vec![(won(), Amount::new("price", PRICE).expect("it is an amount"))];
             let (id, name, reason) = (sku.clone(), name.clone(), name.clone());
             books.give(Command::SetSku(SetSku { sku: sku.clone(), name, tracking, safety_stock, prices }));
             let all = if id == code(SKUS[SKUS.len() - 1]) { 1 } else { QUANTITY_MAX };
@@ -60,6 +71,9 @@ impl Books {
             books.give(Command::Adjust(Adjust { id, reason, lines, release: None }));
         }
         books.give(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
+        let amount = Amount::new("amount", AMOUNT_MAX).expect("it is an amount");
+        let (owner, currency, reason, reference) = (code(OWNER), won(), name, None);
+        books.give(Command::Charge(Payment { owner, currency, amount, reason, reference }));
         books
     }
 
@@ -86,6 +100,32 @@ impl Books {
                 priority: u32::try_from(self.orders % 5).expect("it is small"),
                 backorder,
             }));
+        }
+    }
+
+    /// Orders that a customer placed and did not pay for yet, or that were made by checkouts of carts, which leave memory.
+    fn sell(&mut self, count: usize, skus: &[&str], paid: bool) {
+        for _ in 0..count {
+            self.orders += 1;
+            let (id, site, owner) = (code(&format!("order-{:09}", self.orders)), code("ICN"), code(OWNER));
+            let quantity = Quantity::ONE;
+            if !paid {
+                let line = |sku: &&str| OrderLine { sku: code(sku), quantity, lot: None };
+                let (lines, customer) = (skus.iter().map(line).collect(), Some(owner));
+                let (priority, backorder) = (0, false);
+                let order = PlaceOrder { id, site, lines, customer, priority, backorder };
+                self.give(Command::PlaceOrder(order));
+                continue;
+            }
+            let cart = id;
+            self.give(Command::SetCart(SetCart { id: cart.clone(), site, owner, hold_s: None }));
+            for sku in skus.iter().map(|sku| code(sku)) {
+                self.give(Command::SetCartItem(SetCartItem { id: cart.clone(), sku, quantity }));
+            }
+            let (currency, expected_total, order) = (won(), None, None);
+            let checkout = Checkout { id: cart.clone(), currency, expected_total, order };
+            self.give(Command::Checkout(checkout));
+            self.tables.take_out(&DocumentKey::Cart(cart));
         }
     }
 
@@ -154,6 +194,15 @@ fn main() {
             let mut books = Books::open(allocation);
             let before = resident();
             books.place_orders(many, skus, backorder);
+            println!("{many} orders of {lines} lines {kind}: {} bytes each", (resident() - before) / many);
+            measured.push(books);
+        }
+    }
+    for lines in LINES {
+        for (kind, paid) in [("with a customer, that hold all", false), ("that a checkout paid for", true)] {
+            let mut books = Books::open(OrderAllocation::OnArrival);
+            let before = resident();
+            books.sell(many, &SKUS[..lines], paid);
             println!("{many} orders of {lines} lines {kind}: {} bytes each", (resident() - before) / many);
             measured.push(books);
         }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Amount, Code, Currency, LocationId, LotId, Place, Quantity, Row, Sequence, SiteId, SkuId, Timestamp,
-    row::{Cart, CartLine, CartStatus, HolderKind, Pick, Sale},
+    row::{Cart, CartLine, CartStatus, HolderKind, Pick},
 };
 
 #[derive(Default)]
@@ -27,9 +27,6 @@ pub(super) struct Carts {
     due: BTreeSet<(Timestamp, Sequence)>,
     /// Of the SKUs that have some, in the order of the currencies.
     pub(super) prices: BTreeMap<SkuId, Vec<(Currency, Amount)>>,
-    /// Of the orders that were paid, each with the order's id.
-    sales: Slab<(Code, Box<Sale>)>,
-    sale_index: Index,
 }
 
 pub(super) struct CartRow {
@@ -147,11 +144,6 @@ impl Carts {
         self.index.find(hash, |_| true).map(|slot| self.rows.get(slot))
     }
 
-    /// Whether there may be a sale of an order whose id has this hash.
-    pub(super) fn sale_near(&self, hash: u64) -> bool {
-        self.sale_index.find(hash, |_| true).is_some()
-    }
-
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -230,32 +222,6 @@ impl Memory {
         })
     }
 
-    pub(super) fn paid(&self, order: &Code) -> Option<&Sale> {
-        self.sale_slot(order).map(|slot| &*self.carts.sales.get(slot).1)
-    }
-
-    fn sale_slot(&self, order: &Code) -> Option<u32> {
-        self.carts.sale_index.find(self.hash(order), |slot| self.carts.sales.get(slot).0 == *order)
-    }
-
-    pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
-        let (hash, slot) = (self.hash(order), self.sale_slot(order));
-        let Carts { sales, sale_index, .. } = &mut self.carts;
-        match (slot, sale) {
-            (None, None) => None,
-            (Some(slot), Some(sale)) => Some(std::mem::replace(&mut sales.get_mut(slot).1, sale)),
-            (None, Some(sale)) => {
-                let slot = sales.insert((order.clone(), sale));
-                sale_index.insert(hash, slot, |slot| self.hasher.hash_one(&sales.get(slot).0));
-                None
-            }
-            (Some(slot), None) => {
-                sale_index.remove(hash, slot);
-                Some(sales.remove(slot).1)
-            }
-        }
-    }
-
     /// Packs a cart, whose holders are entered under the slot that it will have.
     fn pack_cart(&mut self, id: Code, cart: Cart, slot: u32) -> CartRow {
         let mut node = |place, line| self.enter_holder(place, HolderKind::Cart, slot, line);
@@ -277,14 +243,12 @@ impl Memory {
         }
     }
 
-    /// The rows of carts, prices and sales, as [`Memory::rows`] tells them.
+    /// The rows of carts and prices, as [`Memory::rows`] tells them.
     pub(super) fn cart_rows(&self) -> impl Iterator<Item = Row> + '_ {
         let prices = self.carts.prices.iter().map(|(sku, prices)| Row::Prices(*sku, prices.clone()));
         let carts = self.carts.rows.iter();
         let carts = carts.map(|(_, row)| Row::Cart(row.id.clone(), Some(Box::new(row.unpack()))));
-        let sales = self.carts.sales.iter();
-        let sales = sales.map(|(_, (order, sale))| Row::Sale(order.clone(), Some(sale.clone())));
-        prices.chain(carts).chain(sales)
+        prices.chain(carts)
     }
 }
 
@@ -297,11 +261,5 @@ mod tests {
         assert!(size_of::<CartRow>() <= 144, "{} bytes", size_of::<CartRow>());
         assert_eq!(size_of::<CartRow>(), size_of::<Option<CartRow>>(), "a free slot takes no more");
         assert_eq!(size_of::<HeldPick>(), 24);
-        // And 8 for each line's price.
-        assert_eq!(
-            size_of::<(Code, Box<Sale>)>() + size_of::<Sale>(),
-            32 + 72,
-            "what a paid order has beside it"
-        );
     }
 }

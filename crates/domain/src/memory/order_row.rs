@@ -5,16 +5,17 @@ use smallvec::SmallVec;
 
 use super::{
     NOWHERE,
+    packed_buyer::PackedBuyer,
     packed_lines::{PackedLines, Wanted},
 };
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
-    row::{Claim, Order, OrderLine, OrderStatus, Pick},
+    row::{Claim, Order, OrderLine, OrderStatus, Pick, Sale},
 };
 
 pub(super) struct OrderRow {
     pub(super) id: Code,
-    customer: Option<Box<Code>>,
+    buyer: PackedBuyer,
     pub(super) claim: Option<Box<Claim>>,
     body: u64,
     pub(super) placed: Sequence,
@@ -95,7 +96,7 @@ impl OrderRow {
     fn header(id: Code, order: Order) -> Self {
         Self {
             id,
-            customer: order.customer.map(Box::new),
+            buyer: PackedBuyer::unpaid(order.customer.as_ref()),
             claim: order.claim.map(Box::new),
             body: order.body,
             placed: order.placed,
@@ -111,11 +112,48 @@ impl OrderRow {
         }
     }
 
-    /// Takes all of the order but its lines, which are these already.
+    /// Takes all of the order but its customer and its lines, which are these already.
     pub(super) fn replace_header(&mut self, order: Order) {
         let lines = std::mem::replace(&mut self.lines, Lines::empty(SkuId(0), Quantity::ZERO));
+        let buyer = std::mem::take(&mut self.buyer);
         let is_allocated = self.is_allocated;
-        *self = Self { lines, is_allocated, ..Self::header(self.id.clone(), order) };
+        let order = Order { customer: None, ..order };
+        *self = Self { lines, buyer, is_allocated, ..Self::header(self.id.clone(), order) };
+    }
+
+    /// What it was sold for, where its row tells that.
+    pub(super) fn sale(&self) -> Option<Sale> {
+        self.buyer.sale(self.quantities())
+    }
+
+    /// Takes out what it was sold for, where its row tells that.
+    pub(super) fn take_sale(&mut self) -> Option<Sale> {
+        let sale = self.sale()?;
+        self.buyer = PackedBuyer::unpaid(Some(&sale.owner));
+        Some(sale)
+    }
+
+    /// Keeps what it was sold for, if its customer paid what its lines cost; and says whether it does.
+    pub(super) fn keep_sale(&mut self, sale: &Sale) -> bool {
+        let costs = self.quantities().zip(&sale.prices);
+        let total: u128 =
+            costs.map(|(quantity, price)| u128::from(quantity.get()) * u128::from(price.get())).sum();
+        let fits = self.buyer.is_customer(&sale.owner)
+            && self.line_count() == sale.prices.len()
+            && total == u128::from(sale.total.get());
+        if fits {
+            self.buyer = PackedBuyer::paid(sale);
+        }
+        fits
+    }
+
+    /// How much each line asks for.
+    fn quantities(&self) -> impl Iterator<Item = Quantity> {
+        let (one, many) = match &self.lines {
+            Lines::One { quantity, .. } => (Some(*quantity), None),
+            Lines::Many { lines, .. } => (None, Some(lines.iter().map(|line| line.quantity))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// The order again.
@@ -147,7 +185,7 @@ impl OrderRow {
     pub(super) fn unpack_header(&self) -> Order {
         Order {
             site: self.site,
-            customer: self.customer.as_deref().cloned(),
+            customer: self.buyer.customer(),
             priority: self.priority,
             body: self.body,
             placed: self.placed,

@@ -226,6 +226,8 @@ impl Memory {
         let Some(slot) = self.orders.index.find(hash, |slot| self.orders.rows.get(slot).id == *id) else {
             if let Some(order) = order {
                 self.insert_order(id, hash, *order);
+                let sale = self.take_stray_sale(id);
+                self.keep_sale(id, sale);
             }
             return None;
         };
@@ -233,21 +235,24 @@ impl Memory {
         let before = self.orders.rows.get(slot).unpack();
         match order {
             // Claims come and go, and what is held stays.
-            Some(order) if order.lines == before.lines => {
+            Some(order) if order.lines == before.lines && order.customer == before.customer => {
                 self.orders.rows.get_mut(slot).replace_header(*order);
                 self.orders.enter(slot);
             }
             Some(order) => {
+                let sale = self.orders.rows.get(slot).sale();
                 self.strike_order_holders(slot);
                 let new = self.pack_order(id.clone(), *order, slot);
                 *self.orders.rows.get_mut(slot) = new;
                 self.orders.enter(slot);
+                self.keep_sale(id, sale.map(Box::new));
             }
             None => {
                 self.strike_order_holders(slot);
                 self.orders.index.remove(hash, slot);
-                self.orders.rows.remove(slot);
+                let sale = self.orders.rows.remove(slot).sale();
                 self.orders.by_placed.remove(&before.placed);
+                self.keep_sale(id, sale.map(Box::new));
             }
         }
         Some(Box::new(before))

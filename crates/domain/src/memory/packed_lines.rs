@@ -6,9 +6,9 @@
 //! line:  SKU's number × 2 + whether a lot is named   lot's number, if so   quantity
 //! ```
 //!
-//! Numbers are in groups of seven bits, the lowest first. The offsets count from line 0 on; they keep the look at a
-//! single line of a long order from a walk through all of it.
+//! The offsets count from line 0 on; they keep the look at a single line of a long order from a walk through all of it.
 
+use super::packed_numbers::{put, take};
 use crate::{LotId, Quantity, SkuId};
 
 /// Lines from one offset to the next: a walk is never longer.
@@ -90,32 +90,6 @@ fn line(packed: &mut &[u8]) -> Wanted {
 
 fn small(number: u64) -> u32 {
     u32::try_from(number).expect("a code's number has 32 bits")
-}
-
-fn put(bytes: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn take(bytes: &mut &[u8]) -> u64 {
-    let mut number = 0;
-    let mut shift = 0;
-    loop {
-        let (byte, rest) = bytes.split_first().expect("packed lines end with a whole number");
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return number;
-        }
-        shift += 7;
-    }
 }
 
 #[cfg(test)]

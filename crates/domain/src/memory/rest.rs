@@ -110,8 +110,8 @@ impl Memory {
             DocumentKey::Filed(filing) => drop(self.filed.remove(filing)),
             DocumentKey::Authorization(id) => drop(self.wallets.put_authorization(id, None)),
             DocumentKey::Order(id) => {
-                drop(self.put_order(id, None));
                 drop(self.put_sale(id, None));
+                drop(self.put_order(id, None));
             }
             DocumentKey::Cart(id) => drop(self.put_cart(id.clone(), None)),
             DocumentKey::Proposal(id) => drop(self.trades.put_proposal(id, None)),

@@ -55,6 +55,7 @@ impl Memory {
             .chain(self.trades.rows())
             .chain(self.pick_claim_rows())
             .chain(self.cart_rows())
+            .chain(self.sale_rows())
     }
 
     /// Puts rows as [`Memory::rows`] gives them, some at a time. It comes to the same as putting each, and takes less

@@ -179,7 +179,7 @@ impl Tables for Memory {
     }
 
     fn sale(&self, order: &Code) -> Option<Sale> {
-        self.paid(order).cloned()
+        self.sale_of(order)
     }
 
     fn cart(&self, id: &Code) -> Option<Cart> {

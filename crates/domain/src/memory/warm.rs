@@ -181,7 +181,6 @@ impl Memory {
             checkouts.iter().map(|checkout| (self.hash(&checkout.id), self.hash(checkout.order_id())));
         let hashes: SmallVec<[(u64, u64); WARM_MAX]> = hashes.collect();
         black_box(hashes.iter().filter(|(_, order)| self.orders.slot_near(*order).is_some()).count());
-        black_box(hashes.iter().filter(|(_, order)| self.carts.sale_near(*order)).count());
         let carts: SmallVec<[&CartRow; WARM_MAX]> =
             hashes.iter().filter_map(|(cart, _)| self.carts.row_near(*cart)).collect();
         let wallets: SmallVec<[u32; WARM_MAX]> =

@@ -1,0 +1,181 @@
+//! What orders were sold for. It is a row of its own, and stands packed in that of its order wherever that can tell it.
+
+use std::collections::BTreeMap;
+
+use super::{Memory, order_row::OrderRow};
+use crate::{Code, Row, row::Sale};
+
+/// Sales that the row of no order tells, by the order's id: those of orders that are not here, as between two rows that come or go
+/// together, and those that the books would call wrong.
+#[derive(Default)]
+pub(super) struct Strays(BTreeMap<Code, Box<Sale>>);
+
+impl Memory {
+    /// What an order was sold for.
+    pub(super) fn sale_of(&self, order: &Code) -> Option<Sale> {
+        let packed = self.order_slot(order).and_then(|slot| self.orders.rows.get(slot).sale());
+        packed.or_else(|| self.stray_sales.0.get(order).map(|sale| (**sale).clone()))
+    }
+
+    pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
+        let row = self.order_slot(order).map(|slot| self.orders.rows.get_mut(slot));
+        let packed = row.and_then(OrderRow::take_sale).map(Box::new);
+        let before = packed.or_else(|| self.stray_sales.0.remove(order));
+        self.keep_sale(order, sale);
+        before
+    }
+
+    /// Keeps a sale with its order, or else beside the orders. There is none of this order.
+    pub(super) fn keep_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) {
+        let Some(sale) = sale else { return };
+        let row = self.order_slot(order).map(|slot| self.orders.rows.get_mut(slot));
+        if !row.is_some_and(|row| row.keep_sale(&sale)) {
+            self.stray_sales.0.insert(order.clone(), sale);
+        }
+    }
+
+    /// Takes the sale that came before its order, if there is one.
+    pub(super) fn take_stray_sale(&mut self, order: &Code) -> Option<Box<Sale>> {
+        self.stray_sales.0.remove(order)
+    }
+
+    /// The rows of sales, as [`Memory::rows`] tells them.
+    pub(super) fn sale_rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let packed = self.orders.rows.iter();
+        let packed =
+            packed.filter_map(|(_, row)| Some(Row::Sale(row.id.clone(), Some(Box::new(row.sale()?)))));
+        let strays = self.stray_sales.0.iter();
+        packed.chain(strays.map(|(order, sale)| Row::Sale(order.clone(), Some(sale.clone()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Amount, Currency, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
+        row::{Order, OrderLine, OrderStatus},
+    };
+
+    fn code(text: &str) -> Code {
+        Code::new("code", text).unwrap()
+    }
+
+    fn amount(units: u64) -> Amount {
+        Amount::new("amount", units).unwrap()
+    }
+
+    /// Of two lines: one unit of 5 and two of 7.
+    fn order() -> Order {
+        let line = |sku, quantity| OrderLine {
+            sku: SkuId(sku),
+            lot: None,
+            quantity: Quantity::stored(quantity),
+            picks: Default::default(),
+        };
+        Order {
+            site: SiteId(0),
+            customer: Some(code("kim")),
+            priority: 0,
+            body: 1,
+            placed: Sequence(9),
+            placed_at: Timestamp(1),
+            answer: Sequence(9),
+            backorder: false,
+            awaits_stock: false,
+            status: OrderStatus::Completed,
+            claim: None,
+            lines: [line(1, 1), line(2, 2)].into_iter().collect(),
+        }
+    }
+
+    fn sale() -> Sale {
+        let currency = Currency::new("currency", "KRW").unwrap();
+        let (prices, total) = (vec![amount(5), amount(7)], amount(19));
+        Sale { owner: code("kim"), currency, prices, total, refunded: Amount::ZERO }
+    }
+
+    fn put_order(memory: &mut Memory, order: Option<Order>) {
+        memory.put(Row::Order(code("O-1"), order.map(Box::new)));
+    }
+
+    fn put_sale(memory: &mut Memory, sale: Option<Sale>) -> Option<Sale> {
+        let Row::Sale(_, before) = memory.put(Row::Sale(code("O-1"), sale.map(Box::new))) else {
+            panic!("a row of a sale stood there")
+        };
+        before.map(|sale| *sale)
+    }
+
+    fn told(memory: &Memory) -> (Option<Order>, Option<Sale>) {
+        let told = (memory.order(&code("O-1")), memory.sale(&code("O-1")));
+        let mut rows = (None, None);
+        for row in memory.rows() {
+            match row {
+                Row::Order(_, order) => rows.0 = order.map(|order| *order),
+                Row::Sale(_, sale) => {
+                    let one_more = rows.1.replace(*sale.unwrap());
+                    assert_eq!(one_more, None, "a sale is told once");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(told, rows);
+        told
+    }
+
+    #[test]
+    fn a_sale_comes_and_goes_before_and_after_its_order() {
+        let mut memory = Memory::new();
+        put_sale(&mut memory, Some(sale()));
+        assert_eq!(told(&memory), (None, Some(sale())));
+        put_order(&mut memory, Some(order()));
+        assert_eq!(told(&memory), (Some(order()), Some(sale())));
+        assert!(memory.stray_sales.0.is_empty(), "it stands with its order");
+        put_order(&mut memory, None);
+        assert_eq!(told(&memory), (None, Some(sale())));
+        assert_eq!(put_sale(&mut memory, None), Some(sale()));
+        assert_eq!(told(&memory), (None, None));
+
+        put_order(&mut memory, Some(order()));
+        assert_eq!(put_sale(&mut memory, Some(sale())), None);
+        assert!(memory.stray_sales.0.is_empty(), "it stands with its order");
+        assert_eq!(told(&memory), (Some(order()), Some(sale())));
+        assert_eq!(put_sale(&mut memory, None), Some(sale()));
+        assert_eq!(told(&memory), (Some(order()), None));
+    }
+
+    #[test]
+    fn an_order_that_changes_keeps_its_sale() {
+        let mut memory = Memory::new();
+        put_order(&mut memory, Some(order()));
+        put_sale(&mut memory, Some(sale()));
+        let refunded = Sale { refunded: amount(4), ..sale() };
+        assert_eq!(put_sale(&mut memory, Some(refunded.clone())), Some(sale()));
+        let cancelled = Order { status: OrderStatus::Cancelled, ..order() };
+        let mut more = order();
+        more.lines[0].quantity = Quantity::stored(3);
+        let unnamed = Order { customer: None, ..order() };
+        for changed in [cancelled, more, unnamed, order()] {
+            put_order(&mut memory, Some(changed.clone()));
+            assert_eq!(told(&memory), (Some(changed), Some(refunded.clone())));
+        }
+    }
+
+    #[test]
+    fn a_sale_that_the_books_would_call_wrong_is_told_as_it_was_put() {
+        let wrong = [
+            Sale { owner: code("lee"), ..sale() },
+            Sale { total: amount(18), ..sale() },
+            Sale { prices: vec![amount(5)], ..sale() },
+            Sale { prices: vec![amount(5), amount(7), amount(0)], ..sale() },
+        ];
+        for sale in wrong {
+            let mut memory = Memory::new();
+            put_order(&mut memory, Some(order()));
+            put_sale(&mut memory, Some(sale.clone()));
+            assert_eq!(told(&memory), (Some(order()), Some(sale.clone())));
+            assert_eq!(put_sale(&mut memory, Some(self::sale())), Some(sale));
+            assert_eq!(told(&memory), (Some(order()), Some(self::sale())));
+        }
+    }
+}
