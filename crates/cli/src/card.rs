@@ -66,7 +66,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Command::Tiers { from } if from.is_empty() => service.show("price_tiers", &[], tiers).await,
         Command::Tiers { from } => {
-            let what = format!("{} tiers of prices are set", from.len());
+            let what = match from.len() {
+                1 => "1 tier of prices is set".to_owned(),
+                count => format!("{count} tiers of prices are set"),
+            };
             let fields = json!({ "from": from });
             service.submit("set_price_tiers", &fields, |done| outcome::text(&what, done)).await
         }

@@ -246,6 +246,7 @@ impl<'a> Export<'a> {
             Noun::Transfers => self.transfers().await,
             Noun::Wallets => self.wallets().await,
             Noun::Orders => self.orders().await,
+            Noun::Tiers => self.tiers().await,
             Noun::Cards => self.cards().await,
         }
     }
@@ -346,6 +347,13 @@ impl<'a> Export<'a> {
             self.notes.push(format!(
                 "of {held} balances a part is held for open authorizations, which are left out"
             ));
+        }
+        Ok(())
+    }
+
+    async fn tiers(&mut self) -> Result<()> {
+        for from in self.service.client.price_tiers().await?.from {
+            self.row(json!({ "from": from }))?;
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ pub(crate) enum Noun {
     Transfers,
     Wallets,
     Orders,
+    Tiers,
     Cards,
 }
 
@@ -117,7 +118,9 @@ impl Noun {
         ];
         const CARDS: &[Column] =
             &[needed("card", Kind::Text), needed("owner", Kind::Text), needed("price", Kind::Whole)];
+        const TIERS: &[Column] = &[needed("from", Kind::Whole)];
         match self {
+            Self::Tiers => TIERS,
             Self::Cards => CARDS,
             Self::Wallets => WALLETS,
             Self::Sites => SITES,
@@ -140,6 +143,7 @@ impl Noun {
             Self::Transfers => "request_transfer",
             Self::Wallets => "charge",
             Self::Orders => "place_order",
+            Self::Tiers => "set_price_tiers",
             Self::Cards => "set_card",
         }
     }
@@ -154,6 +158,7 @@ impl Noun {
             Self::Stock => &["site", "location", "sku", "lot"],
             Self::Transfers | Self::Orders => &["id"],
             Self::Wallets => &["owner", "currency"],
+            Self::Tiers => &["from"],
             Self::Cards => &["card"],
         }
     }
@@ -177,6 +182,7 @@ impl Noun {
             Self::Transfers => "transfers",
             Self::Wallets => "wallets",
             Self::Orders => "orders",
+            Self::Tiers => "tiers",
             Self::Cards => "cards",
         }
     }
@@ -281,6 +287,8 @@ pub(crate) struct Command {
     /// The id of its document, for transfers.
     pub(crate) id: String,
     pub(crate) lines: usize,
+    /// How many rows of the file it says, where they are counted by themselves: 1 for a document.
+    rows: usize,
     json: String,
 }
 
@@ -292,7 +300,17 @@ pub(crate) fn prepare(
     load: &str,
     errors: &mut Errors,
 ) -> Vec<Command> {
+    let bad = errors.len();
     let mut rows = rows::read(bytes, format, noun.columns(), errors);
+    let mut tier_count = 1;
+    if noun == Noun::Tiers {
+        tier_count = rows.len();
+        rows = one_setting(rows, errors);
+        if errors.len() > bad {
+            // The tiers without a wrong one would be other tiers.
+            return Vec::new();
+        }
+    }
     if let Some(head) = noun.head().filter(|_| format == Format::Csv) {
         rows = gather(rows, head, errors);
     }
@@ -345,8 +363,8 @@ pub(crate) fn prepare(
         };
         match (read(json), second.map(read).transpose()) {
             (Ok(first), Ok(second)) => {
-                commands.push(Command { line, id: id.clone(), lines, json: first });
-                commands.extend(second.map(|json| Command { line, id, lines: 0, json }));
+                commands.push(Command { line, id: id.clone(), lines, rows: tier_count, json: first });
+                commands.extend(second.map(|json| Command { line, id, lines: 0, rows: 1, json }));
             }
             (Err(what), _) | (_, Err(what)) => errors.add(line, what),
         }
@@ -446,6 +464,22 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
     documents
 }
 
+/// The tiers of all rows, which are set as one, behind the line of the first.
+fn one_setting(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
+    let Some(line) = rows.first().map(|row| row.line) else { return Vec::new() };
+    let mut from = Vec::with_capacity(rows.len());
+    for Row { line, mut fields } in rows {
+        match fields.remove("from") {
+            Some(number) if number.as_u64().is_some() && fields.is_empty() => from.push(number),
+            Some(number) if fields.is_empty() => {
+                errors.add(line, format!("from: {number} is not a whole number of 0 or more"));
+            }
+            _ => errors.add(line, "a tier has from, and nothing else"),
+        }
+    }
+    vec![Row { line, fields: Map::from_iter([("from".to_owned(), Value::Array(from))]) }]
+}
+
 /// What came of a load.
 #[derive(Default)]
 pub(crate) struct Loaded {
@@ -482,12 +516,12 @@ impl Loaded {
                     self.last = Some((line, false));
                 }
                 (None, Some((last, before))) if last == line => {
-                    self.repeats -= usize::from(before && !repeat);
+                    self.repeats -= if before && !repeat { command.rows } else { 0 };
                     self.last = Some((line, before && repeat));
                 }
                 (None, _) => {
-                    self.done += 1;
-                    self.repeats += usize::from(repeat);
+                    self.done += command.rows;
+                    self.repeats += if repeat { command.rows } else { 0 };
                     self.last = Some((line, repeat));
                 }
             }
@@ -750,7 +784,7 @@ mod tests {
 
     #[test]
     fn the_commands_of_a_row_are_in_one_batch() {
-        let command = |line| Command { line, id: String::new(), lines: 0, json: String::new() };
+        let command = |line| Command { line, id: String::new(), lines: 0, rows: 1, json: String::new() };
         // Every third row has two commands, so that the border of a batch falls into one.
         let commands: Vec<_> = (0..BATCH_COMMANDS_MAX as u64)
             .flat_map(|line| std::iter::repeat_n(line, if line.is_multiple_of(3) { 2 } else { 1 }))
@@ -766,7 +800,7 @@ mod tests {
 
     #[test]
     fn a_row_of_two_commands_is_counted_once() {
-        let command = |line| Command { line, id: String::new(), lines: 0, json: String::new() };
+        let command = |line| Command { line, id: String::new(), lines: 0, rows: 1, json: String::new() };
         let item = |repeat: bool, bad: bool| -> BatchItem {
             let outcome = json!({
                 "id": "x", "sequence": 1, "at": "2026-03-01T00:00:00Z", "repeat": repeat, "picks": [],
@@ -799,6 +833,31 @@ mod tests {
         assert_eq!(parts[0], r#"{"card":"sword","#);
         assert!(parts[1].ends_with(r#"-2","op":"set_card","owner":"kim","price":9000}"#), "{cards:?}");
         assert_ne!(load().0, cards, "another load sets it again");
+    }
+
+    #[test]
+    fn all_tiers_are_set_as_one_or_none_of_them_is() {
+        let (set, errors) = told(Noun::Tiers, Format::Csv, "from\n0\n10000\n50000\n");
+        let command = r#"{"from":[0,10000,50000],"op":"set_price_tiers"}"#;
+        assert_eq!((&*set, errors.as_str()), (&[command.to_owned()][..], ""));
+        let lines = "{\"from\":0}\n{\"from\":10000}\n{\"from\":50000}\n";
+        assert_eq!(told(Noun::Tiers, Format::Jsonl, lines), (set, String::new()));
+        for (text, format, wrong) in [
+            ("from\n0\n-5\n", Format::Csv, "f:3: from: -5 is not a whole number of 0 or more\n"),
+            (
+                "{\"from\":0}\n{\"from\":5,\"op\":1}\n",
+                Format::Jsonl,
+                "f:2: a tier has from, and nothing else\n",
+            ),
+        ] {
+            assert_eq!(told(Noun::Tiers, format, text), (Vec::new(), wrong.to_owned()), "{text}");
+        }
+        // What the service would say of all of them is told behind the first line.
+        for text in ["from\n5\n10\n", "from\n0\n10\n10\n", "from\n0\nmuch\n"] {
+            let (set, errors) = told(Noun::Tiers, Format::Csv, text);
+            assert!(set.is_empty() && errors.starts_with("f:"), "{text}: {set:?} {errors}");
+        }
+        assert_eq!(told(Noun::Tiers, Format::Csv, "from\n"), (Vec::new(), String::new()));
     }
 
     #[test]

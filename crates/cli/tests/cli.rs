@@ -638,6 +638,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
         "wallet authorize A1 lee KRW 100",
         "wallet charge park KRW 10",
         "wallet pay park KRW 10",
+        "card tiers 0 9200 20000",
         "card set sword kim 9000",
         "card set axe lee 9500",
     ] {
@@ -662,6 +663,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
         ("transfers", "jsonl"),
         ("orders", "jsonl"),
         ("wallets", "csv"),
+        ("tiers", "csv"),
         ("cards", "jsonl"),
     ] {
         let file = house.folder.path().join(format!("{noun}.{end}")).display().to_string();
@@ -676,6 +678,12 @@ fn what_is_exported_can_be_imported_elsewhere() {
     }
     assert_eq!(house.done("stock list"), other.done("stock list"));
     assert!(other.done("wallet show kim").contains("-20000"), "the credit came along");
+    // Within the one tier of a new store it would be an offer.
+    let poke = "poke P1: sword for axe (event N)\n";
+    assert_eq!(house.done("proposal make P1 kim sword axe"), poke);
+    assert_eq!(other.done("proposal make P1 kim sword axe"), poke);
+    let file = house.file("tiers.csv", "from\n0\n500\n");
+    assert_eq!(other.done(&format!("import tiers {file}")), "tiers: 2 loaded\n");
     let file = other.folder.path().join("t.jsonl").display().to_string();
     other.done(&format!("export transfers {file}"));
     let allocated = other.done(&format!("import transfers {file} --allocate"));

@@ -129,6 +129,7 @@ fn a_load_that_breaks_off_says_what_was_loaded_and_where_to_go_on() {
 #[test]
 fn cards_are_set_proposed_and_swapped() {
     let house = House::start();
+    assert_eq!(house.done("card tiers 0"), "1 tier of prices is set (event N)\n");
     assert_eq!(house.done("card tiers 0 10000"), "2 tiers of prices are set (event N)\n");
     assert_eq!(house.done("card tiers"), "TIER   FROM\n   1      0\n   2  10000\n");
     assert_eq!(house.done("card set sword kim 9000"), "card sword is kim's at 9000 (event N)\n");
