@@ -93,6 +93,7 @@ impl Books {
         }
     }
 
+    #[inline(never)]
     fn place_holds(&mut self, count: usize, items: usize) {
         for hold in 1..=count {
             let line = |sku: &str| {

@@ -297,10 +297,14 @@ impl Memory {
         fits: impl Fn(&Code, &Transfer) -> bool,
     ) -> Listed<TransferSummary> {
         let requested_at = |slot: u32| self.transfers.get(slot).transfer.requested_at;
-        let here = within(&self.by_request, start(page), period, requested_at).map(|(requested, slot)| {
-            let row = self.transfers.get(slot);
-            (requested, (&row.id, &row.transfer))
-        });
+        let requested_from =
+            |from| self.by_request.range(from..).map(|(requested, slot)| (*requested, *slot));
+        let last = self.by_request.last_key_value().map(|(last, _)| *last);
+        let here =
+            within(requested_from, last, start(page), period, requested_at).map(|(requested, slot)| {
+                let row = self.transfers.get(slot);
+                (requested, (&row.id, &row.transfer))
+            });
         let there = only_of(&elsewhere.transfers, period, |transfer| transfer.requested_at);
         let there = there.map(|(id, transfer)| (transfer.requested, (id, transfer)));
         merged(here, there, page, elsewhere.upto, |(id, transfer)| {
@@ -322,7 +326,10 @@ impl Memory {
             There(&'a Code, &'a Order),
         }
         let placed_at = |slot: u32| self.orders.rows.get(slot).unpack_header().placed_at;
-        let here = within(&self.orders.by_placed, start(page), period, placed_at);
+        let by_placed = &self.orders.by_placed;
+        let placed_from =
+            |from: Sequence| by_placed.from(from.0).map(|(placed, slot)| (Sequence(placed), slot));
+        let here = within(placed_from, by_placed.last().map(Sequence), start(page), period, placed_at);
         let here = here.map(|(placed, slot)| (placed, Found::Here(self.orders.rows.get(slot))));
         let there = only_of(&elsewhere.orders, period, |order| order.placed_at);
         let there = there.map(|(id, order)| (order.placed, Found::There(id, order)));
@@ -461,25 +468,27 @@ fn only_of<D>(
 
 /// The documents of a period, from `from` on, by the events that made them: time passes in the order of the events, so
 /// that the first of them is found by halving, and behind the last nothing is looked at.
-fn within(
-    by_event: &BTreeMap<Sequence, u32>,
+fn within<D: Iterator<Item = (Sequence, u32)>>(
+    made_from: impl Fn(Sequence) -> D,
+    last: Option<Sequence>,
     from: Sequence,
     period: Period,
     at: impl Fn(u32) -> Timestamp,
 ) -> impl Iterator<Item = (Sequence, u32)> {
     let mut first = from;
     if period.since.is_some() {
-        let mut end = by_event.last_key_value().map_or(from, |(last, _)| Sequence(last.0.saturating_add(1)));
+        let mut end = last.map_or(from, |last| Sequence(last.0.saturating_add(1)));
         while first < end {
             let middle = Sequence(first.0 + (end.0 - first.0) / 2);
-            match by_event.range(middle..end).next() {
-                Some((made, slot)) if !period.has_begun(at(*slot)) => first = Sequence(made.0 + 1),
+            match made_from(middle).next() {
+                Some((made, slot)) if made < end && !period.has_begun(at(slot)) => {
+                    first = Sequence(made.0 + 1);
+                }
                 _ => end = middle,
             }
         }
     }
-    let documents = by_event.range(first..).map(|(made, slot)| (*made, *slot));
-    documents.take_while(move |(_, slot)| !period.is_over(at(*slot)))
+    made_from(first).take_while(move |(_, slot)| !period.is_over(at(*slot)))
 }
 
 /// A page of what is here and what lies elsewhere, in one order; `show` gives those that fit. It looks at a bounded

@@ -14,6 +14,7 @@ use super::{
     order_row::OrderRow,
     queue::Queue,
     slab::{Index, Slab},
+    sorted::Sorted,
 };
 use crate::{
     Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
@@ -25,7 +26,9 @@ pub(super) struct Orders {
     pub(super) rows: Slab<OrderRow>,
     index: Index,
     /// In the order in which they were placed: how they are listed.
-    pub(super) by_placed: BTreeMap<Sequence, u32>,
+    pub(super) by_placed: Sorted<()>,
+    /// The slot of the order that was written last: what was paid for it is mostly written next.
+    last: u32,
     pub(super) settings: BTreeMap<SiteId, OrderSetting>,
     /// By site: waiting orders that lack something, and those that do not.
     waiting: Vec<[Queue; 2]>,
@@ -218,6 +221,9 @@ impl Memory {
     }
 
     pub(super) fn order_slot(&self, id: &Code) -> Option<u32> {
+        if self.orders.rows.find(self.orders.last).is_some_and(|row| row.id == *id) {
+            return Some(self.orders.last);
+        }
         self.orders.index.find(self.hash(id), |slot| self.orders.rows.get(slot).id == *id)
     }
 
@@ -226,11 +232,11 @@ impl Memory {
         let Some(slot) = self.orders.index.find(hash, |slot| self.orders.rows.get(slot).id == *id) else {
             if let Some(order) = order {
                 self.insert_order(id, hash, *order);
-                let sale = self.take_stray_sale(id);
-                self.keep_sale(id, sale);
+                self.put_stray_sale(id);
             }
             return None;
         };
+        self.orders.last = slot;
         self.orders.strike(slot);
         let before = self.orders.rows.get(slot).unpack();
         match order {
@@ -245,14 +251,18 @@ impl Memory {
                 let new = self.pack_order(id.clone(), *order, slot);
                 *self.orders.rows.get_mut(slot) = new;
                 self.orders.enter(slot);
-                self.keep_sale(id, sale.map(Box::new));
+                if let Some(sale) = sale {
+                    self.put_sale(id, Some(Box::new(sale)));
+                }
             }
             None => {
                 self.strike_order_holders(slot);
                 self.orders.index.remove(hash, slot);
                 let sale = self.orders.rows.remove(slot).sale();
-                self.orders.by_placed.remove(&before.placed);
-                self.keep_sale(id, sale.map(Box::new));
+                self.orders.by_placed.remove(before.placed.0, slot, |_| &());
+                if let Some(sale) = sale {
+                    self.put_sale(id, Some(Box::new(sale)));
+                }
             }
         }
         Some(Box::new(before))
@@ -264,7 +274,8 @@ impl Memory {
         let new = self.pack_order(id.clone(), order, slot);
         let orders = &mut self.orders;
         assert_eq!(orders.rows.insert(new), slot, "a row goes where it was said to go");
-        orders.by_placed.insert(placed, slot);
+        orders.last = slot;
+        orders.by_placed.insert(placed.0, slot, |_| &());
         let (rows, hasher) = (&orders.rows, &self.hasher);
         orders.index.insert(hash, slot, |slot| hasher.hash_one(&rows.get(slot).id));
         orders.enter(slot);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Memory, order_row::OrderRow};
+use super::Memory;
 use crate::{Code, Row, row::Sale};
 
 /// Sales that the row of no order tells, by the order's id: those of orders that are not here, as between two rows that come or go
@@ -18,25 +18,21 @@ impl Memory {
     }
 
     pub(super) fn put_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) -> Option<Box<Sale>> {
-        let row = self.order_slot(order).map(|slot| self.orders.rows.get_mut(slot));
-        let packed = row.and_then(OrderRow::take_sale).map(Box::new);
+        let mut row = self.order_slot(order).map(|slot| self.orders.rows.get_mut(slot));
+        let packed = row.as_mut().and_then(|row| row.take_sale()).map(Box::new);
         let before = packed.or_else(|| self.stray_sales.0.remove(order));
-        self.keep_sale(order, sale);
+        let stray = sale.filter(|sale| !row.is_some_and(|row| row.keep_sale(sale)));
+        if let Some(stray) = stray {
+            self.stray_sales.0.insert(order.clone(), stray);
+        }
         before
     }
 
-    /// Keeps a sale with its order, or else beside the orders. There is none of this order.
-    pub(super) fn keep_sale(&mut self, order: &Code, sale: Option<Box<Sale>>) {
-        let Some(sale) = sale else { return };
-        let row = self.order_slot(order).map(|slot| self.orders.rows.get_mut(slot));
-        if !row.is_some_and(|row| row.keep_sale(&sale)) {
-            self.stray_sales.0.insert(order.clone(), sale);
+    /// Puts a sale that came before its order to it.
+    pub(super) fn put_stray_sale(&mut self, order: &Code) {
+        if let Some(sale) = self.stray_sales.0.remove(order) {
+            self.put_sale(order, Some(sale));
         }
-    }
-
-    /// Takes the sale that came before its order, if there is one.
-    pub(super) fn take_stray_sale(&mut self, order: &Code) -> Option<Box<Sale>> {
-        self.stray_sales.0.remove(order)
     }
 
     /// The rows of sales, as [`Memory::rows`] tells them.

@@ -60,6 +60,12 @@ impl<T: Ord + Clone> Sorted<T> {
         Some(high(key.0) << 32 | u64::from(entries[0].low))
     }
 
+    /// The last number.
+    pub(super) fn last(&self) -> Option<u64> {
+        let (key, entries) = self.chunks.last_key_value()?;
+        Some(high(key.0) << 32 | u64::from(entries[entries.len() - 1].low))
+    }
+
     /// The entries from a number on, in their order.
     pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u64, u32)> {
         let start = (number, None);
@@ -204,6 +210,7 @@ mod tests {
             assert!(self.sorted.from(from).eq(plain), "from {from}");
             assert_eq!(self.sorted.len(), self.plain.len());
             assert_eq!(self.sorted.first(), self.plain.first().map(|(number, ..)| *number));
+            assert_eq!(self.sorted.last(), self.plain.last().map(|(number, ..)| *number));
         }
     }
 
