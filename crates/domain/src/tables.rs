@@ -71,7 +71,7 @@ pub trait Tables {
     fn line_named(&self, transfer: &Code, name: &Code) -> Option<u32>;
 
     /// The wallet of this owner.
-    fn wallet(&self, owner: &Code) -> Option<row::Wallet>;
+    fn wallet(&self, owner: &Code) -> Option<&row::Wallet>;
     /// The balance of an outside account for a currency: below zero where money came from.
     fn money_outside(&self, currency: Currency, outside: MoneyOutside) -> i64;
     /// The authorization of this id, open or ended.

@@ -27,7 +27,7 @@ impl<T: Tables> Book<'_, T> {
     /// Changes what a wallet has in a currency; both begin with the first change.
     pub(super) fn balance(&mut self, owner: &Code, currency: Currency, change: impl FnOnce(&mut Balance)) {
         let opened = self.event.sequence;
-        let found = self.tables.wallet(owner);
+        let found = self.tables.wallet(owner).cloned();
         let mut wallet = found.unwrap_or_else(|| Wallet { opened, balances: Default::default() });
         let at = wallet.balances.binary_search_by_key(&currency, |balance| balance.currency);
         let at = at.unwrap_or_else(|at| {

@@ -55,8 +55,15 @@ struct HeldPick {
 }
 
 impl CartRow {
-    /// Packs a cart; `node` enters it as a holder of a place and gives the node.
-    fn pack(id: Code, cart: Cart, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
+    /// Packs a cart with its lines, which `lines` are where it has them already; `node` enters it as a holder of a place and
+    /// gives the node.
+    fn pack(
+        id: Code,
+        cart: Cart,
+        lines: Option<PackedLines>,
+        node: &mut impl FnMut(Place, u32) -> u32,
+    ) -> Self {
+        let wanted = |line: &CartLine| Wanted { sku: line.sku, lot: None, quantity: line.quantity };
         let mut picks = Vec::new();
         for (line, number) in cart.lines.iter().zip(0..) {
             for pick in &line.picks {
@@ -67,11 +74,7 @@ impl CartRow {
         Self {
             id,
             owner: cart.owner,
-            lines: PackedLines::pack(cart.lines.iter().map(|line| Wanted {
-                sku: line.sku,
-                lot: None,
-                quantity: line.quantity,
-            })),
+            lines: lines.unwrap_or_else(|| PackedLines::pack(cart.lines.iter().map(wanted))),
             picks: picks.into_boxed_slice(),
             order: cart.order.map(Box::new),
             opened: cart.opened,
@@ -126,6 +129,13 @@ impl CartRow {
     /// How many lines it has.
     pub(super) fn line_count(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Takes its lines, if a cart has the same ones.
+    fn take_same_lines(&mut self, cart: &Cart) -> Option<PackedLines> {
+        let new = cart.lines.iter().map(|line| (line.sku, line.quantity));
+        let is_same = self.lines.iter().map(|line| (line.sku, line.quantity)).eq(new);
+        is_same.then(|| std::mem::take(&mut self.lines))
     }
 
     /// How much it holds of a SKU at a place.
@@ -193,39 +203,38 @@ impl Memory {
         self.carts.index.find(self.hash(id), |slot| self.carts.rows.get(slot).id == *id)
     }
 
-    /// Puts a cart and gives back the row that stood there.
-    pub(super) fn put_cart(&mut self, id: Code, cart: Option<Box<Cart>>) -> Option<CartRow> {
-        let Some(slot) = self.cart_slot(&id) else {
+    pub(super) fn put_cart(&mut self, id: &Code, cart: Option<Box<Cart>>) {
+        let hash = self.hash(id);
+        let Some(slot) = self.carts.index.find(hash, |slot| self.carts.rows.get(slot).id == *id) else {
             if let Some(cart) = cart {
-                let hash = self.hash(&id);
                 let slot = self.carts.rows.next_slot();
-                let new = self.pack_cart(id, *cart, slot);
+                let new = self.pack_cart(id.clone(), *cart, None, slot);
                 let carts = &mut self.carts;
                 assert_eq!(carts.rows.insert(new), slot, "a row goes where it was said to go");
                 let (rows, hasher) = (&carts.rows, &self.hasher);
                 carts.index.insert(hash, slot, |slot| hasher.hash_one(&rows.get(slot).id));
                 carts.enter(slot);
             }
-            return None;
+            return;
         };
         self.carts.strike(slot);
         self.strike_cart_holders(slot);
-        Some(if let Some(cart) = cart {
-            let new = self.pack_cart(id, *cart, slot);
-            let before = std::mem::replace(self.carts.rows.get_mut(slot), new);
+        if let Some(cart) = cart {
+            // What is in it mostly stays: it is held, lapses, is checked out.
+            let lines = self.carts.rows.get_mut(slot).take_same_lines(&cart);
+            let new = self.pack_cart(id.clone(), *cart, lines, slot);
+            *self.carts.rows.get_mut(slot) = new;
             self.carts.enter(slot);
-            before
         } else {
-            let hash = self.hash(&id);
             self.carts.index.remove(hash, slot);
-            self.carts.rows.remove(slot)
-        })
+            self.carts.rows.remove(slot);
+        }
     }
 
     /// Packs a cart, whose holders are entered under the slot that it will have.
-    fn pack_cart(&mut self, id: Code, cart: Cart, slot: u32) -> CartRow {
+    fn pack_cart(&mut self, id: Code, cart: Cart, lines: Option<PackedLines>, slot: u32) -> CartRow {
         let mut node = |place, line| self.enter_holder(place, HolderKind::Cart, slot, line);
-        CartRow::pack(id, cart, &mut node)
+        CartRow::pack(id, cart, lines, &mut node)
     }
 
     fn strike_cart_holders(&mut self, slot: u32) {

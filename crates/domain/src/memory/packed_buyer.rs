@@ -9,7 +9,7 @@
 //!
 //! Who paid is the customer, and what was paid in all is what the lines cost: neither is kept once more.
 
-use super::packed_numbers::{put, take};
+use super::packed_numbers::{Packing, put, take};
 use crate::{Amount, Code, Currency, Quantity, row::Sale};
 
 const CURRENCY_BYTES: usize = 3;
@@ -20,32 +20,35 @@ pub(super) struct PackedBuyer(Box<[u8]>);
 impl PackedBuyer {
     /// Of an order that was not paid for.
     pub(super) fn unpaid(customer: Option<&Code>) -> Self {
-        Self(customer.map(|customer| with_room(customer, 0).into_boxed_slice()).unwrap_or_default())
+        Self(customer.map(|customer| Box::from(&*begin(customer))).unwrap_or_default())
     }
 
     /// Of an order whose customer paid what its lines cost.
     pub(super) fn paid(sale: &Sale) -> Self {
-        let refunded = sale.refunded.get();
-        let mut bytes = with_room(&sale.owner, CURRENCY_BYTES + bytes_of(refunded) + prices_bytes(sale));
+        let mut bytes = begin(&sale.owner);
         bytes.extend_from_slice(sale.currency.as_str().as_bytes());
-        put(&mut bytes, refunded);
+        put(&mut bytes, sale.refunded.get());
         sale.prices.iter().for_each(|price| put(&mut bytes, price.get()));
-        Self(bytes.into_boxed_slice())
+        Self(Box::from(&*bytes))
     }
 
     pub(super) fn customer(&self) -> Option<Code> {
-        self.open().map(|(customer, _)| Code::kept(customer))
+        let (length, rest) = self.0.split_first()?;
+        let customer = std::str::from_utf8(&rest[..usize::from(*length)]);
+        Some(Code::kept(customer.expect("a code was packed")))
     }
 
     pub(super) fn is_customer(&self, customer: &Code) -> bool {
-        self.open().is_some_and(|(text, _)| text == customer.as_str())
+        let text = customer.as_str().as_bytes();
+        self.0
+            .split_first()
+            .is_some_and(|(length, rest)| usize::from(*length) == text.len() && rest.starts_with(text))
     }
 
     /// What was paid, for lines of these quantities.
     pub(super) fn sale(&self, quantities: impl Iterator<Item = Quantity>) -> Option<Sale> {
-        let (customer, mut sold) = self.open()?;
-        let (currency, prices) = sold.split_first_chunk::<CURRENCY_BYTES>()?;
-        sold = prices;
+        let length = *self.0.first()?;
+        let (currency, mut sold) = self.0[1 + usize::from(length)..].split_first_chunk::<CURRENCY_BYTES>()?;
         let currency =
             std::str::from_utf8(currency).ok().and_then(|text| Currency::new("currency", text).ok());
         let refunded = amount(take(&mut sold));
@@ -56,34 +59,17 @@ impl PackedBuyer {
             prices.push(amount(price));
         }
         let currency = currency.expect("a currency was packed");
-        Some(Sale { owner: Code::kept(customer), currency, prices, total: amount(total), refunded })
-    }
-
-    /// The customer's id, and what was packed behind it.
-    fn open(&self) -> Option<(&str, &[u8])> {
-        let (length, rest) = self.0.split_first()?;
-        let (customer, sold) = rest.split_at(usize::from(*length));
-        Some((std::str::from_utf8(customer).expect("a code was packed"), sold))
+        Some(Sale { owner: self.customer()?, currency, prices, total: amount(total), refunded })
     }
 }
 
-/// The customer, and room for what comes behind it: nothing is copied a second time.
-fn with_room(customer: &Code, behind: usize) -> Vec<u8> {
+/// The customer, and room for what comes behind it.
+fn begin(customer: &Code) -> Packing {
     let text = customer.as_str();
-    let mut bytes = Vec::with_capacity(1 + text.len() + behind);
+    let mut bytes = Packing::new();
     bytes.push(u8::try_from(text.len()).expect("a code has at most 64 bytes"));
     bytes.extend_from_slice(text.as_bytes());
     bytes
-}
-
-fn prices_bytes(sale: &Sale) -> usize {
-    sale.prices.iter().map(|price| bytes_of(price.get())).sum()
-}
-
-/// How many bytes a number takes.
-fn bytes_of(number: u64) -> usize {
-    let bits = u64::BITS - (number | 1).leading_zeros();
-    bits.div_ceil(7) as usize
 }
 
 fn amount(units: u64) -> Amount {
@@ -145,16 +131,6 @@ mod tests {
         for (prices, bytes) in [(&[127][..], 1), (&[128], 2), (&[12_900; 3], 6), (&[25_000; 10], 30)] {
             let packed = PackedBuyer::paid(&sale("owner-000000001", prices, 0));
             assert_eq!(packed.0.len(), 1 + 15 + CURRENCY_BYTES + 1 + bytes);
-        }
-    }
-
-    #[test]
-    fn room_is_made_for_exactly_what_is_put() {
-        for number in [0, 1, 127, 128, 16_383, 16_384, AMOUNT_MAX, u64::MAX] {
-            let mut bytes = Vec::new();
-            put(&mut bytes, number);
-            assert_eq!(bytes.len(), bytes_of(number), "{number}");
-            assert_eq!(take(&mut &bytes[..]), number);
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! The offsets count from line 0 on; they keep the look at a single line of a long order from a walk through all of it.
 
-use super::packed_numbers::{put, take};
+use super::packed_numbers::{Packing, put, take};
 use crate::{LotId, Quantity, SkuId};
 
 /// Lines from one offset to the next: a walk is never longer.
@@ -25,12 +25,13 @@ pub(super) struct Wanted {
 }
 
 /// The lines, in their order. They are made once and only read from then on.
+#[derive(Default)]
 pub(super) struct PackedLines(Box<[u8]>);
 
 impl PackedLines {
     pub(super) fn pack(lines: impl ExactSizeIterator<Item = Wanted>) -> Self {
         let count = lines.len();
-        let mut packed = Vec::with_capacity(count * 6);
+        let mut packed = Packing::new();
         let mut offsets = Vec::new();
         for (index, line) in lines.enumerate() {
             if index > 0 && index % STRIDE == 0 {
@@ -42,11 +43,10 @@ impl PackedLines {
             }
             put(&mut packed, line.quantity.get());
         }
-        let mut bytes = Vec::with_capacity(2 + offsets.len() * OFFSET_BYTES + packed.len());
-        put(&mut bytes, count as u64);
-        bytes.extend(offsets.into_iter().flat_map(u32::to_le_bytes));
-        bytes.extend(packed);
-        Self(bytes.into_boxed_slice())
+        let mut head = Packing::new();
+        put(&mut head, count as u64);
+        offsets.into_iter().for_each(|offset| head.extend_from_slice(&offset.to_le_bytes()));
+        Self([&*head, &*packed].concat().into_boxed_slice())
     }
 
     pub(super) fn len(&self) -> usize {

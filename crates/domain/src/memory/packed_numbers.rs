@@ -1,6 +1,11 @@
 //! Numbers in groups of seven bits, the lowest first (unsigned LEB128): below 128 they take one byte.
 
-pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
+use smallvec::SmallVec;
+
+/// What is packed before it is kept: mostly so short that it needs no allocation until then.
+pub(super) type Packing = SmallVec<[u8; 128]>;
+
+pub(super) fn put(bytes: &mut Packing, mut number: u64) {
     loop {
         let [low, ..] = number.to_le_bytes();
         number >>= 7;

@@ -113,7 +113,7 @@ impl Memory {
                 drop(self.put_sale(id, None));
                 drop(self.put_order(id, None));
             }
-            DocumentKey::Cart(id) => drop(self.put_cart(id.clone(), None)),
+            DocumentKey::Cart(id) => self.put_cart(id, None),
             DocumentKey::Proposal(id) => drop(self.trades.put_proposal(id, None)),
         }
     }

@@ -130,8 +130,8 @@ impl Tables for Memory {
         Some(row.by_name[at])
     }
 
-    fn wallet(&self, owner: &Code) -> Option<Wallet> {
-        self.wallets.wallet(owner).cloned()
+    fn wallet(&self, owner: &Code) -> Option<&Wallet> {
+        self.wallets.wallet(owner)
     }
 
     fn money_outside(&self, currency: Currency, outside: MoneyOutside) -> i64 {
@@ -372,7 +372,8 @@ impl Tables for Memory {
             }
             Row::Prices(sku, prices) => Row::Prices(sku, self.carts.put_prices(sku, prices)),
             Row::Cart(id, cart) => {
-                let before = self.put_cart(id.clone(), cart).map(|row| Box::new(row.unpack()));
+                let before = self.cart(&id).map(Box::new);
+                self.put_cart(&id, cart);
                 Row::Cart(id, before)
             }
             Row::Sale(order, sale) => {
@@ -385,7 +386,7 @@ impl Tables for Memory {
     fn set(&mut self, row: Row) {
         match row {
             Row::Hold(id, hold) => drop(self.put_hold(id, hold)),
-            Row::Cart(id, cart) => drop(self.put_cart(id, cart)),
+            Row::Cart(id, cart) => self.put_cart(&id, cart),
             row => drop(self.put(row)),
         }
     }
