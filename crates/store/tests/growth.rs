@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Request, Strategy, Tables, TimeZone,
+    Code, Command, Memory, Name, Outside, Quantity, Request, Strategy, TimeZone,
     command::{
         Adjust, AdjustLine, Change, HoldLine, OrderLine, PlaceHold, PlaceOrder, SetLocation, SetLot, SetSite,
         SetSku,
@@ -120,15 +120,13 @@ fn no_command_pays_for_the_growth_of_a_whole_table() {
     let mut memory = stocked();
     let count = size(COUNT, COUNT_SOAK);
     give(&mut memory, set_sku(0, Tracking::Lot));
-    let kinds: [(&str, bool, fn(u64) -> Command); 4] = [
-        ("holds", true, place_hold),
-        ("orders", false, place_order),
-        ("lots", false, set_lot),
-        ("SKUs", false, |number| set_sku(number + 1, Tracking::None)),
-    ];
-    for (what, keyed, command) in kinds {
+    let mut grow = |what: &str, keyed: bool, command: &dyn Fn(u64) -> Command| {
         let (took, number) = longest(&mut memory, count, keyed, command);
         println!("of {count} {what}, number {number} took longest: {took:?}");
         assert!(took <= ONE_MAX, "of {count} {what}, number {number} took {took:?} of the processor");
-    }
+    };
+    grow("holds", true, &place_hold);
+    grow("orders", false, &place_order);
+    grow("lots", false, &set_lot);
+    grow("SKUs", false, &|number| set_sku(number + 1, Tracking::None));
 }

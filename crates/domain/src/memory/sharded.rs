@@ -122,7 +122,7 @@ impl<T> Numbered<T> {
     }
 
     pub(super) fn push(&mut self, row: T) {
-        if self.len % CHUNK_LEN == 0 {
+        if self.len.is_multiple_of(CHUNK_LEN) {
             // The first one grows by itself: most tables are small.
             let capacity = if self.len == 0 { 0 } else { CHUNK_LEN };
             self.chunks.push(Vec::with_capacity(capacity));
@@ -134,7 +134,7 @@ impl<T> Numbered<T> {
     pub(super) fn pop(&mut self) -> Option<T> {
         let row = self.chunks.last_mut()?.pop()?;
         self.len -= 1;
-        if self.len % CHUNK_LEN == 0 {
+        if self.len.is_multiple_of(CHUNK_LEN) {
             self.chunks.pop();
         }
         Some(row)
