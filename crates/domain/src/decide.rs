@@ -15,6 +15,7 @@ mod hold;
 mod master;
 mod order;
 mod picking;
+mod shelf;
 mod trade;
 mod transfer;
 mod wallet;

@@ -38,7 +38,7 @@ pub const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 pub const FILL_LINES_MAX: usize = 1_024;
 /// Picks for them: after the line that reaches it, the rest wait.
 pub const FILL_PICKS_MAX: usize = 16_384;
-/// Positions looked at for them, again for each line: after the line that reaches it, the rest wait.
+/// Positions looked at for them: after the SKU that reaches it, the rest wait.
 pub const FILL_POSITIONS_MAX: usize = 262_144;
 /// The highest fence: the greatest whole number that every reader of JSON has exactly.
 pub const FENCE_MAX: u64 = (1 << 53) - 1;

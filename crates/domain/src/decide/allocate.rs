@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::desk::Desk;
+use super::{desk::Desk, shelf::Shelf};
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Strategy, Tables, WARM_MAX,
     event::{Short, Take},
@@ -11,6 +11,9 @@ use crate::{
     row,
     strategy::Candidate,
 };
+
+/// Positions of a SKU that each line of a command looks at again. Of more, a second line of the SKU makes a [`Shelf`].
+const SHELF_POSITIONS_MIN: usize = 32;
 
 /// What a line wants.
 #[derive(Clone, Copy)]
@@ -38,7 +41,7 @@ impl Partial {
     }
 }
 
-impl<T: Tables> Desk<'_, T> {
+impl<'a, T: Tables> Desk<'a, T> {
     /// Takes what each line wants, in turn, and says what was short.
     ///
     /// Refuses with `not_stocked_here` or `insufficient_stock`, all shortages at once, where a part is not good
@@ -97,18 +100,70 @@ impl<T: Tables> Desk<'_, T> {
         remember: bool,
         take: &mut impl FnMut(Take),
     ) -> Quantity {
+        let strategy = strategy.unwrap_or_else(|| self.tables.site(want.site).strategy);
+        if remember && self.shelves.contains_key(&(want.site, want.sku)) {
+            return self.take_from_shelf(want, strategy, take);
+        }
+        let (mut candidates, looked) = self.candidates(want.site, want.sku, |place| {
+            want.lot.is_none_or(|lot| lot == place.lot)
+                && want.location.is_none_or(|location| location == place.location)
+        });
+        if remember && looked > SHELF_POSITIONS_MIN {
+            self.shelves.insert((want.site, want.sku), None);
+        }
+        strategy.order(&mut candidates, want.quantity);
+
+        let mut rest = want.quantity;
+        for candidate in candidates.iter().take(self.picks_max) {
+            if rest.is_zero() {
+                break;
+            }
+            let quantity = rest.min(candidate.available);
+            rest -= quantity;
+            let found = found(want, candidate, quantity);
+            if remember {
+                *self.taken.entry(found.place()).or_default() += quantity;
+            }
+            take(found);
+        }
+        want.quantity - rest
+    }
+
+    /// Does what [`Desk::allocate_line`] does for a SKU of which there are many positions.
+    fn take_from_shelf(&mut self, want: &Want, strategy: Strategy, take: &mut impl FnMut(Take)) -> Quantity {
+        let key = (want.site, want.sku);
+        let is_ready = matches!(&self.shelves[&key], Some(shelf) if shelf.strategy() == strategy);
+        if !is_ready {
+            let (candidates, _) = self.candidates(want.site, want.sku, |_| true);
+            self.shelves.insert(key, Some(Shelf::new(strategy, candidates.into_vec())));
+        }
+        let shelf = self.shelves.get_mut(&key).and_then(Option::as_mut).expect("it was just made");
+        shelf.take(want, self.picks_max, |candidate, quantity| {
+            let found = found(want, candidate, quantity);
+            *self.taken.entry(found.place()).or_default() += quantity;
+            take(found);
+        })
+    }
+
+    /// The positions of a SKU at a site that `fits` lets pass and that have something available, and how many positions
+    /// were looked at.
+    fn candidates(
+        &self,
+        site: SiteId,
+        sku: SkuId,
+        fits: impl Fn(Place) -> bool,
+    ) -> (SmallVec<[Candidate<'a>; 4]>, usize) {
         let tables = self.tables;
-        let mut candidates: SmallVec<[Candidate<'_>; 4]> = SmallVec::new();
-        let mut consider = |place: Place, position: &row::Position| {
-            if want.lot.is_some_and(|lot| lot != place.lot) {
-                return;
+        let mut candidates: SmallVec<[Candidate<'a>; 4]> = SmallVec::new();
+        let mut looked = 0;
+        for (place, position) in tables.positions(site, sku) {
+            looked += 1;
+            if !fits(place) {
+                continue;
             }
-            if want.location.is_some_and(|location| location != place.location) {
-                return;
-            }
-            let available = self.available(place, position);
+            let available = self.available(place, &position);
             if available.is_zero() {
-                return;
+                continue;
             }
             let location = tables.location(place.location);
             let lot = (place.lot != LotId::NONE).then(|| tables.lot(place.lot));
@@ -123,33 +178,8 @@ impl<T: Tables> Desk<'_, T> {
                 expires_on: lot.and_then(|lot| lot.expires_on),
                 since: position.since,
             });
-        };
-        for (place, position) in tables.positions(want.site, want.sku) {
-            consider(place, &position);
         }
-        let strategy = strategy.unwrap_or_else(|| tables.site(want.site).strategy);
-        strategy.order(&mut candidates, want.quantity);
-
-        let mut rest = want.quantity;
-        for candidate in &candidates {
-            if rest.is_zero() {
-                break;
-            }
-            let quantity = rest.min(candidate.available);
-            rest -= quantity;
-            let found = Take {
-                line: want.line,
-                sku: want.sku,
-                location: candidate.location,
-                lot: candidate.lot,
-                quantity,
-            };
-            if remember {
-                *self.taken.entry(found.place()).or_default() += quantity;
-            }
-            take(found);
-        }
-        want.quantity - rest
+        (candidates, looked)
     }
 
     /// What is available at a place to this command's next line.
@@ -163,4 +193,9 @@ impl<T: Tables> Desk<'_, T> {
         let taken = self.taken.get(&place).copied().unwrap_or_default();
         available.saturating_sub(taken)
     }
+}
+
+fn found(want: &Want, candidate: &Candidate<'_>, quantity: Quantity) -> Take {
+    let Candidate { location, lot, .. } = *candidate;
+    Take { line: want.line, sku: want.sku, location, lot, quantity }
 }

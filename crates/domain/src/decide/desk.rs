@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use super::shelf::Shelf;
 use crate::{
     Code, LocationId, LotId, Outside, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
     event::Take,
@@ -17,11 +18,23 @@ pub(super) struct Desk<'a, T> {
     pub(super) taken: HashMap<Place, Quantity>,
     /// What this command gives back before it takes: a hold does not count against itself.
     pub(super) credit: HashMap<Place, Quantity>,
+    /// SKUs at sites of which there are many positions, once a line has looked at them, and from the second line on what
+    /// is left there.
+    pub(super) shelves: HashMap<(SiteId, SkuId), Option<Shelf<'a>>>,
+    /// How many positions the next line may take from.
+    pub(super) picks_max: usize,
 }
 
 impl<'a, T: Tables> Desk<'a, T> {
     pub(super) fn new(tables: &'a T, now: Timestamp) -> Self {
-        Self { tables, now, taken: HashMap::new(), credit: HashMap::new() }
+        Self {
+            tables,
+            now,
+            taken: HashMap::new(),
+            credit: HashMap::new(),
+            shelves: HashMap::new(),
+            picks_max: usize::MAX,
+        }
     }
 
     pub(super) fn site(&self, code: &Code) -> Result<SiteId, Refusal> {

@@ -1,12 +1,15 @@
 //! Gives stock to the lines of orders that wait for it: what nobody asked for, but what arriving stock brings about.
 
-use std::{cmp::Reverse, collections::BTreeSet, iter::Peekable};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+};
 
 use hashbrown::HashMap;
 
 use super::{allocate::Want, desk::Desk};
 use crate::{
-    Awaiting, Code, Fact, LotId, Quantity, SiteId, SkuId, Tables, Timestamp,
+    Awaiting, Code, Fact, LotId, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     event::{FilledOrder, Take, Takes},
     limits::{FILL_LINES_MAX, FILL_PICKS_MAX, FILL_POSITIONS_MAX},
     query::available,
@@ -42,20 +45,27 @@ struct Filler<'a, T> {
     desk: Desk<'a, T>,
     orders: Vec<FilledOrder>,
     by_order: HashMap<Code, usize>,
+    /// Lines that were looked at.
     lines: usize,
     picks: usize,
-    /// Positions and queues that were looked at.
+    /// Positions that were looked at.
     looked: usize,
 }
 
+/// Where a waiting line stands: smaller is sooner. No two lines of a SKU have the same rank.
+type Rank = (Reverse<u32>, Sequence, u32);
+
 impl<T: Tables> Filler<'_, T> {
-    /// Fills what waits for a SKU, and says whether it stopped while there was more to give.
+    /// Fills what waits for a SKU, and says whether it stopped while there may be more to give. The first SKU of an event
+    /// gets something or is done.
     fn fill(&mut self, site: SiteId, sku: SkuId) -> bool {
+        if self.looked >= FILL_POSITIONS_MAX || self.is_full() {
+            return true;
+        }
         let tables = self.desk.tables;
         let mut lots: BTreeSet<LotId> = BTreeSet::new();
-        let mut positions = 0;
         for (place, position) in tables.positions(site, sku) {
-            positions += 1;
+            self.looked += 1;
             if !available(tables, place, &position, self.desk.now).is_zero() {
                 lots.insert(place.lot);
             }
@@ -65,38 +75,43 @@ impl<T: Tables> Filler<'_, T> {
         }
         // Lines that want any lot, and for each lot that is here those that want only this one.
         lots.remove(&LotId::NONE);
-        let queue = |lot| tables.awaiting(site, sku, lot).peekable();
-        let mut queues: Vec<_> =
-            std::iter::once(None).chain(lots.into_iter().map(Some)).map(|lot| (lot, queue(lot))).collect();
-        while let Some((lot, at, awaiting)) = first(&mut queues) {
-            let is_enough = self.lines >= FILL_LINES_MAX
-                || self.picks >= FILL_PICKS_MAX
-                || self.looked >= FILL_POSITIONS_MAX;
-            if is_enough {
+        let queue = |lot| (lot, tables.awaiting(site, sku, lot));
+        let mut queues: Vec<_> = std::iter::once(None).chain(lots.into_iter().map(Some)).map(queue).collect();
+        let mut heads: BinaryHeap<Reverse<(Rank, usize)>> = BinaryHeap::new();
+        let mut next: Vec<Option<Awaiting>> = queues.iter_mut().map(|(_, queue)| queue.next()).collect();
+        heads.extend(next.iter().zip(0..).filter_map(|(line, at)| Some(Reverse((rank(line.as_ref()?), at)))));
+        while let Some(Reverse((_, at))) = heads.pop() {
+            if self.is_full() {
                 return true;
             }
-            // Each line looks at all positions of the SKU, and at the head of each queue.
-            self.looked += positions + queues.len();
-            if !self.fill_line(site, sku, lot, &awaiting) {
+            let (lot, queue) = &mut queues[at];
+            let line = next[at].take().expect("a queue at the head has a line");
+            if !self.fill_line(site, sku, *lot, &line) {
                 if lot.is_none() {
                     // Nothing of any lot is left.
                     return false;
                 }
-                drop(queues.remove(at));
+                continue;
             }
+            next[at] = queue.next();
+            heads.extend(next[at].as_ref().map(|line| Reverse((rank(line), at))));
         }
         false
     }
 
-    /// Gives a line what there is, and says whether that was anything.
+    fn is_full(&self) -> bool {
+        self.lines >= FILL_LINES_MAX || self.picks >= FILL_PICKS_MAX
+    }
+
+    /// Gives a line what there is, and says whether there was anything.
     fn fill_line(&mut self, site: SiteId, sku: SkuId, lot: Option<LotId>, line: &Awaiting) -> bool {
+        self.lines += 1;
         let want = Want { line: line.line, site, sku, quantity: line.lacks, location: None, lot };
         let mut takes = Takes::new();
         let got = self.desk.allocate_line(&want, None, true, &mut |take: Take| takes.push(take));
         if got == Quantity::ZERO {
             return false;
         }
-        self.lines += 1;
         self.picks += takes.len();
         let at = *self.by_order.entry_ref(&line.order).or_insert_with(|| {
             self.orders.push(FilledOrder { order: line.order.clone(), takes: Takes::new() });
@@ -107,17 +122,6 @@ impl<T: Tables> Filler<'_, T> {
     }
 }
 
-/// Takes the next line of several queues: the highest priority, and of these the one that was placed first.
-fn first<I: Iterator<Item = Awaiting>>(
-    queues: &mut [(Option<LotId>, Peekable<I>)],
-) -> Option<(Option<LotId>, usize, Awaiting)> {
-    let rank = |line: &Awaiting| (Reverse(line.priority), line.placed, line.line);
-    let heads = queues.iter_mut().enumerate().filter_map(|(at, (_, queue))| {
-        let head = queue.peek()?;
-        Some((rank(head), at))
-    });
-    let (_, at) = heads.min()?;
-    let (lot, queue) = &mut queues[at];
-    let line = queue.next().expect("it was just looked at");
-    Some((*lot, at, line))
+fn rank(line: &Awaiting) -> Rank {
+    (Reverse(line.priority), line.placed, line.line)
 }
