@@ -88,6 +88,8 @@ pub trait Tables {
     fn warm_gates(&self, _skus: impl Iterator<Item = (SiteId, SkuId)>) {}
     /// The order of this id.
     fn order(&self, id: &Code) -> Option<row::Order>;
+    /// How many picks an order has: what it takes to end it. 0 where there is none of this id.
+    fn order_pick_count(&self, order: &Code) -> usize;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
     /// Waiting orders of a site, those that are wholly allocated or those that are not.

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
+    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables,
+    TimeZone,
     command::{
-        Adjust, AdjustLine, Change, DiscardCart, SetCart, SetCartItem, SetLocation, SetLot, SetSite, SetSku,
+        Adjust, AdjustLine, CancelOrder, Change, Checkout, Payment, SetCart, SetCartItem, SetLocation,
+        SetLot, SetSite, SetSku,
     },
     limits::{LINES_MAX, PARTS_MAX},
     row::{LocationKind, Tracking},
@@ -36,7 +38,7 @@ fn item(sku: &str, quantity: usize) -> Command {
 fn a_cart_holds_as_many_serial_numbers_as_one_decision_can_give_up() {
     let mut memory = Memory::new();
     let (site, location, name) = (code("ICN"), code("A-01"), Name::default());
-    let time_zone = TimeZone::new("UTC").unwrap();
+    let (time_zone, krw) = (TimeZone::new("UTC").unwrap(), Currency::new("currency", "KRW").unwrap());
     let set = SetSite { site: site.clone(), name: name.clone(), time_zone, strategy: Strategy::Fifo };
     give(&mut memory, Command::SetSite(set)).unwrap();
     let (zone, kind) = (Name::default(), LocationKind::Storage);
@@ -48,7 +50,7 @@ fn a_cart_holds_as_many_serial_numbers_as_one_decision_can_give_up() {
             name: name.clone(),
             tracking: Tracking::Serial,
             safety_stock: Vec::new(),
-            prices: Vec::new(),
+            prices: vec![(krw, Amount::new("price", 1).unwrap())],
         };
         give(&mut memory, Command::SetSku(set)).unwrap();
         let lots: Vec<Code> = (0..SERIALS).map(|number| code(&format!("N{number}"))).collect();
@@ -77,11 +79,19 @@ fn a_cart_holds_as_many_serial_numbers_as_one_decision_can_give_up() {
     give(&mut memory, item("phone", SERIALS)).unwrap();
     let took = begun.elapsed();
     assert!(took < SOON, "{SERIALS} serial numbers were held in {took:?}");
-    let refused = Refusal::TooManyParts { parts: 2 * SERIALS, max: PARTS_MAX };
-    assert_eq!(give(&mut memory, item("watch", SERIALS)), Err(refused));
-    give(&mut memory, item("watch", 100)).unwrap();
-    // Its two items and what they hold.
-    assert_eq!(memory.cart_part_count(&code("C1")), 2 + SERIALS + 100);
-    give(&mut memory, Command::DiscardCart(DiscardCart { id: code("C1") })).unwrap();
-    assert_eq!(memory.cart_part_count(&code("C1")), 2, "nothing is held any more");
+    // Its two items and what they hold have to fit: they are parts of the order that it becomes.
+    let watches = PARTS_MAX - 2 - SERIALS;
+    let refused = Refusal::TooManyParts { parts: PARTS_MAX + 1, max: PARTS_MAX };
+    assert_eq!(give(&mut memory, item("watch", watches + 1)), Err(refused));
+    give(&mut memory, item("watch", watches)).unwrap();
+    assert_eq!(memory.cart_part_count(&code("C1")), PARTS_MAX);
+    let amount = Amount::new("amount", PARTS_MAX as u64).unwrap();
+    let charge =
+        Payment { owner: code("kim"), currency: krw, amount, reason: Name::default(), reference: None };
+    give(&mut memory, Command::Charge(charge)).unwrap();
+    let (id, order, expected_total) = (code("C1"), None, None);
+    give(&mut memory, Command::Checkout(Checkout { id, order, currency: krw, expected_total })).unwrap();
+    assert_eq!(memory.cart_part_count(&code("C1")), 2, "the order holds it all");
+    assert_eq!(memory.order_pick_count(&code("C1")), PARTS_MAX - 2);
+    give(&mut memory, Command::CancelOrder(CancelOrder { id: code("C1") })).unwrap();
 }

@@ -1,5 +1,6 @@
 //! Writes what was decided about orders and claims.
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::book::{Book, shrink_pick};
@@ -137,16 +138,29 @@ pub(super) fn order_line(line: &OrderedLine) -> OrderLine {
     OrderLine { sku: line.sku, lot: line.lot, quantity: line.quantity, picks: Default::default() }
 }
 
-/// Lines of an order hold more. The takes of an event are at different places for each line, so that only what a line
-/// held before is looked through: an order of 100,000 serial numbers has as many picks.
+/// Takes of an event up to which each looks through what its line held before; of more, that is entered in a map first.
+const GROW_PLAINLY_MAX: usize = 8;
+
+/// Lines of an order hold more. The takes of an event are at different places for each line, so that they are looked for
+/// only among what the line held before: an order of 100,000 serial numbers has as many picks.
 fn grow(order: &mut Order, takes: &[Take]) {
     let before: SmallVec<[usize; 8]> = order.lines.iter().map(|line| line.picks.len()).collect();
+    let is_plain = takes.len() <= GROW_PLAINLY_MAX;
+    let held = order.lines.iter().zip(0..).filter(|_| !is_plain).flat_map(|(line, number)| {
+        let picks = line.picks.iter().enumerate();
+        picks.map(move |(at, pick)| ((number, pick.location, pick.lot), at))
+    });
+    let held: HashMap<(u32, LocationId, LotId), usize> = held.collect();
     for take in takes {
-        let Take { location, lot, quantity, .. } = *take;
-        let picks = &mut order.lines[take.line as usize].picks;
-        let known = &mut picks[..before[take.line as usize]];
-        match known.iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
-            Some(pick) => pick.quantity += quantity,
+        let Take { line, location, lot, quantity, .. } = *take;
+        let picks = &mut order.lines[line as usize].picks;
+        let known = &picks[..before[line as usize]];
+        let at = match is_plain {
+            true => known.iter().position(|pick| (pick.location, pick.lot) == (location, lot)),
+            false => held.get(&(line, location, lot)).copied(),
+        };
+        match at {
+            Some(at) => picks[at].quantity += quantity,
             None => picks.push(Pick { location, lot, quantity }),
         }
     }

@@ -39,6 +39,7 @@ impl<T: Tables> Desk<'_, T> {
                 self.hold_what_there_is(site, line.sku, line.quantity, &mut takes);
             }
         }
+        Self::can_end(lines.len(), takes.len())?;
         let expires_at = self.cart_expiry(command.hold_s, !takes.is_empty());
         let (id, owner, hold_s) = (id.clone(), command.owner.clone(), command.hold_s);
         Ok(Verdict::New(Fact::CartSet { id, site, owner, hold_s, expires_at, takes }))
@@ -74,11 +75,8 @@ impl<T: Tables> Desk<'_, T> {
                 self.hold_what_there_is(cart.site, other.sku, other.quantity - other.held(), &mut takes);
             }
             let kept = cart.lines.iter().filter(|other| other.sku != sku).map(|other| other.picks.len());
-            let parts = kept.sum::<usize>() + takes.len();
-            if parts > PARTS_MAX {
-                // More could be held, and not given up again in one decision.
-                return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
-            }
+            let lines = kept.clone().count() + usize::from(!quantity.is_zero());
+            Self::can_end(lines, kept.sum::<usize>() + takes.len())?;
             // Never a repeat, not even within a millisecond: the last change may have been that of another item, and
             // its outcome says what that one got.
             expires_at = self.cart_expiry(cart.hold_s, holds || !takes.is_empty());
@@ -149,6 +147,15 @@ impl<T: Tables> Desk<'_, T> {
             lines: wants.iter().map(line).collect(),
             takes,
         }))
+    }
+
+    /// Refuses with `too_many_parts` a cart whose lines and picks one decision could not make an order of.
+    fn can_end(lines: usize, picks: usize) -> Result<(), Refusal> {
+        let parts = lines + picks;
+        if parts > PARTS_MAX {
+            return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+        }
+        Ok(())
     }
 
     fn cart(&self, id: &Code) -> Result<Cart, Refusal> {

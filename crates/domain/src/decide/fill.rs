@@ -11,7 +11,7 @@ use super::{allocate::Want, desk::Desk};
 use crate::{
     Awaiting, Code, Fact, LotId, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
     event::{FilledOrder, Take, Takes},
-    limits::{FILL_LINES_MAX, FILL_PICKS_MAX, FILL_POSITIONS_MAX},
+    limits::{FILL_LINES_MAX, FILL_PICKS_MAX, FILL_POSITIONS_MAX, PARTS_MAX},
     query::available,
 };
 
@@ -44,12 +44,20 @@ pub(crate) fn fill(tables: &impl Tables, now: Timestamp, pairs: &BTreeSet<(SiteI
 struct Filler<'a, T> {
     desk: Desk<'a, T>,
     orders: Vec<FilledOrder>,
-    by_order: HashMap<Code, usize>,
+    by_order: HashMap<Code, Filled>,
     /// Lines that were looked at.
     lines: usize,
     picks: usize,
     /// Positions that were looked at.
     looked: usize,
+}
+
+/// An order that gets something.
+struct Filled {
+    /// Which of the filler's orders.
+    at: usize,
+    /// How many more picks it can have: what it holds has to be given up in one decision.
+    room: usize,
 }
 
 /// Where a waiting line stands: smaller is sooner. No two lines of a SKU have the same rank.
@@ -103,21 +111,30 @@ impl<T: Tables> Filler<'_, T> {
         self.lines >= FILL_LINES_MAX || self.picks >= FILL_PICKS_MAX
     }
 
-    /// Gives a line what there is, and says whether there was anything.
+    /// Gives a line what there is and what its order can hold, and says whether there was anything.
     fn fill_line(&mut self, site: SiteId, sku: SkuId, lot: Option<LotId>, line: &Awaiting) -> bool {
         self.lines += 1;
+        let room = match self.by_order.get(&line.order) {
+            Some(filled) => filled.room,
+            None => PARTS_MAX.saturating_sub(self.desk.tables.order_pick_count(&line.order)),
+        };
+        if room == 0 {
+            return true;
+        }
         let want = Want { line: line.line, site, sku, quantity: line.lacks, location: None, lot };
         let mut takes = Takes::new();
+        self.desk.picks_max = room;
         let got = self.desk.allocate_line(&want, None, true, &mut |take: Take| takes.push(take));
         if got == Quantity::ZERO {
             return false;
         }
         self.picks += takes.len();
-        let at = *self.by_order.entry_ref(&line.order).or_insert_with(|| {
+        let filled = self.by_order.entry_ref(&line.order).or_insert_with(|| {
             self.orders.push(FilledOrder { order: line.order.clone(), takes: Takes::new() });
-            self.orders.len() - 1
+            Filled { at: self.orders.len() - 1, room }
         });
-        self.orders[at].takes.extend(takes);
+        filled.room -= takes.len();
+        self.orders[filled.at].takes.extend(takes);
         true
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, RefundOrder, SetOrderAllocation, numbered,
     },
     event::{OrderShort, OrderedLine, Short, Take, Takes},
+    limits::PARTS_MAX,
     row::{Balance, Order, OrderAllocation, OrderStatus, Sale},
 };
 
@@ -79,6 +80,11 @@ impl<T: Tables> Desk<'_, T> {
         };
         let mut takes = Takes::new();
         let short = self.allocate_for_order(&wants, partial, &mut takes)?;
+        let parts = self.tables.order_pick_count(id) + takes.len();
+        if !takes.is_empty() && parts > PARTS_MAX {
+            // More could be held, and not given up again in one decision.
+            return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+        }
         Ok(Verdict::New(Fact::OrderAllocated { id: id.clone(), site: order.site, takes, short }))
     }
 

@@ -263,6 +263,14 @@ impl OrderRow {
         }
     }
 
+    /// How many picks it has.
+    pub(super) fn pick_count(&self) -> usize {
+        match &self.lines {
+            Lines::One { node, .. } => usize::from(*node != NOWHERE),
+            Lines::Many { picks, .. } => picks.len(),
+        }
+    }
+
     /// How much a line holds at a place of its SKU.
     pub(super) fn held_at(&self, line: u32, location: LocationId, lot: LotId) -> Quantity {
         match &self.lines {

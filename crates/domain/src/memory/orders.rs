@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
+    limits::PARTS_MAX,
     row::{HolderKind, Order, OrderSetting, OrderStatus},
 };
 
@@ -145,9 +146,12 @@ impl Orders {
         }
     }
 
-    /// The keys of the lines of a row that wait for stock.
+    /// The keys of the lines of a row that wait for stock: none where it has as many picks as one decision can end.
     fn awaiting_keys(row: &OrderRow) -> SmallVec<[AwaitingKey; 1]> {
         let mut keys = SmallVec::new();
+        if row.pick_count() >= PARTS_MAX {
+            return keys;
+        }
         row.each_awaiting(|line, sku, lot, _| {
             keys.push(AwaitingKey {
                 site: row.site,

@@ -198,6 +198,10 @@ impl Tables for Memory {
         self.carts.prices.get(&sku).map_or(&[], Vec::as_slice)
     }
 
+    fn order_pick_count(&self, order: &Code) -> usize {
+        self.order_slot(order).map_or(0, |slot| self.orders.rows.get(slot).pick_count())
+    }
+
     fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool {
         self.orders.is_unfilled(site, sku)
     }
