@@ -34,7 +34,8 @@ pub const CLAIMS_MAX: usize = 1_000;
 pub const LEASE_MS: u64 = 15 * 60 * 1_000;
 /// The longest time that a claim may be given at once, in milliseconds: a day.
 pub const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-/// Lines of waiting orders that one event fills at the most; the rest is filled by the next turn.
+/// Lines of waiting orders that one event fills at the most; the rest is filled by the next turns, before anything else is
+/// decided.
 pub const FILL_LINES_MAX: usize = 1_024;
 /// Picks for them: after the line that reaches it, the rest wait.
 pub const FILL_PICKS_MAX: usize = 16_384;

@@ -12,7 +12,7 @@ use crate::{
     decide,
     decide::fill,
     event::Watched,
-    limits::{FILL_LINES_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
+    limits::{FILL_LINES_MAX, PARTS_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
     query::site_stock,
 };
 
@@ -52,6 +52,22 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>
         undo.before.extend(happen(tables, event, events, apply).before);
     }
     (undo, now)
+}
+
+/// Whether stock is there that waiting orders have yet to get. Until they have it nothing is decided, so that nobody takes
+/// it who came later or whose priority is lower.
+pub fn owes_stock(tables: &impl Tables) -> bool {
+    !tables.unfilled(1).is_empty()
+}
+
+/// Gives waiting orders what is there for them, event by event. Work: one event for every [`FILL_LINES_MAX`] lines; a store
+/// that others wait for does one event a turn instead, in [`sweep`].
+pub fn fill_up(tables: &mut impl Tables, now: Timestamp, events: &mut Vec<Event>) -> Changes {
+    let mut undo = Changes::default();
+    while let Some(event) = fill_on(tables, now) {
+        undo.before.extend(happen(tables, event, events, apply).before);
+    }
+    undo
 }
 
 /// Goes on at `now` with what one event did not fill.
@@ -192,6 +208,9 @@ pub enum Accepted {
 ///
 /// # Errors
 /// The refusal. Nothing was changed.
+///
+/// # Panics
+/// If the store [`owes_stock`].
 pub fn submit(
     tables: &mut impl Tables,
     request: &Request,
@@ -205,6 +224,9 @@ pub fn submit(
 ///
 /// # Errors
 /// The refusal. Nothing was changed.
+///
+/// # Panics
+/// If the store [`owes_stock`].
 pub fn submit_for_good(
     tables: &mut impl Tables,
     request: &Request,
@@ -221,6 +243,7 @@ fn submit_with<T: Tables>(
     events: &mut Vec<Event>,
     apply: impl Fn(&mut T, &Event) -> Changes,
 ) -> Result<(Accepted, Changes), Refusal> {
+    assert!(!owes_stock(tables), "stock goes to those who wait for it before anything else is decided");
     let event = match decide(tables, request, now)? {
         Decision::Repeat(sequence) => return Ok((Accepted::Repeat(sequence), Changes::default())),
         Decision::Event(event) if request.is_dry_run() => {
@@ -251,10 +274,15 @@ fn raise(tables: &impl Tables, request: &Request, fenced: &Fenced) -> Option<Eve
     Some(Event { by: request.by().clone(), ..of_itself(tables, tables.head().at, fact) })
 }
 
-/// Decides requests that stand or fall together: the first refusal takes everything back.
+/// Decides requests that stand or fall together: the first refusal takes everything back. Stock that one of them brings
+/// goes to waiting orders before the next is decided; a request that brings it to more than [`PARTS_MAX`] picks, with those
+/// before it, is refused with `too_many_parts`, unless it is the last.
 ///
 /// # Errors
 /// The index of the request that was refused, and why. Nothing was changed.
+///
+/// # Panics
+/// If the store [`owes_stock`].
 pub fn submit_atomic(
     tables: &mut impl Tables,
     requests: &[Request],
@@ -264,20 +292,40 @@ pub fn submit_atomic(
     let events_before = events.len();
     let mut undo = Changes::default();
     let mut accepted = Vec::with_capacity(requests.len());
+    let mut parts = 0;
     for (index, request) in requests.iter().enumerate() {
-        match submit(tables, request, now, events) {
-            Ok((one, changes)) => {
-                accepted.push(one);
-                undo.before.extend(changes.before);
-            }
-            Err(refusal) => {
-                undo.undo(tables);
-                events.truncate(events_before);
-                return Err((index, refusal));
-            }
+        let is_last = index + 1 == requests.len();
+        let decided = submit(tables, request, now, events).and_then(|(one, changes)| {
+            accepted.push(one);
+            undo.before.extend(changes.before);
+            if is_last { Ok(()) } else { fill_between(tables, now, events, &mut undo, &mut parts) }
+        });
+        if let Err(refusal) = decided {
+            undo.undo(tables);
+            events.truncate(events_before);
+            return Err((index, refusal));
         }
     }
     Ok((accepted, undo))
+}
+
+/// Gives waiting orders what a request of an atomic batch left for them, before the next one. Refuses with `too_many_parts`
+/// where the batch comes to more `parts` by it than one decision may.
+fn fill_between(
+    tables: &mut impl Tables,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+    undo: &mut Changes,
+    parts: &mut usize,
+) -> Result<(), Refusal> {
+    while let Some(event) = fill_on(tables, now) {
+        *parts += event.fact.part_count();
+        if *parts > PARTS_MAX {
+            return Err(Refusal::TooManyParts { parts: *parts, max: PARTS_MAX });
+        }
+        undo.before.extend(happen(tables, event, events, apply).before);
+    }
+    Ok(())
 }
 
 /// Tells which watched stock crossed its safety level by the event that made these changes.

@@ -282,7 +282,15 @@ impl Auditor {
                     assert_eq!(*ids, due, "exactly what is due at {} lapses", event.at);
                     self.counts.system += 1;
                 }
-                (_, None) => self.explain(event),
+                (fact, None) => {
+                    // A fence is raised by a request that was decided already.
+                    let is_decided = matches!(fact, Fact::FenceRaised { .. });
+                    assert!(
+                        is_decided || !turn::owes_stock(&self.shadow),
+                        "decided before who waits: {event:?}"
+                    );
+                    self.explain(event);
+                }
             }
             let changes = apply(&mut self.shadow, event);
             if follows {

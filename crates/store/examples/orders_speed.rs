@@ -80,6 +80,7 @@ impl Books {
     fn give(&mut self, command: Command) {
         let request = Request::new(command, None, code("bench")).expect("it is well formed");
         let mut events = Vec::with_capacity(2);
+        turn::fill_up(&mut self.tables, self.now, &mut events);
         turn::submit(&mut self.tables, &request, self.now, &mut events).expect("it is accepted");
     }
 

@@ -100,6 +100,7 @@ impl Books {
         if !batch.atomic {
             let each = batch.requests.iter_mut().map(|request| {
                 self.lend(request);
+                turn::fill_up(&mut self.tables, now, &mut self.events);
                 let (accepted, _) = turn::submit(&mut self.tables, request, now, &mut self.events)?;
                 Ok(self.done(&accepted))
             });
@@ -108,6 +109,7 @@ impl Books {
         for request in &mut batch.requests {
             self.lend(request);
         }
+        turn::fill_up(&mut self.tables, now, &mut self.events);
         match turn::submit_atomic(&mut self.tables, &batch.requests, now, &mut self.events) {
             Ok((accepted, _)) => Results::Each(accepted.iter().map(|one| Ok(self.done(one))).collect()),
             Err((index, refusal)) => Results::Refused { index, refusal },

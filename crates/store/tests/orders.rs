@@ -6,18 +6,20 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jaego_domain::{
-    Code, Command, Name, Outcome, Outside, Quantity, Query, Request, Strategy, TimeZone, Timestamp, View,
+    Code, Command, Memory, Name, Outcome, Outside, Quantity, Query, Refusal, Request, Strategy, Tables,
+    TimeZone, Timestamp, View,
     command::{
-        Adjust, AdjustLine, Change, ClaimOrders, ClaimPolicy, OrderLine, PlaceOrder, SetLocation, SetSite,
-        SetSku,
+        Adjust, AdjustLine, AllocateOrder, CancelOrder, Change, ClaimOrders, ClaimPolicy, CompleteOrder,
+        HoldLine, OrderLine, PlaceHold, PlaceOrder, SetLocation, SetLot, SetSite, SetSku,
     },
-    limits::{CLAIMS_MAX, FILL_LINES_MAX, SWEEP_MAX},
+    limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, SWEEP_MAX},
     query::{Page, Period},
     row::{LocationKind, OrderStatus, Tracking},
+    turn,
 };
 use jaego_store::{Batch, Reference, Results, Store, conformance::START};
 
@@ -27,6 +29,48 @@ fn code(text: &str) -> Code {
 
 fn units(units: usize) -> Quantity {
     Quantity::new("quantity", units as u64).unwrap()
+}
+
+/// A site with a bin, and a SKU of which there is nothing.
+fn world(tracking: Tracking) -> Vec<Command> {
+    vec![
+        Command::SetSite(SetSite {
+            site: code("ICN"),
+            name: Name::default(),
+            time_zone: TimeZone::new("UTC").unwrap(),
+            strategy: Strategy::Fefo,
+        }),
+        Command::SetLocation(SetLocation {
+            site: code("ICN"),
+            location: code("A-01"),
+            zone: Name::default(),
+            pick_order: 1,
+            kind: LocationKind::Storage,
+        }),
+        Command::SetSku(SetSku {
+            sku: code("mug"),
+            name: Name::default(),
+            tracking,
+            safety_stock: Vec::new(),
+            prices: Vec::new(),
+        }),
+    ]
+}
+
+fn received(quantity: usize) -> AdjustLine {
+    let change = Change::Add(units(quantity), Outside::Supplier);
+    AdjustLine { site: code("ICN"), location: code("A-01"), sku: code("mug"), lot: None, change }
+}
+
+fn receipt(id: &str, quantity: usize) -> Command {
+    let lines = vec![received(quantity)];
+    Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines, release: None })
+}
+
+fn order(id: &str, quantity: usize, priority: u32, backorder: bool) -> Command {
+    let lines = vec![OrderLine { sku: code("mug"), quantity: units(quantity), lot: None }];
+    let (id, site, customer) = (code(id), code("ICN"), None);
+    Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder })
 }
 
 struct Shop {
@@ -41,28 +85,7 @@ impl Shop {
         let hand = Arc::clone(&clock);
         let store = Reference::new(move || Timestamp(hand.load(Ordering::SeqCst)));
         let shop = Self { store, clock };
-        shop.all(vec![
-            Command::SetSite(SetSite {
-                site: code("ICN"),
-                name: Name::default(),
-                time_zone: TimeZone::new("UTC").unwrap(),
-                strategy: Strategy::Fefo,
-            }),
-            Command::SetLocation(SetLocation {
-                site: code("ICN"),
-                location: code("A-01"),
-                zone: Name::default(),
-                pick_order: 1,
-                kind: LocationKind::Storage,
-            }),
-            Command::SetSku(SetSku {
-                sku: code("mug"),
-                name: Name::default(),
-                tracking: Tracking::None,
-                safety_stock: Vec::new(),
-                prices: Vec::new(),
-            }),
-        ]);
+        shop.all(world(Tracking::None));
         shop
     }
 
@@ -76,26 +99,12 @@ impl Shop {
     }
 
     fn receive(&self, id: &str, quantity: usize) {
-        let change = Change::Add(units(quantity), Outside::Supplier);
-        let line =
-            AdjustLine { site: code("ICN"), location: code("A-01"), sku: code("mug"), lot: None, change };
-        let adjust = Adjust { id: code(id), reason: Name::default(), lines: vec![line], release: None };
-        self.all(vec![Command::Adjust(adjust)]);
+        self.all(vec![receipt(id, quantity)]);
     }
 
     /// Orders of one unit each, which may wait for it.
     fn place(&self, count: usize) {
-        let order = |number| {
-            Command::PlaceOrder(PlaceOrder {
-                id: code(&format!("O{number}")),
-                site: code("ICN"),
-                lines: vec![OrderLine { sku: code("mug"), quantity: units(1), lot: None }],
-                customer: None,
-                priority: 0,
-                backorder: true,
-            })
-        };
-        self.all((0..count).map(order).collect());
+        self.all((0..count).map(|number| order(&format!("O{number}"), 1, 9, true)).collect());
     }
 
     fn claim(&self, worker: &str, policy: ClaimPolicy, count: usize) -> Vec<Code> {
@@ -167,40 +176,108 @@ fn what_one_event_does_not_fill_the_next_turns_do_and_the_oldest_come_first() {
     assert!(ready == oldest, "the oldest {arrived} of {orders} orders are ready, not {} others", ready.len());
 }
 
+/// 2,000 orders of priority 9 wait, and what comes is more than one event gives them: who comes next gets what they leave.
 #[test]
-fn stock_that_others_took_meanwhile_is_not_given_again() {
-    let shop = Shop::open();
-    shop.place(FILL_LINES_MAX + 10);
-    // The same turn that fills most orders hands the rest to somebody else.
-    let line = jaego_domain::command::HoldLine {
-        site: code("ICN"),
-        sku: code("mug"),
-        quantity: units(10),
-        location: None,
-        lot: None,
+fn nobody_takes_what_those_who_wait_have_yet_to_get() {
+    const WAITING: usize = 2_000;
+    for atomic in [false, true] {
+        for left in [0, 976] {
+            let shop = Shop::open();
+            shop.place(WAITING);
+            let requests = vec![
+                Request::new(receipt("J1", WAITING + left), None, code("tester")).unwrap(),
+                Request::new(order("NEW", 976, 0, false), None, code("tester")).unwrap(),
+            ];
+            let results = shop.store.submit(Batch { requests, atomic }).wait().unwrap().results;
+            let refused = match results {
+                Results::Each(each) => each.into_iter().find_map(Result::err),
+                Results::Refused { index, refusal } => {
+                    assert_eq!(index, 1);
+                    Some(refusal)
+                }
+            };
+            let available = refused.map(|refusal| match refusal {
+                Refusal::InsufficientStock { shortages } => shortages[0].available,
+                other => panic!("{other}"),
+            });
+            assert_eq!(available, (left == 0).then_some(Quantity::ZERO), "atomic {atomic}, {left} are left");
+            let is_undone = atomic && left == 0;
+            let filled = if is_undone { vec![] } else { vec![FILL_LINES_MAX, WAITING - FILL_LINES_MAX] };
+            assert_eq!(shop.filled(), filled, "atomic {atomic}, {left} are left");
+            shop.store.inspect(|tables, _| jaego_domain::check::check(tables).map(drop).unwrap());
+        }
+    }
+}
+
+/// What comes for an order in parts of 50,000 serial numbers is more than one decision can give up again.
+#[test]
+fn an_order_gets_no_more_picks_than_cancelling_can_give_up() {
+    let mut memory = Memory::new();
+    let mut give = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::fill_up(&mut memory, START, &mut Vec::new());
+        turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).map(|_| ())
     };
-    let change = Change::Add(units(FILL_LINES_MAX + 10), Outside::Supplier);
-    let receipt =
-        AdjustLine { site: code("ICN"), location: code("A-01"), sku: code("mug"), lot: None, change };
-    shop.all(vec![
-        Command::Adjust(Adjust {
-            id: code("J1"),
-            reason: Name::default(),
-            lines: vec![receipt],
-            release: None,
-        }),
-        Command::PlaceHold(jaego_domain::command::PlaceHold {
+    world(Tracking::Serial).into_iter().for_each(|command| give(command).unwrap());
+    give(order("O1", 4 * LINES_MAX, 9, true)).unwrap();
+    give(order("O2", 10, 0, true)).unwrap();
+    for part in 0..4 {
+        let serials: Vec<Code> = (0..LINES_MAX).map(|number| code(&format!("N{part}-{number}"))).collect();
+        for lot in &serials {
+            let (sku, lot) = (code("mug"), lot.clone());
+            give(Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked: false }))
+                .unwrap();
+        }
+        let line = |lot: &Code| AdjustLine { lot: Some(lot.clone()), ..received(1) };
+        let (id, lines) = (code(&format!("J{part}")), serials.iter().map(line).collect());
+        give(Command::Adjust(Adjust { id, reason: Name::default(), lines, release: None })).unwrap();
+    }
+    let allocate = |id: &str| Command::AllocateOrder(AllocateOrder { id: code(id) });
+    let parts = 4 * LINES_MAX - 10;
+    assert_eq!(give(allocate("O1")), Err(Refusal::TooManyParts { parts, max: PARTS_MAX }));
+    let complete = Command::CompleteOrder(CompleteOrder { id: code("O2"), claimant: None });
+    assert_eq!(give(complete), Ok(()), "the next in line got what O1 cannot hold");
+    assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O1") })), Ok(()));
+    assert_eq!(memory.order_pick_count(&code("O1")), 0);
+}
+
+/// Every line of a transfer wants of the same SKU, which lies in as many bins: one decision looks at each bin twice. Looking
+/// at all of them for each line takes a minute and longer.
+#[test]
+fn many_lines_of_a_sku_in_many_bins_are_allocated_soon() {
+    const BINS: usize = 10_000;
+    for strategy in Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Explicit) {
+        let mut memory = Memory::new();
+        let mut give = |command| {
+            let request = Request::new(command, None, code("tester")).unwrap();
+            turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).map(|_| ())
+        };
+        world(Tracking::None).into_iter().for_each(|command| give(command).unwrap());
+        let bin = |number: usize| code(&format!("B-{number}"));
+        for number in 0..BINS {
+            let (site, zone, kind) = (code("ICN"), Name::default(), LocationKind::Storage);
+            let location = SetLocation { site, location: bin(number), zone, pick_order: 1, kind };
+            give(Command::SetLocation(location)).unwrap();
+        }
+        let lines = (0..BINS).map(|number| AdjustLine { location: bin(number), ..received(5) }).collect();
+        let (id, reason) = (code("J1"), Name::default());
+        give(Command::Adjust(Adjust { id, reason, lines, release: None })).unwrap();
+        let line =
+            HoldLine { site: code("ICN"), sku: code("mug"), quantity: units(1), location: None, lot: None };
+        let hold = PlaceHold {
             id: code("H1"),
             owner: None,
-            lines: vec![line].into(),
+            lines: vec![line; LINES_MAX].into(),
             expires_in_ms: None,
             partial: false,
-            strategy: None,
-        }),
-    ]);
-    shop.turn();
-    assert_eq!(shop.filled(), [FILL_LINES_MAX, 0], "the second event only says that there is nothing left");
-    shop.store.inspect(|tables, _| jaego_domain::check::check(tables).map(drop).unwrap());
+            strategy: Some(strategy),
+        };
+        let begun = Instant::now();
+        give(Command::PlaceHold(hold)).unwrap();
+        let took = begun.elapsed();
+        println!("{}: {took:?}", strategy.name());
+        assert!(took < Duration::from_secs(5), "{}: {took:?}", strategy.name());
+    }
 }
 
 #[test]
@@ -217,7 +294,7 @@ fn claims_lapse_in_sweeps_and_no_lapsed_one_is_ever_counted() {
     shop.turn();
     assert_eq!(shop.store.status().claimed_orders, 904, "one sweep has its limit");
     // Time has stood still for the rest, whose claims therefore stand.
-    assert!(shop.store.inspect(|tables, _| jaego_domain::Tables::head(tables).at.0 < START.0 + 1_000));
+    assert!(shop.store.inspect(|tables, _| Tables::head(tables).at.0 < START.0 + 1_000));
     shop.turn();
     let status = shop.store.status();
     assert_eq!((status.claimed_orders, status.waiting_orders), (0, orders as u64));

@@ -137,6 +137,7 @@ impl Subject for BareSubject {
                 self.lend(&mut request);
                 made.push(request);
             }
+            turn::fill_up(&mut self.tables, now, &mut self.events);
             let decided = turn::submit_atomic(&mut self.tables, &made, now, &mut self.events);
             self.prove();
             return match decided {
@@ -154,6 +155,7 @@ impl Subject for BareSubject {
                 }
             };
             self.lend(request);
+            turn::fill_up(&mut self.tables, now, &mut self.events);
             let decided = turn::submit(&mut self.tables, request, now, &mut self.events);
             self.prove();
             each.push(match decided {

@@ -6,6 +6,7 @@ mod checkpoints;
 mod clocks;
 mod conformance;
 mod fetching;
+mod fills;
 mod floor;
 mod gate;
 mod kill;
