@@ -84,8 +84,16 @@ impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
     }
 
     /// The refusal for stock whose holders would be left with `remaining`.
-    pub(super) fn stock_held(&mut self, place: Place, held: Quantity, remaining: Quantity) -> Refusal {
+    pub(super) fn stock_held(&self, place: Place, held: Quantity, remaining: Quantity) -> Refusal {
         let tables = self.desk.tables;
+        let holders = match self.holders.get(&place) {
+            Some(holders) => shown(tables, holders),
+            // Nothing was cut here: of a million holders only those are looked for that are shown.
+            None => {
+                let (first, _) = tables.first_holders(place, HOLDERS_SHOWN_MAX);
+                first.iter().map(|(holder, quantity)| outcome::holding(tables, holder, *quantity)).collect()
+            }
+        };
         let location = tables.location(place.location);
         Refusal::StockHeld {
             site: tables.site(location.site).code.clone(),
@@ -93,7 +101,7 @@ impl<'d, 'a, T: Tables> Draft<'d, 'a, T> {
             sku: tables.sku(place.sku).code.clone(),
             held,
             remaining,
-            holders: shown(tables, self.holders(place)),
+            holders,
         }
     }
 
