@@ -96,6 +96,8 @@ pub trait Tables {
     fn waiting(&self, site: SiteId, allocated: bool, by: WaitingBy) -> impl Iterator<Item = Waiting>;
     /// Whether a line of some order waits for this SKU at this site.
     fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool;
+    /// The SKUs that lines of orders wait for at a site.
+    fn awaited_skus(&self, site: SiteId) -> Vec<SkuId>;
     /// The lines that wait for a SKU at a site, of this lot only or of any: by priority and then by age.
     fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting>;
     /// What an order was sold for, if it came of a cart.

@@ -183,6 +183,10 @@ fn fill_after(tables: &impl Tables, changes: &Changes) -> Option<Event> {
                     touched.extend(waiting.map(|site| (site, row.sku)));
                 }
             }
+            // Where the day ends later, lots are good again.
+            Row::Site(site, Some(before)) if before.time_zone != tables.site(*site).time_zone => {
+                touched.extend(tables.awaited_skus(*site).into_iter().map(|sku| (*site, sku)));
+            }
             _ => {}
         }
     }

@@ -48,7 +48,8 @@ impl<'a, T: Tables> Book<'a, T> {
     }
 
     fn keeps(&self, row: &Row) -> bool {
-        self.kept == Kept::All || matches!(row, Row::Position(..) | Row::Lot(..) | Row::Sku(..))
+        self.kept == Kept::All
+            || matches!(row, Row::Position(..) | Row::Lot(..) | Row::Sku(..) | Row::Site(..))
     }
 
     pub(super) fn file(&mut self, filing: Filing, body: u64) {

@@ -57,6 +57,12 @@ impl AwaitingKey {
     fn first(site: SiteId, sku: SkuId, lot: LotId) -> Self {
         Self { site, sku, lot, priority: Reverse(u32::MAX), placed: Sequence(0), line: 0 }
     }
+
+    /// The last key that a SKU and a site can have.
+    fn last(site: SiteId, sku: SkuId) -> Self {
+        let (lot, placed) = (LotId(u32::MAX), Sequence(u64::MAX));
+        Self { site, sku, lot, priority: Reverse(0), placed, line: u32::MAX }
+    }
 }
 
 impl Orders {
@@ -100,6 +106,19 @@ impl Orders {
         let first = AwaitingKey::first(site, sku, LotId::NONE);
         let next = self.awaiting.range(first..).next();
         next.is_some_and(|(key, _)| (key.site, key.sku) == (site, sku))
+    }
+
+    pub(super) fn awaited_skus(&self, site: SiteId) -> Vec<SkuId> {
+        let mut skus = Vec::new();
+        let mut from = Bound::Included(AwaitingKey::first(site, SkuId(0), LotId::NONE));
+        while let Some((key, _)) = self.awaiting.range((from, Bound::Unbounded)).next() {
+            if key.site != site {
+                break;
+            }
+            skus.push(key.sku);
+            from = Bound::Excluded(AwaitingKey::last(site, key.sku));
+        }
+        skus
     }
 
     pub(super) fn awaiting(

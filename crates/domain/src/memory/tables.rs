@@ -198,6 +198,10 @@ impl Tables for Memory {
         self.carts.prices.get(&sku).map_or(&[], Vec::as_slice)
     }
 
+    fn awaited_skus(&self, site: SiteId) -> Vec<SkuId> {
+        self.orders.awaited_skus(site)
+    }
+
     fn order_pick_count(&self, order: &Code) -> usize {
         self.order_slot(order).map_or(0, |slot| self.orders.rows.get(slot).pick_count())
     }
