@@ -15,6 +15,7 @@ use crate::{
 
 pub use account::{AccountView, account};
 pub use cart::{CartItemView, CartSummary, CartView, cart, cart_summary};
+pub(crate) use order::summary_of;
 pub use order::{OrderLineView, OrderSummary, OrderView, explain_order, order, order_summary};
 pub use trade::{
     CardView, PriceTiersView, ProposalView, card, known_card, known_proposal, price_tiers, proposal,

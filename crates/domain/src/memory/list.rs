@@ -320,7 +320,7 @@ impl Memory {
         elsewhere: &Elsewhere,
         fits: impl Fn(&Order, bool) -> bool,
     ) -> Listed<OrderSummary> {
-        /// An order that is here has to be unpacked, and with its lines only if it is shown.
+        /// Of an order that is here all but its lines has to be unpacked.
         enum Found<'a> {
             Here(&'a OrderRow),
             There(&'a Code, &'a Order),
@@ -334,8 +334,11 @@ impl Memory {
         let there = only_of(&elsewhere.orders, period, |order| order.placed_at);
         let there = there.map(|(id, order)| (order.placed, Found::There(id, order)));
         merged(here, there, page, elsewhere.upto, |found| match found {
-            Found::Here(row) if fits(&row.unpack_header(), row.is_allocated) => {
-                Some(query::order_summary(self, &row.id, &row.unpack()))
+            Found::Here(row) => {
+                let header = row.unpack_header();
+                let (lines, is_allocated) = (row.line_count(), row.is_allocated);
+                let summary = || query::summary_of(self, &row.id, &header, lines, is_allocated);
+                fits(&header, is_allocated).then(summary)
             }
             Found::There(id, order) if fits(order, order.is_allocated()) => {
                 Some(query::order_summary(self, id, order))

@@ -55,6 +55,17 @@ pub struct OrderLineView {
 
 /// An order without its lines, as it is shown.
 pub fn order_summary(tables: &impl Tables, id: &Code, row: &row::Order) -> OrderSummary {
+    summary_of(tables, id, row, row.lines.len(), row.is_allocated())
+}
+
+/// The same of a row without its lines, of which there are so many.
+pub(crate) fn summary_of(
+    tables: &impl Tables,
+    id: &Code,
+    row: &row::Order,
+    line_count: usize,
+    is_allocated: bool,
+) -> OrderSummary {
     let claim = row.claim.as_ref().filter(|_| row.status == OrderStatus::Processing);
     let view = |claim: &row::Claim| {
         let row::Claim { worker, fence, expires_at } = claim.clone();
@@ -68,8 +79,8 @@ pub fn order_summary(tables: &impl Tables, id: &Code, row: &row::Order) -> Order
         priority: row.priority,
         backorder: row.backorder,
         placed_at: row.placed_at,
-        allocated: !row.status.may_rest() && row.is_allocated(),
-        line_count: u32::try_from(row.lines.len()).expect("LINES_MAX fits a u32"),
+        allocated: !row.status.may_rest() && is_allocated,
+        line_count: u32::try_from(line_count).expect("LINES_MAX fits a u32"),
         claim: claim.map(view),
         completed_by: row.completed_by().cloned(),
     }
