@@ -31,6 +31,37 @@ const MODULES: [&str; 20] = [
     "tenure",
 ];
 
+/// What the explorer asks and nobody else.
+const ADDITIONS: [(&str, &str); 3] = [
+    (
+        "memory",
+        "impl Memory {
+            pub(crate) fn in_queue(&self, key: &LockKey) -> Vec<crate::backend::Owner> {
+                self.table().look(self.now(), key).waiters.iter().map(|waiter| waiter.owner).collect()
+            }
+            pub(crate) fn would_grant(&self, request: &Acquire) -> bool {
+                matches!(self.table().clone().acquire(self.now(), request), Acquired::Granted { .. })
+            }
+        }",
+    ),
+    (
+        "line",
+        "impl Lines {
+            pub(crate) fn has(&self, owner: Owner) -> bool {
+                self.lock().values().flat_map(|line| line.waiters.values()).any(|waiter| waiter.owner == owner)
+            }
+        }",
+    ),
+    (
+        "locks",
+        "impl Locks {
+            pub(crate) fn waits(&self, owner: Owner) -> bool {
+                self.inner.lines.has(owner)
+            }
+        }",
+    ),
+];
+
 const SELECT: &str = "tokio::select! {";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -58,6 +89,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             copied.push_str(SELECT);
             copied.push_str(if piece.trim_start().starts_with("biased;") { "" } else { " biased;" });
             copied.push_str(piece);
+        }
+        for (_, addition) in ADDITIONS.iter().filter(|(of, _)| *of == module) {
+            copied.push('\n');
+            copied.push_str(addition);
         }
         let copy = copies.join(module).with_extension("rs");
         fs::write(&copy, copied)?;

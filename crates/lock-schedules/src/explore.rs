@@ -21,6 +21,10 @@ pub enum Mood {
     /// Nothing is lost, and the clock stands still while anybody has something to do. So everybody must be served
     /// without its help: nobody may sleep through a wake-up call and be saved by a look at the clock later on.
     Calm,
+    /// As calm, but some hold their lock for a while, some leave a request alone that they have just begun, and notices are
+    /// missed, of which the processes are told. None of it takes as long as a lease or a pause between two looks, so that
+    /// nothing but a wake-up call helps: whenever the clock moves, nobody may sleep who could have what it waits for.
+    Unhurried,
     /// As calm, but somebody crashed and still holds the lock for a while. When its lease is over, all must be served.
     Crashed,
     /// As crashed, but some hold their lock for a while, and now and then the machine falls asleep at any point: the clock of

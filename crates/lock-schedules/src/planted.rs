@@ -22,8 +22,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a wake-up call is not passed on",
         module: "line",
-        sound: "                next.wake(wake);",
-        faulty: "                if !crate::rt::planted(\"a wake-up call is not passed on\") {\n next.wake(wake);\n}",
+        sound: "                line.wake_one(wake, |_, _| true);",
+        faulty: "                if !crate::rt::planted(\"a wake-up call is not passed on\") {\n \
+                 line.wake_one(wake, |_, _| true);\n}",
         found_by: "calm",
         says: &["had to wait for the clock"],
     },
@@ -42,12 +43,38 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a wake-up call for one key is used up by another that is not free",
         module: "line",
-        sound: "            next.inspect(|(_, waiter)| waiter.wake(Wake::Told));",
-        faulty: "            next.filter(|_| !crate::rt::planted(\
-                 \"a wake-up call for one key is used up by another that is not free\"))\
-                 .inspect(|(_, waiter)| waiter.wake(Wake::Told));",
+        sound: "            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket));",
+        faulty: "            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket) \
+                 && !crate::rt::planted(\"a wake-up call for one key is used up by another that is not free\"));",
         found_by: "calm",
         says: &["had to wait for the clock"],
+    },
+    Fault {
+        name: "who is left alone by its caller uses up a wake-up call",
+        module: "line",
+        sound: "                waiter.wake(wake);\n                if waiter.acts() {",
+        faulty: "                waiter.wake(wake);\n                if waiter.acts() || \
+                 crate::rt::planted(\"who is left alone by its caller uses up a wake-up call\") {",
+        found_by: "unhurried",
+        says: &["sleeps and could have"],
+    },
+    Fault {
+        name: "after a gap only the front of each line looks",
+        module: "line",
+        sound: "                if modes.contains(&&waiter.mode) {",
+        faulty: "                if modes.contains(&&waiter.mode) || (!modes.is_empty() && \
+                 crate::rt::planted(\"after a gap only the front of each line looks\")) {",
+        found_by: "unhurried",
+        says: &["sleeps and could have"],
+    },
+    Fault {
+        name: "who wants several keys uses up a wake-up call for those who share one",
+        module: "line",
+        sound: "            let same = waiter.mode.name() == mode.name() || self.keys.len() > 1;",
+        faulty: "            let same = waiter.mode.name() == mode.name() || (self.keys.len() > 1 && \
+                 !crate::rt::planted(\"who wants several keys uses up a wake-up call for those who share one\"));",
+        found_by: "unhurried",
+        says: &["sleeps and could have"],
     },
     Fault {
         name: "a queue hides who else waits",

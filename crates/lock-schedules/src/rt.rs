@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ struct Clock {
     mover_task: Option<TaskId>,
     waits_for_others: bool,
     stopped: bool,
+    /// Asked before each move.
+    before_move: Option<Arc<dyn Fn() + Send + Sync>>,
     planted: Option<String>,
 }
 
@@ -74,6 +77,11 @@ pub(crate) fn waits_for_others() -> bool {
     clock(|clock| clock.waits_for_others)
 }
 
+/// From now on this is looked at whenever the clock is about to move.
+pub(crate) fn before_move(look: impl Fn() + Send + Sync + 'static) {
+    clock(|clock| clock.before_move = Some(Arc::new(look)));
+}
+
 /// The task that moves the clock.
 pub(crate) fn mover() -> Option<TaskId> {
     clock(|clock| clock.mover_task)
@@ -87,16 +95,23 @@ async fn move_on() {
                 if clock.stopped {
                     return Poll::Ready(None);
                 }
-                let Some(((at, _), waker)) = clock.timers.pop_first() else {
+                let Some((at, _)) = clock.timers.keys().next().copied() else {
                     clock.mover = Some(context.waker().clone());
                     return Poll::Pending;
                 };
-                clock.awake_us = clock.awake_us.max(at);
-                Poll::Ready(Some(waker))
+                Poll::Ready(Some((at > clock.awake_us).then(|| clock.before_move.clone()).flatten()))
             })
         });
-        let Some(waker) = timer.await else { return };
-        waker.wake();
+        let Some(look) = timer.await else { return };
+        if let Some(look) = look {
+            look();
+        }
+        let waker = clock(|clock| {
+            let ((at, _), waker) = clock.timers.pop_first()?;
+            clock.awake_us = clock.awake_us.max(at);
+            Some(waker)
+        });
+        waker.into_iter().for_each(Waker::wake);
         shuttle::future::yield_now().await;
     }
 }

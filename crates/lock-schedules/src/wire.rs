@@ -10,14 +10,21 @@ use tokio::sync::{broadcast, oneshot};
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
-use crate::{BootTime, Broken, LockKey, LockList, LockState, Memory};
+use crate::{BootTime, Broken, LockKey, LockList, LockState, Memory, limits};
 
 /// Carries each step in a task of its own: it goes on when whoever sent it has given up, and others overtake it.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
     memory: Memory,
     shared: Arc<Mutex<Shared>>,
+    /// Whether notices are missed now and then.
+    deaf: bool,
 }
+
+/// Of so many notices, one is missed, and all that come until the gap is noticed.
+const MISSES_ONE_OF: u32 = 8;
+/// Yields until then.
+const GAP_YIELDS_MAX: u32 = 12;
 
 #[derive(Debug)]
 struct Shared {
@@ -28,12 +35,20 @@ struct Shared {
     owners: u64,
     /// When the first release was sent.
     released: BTreeMap<Owner, BootTime>,
+    /// Who knows that it has to wait.
+    told_to_wait: BTreeMap<Owner, Acquire>,
 }
 
 impl Wire {
-    pub(crate) fn new(memory: &Memory, loses_one_of: u32, dead: [BootTime; 2]) -> Self {
-        let shared = Shared { loses_one_of, dead, owners: 0, released: BTreeMap::new() };
-        Self { memory: memory.clone(), shared: Arc::new(Mutex::new(shared)) }
+    pub(crate) fn new(memory: &Memory, loses_one_of: u32, dead: [BootTime; 2], deaf: bool) -> Self {
+        let (released, told_to_wait) = (BTreeMap::new(), BTreeMap::new());
+        let shared = Shared { loses_one_of, dead, owners: 0, released, told_to_wait };
+        Self { memory: memory.clone(), shared: Arc::new(Mutex::new(shared)), deaf }
+    }
+
+    /// What those have asked for who know that they have to wait, some of whom may have given up.
+    pub(crate) fn told_to_wait(&self) -> Vec<Acquire> {
+        self.shared(|shared| shared.told_to_wait.values().cloned().collect())
     }
 
     /// From now on nothing is lost.
@@ -87,8 +102,15 @@ impl Backend for Wire {
     }
 
     fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
-        let (memory, request) = (self.memory.clone(), request.clone());
-        Box::pin(self.carry(async move { memory.acquire(&request).await }))
+        let (memory, sent) = (self.memory.clone(), request.clone());
+        Box::pin(async move {
+            self.shared(|shared| shared.told_to_wait.remove(&request.owner));
+            let answer = self.carry(async move { memory.acquire(&sent).await }).await;
+            if let Ok(Acquired::Conflict(_)) = answer {
+                self.shared(|shared| shared.told_to_wait.insert(request.owner, request.clone()));
+            }
+            answer
+        })
     }
 
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
@@ -140,6 +162,24 @@ impl Backend for Wire {
     }
 
     fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.memory.notices()
+        let mut notices = self.memory.notices();
+        if !self.deaf {
+            return notices;
+        }
+        let (tell, told) = broadcast::channel(limits::NOTICES_MAX);
+        drop(shuttle::future::spawn(async move {
+            while let Ok(mut notice) = notices.recv().await {
+                if shuttle::rand::thread_rng().gen_range(0..MISSES_ONE_OF) == 0 {
+                    for _ in 0..shuttle::rand::thread_rng().gen_range(0..=GAP_YIELDS_MAX) {
+                        shuttle::future::yield_now().await;
+                    }
+                    while notices.try_recv().is_ok() {}
+                    notice = Notice::Gap;
+                }
+                // The locks may be closed.
+                let _ = tell.send(notice);
+            }
+        }));
+        told
     }
 }

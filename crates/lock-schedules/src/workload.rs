@@ -23,6 +23,9 @@ const SHARED: &str = "shared";
 const LIMIT_MAX: u32 = 3;
 const CLIENTS: usize = 4;
 const ROUNDS_MAX: u32 = 2;
+/// How long somebody holds a lock or leaves a request alone who is in no hurry. All of them together are less than a lease,
+/// a pause between two looks, and the time in which the first of a queue has to take its turn.
+const WHILE_MAX_MS: u32 = 30;
 const KEYS: [&str; 2] = ["product:1", "product:2"];
 /// The longest pause between the end of a lease and the look at it.
 const LOOK_LATE: Duration = Duration::from_millis(12);
@@ -50,6 +53,10 @@ pub(crate) fn run(mood: Mood) {
         let world = Arc::new(World::new(mood));
         if matches!(mood, Mood::Crashed | Mood::Drowsy) {
             world.crash().await;
+        }
+        if mood == Mood::Unhurried {
+            let world = Arc::downgrade(&world);
+            rt::before_move(move || world.upgrade().iter().for_each(|world| world.nobody_sleeps_in_vain()));
         }
         let machine = (mood == Mood::Drowsy).then(|| shuttle::future::spawn(doze()));
         let clients: Vec<_> =
@@ -151,7 +158,7 @@ impl World {
         let memory = Memory::new();
         let started = BootTime::now();
         let (loses_one_of, dead) = match mood {
-            Mood::Calm | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
+            Mood::Calm | Mood::Unhurried | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
             Mood::Silence => {
                 let from = started + Duration::from_millis(any(2_000).into());
                 (12, [from, from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS))])
@@ -160,7 +167,7 @@ impl World {
         };
         let settings = Settings { lease_max: Duration::from_secs(10), ..Settings::default() };
         let process = |_| {
-            let wire = Wire::new(&memory, loses_one_of, dead);
+            let wire = Wire::new(&memory, loses_one_of, dead, mood == Mood::Unhurried);
             let locks = Locks::with_settings(wire.clone(), settings).expect("these settings are in range");
             (wire, locks)
         };
@@ -196,7 +203,11 @@ impl World {
             self.counts(|counts| counts.requests += 1);
             let asked = BootTime::now();
             let patience = if any(3) == 0 { Some(any(40)) } else { None };
-            let answer = before(take(locks, &wish), patience).await;
+            let taken = async {
+                let leaves_it_alone = self.mood == Mood::Unhurried && any(3) == 0;
+                if leaves_it_alone { left_alone(take(locks, &wish)).await } else { take(locks, &wish).await }
+            };
+            let answer = before(taken, patience).await;
             match answer {
                 None => self.free_from(BootTime::now()),
                 Some(Err(error)) => self.not_got(&wish, asked, &error),
@@ -219,7 +230,7 @@ impl World {
         };
         let holders_max = (mode != EXCLUSIVE && any(3) > 0).then(|| 1 + any(LIMIT_MAX - 1));
         let wait = match self.mood {
-            Mood::Calm | Mood::Crashed => PATIENT,
+            Mood::Calm | Mood::Unhurried | Mood::Crashed => PATIENT,
             Mood::Drowsy if any(2) > 0 => PATIENT,
             Mood::Drowsy => Duration::from_millis((1 + any(8_000)).into()),
             Mood::Silence | Mood::Restless => Duration::from_millis(match any(4) {
@@ -235,7 +246,7 @@ impl World {
     fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
         let waited = BootTime::now().since(asked);
         match self.mood {
-            Mood::Calm | Mood::Crashed => panic!("not served after {waited:?}: {error}"),
+            Mood::Calm | Mood::Unhurried | Mood::Crashed => panic!("not served after {waited:?}: {error}"),
             Mood::Silence => {
                 let limit = if wish.wait.is_zero() { limits::RESPONSE_TIMEOUT } else { wish.wait };
                 // Several keys may be asked for one after the other, but here they are of one group.
@@ -283,12 +294,20 @@ impl World {
                 let late = late_for(self.free_since().max(asked), late_max);
                 assert!(late.is_zero(), "{:?} was served late, by {late:?}", wish.keys);
             }
-            Mood::Silence | Mood::Restless => {}
+            Mood::Unhurried | Mood::Silence | Mood::Restless => {}
         }
         let held = Arc::new(held);
         let number = self.enter(&held);
         yields(any(6)).await;
-        if matches!(self.mood, Mood::Silence | Mood::Drowsy) && any(3) == 0 {
+        if self.mood == Mood::Unhurried {
+            a_while().await;
+            if let (Held::One(guard), 0) = (&*held, any(2))
+                && !guard.mode().is_shared()
+            {
+                guard.downgrade(Mode::shared()).await.expect("nothing is lost");
+                a_while().await;
+            }
+        } else if matches!(self.mood, Mood::Silence | Mood::Drowsy) && any(3) == 0 {
             let lost = before(held.lost(), (any(3) == 0).then(|| any(40))).await;
             let valid_until = held.valid_until();
             let late = match self.mood {
@@ -344,7 +363,7 @@ impl World {
             },
             _ => Some(held.release().await),
         };
-        if matches!(self.mood, Mood::Calm | Mood::Crashed) {
+        if matches!(self.mood, Mood::Calm | Mood::Unhurried | Mood::Crashed) {
             let released = outcome.is_none_or(|outcome| matches!(outcome, Outcome::Released));
             assert!(released, "a lock that was held until now was not released");
         }
@@ -396,6 +415,28 @@ impl World {
     fn leave(&self, number: u64) {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         holders.present.retain(|(other, _)| *other != number);
+    }
+
+    /// Nobody has anything to do but to wait for the clock.
+    fn nobody_sleeps_in_vain(&self) {
+        let told: Vec<Vec<Acquire>> = self.processes.iter().map(|(wire, _)| wire.told_to_wait()).collect();
+        let hears = |owner: &Owner| told.iter().flatten().any(|request| request.owner == *owner);
+        for ((_, locks), requests) in self.processes.iter().zip(&told) {
+            for request in requests {
+                // A turn is kept for a while for one who has not heard yet of its place in the queue.
+                if !request.keys.iter().flat_map(|key| self.memory.in_queue(key)).all(|owner| hears(&owner)) {
+                    continue;
+                }
+                let waits = locks.waits(request.owner);
+                assert!(
+                    !waits || !self.memory.would_grant(request),
+                    "{:?} sleeps and could have {:?}, {}",
+                    request.owner,
+                    request.keys,
+                    request.mode
+                );
+            }
+        }
     }
 
     fn counts(&self, count: impl FnOnce(&mut Counts)) {
@@ -484,6 +525,22 @@ async fn take(locks: &Locks, wish: &Wish) -> Result<Held, Error> {
 /// A number from zero up to `max`.
 fn any(max: u32) -> u32 {
     thread_rng().gen_range(0..=max)
+}
+
+async fn a_while() {
+    rt::sleep(Duration::from_millis(any(WHILE_MAX_MS).into())).await;
+}
+
+/// The work's answer, whose caller has something else to do for a while as soon as it has begun.
+async fn left_alone<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = yields(any(8)) => {}
+    }
+    a_while().await;
+    work.await
 }
 
 async fn yields(times: u32) {

@@ -21,6 +21,11 @@ fn calm() {
 }
 
 #[test]
+fn unhurried() {
+    explore_all(Mood::Unhurried, 6);
+}
+
+#[test]
 fn crashed() {
     explore_all(Mood::Crashed, 2);
 }

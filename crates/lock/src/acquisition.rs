@@ -1,8 +1,9 @@
 //! From the wish for a lock to its guard.
 //!
-//! The first attempt is made where the caller waits for it, since mostly it is all that is needed. Who has to
-//! wait longer does so in a task of its own: a waiter that was woken acts on it even if nobody polls its
-//! caller just then. Dropping an acquisition, at whatever point, gives back what it may have got.
+//! The first attempt is made where the caller waits for it, since mostly it is all that is needed. Nobody relies on it
+//! being polled: a wake-up call goes to somebody else as well meanwhile. Who has to wait longer does so in a task of its
+//! own: a waiter that was woken acts on it even if nobody polls its caller just then. Dropping an acquisition, at whatever
+//! point, gives back what it may have got.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,7 @@ async fn try_and_wait(inner: &Arc<Inner>, plan: Plan, caller: Span) -> Result<Gu
         }
         Next::Again(pause) => {
             let (reply, answer) = oneshot::channel();
+            acquisition.line.iter().for_each(InLine::act);
             inner.spawn(acquisition.wait(reply, pause).in_current_span());
             // That task counts for itself.
             drop(running);
@@ -189,11 +191,14 @@ impl Acquisition {
         self.last = Last::Failed(backend::Error::Unavailable { doing: DOING, source });
         if let Some(waiting) = &mut self.request.waiting {
             waiting.place = 0;
-            self.line = None;
+            let acts = self.line.take().is_some_and(|line| line.acts());
             self.line = self.inner.lines.join(&self.plan.keys, self.request.owner, &self.plan.mode);
-            if self.line.is_none() {
+            let Some(line) = &self.line else {
                 let key = self.plan.keys[0].clone();
                 return Err(Error::TooManyWaiters { key, crowd: Crowd::Process });
+            };
+            if acts {
+                line.act();
             }
         }
         Ok(())
@@ -292,7 +297,8 @@ impl Acquisition {
                     if self.plan.keys.len() > 1 {
                         // What we were woken for may be free, and another one of our keys is not.
                         line.pass_on(conflict.key);
-                    } else if !self.plan.fair && !conflict.holder_remaining.is_zero() {
+                    }
+                    if !self.plan.fair && !conflict.holder_remaining.is_zero() {
                         // It may be full only for who lets in so few. Nobody passes the fair.
                         line.pass_on_to_more(conflict.key);
                     }

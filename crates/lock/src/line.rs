@@ -2,7 +2,8 @@
 //!
 //! Of all that one key keeps out here, only the first watches the clock; the others sleep until they are woken or
 //! that one has gone. One who waits for several keys watches none but the one that is in its way. A notice wakes as
-//! many as there is room for. Whoever was woken and leaves without having tried passes the wake on.
+//! many as there is room for. Whoever was woken and leaves without having tried passes the wake on, and so does who shares
+//! a lock and was woken when it had it already.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::backend::{Next, Owner};
 use crate::clock::BootTime;
-use crate::rt::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::rt::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::rt::{Mutex, MutexGuard};
 use crate::{LockKey, Mode, limits};
 
@@ -42,6 +43,8 @@ struct Line {
 struct Waiter {
     owner: Owner,
     mode: Mode,
+    /// Whether it acts on a wake-up call whatever its caller does. The first attempt goes on only while somebody polls it.
+    acts: AtomicBool,
     woken: AtomicU8,
     notify: Notify,
 }
@@ -73,9 +76,8 @@ impl Lines {
     pub(crate) fn join(self: &Arc<Self>, keys: &Arc<[LockKey]>, owner: Owner, mode: &Mode) -> Option<InLine> {
         let one_more = |waiters: usize| (waiters < limits::WAITERS_MAX).then_some(waiters + 1);
         self.waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        let waiter =
-            Waiter { owner, mode: mode.clone(), woken: AtomicU8::new(ASLEEP), notify: Notify::new() };
-        let waiter = Arc::new(waiter);
+        let (acts, woken) = (AtomicBool::new(false), AtomicU8::new(ASLEEP));
+        let waiter = Arc::new(Waiter { owner, mode: mode.clone(), acts, woken, notify: Notify::new() });
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let mut lines = self.lock();
         for key in &**keys {
@@ -108,13 +110,17 @@ impl Lines {
         let Some(line) = lines.get(key) else { return };
         let Some(next) = next else {
             // It does not say for how many: where the smallest limit has gone there is room for many.
-            line.first_asleep(|_| true).inspect(|waiter| waiter.wake(Wake::Chained));
+            line.wake_one(Wake::Chained, |_, _| true);
             return;
         };
         let mut room = next.room;
         if let Some(first) = line.waiters.values().find(|waiter| waiter.owner == next.owner) {
             first.wake(Wake::Told);
             room = room.saturating_sub(1);
+            if !first.acts() {
+                // Should it let its time go by, somebody must know until when.
+                line.wake_one(Wake::Chained, |_, waiter| waiter.owner != next.owner);
+            }
         } else if !next.mode.is_shared() {
             return;
         } else {
@@ -125,19 +131,31 @@ impl Lines {
             .waiters
             .values()
             .filter(|waiter| waiter.owner != next.owner && waiter.mode.name() == next.mode.name());
-        for waiter in companions.take(room as usize) {
+        for waiter in companions {
+            if room == 0 {
+                return;
+            }
             waiter.wake(Wake::Told);
+            room -= u32::from(waiter.acts());
         }
     }
 
-    /// After notices may have been missed: the front of every line looks for itself, and no one else. Whatever fell free
-    /// meanwhile reaches the others through it: the answer names the first of the queue, who is woken if it is here; whoever
-    /// gets in to a shared mode wakes the next of its mode, and so on until there is no more room; and one who waits for
-    /// several keys passes on what is free of them. Waking all would send every waiter to a server that has just come back.
+    /// After notices may have been missed: the first of each mode in every line looks for itself, and no one else. What keeps
+    /// it out keeps out the others of its mode. Whatever fell free meanwhile reaches them through it: the answer names the
+    /// first of the queue, who is woken if it is here; whoever gets in to a shared mode wakes the next of its mode, and so on
+    /// until there is no more room; and one who waits for several keys passes on what is free of them. Waking all would send
+    /// every waiter to a server that has just come back.
     pub(crate) fn missed(&self) {
         for line in self.lock().values() {
-            if let Some(front) = line.waiters.values().next() {
-                front.wake(Wake::Chained);
+            let mut modes: Vec<&Mode> = Vec::new();
+            for waiter in line.waiters.values() {
+                if modes.contains(&&waiter.mode) {
+                    continue;
+                }
+                waiter.wake(Wake::Chained);
+                if waiter.acts() {
+                    modes.push(&waiter.mode);
+                }
             }
         }
     }
@@ -157,8 +175,17 @@ impl Lines {
 }
 
 impl Line {
-    fn first_asleep(&self, fits: impl Fn(&Waiter) -> bool) -> Option<&Arc<Waiter>> {
-        self.waiters.values().find(|waiter| waiter.is_asleep() && fits(waiter))
+    /// Wakes the first of them that sleeps. One that makes its first attempt does not count: it may get in by that, or nobody
+    /// may poll it for a while. It is woken, to try again if it fails, and so is the next one.
+    fn wake_one(&self, wake: Wake, fits: impl Fn(&u64, &Waiter) -> bool) {
+        for (ticket, waiter) in &self.waiters {
+            if waiter.is_asleep() && fits(ticket, waiter) {
+                waiter.wake(wake);
+                if waiter.acts() {
+                    return;
+                }
+            }
+        }
     }
 
     /// Who watches the clock.
@@ -199,17 +226,31 @@ impl Line {
 }
 
 impl Waiter {
+    fn acts(&self) -> bool {
+        self.acts.load(Ordering::Acquire)
+    }
+
     fn is_asleep(&self) -> bool {
         self.woken.load(Ordering::Acquire) == ASLEEP
     }
 
     fn wake(&self, wake: Wake) {
-        self.woken.store(if wake == Wake::Told { TOLD } else { CHAINED }, Ordering::Release);
+        // What nobody counted stays so when another call comes.
+        self.woken.fetch_max(if wake == Wake::Told { TOLD } else { CHAINED }, Ordering::AcqRel);
         self.notify.notify_one();
     }
 }
 
 impl InLine {
+    /// From now on it acts on wake-up calls by itself.
+    pub(crate) fn act(&self) {
+        self.waiter.acts.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn acts(&self) -> bool {
+        self.waiter.acts()
+    }
+
     /// Takes the wake-up call, if there is one: the waiter is about to try.
     pub(crate) fn take_wake(&self) -> Option<Wake> {
         match self.waiter.woken.swap(ASLEEP, Ordering::AcqRel) {
@@ -232,24 +273,22 @@ impl InLine {
         let waits_too = |ticket: &u64| stopped.is_some_and(|line| line.waiters.contains_key(ticket));
         for (_, key) in self.keys.iter().enumerate().filter(|(index, _)| *index != in_the_way) {
             let Some(line) = lines.get(key) else { continue };
-            let mut behind = line.waiters.range(self.ticket + 1..);
-            let next = behind.find(|(ticket, waiter)| waiter.is_asleep() && !waits_too(ticket));
-            next.inspect(|(_, waiter)| waiter.wake(Wake::Told));
+            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket));
         }
     }
 
     /// Passes a wake-up call on to the first behind us who lets in more than we do: what is full for us has perhaps room for
-    /// it. Each call goes further back, so it ends.
+    /// it. So has what is held for whoever shares it, if we want several keys; with one we have a place in the queue then,
+    /// and nobody behind us gets in before. Each call goes further back, so it ends.
     pub(crate) fn pass_on_to_more(&self, in_the_way: usize) {
         let lines = self.lines.lock();
         let Some(line) = lines.get(&self.keys[in_the_way]) else { return };
         let mode = &self.waiter.mode;
         let lets_in_more = |waiter: &Waiter| {
-            waiter.mode.name() == mode.name() && waiter.mode.holders_max() > mode.holders_max()
+            let same = waiter.mode.name() == mode.name() || self.keys.len() > 1;
+            same && waiter.mode.holders_max() > mode.holders_max()
         };
-        let mut behind = line.waiters.range(self.ticket + 1..);
-        let next = behind.find(|(_, waiter)| waiter.is_asleep() && lets_in_more(waiter));
-        next.inspect(|(_, waiter)| waiter.wake(Wake::Chained));
+        line.wake_one(Wake::Chained, |ticket, waiter| *ticket > self.ticket && lets_in_more(waiter));
     }
 
     /// Something has changed: a wake-up call, or there is a clock to look at.
@@ -300,9 +339,11 @@ impl InLine {
 
     /// Leaves with the lock, which nobody else can have before its lease is over unless its mode is shared.
     pub(crate) fn served(self, over_at: BootTime, chain: bool) {
-        let _ = self.take_wake();
         let shared = self.waiter.mode.is_shared();
         let mut lines = self.lines.lock();
+        // A call that came when the grant was on its way told of room for one more.
+        let wake = if chain { Some(Wake::Chained) } else { self.take_wake() };
+        let _ = self.take_wake();
         for key in &*self.keys {
             let Some(line) = lines.get_mut(key) else { continue };
             if shared {
@@ -312,14 +353,11 @@ impl InLine {
                 line.renew(BootTime::now(), over_at);
             }
         }
-        if !chain || !shared {
-            return;
-        }
+        let Some(wake) = wake.filter(|_| shared) else { return };
         for line in self.keys.iter().filter_map(|key| lines.get(key)) {
-            let companion = line.first_asleep(|waiter| {
+            line.wake_one(wake, |_, waiter| {
                 waiter.owner != self.waiter.owner && waiter.mode.name() == self.waiter.mode.name()
             });
-            companion.inspect(|waiter| waiter.wake(Wake::Chained));
         }
     }
 }
@@ -338,8 +376,8 @@ impl Drop for InLine {
                 lines.remove(key);
                 continue;
             }
-            if let (Some(wake), Some(next)) = (woken, line.first_asleep(|_| true)) {
-                next.wake(wake);
+            if let Some(wake) = woken {
+                line.wake_one(wake, |_, _| true);
             }
             line.hand_over(watcher);
         }
@@ -358,11 +396,17 @@ mod tests {
         (Arc::default(), [LockKey::new("a").unwrap()].into())
     }
 
+    /// One whose first attempt is over.
+    fn resting(lines: &Arc<Lines>, keys: &Arc<[LockKey]>, mode: &Mode) -> InLine {
+        let waiter = lines.join(keys, Owner::random(), mode).unwrap();
+        waiter.act();
+        waiter
+    }
+
     #[test]
     fn a_notice_wakes_one_and_whoever_leaves_passes_it_on() {
         let (lines, keys) = lines();
-        let [first, second, third] =
-            [(); 3].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
+        let [first, second, third] = [(); 3].map(|()| resting(&lines, &keys, &Mode::exclusive()));
         lines.freed(&keys[0], None);
         drop(first);
         assert_eq!(second.take_wake(), Some(Wake::Chained), "it was not used, so it is passed on");
@@ -380,7 +424,8 @@ mod tests {
         let mode = Mode::new("allocate").unwrap();
         let owners = [(); 4].map(|()| Owner::random());
         let waiters = owners.map(|owner| lines.join(&keys, owner, &mode).unwrap());
-        let cancel = lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap();
+        waiters.iter().for_each(InLine::act);
+        let cancel = resting(&lines, &keys, &Mode::exclusive());
         let woken = |owner, mode: &Mode, room| {
             lines.freed(&keys[0], Some(&Next { owner, mode: mode.clone(), room }));
             let woken: Vec<bool> = waiters.iter().map(|waiter| waiter.take_wake().is_some()).collect();
@@ -399,7 +444,7 @@ mod tests {
         let (lines, keys) = lines();
         let join = |mode: &str, holders_max| {
             let mode = Mode::new(mode).unwrap().max_holders(holders_max).unwrap();
-            lines.join(&keys, Owner::random(), &mode).unwrap()
+            resting(&lines, &keys, &mode)
         };
         let [few, as_few, other, more, most] =
             [("allocate", 2), ("allocate", 2), ("cancel", 9), ("allocate", 3), ("allocate", 9)]
@@ -419,7 +464,7 @@ mod tests {
     #[test]
     fn a_notice_that_does_not_count_lets_in_one_after_the_other() {
         let (lines, keys) = lines();
-        let join = || lines.join(&keys, Owner::random(), &Mode::shared()).unwrap();
+        let join = || resting(&lines, &keys, &Mode::shared());
         let (first, second) = (join(), join());
         lines.freed(&keys[0], None);
         let wake = first.take_wake().expect("it is told");
@@ -430,7 +475,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_front_watches_the_clock_and_the_next_one_is_told_when_it_has_gone() {
         let (lines, keys) = lines();
-        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap());
+        let [front, next] = [(); 2].map(|()| resting(&lines, &keys, &Mode::exclusive()));
         let recheck = Duration::from_secs(5);
         assert_eq!(front.next_look(recheck), None, "it is about to look");
         front.looked(0, BootTime::now() + Duration::from_millis(300));
@@ -455,7 +500,7 @@ mod tests {
         let lines: Arc<Lines> = Arc::default();
         let join = |keys: &[&str]| {
             let keys: Vec<_> = keys.iter().map(|key| LockKey::new(key).unwrap()).collect();
-            lines.join(&keys.into(), Owner::random(), &Mode::exclusive()).unwrap()
+            resting(&lines, &keys.into(), &Mode::exclusive())
         };
         let (soon, late, recheck) =
             (Duration::from_secs(60), Duration::from_secs(900), Duration::from_secs(9_000));
@@ -493,7 +538,7 @@ mod tests {
     #[test]
     fn the_watcher_hears_of_what_ends_sooner_than_it_was_told() {
         let (lines, keys) = lines();
-        let join = || lines.join(&keys, Owner::random(), &Mode::exclusive()).unwrap();
+        let join = || resting(&lines, &keys, &Mode::exclusive());
         let (watcher, behind, quick) = (join(), join(), join());
         let (soon, late) = (Duration::from_secs(60), Duration::from_secs(900));
         watcher.looked(0, BootTime::now() + late * 2);
@@ -511,7 +556,7 @@ mod tests {
     fn what_one_was_told_stands_until_it_is_past_though_another_was_told_something_later() {
         let (lines, keys) = lines();
         let mode = Mode::new("allocate").unwrap();
-        let join = |mode| lines.join(&keys, Owner::random(), mode).unwrap();
+        let join = |mode| resting(&lines, &keys, mode);
         let (front, behind, one_more) = (join(&mode), join(&Mode::shared()), join(&Mode::exclusive()));
         let (soon, late) = (Duration::from_secs(60), Duration::from_secs(900));
         let look_in = || front.next_look(late * 2).unwrap().remaining();
@@ -552,13 +597,85 @@ mod tests {
     }
 
     #[test]
-    fn after_a_gap_the_front_of_each_line_looks() {
+    fn after_a_gap_the_first_of_each_mode_looks() {
         let (lines, keys) = lines();
-        let [front, next] = [(); 2].map(|()| lines.join(&keys, Owner::random(), &Mode::shared()).unwrap());
+        let [shared, exclusive] = [Mode::shared(), Mode::exclusive()];
+        let [front, next, writer, last_writer] =
+            [&shared, &shared, &exclusive, &exclusive].map(|mode| resting(&lines, &keys, mode));
         lines.missed();
-        assert_eq!((front.take_wake(), next.take_wake()), (Some(Wake::Chained), None));
+        assert_eq!([&front, &writer].map(InLine::take_wake), [Some(Wake::Chained); 2]);
+        assert_eq!([&next, &last_writer].map(InLine::take_wake), [None; 2]);
         // It got in, so perhaps others can.
         front.served(BootTime::now() + Duration::from_secs(1), true);
         assert_eq!(next.take_wake(), Some(Wake::Chained));
+        // Nobody may poll the first of them now.
+        let [before, behind] = [false, true].map(|acts| {
+            let waiter = lines.join(&keys, Owner::random(), &Mode::new("allocate").unwrap()).unwrap();
+            if acts {
+                waiter.act();
+            }
+            waiter
+        });
+        lines.missed();
+        assert_eq!([before, behind].map(|waiter| waiter.take_wake()), [Some(Wake::Chained); 2]);
+    }
+
+    #[test]
+    fn a_call_that_comes_with_the_grant_is_passed_on_to_who_can_share_the_lock() {
+        for (mode, passed_on) in [(Mode::shared(), Some(Wake::Chained)), (Mode::exclusive(), None)] {
+            let (lines, keys) = lines();
+            let [first, next] = [(); 2].map(|()| resting(&lines, &keys, &mode));
+            let told = Next { owner: first.waiter.owner, mode: mode.clone(), room: 1 };
+            lines.freed(&keys[0], Some(&told));
+            let wake = first.take_wake().expect("it is told, and tries");
+            // Another one lets go before it hears that it got in.
+            lines.freed(&keys[0], None);
+            assert_eq!(next.take_wake(), None);
+            first.served(BootTime::now() + Duration::from_secs(1), wake == Wake::Chained);
+            assert_eq!(next.take_wake(), passed_on, "{mode}");
+        }
+    }
+
+    #[test]
+    fn one_who_makes_its_first_attempt_keeps_no_call_from_others() {
+        let (lines, keys) = lines();
+        let mode = Mode::new("allocate").unwrap();
+        let first = lines.join(&keys, Owner::random(), &mode).unwrap();
+        let [second, third] = [(); 2].map(|()| resting(&lines, &keys, &mode));
+        let woken = || [&first, &second, &third].map(|waiter| waiter.take_wake().is_some());
+        lines.freed(&keys[0], None);
+        assert_eq!(woken(), [true, true, false]);
+        // Its turn goes by if nobody polls it, and the others must hear when.
+        let turn = |mode: &Mode| Next { owner: first.waiter.owner, mode: mode.clone(), room: 1 };
+        lines.freed(&keys[0], Some(&turn(&mode)));
+        assert_eq!(woken(), [true, true, false]);
+        // It may not use the room that was counted for a companion.
+        let another = Next { owner: Owner::random(), room: 2, ..turn(&mode) };
+        lines.freed(&keys[0], Some(&another));
+        assert_eq!(woken(), [true, true, false]);
+        first.act();
+        lines.freed(&keys[0], None);
+        assert_eq!(woken(), [true, false, false]);
+    }
+
+    #[test]
+    fn a_call_that_was_counted_does_not_hide_one_that_was_not() {
+        let (lines, keys) = lines();
+        let waiter = resting(&lines, &keys, &Mode::shared());
+        lines.freed(&keys[0], None);
+        lines.turn(&keys[0], waiter.waiter.owner);
+        assert_eq!(waiter.take_wake(), Some(Wake::Chained));
+    }
+
+    #[test]
+    fn one_who_wants_several_keys_passes_a_notice_on_to_who_may_share_the_one_in_its_way() {
+        let (lines, keys) = lines();
+        let both: Arc<[LockKey]> = [keys[0].clone(), LockKey::new("b").unwrap()].into();
+        let several = resting(&lines, &both, &Mode::exclusive());
+        let [writer, reader] = [Mode::exclusive(), Mode::shared()].map(|mode| resting(&lines, &keys, &mode));
+        lines.freed(&keys[0], None);
+        assert!(several.take_wake().is_some());
+        several.pass_on_to_more(0);
+        assert_eq!([writer, reader].map(|waiter| waiter.take_wake()), [None, Some(Wake::Chained)]);
     }
 }

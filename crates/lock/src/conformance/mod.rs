@@ -115,7 +115,7 @@ macro_rules! conformance {
             bad_requests_are_refused,
             the_fair_are_served_in_order, a_dead_head_delays_for_its_time_to_live,
             a_queue_has_an_end, a_cancelled_wait_leaves_nothing, a_waiter_who_gives_up_makes_way,
-            the_next_in_line_watches_the_clock,
+            the_next_in_line_watches_the_clock, a_request_that_nobody_polls_keeps_nobody_asleep,
             nobody_stands_beside_a_plain_lock, one_mode_shuts_out_the_others,
             a_stream_of_one_mode_starves_nobody, a_dead_companion_changes_nothing,
             writers_and_readers_take_turns, a_writer_becomes_a_reader, a_semaphore_has_n_permits,

@@ -270,3 +270,29 @@ pub async fn the_next_in_line_watches_the_clock(stage: &impl Stage) {
     assert!(got.is_ok());
     assert!(got_at >= valid_until && got_at.since(valid_until) < PATIENCE / 2);
 }
+
+/// A request that was begun and is left alone uses up no notice that others need.
+pub async fn a_request_that_nobody_polls_keeps_nobody_asleep(stage: &impl Stage) {
+    // So that nothing else than a notice helps in time.
+    let recheck = Duration::from_secs(15);
+    let settings = Settings { recheck, waiter_ttl: recheck, ..settings() };
+    let locks = Locks::with_settings(stage.backend().await, settings).unwrap();
+    let there = process(stage).await;
+    let holder = there.lock("a").lease(recheck).acquire().await.unwrap();
+    // Where the answer is there at once it waits by itself, and may get the lock for as long.
+    let mut begun = Box::pin(locks.lock("a").lease(settings.lease_min()).acquire());
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(begun.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    let next = locks.lock("a");
+    let next = tokio::spawn(async move { (next.acquire().await.unwrap(), BootTime::now()) });
+    while locks.stats().patterns.get("a").is_none_or(|pattern| pattern.contended == 0) {
+        sleep(Duration::from_millis(2)).await;
+    }
+    let released_at = BootTime::now();
+    assert!(holder.release().await.was_held());
+    let (guard, got_at) = timeout(recheck * 2, next).await.expect("it is served").unwrap();
+    let took = got_at.since(released_at);
+    assert!(took < recheck / 3, "it was served after {took:?}");
+    assert!(guard.release().await.was_held());
+    assert!(begun.await.is_ok(), "and so is the other one");
+}
