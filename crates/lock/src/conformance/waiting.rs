@@ -279,6 +279,9 @@ pub async fn a_request_that_nobody_polls_keeps_nobody_asleep(stage: &impl Stage)
     let locks = Locks::with_settings(stage.backend().await, settings).unwrap();
     let there = process(stage).await;
     let holder = there.lock("a").lease(recheck).acquire().await.unwrap();
+    // Its ears are open by then, and whoever waits would have looked because of that.
+    assert!(locks.lock("warm").acquire().await.unwrap().release().await.was_held());
+    sleep(Duration::from_millis(500)).await;
     // Where the answer is there at once it waits by itself, and may get the lock for as long.
     let mut begun = Box::pin(locks.lock("a").lease(settings.lease_min()).acquire());
     let polled = std::future::poll_fn(|context| std::task::Poll::Ready(begun.as_mut().poll(context))).await;
