@@ -100,14 +100,14 @@ async fn a_lock_that_is_free_and_nobody_told_is_found_at_the_next_look() {
             let some = all.iter().filter(|(key, ..)| (*key >= KEYS) == told);
             let mut waits: Vec<Duration> = some.map(|(_, got_at, _)| got_at.since(freed_at)).collect();
             waits.sort_unstable();
-            (waits[waits.len() / 2], waits[waits.len() - 1])
+            [50, 99, 100].map(|percent| waits[(waits.len() - 1) * percent / 100])
         };
-        let ((median, longest), (median_told, longest_told)) = (waits(false), waits(true));
+        let ([median, most, longest], [median_told, _, longest_told]) = (waits(false), waits(true));
         println!(
-            "{KEYS} found after {median:?}, at the latest after {longest:?}; {TOLD} told after {median_told:?}, \
+            "{KEYS} found after {median:?}, 99 of 100 after {most:?}, at the latest after {longest:?}; {TOLD} told after {median_told:?}, \
              {longest_told:?}; timers were late by {timers_late:?}"
         );
-        assert!(median <= RECHECK + LATE + timers_late, "{median:?}, timers were late by {timers_late:?}");
+        assert!(most <= RECHECK + LATE + timers_late, "{most:?}, timers were late by {timers_late:?}");
         // They did sleep, and were not told by something else; those who were told did not.
         assert!(longest > RECHECK / 4, "{longest:?}");
         assert!(median_told < median, "{median_told:?}");
