@@ -652,7 +652,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
          wallets: of 1 balances a part is held for open authorizations, which are left out\n"
     );
     let told = house.run("export orders").err;
-    assert_eq!(told, "orders: 3 written\norders: 1 that are completed or cancelled are left out\n");
+    assert_eq!(told, "orders: 4 written\norders: 1 that are completed or cancelled are left out\n");
     let other = House::start();
     for (noun, end) in [
         ("sites", "csv"),

@@ -232,17 +232,20 @@ pub enum View {
     Holds(Listed<HoldSummary>),
 }
 
-/// What it costs to look for a page of a list, in lines of a document: it passes over more rows than it shows.
+/// What it costs to look for a page of a list, in lines and picks of a document: it passes over more rows than it shows.
 const PAGE_COST: usize = 1_024;
 
 impl View {
-    /// What it cost to show this, in lines of a document.
+    /// What it cost to show this, in lines and picks of a document.
     pub fn cost(&self) -> usize {
         match self {
-            Self::Hold(hold) => hold.lines.len(),
-            Self::Transfer(transfer) => transfer.lines.len(),
-            Self::Order(order) => order.lines.len(),
-            Self::Cart(cart) => cart.items.len(),
+            Self::Hold(hold) => hold.lines.iter().map(|line| 1 + line.picks.len()).sum(),
+            Self::Transfer(transfer) => {
+                let lines = transfer.lines.iter();
+                lines.map(|line| 1 + line.picks.len() + line.staged.len() + line.in_transit.len()).sum()
+            }
+            Self::Order(order) => order.lines.iter().map(|line| 1 + line.picks.len()).sum(),
+            Self::Cart(cart) => cart.items.iter().map(|item| 1 + item.picks.len()).sum(),
             Self::Explain(lines) | Self::ExplainOrder(lines) => {
                 lines.iter().map(|line| 1 + line.candidates.len()).sum()
             }

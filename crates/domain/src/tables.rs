@@ -115,6 +115,9 @@ pub trait Tables {
     fn is_unfilled(&self, site: SiteId, sku: SkuId) -> bool;
     /// The first pairs of which [`Tables::is_unfilled`] is true, at most `limit`.
     fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)>;
+    /// Whether stock is there that waiting orders have yet to get. Until they have it nothing is decided, so that nobody
+    /// takes it who came later or whose priority is lower.
+    fn owes_stock(&self) -> bool;
 
     /// The highest fence that was seen for a resource.
     fn fence(&self, resource: &Code) -> Option<row::Fence>;

@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Changes, Code, Decision, Event, Fact, PickWorkId, Quantity, Refusal, Request, Row, Sequence, SiteId,
-    SkuId, Tables, Timestamp, apply, apply_for_good,
+    Changes, Code, Decision, Event, Fact, LotId, PickWorkId, Quantity, Refusal, Request, Row, Sequence,
+    SiteId, SkuId, Tables, Timestamp, apply, apply_for_good,
     command::Fenced,
     decide,
     decide::fill,
     event::Watched,
     limits::{FILL_LINES_MAX, PARTS_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
     query::site_stock,
+    row::Tracking,
 };
 
 /// The author of what nobody asked for: lapses, what waiting orders get, and the stock watch.
@@ -52,12 +53,6 @@ pub fn sweep(tables: &mut impl Tables, clock: Timestamp, events: &mut Vec<Event>
         undo.before.extend(happen(tables, event, events, apply).before);
     }
     (undo, now)
-}
-
-/// Whether stock is there that waiting orders have yet to get. Until they have it nothing is decided, so that nobody takes
-/// it who came later or whose priority is lower.
-pub fn owes_stock(tables: &impl Tables) -> bool {
-    !tables.unfilled(1).is_empty()
 }
 
 /// Gives waiting orders what is there for them, event by event. Work: one event for every [`FILL_LINES_MAX`] lines; a store
@@ -185,7 +180,8 @@ fn fill_after(tables: &impl Tables, changes: &Changes) -> Option<Event> {
             }
             // Where the day ends later, lots are good again.
             Row::Site(site, Some(before)) if before.time_zone != tables.site(*site).time_zone => {
-                touched.extend(tables.awaited_skus(*site).into_iter().map(|sku| (*site, sku)));
+                let awaited = tables.awaited_skus(*site).into_iter();
+                touched.extend(awaited.filter(|sku| may_expire(tables, *site, *sku)).map(|sku| (*site, sku)));
             }
             _ => {}
         }
@@ -195,6 +191,14 @@ fn fill_after(tables: &impl Tables, changes: &Changes) -> Option<Event> {
     }
     let at = tables.head().at;
     fill(tables, at, &touched).map(|fact| of_itself(tables, at, fact))
+}
+
+/// Whether something of a SKU lies at a site that expires one day.
+fn may_expire(tables: &impl Tables, site: SiteId, sku: SkuId) -> bool {
+    tables.sku(sku).tracking != Tracking::None
+        && tables
+            .positions(site, sku)
+            .any(|(place, _)| place.lot != LotId::NONE && tables.lot(place.lot).expires_on.is_some())
 }
 
 /// An accepted request.
@@ -214,7 +218,7 @@ pub enum Accepted {
 /// The refusal. Nothing was changed.
 ///
 /// # Panics
-/// If the store [`owes_stock`].
+/// If the store [owes stock](Tables::owes_stock).
 pub fn submit(
     tables: &mut impl Tables,
     request: &Request,
@@ -230,7 +234,7 @@ pub fn submit(
 /// The refusal. Nothing was changed.
 ///
 /// # Panics
-/// If the store [`owes_stock`].
+/// If the store [owes stock](Tables::owes_stock).
 pub fn submit_for_good(
     tables: &mut impl Tables,
     request: &Request,
@@ -247,7 +251,7 @@ fn submit_with<T: Tables>(
     events: &mut Vec<Event>,
     apply: impl Fn(&mut T, &Event) -> Changes,
 ) -> Result<(Accepted, Changes), Refusal> {
-    assert!(!owes_stock(tables), "stock goes to those who wait for it before anything else is decided");
+    assert!(!tables.owes_stock(), "stock goes to those who wait for it before anything else is decided");
     let event = match decide(tables, request, now)? {
         Decision::Repeat(sequence) => return Ok((Accepted::Repeat(sequence), Changes::default())),
         Decision::Event(event) if request.is_dry_run() => {
@@ -286,7 +290,7 @@ fn raise(tables: &impl Tables, request: &Request, fenced: &Fenced) -> Option<Eve
 /// The index of the request that was refused, and why. Nothing was changed.
 ///
 /// # Panics
-/// If the store [`owes_stock`].
+/// If the store [owes stock](Tables::owes_stock).
 pub fn submit_atomic(
     tables: &mut impl Tables,
     requests: &[Request],
@@ -323,7 +327,9 @@ fn fill_between(
     parts: &mut usize,
 ) -> Result<(), Refusal> {
     while let Some(event) = fill_on(tables, now) {
-        *parts += event.fact.part_count();
+        if let Fact::OrdersFilled { orders, .. } = &event.fact {
+            *parts += orders.iter().map(|order| order.takes.len()).sum::<usize>();
+        }
         if *parts > PARTS_MAX {
             return Err(Refusal::TooManyParts { parts: *parts, max: PARTS_MAX });
         }

@@ -418,7 +418,7 @@ impl Core {
         let (mut later, mut shown) = (Vec::new(), 0);
         let mut done = 0;
         // What waiting orders have yet to get they get before anything is decided or told, one event a turn.
-        while !self.is_full() && (admitted.is_err() || !turn::owes_stock(&self.memory)) {
+        while !self.is_full() && (admitted.is_err() || !self.memory.owes_stock()) {
             if done % WARM_MAX == 0 && jobs.len() > 1 {
                 // Whoever sends one at a time waits for memory beside the others too.
                 self.memory.warm(jobs.iter().take(WARM_MAX).filter_map(Job::first_request));
@@ -578,7 +578,7 @@ impl Core {
                 // Nobody came meanwhile. While there is room it is better to end what was begun.
                 (yields, lines) = (false, 0);
             }
-            if (yields || self.is_full() || turn::owes_stock(&self.memory)) && submission.requests.len() > 0 {
+            if (yields || self.is_full() || self.memory.owes_stock()) && submission.requests.len() > 0 {
                 return Rest::Later(submission);
             }
         }

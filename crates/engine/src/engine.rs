@@ -533,7 +533,7 @@ fn write(
                 break state.admitted;
             }
             let due = core.memory().next_due().is_some_and(|due| due <= clock.now());
-            let unfilled = core.memory().has_unfilled();
+            let unfilled = core.memory().owes_stock();
             if (due || unfilled) && state.admitted && !core.is_full() && !state.journal_busy {
                 break true;
             }

@@ -454,8 +454,11 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
     if request.body().size_hint().lower() > row.body_bytes_max as u64 {
         return Err(crate::body::BodyError::TooLarge { bytes_max: row.body_bytes_max }.problem());
     }
-    if let Some(encoding) =
-        request.headers().get_all(header::CONTENT_ENCODING).iter().find(|it| *it != "identity")
+    if let Some(encoding) = request
+        .headers()
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .find(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
         return Err(encoded(encoding));
     }

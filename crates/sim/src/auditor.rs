@@ -285,10 +285,7 @@ impl Auditor {
                 (fact, None) => {
                     // A fence is raised by a request that was decided already.
                     let is_decided = matches!(fact, Fact::FenceRaised { .. });
-                    assert!(
-                        is_decided || !turn::owes_stock(&self.shadow),
-                        "decided before who waits: {event:?}"
-                    );
+                    assert!(is_decided || !self.shadow.owes_stock(), "decided before who waits: {event:?}");
                     self.explain(event);
                 }
             }

@@ -146,6 +146,10 @@ impl Orders {
         self.unfilled.contains(&(site, sku))
     }
 
+    pub(super) fn owes_stock(&self) -> bool {
+        !self.unfilled.is_empty()
+    }
+
     pub(super) fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)> {
         self.unfilled.iter().take(limit).copied().collect()
     }
@@ -236,11 +240,6 @@ impl Memory {
     /// How many orders a worker has claimed.
     pub fn claimed_order_count(&self) -> u64 {
         self.orders.processing
-    }
-
-    /// Whether stock is there that waiting lines have yet to get: a turn has something to do though nobody asked.
-    pub fn has_unfilled(&self) -> bool {
-        !self.orders.unfilled.is_empty()
     }
 
     pub(super) fn order_slot(&self, id: &Code) -> Option<u32> {

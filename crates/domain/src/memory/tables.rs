@@ -210,6 +210,10 @@ impl Tables for Memory {
         self.orders.is_unfilled(site, sku)
     }
 
+    fn owes_stock(&self) -> bool {
+        self.orders.owes_stock()
+    }
+
     fn unfilled(&self, limit: usize) -> Vec<(SiteId, SkuId)> {
         self.orders.unfilled(limit)
     }

@@ -136,7 +136,7 @@ pub(super) fn replace(path: &Path, rows: &[Row]) -> Result<(), Error> {
     if let Ok(old) = fs::metadata(path) {
         // Whose it was can still read it: a service that could not would go on with the tokens that it knows.
         let made = file.metadata().map_err(failed("look at", &new))?;
-        if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        if made.uid() != old.uid() {
             fchown(&file, Some(old.uid()), Some(old.gid())).map_err(failed("give to its owner", &new))?;
         }
     }

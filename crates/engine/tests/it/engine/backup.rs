@@ -96,7 +96,7 @@ fn copies_of_a_store_at_work_are_what_it_was() {
             assert!(begun.elapsed() < PATIENCE, "no checkpoint after {checkpoint}");
             thread::sleep(Duration::from_millis(1));
         }
-        answered.push(engine.status().sequence);
+        answered.push(engine.status().durable);
         let to = folder.path().join(format!("copy-{number}"));
         let copied = copy(&from, &to, Links::Allowed).unwrap();
         assert!(copied.linked > 0, "{copied:?}");
@@ -112,7 +112,7 @@ fn copies_of_a_store_at_work_are_what_it_was() {
         assert!(names(&to, ".run") > 0 && names(&to, ".journal") > 1, "copy {number} has no archive");
         let recovered = opened(&to);
         let head = recovered.memory.head().sequence;
-        assert!(head >= *answered, "copy {number} ends with {head}, and {answered} was answered before it");
+        assert!(head >= *answered, "copy {number} ends with {head}, and {answered} was durable before it");
         assert!(recovered.checkpoint.is_some() && recovered.archive.document_count() > 0, "copy {number}");
         upto.push(head);
         told.push(recovered.state_hash().unwrap());

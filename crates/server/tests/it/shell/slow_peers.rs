@@ -144,12 +144,21 @@ async fn p99(client: &mut Client, token: &str, requests: usize) -> Duration {
     times[requests * 99 / 100]
 }
 
-/// The best of five, so that other work on the machine counts less. Who is starved is starved in each.
-async fn best_p99(client: &mut Client, token: &str) -> Duration {
+/// The best of some rounds, so that other work on the machine counts less. Who is starved is starved in each. A round
+/// counts if as many connections were there to its end.
+async fn best_p99(server: &Server, client: &mut Client, token: &str, connections: f64) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..5 {
-        best = best.min(p99(client, token, 500).await);
+        let round = p99(client, token, 300).await;
+        if server.metric("jaego_http_connections") < connections {
+            break;
+        }
+        best = best.min(round);
     }
+    assert!(
+        best < Duration::MAX,
+        "no round was over before the first of {connections} connections was closed"
+    );
     best
 }
 
@@ -158,32 +167,28 @@ const QUICK: Duration = Duration::from_millis(1);
 /// How long a slow peer waits between two bytes that it sends, or two pieces that it reads.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// One of the ways to keep a connection and give nothing for it. Returns how long the service put up with it.
-async fn be_slow(mut client: Client, number: usize) -> Duration {
+/// One of the ways to keep a connection and give nothing for it, until the service closes it.
+async fn be_slow(mut client: Client, number: usize) {
     let starts = ["", "GET /open HT", "GET /open HTTP/1.1\r\nX: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
     match number % 4 {
         0 => {
             client.send(starts[number / 4 % starts.len()]).await;
-            dribble(client, Duration::from_secs(3600)).await.0
+            dribble(client, Duration::from_secs(3600)).await;
         }
         1 => {
             client.send("GET /open HTTP/1.1\r\nX-Slow: ").await;
-            dribble(client, PAUSE).await.0
+            dribble(client, PAUSE).await;
         }
         2 => {
             client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n{").await;
-            dribble(client, PAUSE).await.0
+            dribble(client, PAUSE).await;
         }
         _ => {
-            let began = Instant::now();
             client.send("GET /big HTTP/1.1\r\nHost: t\r\n\r\n").await;
-            // It takes a little now and then, so that it cannot see the end before it has all that lies in between.
             let mut piece = vec![0; 512];
-            while began.elapsed() < 9 * SECOND && client.stream.read(&mut piece).await.is_ok() {
+            while client.stream.read(&mut piece).await.is_ok_and(|bytes| bytes > 0) {
                 tokio::time::sleep(PAUSE).await;
             }
-            assert!(client.rest_until_closed().await.len() < BIG_BYTES / 2, "it was never given up");
-            began.elapsed()
         }
     }
 }
@@ -199,22 +204,25 @@ async fn two_thousand_slow_peers_starve_nobody() {
     let token = format!("Bearer {}", server.token(Role::Reader));
     let mut good = server.connect().await;
     p99(&mut good, &token, 200).await;
-    let before = best_p99(&mut good, &token).await;
+    let before = best_p99(&server, &mut good, &token, 1.0).await;
 
+    let began = Instant::now();
     let mut slow = tokio::task::JoinSet::new();
     for number in 0..2_000 {
         slow.spawn(be_slow(server.connect().await, number));
     }
     server.metric_becomes("jaego_http_connections", 2001.0).await;
-    let during = best_p99(&mut good, &token).await;
+    let during = best_p99(&server, &mut good, &token, 2001.0).await;
     assert!(during <= 2 * before.max(QUICK), "p99 went from {before:?} to {during:?}");
 
-    let longest = slow.join_all().await.into_iter().max().unwrap();
-    assert!(longest < 10 * SECOND, "one was put up with for {longest:?}");
     server.metric_becomes("jaego_http_connections", 1.0).await;
+    let took = began.elapsed();
+    assert!(took < 10 * SECOND, "all were closed after {took:?}");
+    assert_eq!(server.metric("jaego_http_connections_closed_total{reason=\"slow_read\"}"), 500.0);
+    slow.shutdown().await;
     assert_eq!(good.request("GET", "/read", &[("Authorization", &token)], b"").await.status, 200);
     println!(
-        "p99 of a good client: {before:?} alone, {during:?} beside 2,000 slow peers, the longest {longest:?}"
+        "p99 of a good client: {before:?} alone, {during:?} beside 2,000 slow peers, closed after {took:?}"
     );
 }
 
