@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests, benchmarks and the sample need from Debian's packages, when it is missing.
+# Installs what the tests and benchmarks need from Debian's packages, when it is missing.
 #
 #   scripts/needs.sh [--check] GROUP...
 #
 # Groups: test (Redis, PostgreSQL, MariaDB, strace, the usual CAs), valkey (Valkey, from the backports where the release
-# itself has none), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver), sample (curl).
+# itself has none), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver).
 # --check installs nothing: it names what is missing and exits with 1.
 #
 # Silent when all is there. Our tests start private servers on free ports, so the services that these
@@ -53,8 +53,7 @@ for group in "${@:-test}"; do
         need chromium have_command chromium
         need chromium-driver have_command chromedriver
         ;;
-    sample) need curl have_command curl ;;
-    *) die "there is no group \"$group\" (test, valkey, bench, lab, console, sample)" ;;
+    *) die "there is no group \"$group\" (test, valkey, bench, lab, console)" ;;
     esac
 done
 

@@ -16,19 +16,14 @@ jaego=${JAEGO:-target/release/jaego}
 sample=examples/adventureworks
 ready_wait_s=60
 
-export JAEGO_URL=http://$listen
 token_file=$data/admin.token
 loaded=$data/sample-loaded
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "run: $*"; exit 1; }
 
-scripts/needs.sh sample
 if [[ -d $data && ! -s $token_file && -n $(ls -A "$data") ]]; then
     die "$data has something in it but no admin.token, so it was not made here. Name another folder: make run DATA=./other"
-fi
-if curl -sf -o /dev/null --max-time 2 "$JAEGO_URL/healthz"; then
-    die "a server already answers at $JAEGO_URL. Stop it, or choose another address: make run LISTEN=127.0.0.1:7879"
 fi
 mkdir -p "$data"
 
@@ -38,21 +33,20 @@ server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-while IFS= read -r line; do
+# Its last line says where it listens, and comes when it takes requests.
+JAEGO_URL=
+while [[ -z $JAEGO_URL ]] && IFS= read -r -t "$ready_wait_s" line <&"$output"; do
     case $line in
     'admin token: '*) printf '%s\n' "${line#admin token: }" >"$token_file" ;;
-    *) printf '%s\n' "$line" ;;
+    'listening on '*) JAEGO_URL=${line#listening on } ;;
     esac
-done <&"$output" &
-
-deadline=$((SECONDS + ready_wait_s))
-until [[ -s $token_file ]] && curl -sf -o /dev/null --max-time 2 "$JAEGO_URL/readyz"; do
-    kill -0 "$server" 2>/dev/null || die "the server ended before it was ready"
-    ((SECONDS < deadline)) || die "the server was not ready after $ready_wait_s s"
-    sleep 0.1
 done
+if [[ -z $JAEGO_URL ]]; then
+    kill -0 "$server" 2>/dev/null && die "the server was not ready after $ready_wait_s s"
+    die "the server ended before it was ready. Where its address is taken, choose another: make run LISTEN=127.0.0.1:7879"
+fi
 JAEGO_TOKEN=$(<"$token_file")
-export JAEGO_TOKEN
+export JAEGO_URL JAEGO_TOKEN
 
 # One mark for each file that is in, so that a load which was interrupted goes on where it stopped.
 mkdir -p "$loaded"
