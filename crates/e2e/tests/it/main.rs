@@ -23,5 +23,6 @@ mod seeds;
 mod starting;
 mod storm;
 mod tls;
+mod tour;
 mod trades;
 mod workers;
