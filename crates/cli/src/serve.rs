@@ -4,6 +4,7 @@ use std::{
     future,
     future::Future,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -53,6 +54,9 @@ pub(crate) struct Options {
     /// The private key of the certificate, a PEM file; read again when it changes.
     #[arg(long, env = "JAEGO_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Requests of one client address at work at a time, of 2,048 in all [default: 1024]
+    #[arg(long, env = "JAEGO_REQUESTS_PER_PEER", value_name = "N")]
+    requests_per_peer: Option<NonZeroUsize>,
     #[command(flatten)]
     ca: Ca,
     #[command(flatten)]
@@ -84,6 +88,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Taken first: a folder that another process has is told before an address that it has as well.
     let mut service = Service::take(&data)?;
     service.certificates = certificates;
+    if let Some(requests) = options.requests_per_peer.or(settings.requests_per_peer) {
+        service.limits.requests_per_peer_max = requests.get();
+    }
     let trust = options.ca.trust(&settings);
     let runtime = runtime()?;
     let opened = service.opened();
@@ -190,6 +197,7 @@ pub(crate) struct Service {
     disk: RealDisk,
     opened: Arc<OnceLock<Arc<Engine>>>,
     certificates: Option<Certificates>,
+    limits: Limits,
 }
 
 impl Service {
@@ -198,7 +206,8 @@ impl Service {
         let disk = data::take(data)?;
         let tokens = Arc::new(Tokens::open(data::tokens_file(data)).context("cannot open the tokens")?);
         let folder = Folder { data: data.to_owned(), tokens };
-        Ok(Self { folder, disk, opened: Arc::default(), certificates: None })
+        let limits = Limits::default();
+        Ok(Self { folder, disk, opened: Arc::default(), certificates: None, limits })
     }
 
     /// Where the store is to be found once it is open.
@@ -214,7 +223,7 @@ impl Service {
         begin: impl FnOnce(&Folder) -> Result<Queues>,
         ended: impl Future<Output = ()>,
     ) -> Result<()> {
-        let Self { folder, disk, opened, certificates } = self;
+        let Self { folder, disk, opened, certificates, limits } = self;
         let metrics = Metrics::new();
         let audit =
             Audit::open(&data::audit_folder(&folder.data), &metrics).context("cannot open the audit log")?;
@@ -222,7 +231,7 @@ impl Service {
         opening.show(&metrics);
         let store: Arc<dyn Store> = opening.clone();
         let (stop, stopping) = watch::channel(false);
-        let mut shell = Shell::new(Limits::default(), Arc::clone(&folder.tokens), metrics.clone());
+        let mut shell = Shell::new(limits, Arc::clone(&folder.tokens), metrics.clone());
         if let Some(certificates) = certificates {
             shell = shell.tls(certificates);
         }

@@ -4,6 +4,7 @@ use std::{
     env, fs,
     io::ErrorKind,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// The address that `serve` listens on.
     pub(crate) listen: Option<SocketAddr>,
+    /// Requests of one client address that `serve` works on at a time.
+    pub(crate) requests_per_peer: Option<NonZeroUsize>,
     /// A file of certificates that are trusted beside the machine's own.
     pub(crate) ca: Option<PathBuf>,
     /// The certificate that `serve` shows.

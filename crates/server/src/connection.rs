@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ use crate::shell::{ConnectionService, Shared};
 pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
     pub(crate) peer: SocketAddr,
+    /// Places among the requests in flight that all connections of the peer have taken.
+    pub(crate) peers_requests: Arc<AtomicUsize>,
     pub(crate) pulse: Pulse,
 }
 
@@ -161,8 +163,13 @@ impl Ending {
 }
 
 /// Serves one socket until it ends or must end.
-pub(crate) async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Ending {
-    let link = Arc::new(Link { shared, peer, pulse: Pulse::new() });
+pub(crate) async fn run(
+    socket: TcpStream,
+    peer: SocketAddr,
+    peers_requests: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+) -> Ending {
+    let link = Arc::new(Link { shared, peer, peers_requests, pulse: Pulse::new() });
     let Some(certificates) = &link.shared.certificates else {
         let socket = WatchedSocket::new(socket, &link);
         return serve(socket, link).await;

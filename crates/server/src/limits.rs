@@ -55,6 +55,10 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Requests with a handler at work. One more is answered 503 `busy` before its body is read.
     pub requests_in_flight_max: usize,
+    /// Of these, the ones of one peer, counted like connections: one more is 503 `busy`. By default half, so that nobody
+    /// takes all places with a few HTTP/2 connections. To a proxy that speaks HTTP/1.1 to us this is no limit, because it
+    /// has no more connections than this; behind one that speaks HTTP/2 raise it to `requests_in_flight_max`.
+    pub requests_per_peer_max: usize,
     /// Bytes of long bodies that are here at once, of all requests: more is 503 `busy`. Bodies of up to `body_bytes_max`
     /// are not counted, since `requests_in_flight_max` bounds them.
     pub long_body_bytes_max: usize,
@@ -115,6 +119,7 @@ impl Default for Limits {
             write_rate_min: 4096,
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 2048,
+            requests_per_peer_max: 1024,
             long_body_bytes_max: 512 * 1024 * KIB,
             busy_retry_after: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(20),

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jaego_tls::Certificates;
@@ -81,11 +82,18 @@ impl Shell {
 struct Connections {
     tasks: JoinSet<Ending>,
     peers: HashMap<Id, PeerKey>,
-    per_peer: HashMap<PeerKey, usize>,
+    per_peer: HashMap<PeerKey, Peer>,
     open: Gauge,
     refused_total: Counter,
     refused_per_peer: Counter,
     closed: [(Ending, Counter); 7],
+}
+
+/// What is counted of a peer that has connections.
+#[derive(Default)]
+struct Peer {
+    connections: usize,
+    requests_in_flight: Arc<AtomicUsize>,
 }
 
 impl Connections {
@@ -118,7 +126,7 @@ impl Connections {
             refuse(socket, shared);
             return;
         }
-        let open = self.per_peer.get(&key).copied().unwrap_or(0);
+        let open = self.per_peer.get(&key).map_or(0, |peer| peer.connections);
         if open >= limits.connections_per_peer_max {
             self.refused_per_peer.increment();
             refuse(socket, shared);
@@ -128,9 +136,11 @@ impl Connections {
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let task = self.tasks.spawn(connection::run(socket, peer, Arc::clone(shared)));
+        let counted = self.per_peer.entry(key).or_default();
+        counted.connections += 1;
+        let peers_requests = Arc::clone(&counted.requests_in_flight);
+        let task = self.tasks.spawn(connection::run(socket, peer, peers_requests, Arc::clone(shared)));
         self.peers.insert(task.id(), key);
-        *self.per_peer.entry(key).or_default() += 1;
         self.open.add(1);
     }
 
@@ -151,9 +161,9 @@ impl Connections {
         };
         self.open.add(-1);
         let key = self.peers.remove(&id).expect("each connection was entered when it was taken");
-        let open = self.per_peer.get_mut(&key).expect("each peer with a connection is counted");
-        *open -= 1;
-        if *open == 0 {
+        let peer = self.per_peer.get_mut(&key).expect("each peer with a connection is counted");
+        peer.connections -= 1;
+        if peer.connections == 0 {
             self.per_peer.remove(&key);
         }
     }

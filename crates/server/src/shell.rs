@@ -179,6 +179,7 @@ pub(crate) struct Shared {
     long_bodies: Arc<LongBodies>,
     stopping: AtomicBool,
     shed: Counter,
+    over_share: Counter,
     abandoned: Counter,
     panics: Counter,
     auth_failures: Counter,
@@ -271,6 +272,11 @@ impl Shared {
             request_ids: RequestIds::new(),
             unmatched: RouteMetrics::new(&metrics, "any", "unmatched"),
             shed: metrics.counter("jaego_http_requests_shed_total", "Requests answered `busy`.", &[]),
+            over_share: metrics.counter(
+                "jaego_http_requests_over_share_total",
+                "Requests answered `busy` because their peer had its share of the places.",
+                &[],
+            ),
             abandoned: metrics.counter(
                 "jaego_http_requests_abandoned_total",
                 "Requests whose peer went away before the answer.",
@@ -321,14 +327,38 @@ impl Shared {
             .into_response()
     }
 
-    /// Takes a place among the requests in flight, if there is one.
-    fn admit(&self) -> bool {
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limits.requests_in_flight_max {
-            return true;
+    /// Takes a place among the requests in flight, if there is one and the peer has not had its share.
+    fn admit(&self, link: &Link) -> Result<(), Problem> {
+        let (max, share) = (self.limits.requests_in_flight_max, self.limits.requests_per_peer_max);
+        let retry_after = self.limits.busy_retry_after;
+        if !takes_place(&link.peers_requests, share) {
+            self.over_share.increment();
+            let detail = format!(
+                "{share} requests from this address are in hand, and it may have no more of the {max} places. \
+                 Nothing was changed; wait for their answers."
+            );
+            return Err(Problem { detail: detail.into(), ..Problem::busy(retry_after) });
         }
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        false
+        if !takes_place(&self.in_flight, max) {
+            link.peers_requests.fetch_sub(1, Ordering::Relaxed);
+            return Err(Problem::busy(retry_after));
+        }
+        Ok(())
     }
+
+    fn dismiss(&self, link: &Link) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        link.peers_requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one more, if that stays within a limit.
+fn takes_place(taken: &AtomicUsize, max: usize) -> bool {
+    if taken.fetch_add(1, Ordering::Relaxed) < max {
+        return true;
+    }
+    taken.fetch_sub(1, Ordering::Relaxed);
+    false
 }
 
 /// The service of one connection.
@@ -447,9 +477,7 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         )
         .retry_after(shared.limits.busy_retry_after));
     }
-    if !shared.admit() {
-        return Err(Problem::busy(shared.limits.busy_retry_after));
-    }
+    shared.admit(link)?;
     ticket.admitted = true;
     if request.body().size_hint().lower() > row.body_bytes_max as u64 {
         return Err(crate::body::BodyError::TooLarge { bytes_max: row.body_bytes_max }.problem());
@@ -632,7 +660,7 @@ impl Ticket {
 
     fn leave(&mut self) {
         if self.admitted {
-            self.link().shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.link().shared.dismiss(self.link());
             self.admitted = false;
             self.room = None;
         }

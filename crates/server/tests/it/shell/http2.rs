@@ -6,6 +6,7 @@ use jaego_server::{Limits, Role};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::shell::sizes::connect_from;
 use crate::shell::support::{PATIENCE, Server, quick};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -212,4 +213,46 @@ async fn a_head_that_stops_half_way_is_not_waited_for() {
     let began = Instant::now();
     while next(&mut stream).await.is_some() {}
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_with_many_connections_leaves_places_to_others() {
+    let limits =
+        Limits { requests_in_flight_max: 16, requests_per_peer_max: 8, h2_streams_max: 4, ..quick() };
+    let server = Server::start(limits).await;
+    let sleep = |id| frame(HEADERS, END_HEADERS | END_STREAM, id, &get("/sleep/1500", None));
+    let requests: Vec<u8> = (1..=7).step_by(2).flat_map(sleep).collect();
+    // Four connections with four streams ask for every place that there is.
+    let mut greedy = Vec::new();
+    for _ in 0..4 {
+        let mut stream = open(&server, 65_535).await;
+        stream.write_all(&requests).await.unwrap();
+        greedy.push(stream);
+    }
+    server.metric_becomes("jaego_http_requests_over_share_total", 8.0).await;
+    assert_eq!(server.metric("jaego_http_requests_in_flight"), 8.0);
+    let answer = server.get("/open").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(answer.text().contains("8 requests from this address are in hand"), "{}", answer.text());
+    assert_eq!(server.get("/healthz").await.status, 200);
+    // All of 127.0.0.0/8 is this machine, each address another peer.
+    let mut other = connect_from("127.0.0.2:0", server.address).await;
+    assert_eq!(other.request("GET", "/open", &[], b"").await.status, 200);
+    // A place comes back with its answer, and where a connection breaks.
+    greedy.truncate(2);
+    server.metric_becomes("jaego_http_requests_in_flight", 0.0).await;
+    assert_eq!(server.get("/open").await.status, 200);
+    for id in [9, 11, 13, 15] {
+        for stream in &mut greedy {
+            stream.write_all(&sleep(id)).await.unwrap();
+        }
+    }
+    server.metric_becomes("jaego_http_requests_in_flight", 8.0).await;
+    assert_eq!(server.get("/open").await.status, 503);
+    drop(greedy);
+    server.metric_becomes("jaego_http_requests_in_flight", 0.0).await;
+    assert_eq!(server.get("/open").await.status, 200);
+    assert_eq!(server.metric("jaego_http_requests_over_share_total"), 10.0);
+    assert_eq!(server.metric("jaego_http_requests_shed_total"), 10.0);
 }

@@ -177,7 +177,7 @@ async fn ten_thousand_broken_requests_never_make_the_server_fail() {
     assert_eq!(server.get("/open").await.status, 200);
 }
 
-async fn connect_from(from: &str, to: SocketAddr) -> Client {
+pub(crate) async fn connect_from(from: &str, to: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(from.parse().unwrap()).unwrap();
     Client::over(socket.connect(to).await.unwrap())
