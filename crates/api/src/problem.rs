@@ -156,6 +156,8 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("price_not_set", 409, "A price is missing"),
     kind("price_changed", 409, "The total is another"),
     kind("checkout_blocked", 409, "The cart cannot be checked out"),
+    // The service says no.
+    kind("too_many_feeds", 429, "The token has too many feeds open"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -212,6 +214,23 @@ impl Problem {
         let detail =
             format!("{queue_len} requests are waiting and no more may; nothing was changed, try again");
         let mut problem = Self::new("busy", detail).with("queue_len", queue_len);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// A token that listens to as many feeds as it may.
+    pub fn too_many_feeds(open: usize, max: usize, retry_after_s: u32) -> Self {
+        let detail =
+            format!("the token has {open} feeds open and may have {max}; close one, or wait for its end");
+        let mut problem = Self::new("too_many_feeds", detail).with("open", open).with("max", max);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// As many feeds as the service keeps open.
+    pub fn feeds_busy(open: usize, max: usize, retry_after_s: u32) -> Self {
+        let detail = format!("{open} feeds are open and {max} may be; read pages of events, or try again");
+        let mut problem = Self::new("busy", detail).with("open", open).with("max", max);
         problem.retry_after_s = Some(retry_after_s);
         problem
     }

@@ -67,6 +67,11 @@ pub struct Limits {
     /// How long a shutdown lets running requests finish.
     pub drain_timeout: Duration,
 
+    /// Feeds of events that are open at once: one more is 503 `busy`.
+    pub feeds_max: usize,
+    /// Of these, the ones of one token: one more is 429 `too_many_feeds`.
+    pub feeds_per_token_max: usize,
+
     /// Streams that one HTTP/2 connection may have open at a time.
     pub h2_streams_max: u32,
     /// Flow-control window of one HTTP/2 stream, in bytes.
@@ -123,6 +128,9 @@ impl Default for Limits {
             long_body_bytes_max: 512 * 1024 * KIB,
             busy_retry_after: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(20),
+
+            feeds_max: 512,
+            feeds_per_token_max: 64,
 
             h2_streams_max: 128,
             h2_stream_window_bytes: 256 * 1024,

@@ -3,6 +3,7 @@
 
 mod commands;
 mod feed;
+mod feeds;
 mod scope;
 mod show;
 
@@ -35,6 +36,8 @@ use crate::{
     problem::{ProblemCode, RefusedCommands},
 };
 
+use feeds::Feeds;
+
 /// How long a caller should wait after `busy`, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
 /// The part of the store's line, one in so many, that is left to single commands: batches are `busy` before.
@@ -54,6 +57,7 @@ struct Service {
     store: Arc<dyn Store>,
     counters: HashMap<&'static str, CommandCounters>,
     batch_sizes: Histogram,
+    feeds: Arc<Feeds>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -76,7 +80,8 @@ pub fn mount(
         metrics.histogram_of_counts("jaego_batch_requests", "Requests in a batch.", &[], BATCH_SIZES);
     readings(metrics, &store);
     let ready = Arc::clone(&store);
-    let service = Arc::new(Service { store, counters, batch_sizes, stopping });
+    let feeds = Arc::new(Feeds::new(&shell.limits, metrics));
+    let service = Arc::new(Service { store, counters, batch_sizes, feeds, stopping });
 
     let mut routes = RouteRoles::new();
     let mut router = Router::new();
@@ -409,9 +414,12 @@ impl Service {
                     Ok(page) => json(show::statement(&page), Some(answer.sequence)),
                 },
             },
-            Read::Events(filter) if feed::is_wanted(headers) => {
-                feed::stream(Arc::clone(&self.store), self.stopping.clone(), filter, headers)
-            }
+            Read::Events(filter) if feed::is_wanted(headers) => match self.feeds.open(caller.token()) {
+                Err(problem) => refuse(&problem),
+                Ok(open) => {
+                    feed::stream(Arc::clone(&self.store), self.stopping.clone(), open, filter, headers)
+                }
+            },
             Read::Events(filter) => match feed::page(&*self.store, &filter).await {
                 Err(failure) => refuse(&problem_of(&failure)),
                 Ok((text, durable)) => json(text, Some(durable)),

@@ -55,7 +55,10 @@ impl Role {
 
 /// The holder of a valid token. Handlers find it in the request's extensions; a clone is cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(Arc<TokenGrant>);
+pub struct Caller {
+    id: TokenId,
+    grant: Arc<TokenGrant>,
+}
 
 /// What a token is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,19 +72,24 @@ pub struct TokenGrant {
 }
 
 impl Caller {
+    /// The token's public half.
+    pub fn token(&self) -> TokenId {
+        self.id
+    }
+
     /// The token's name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.grant.name
     }
 
     /// What the caller may do.
     pub fn role(&self) -> Role {
-        self.0.role
+        self.grant.role
     }
 
     /// The sites that the caller is bound to, or `None` for all.
     pub fn sites(&self) -> Option<&[String]> {
-        self.0.sites.as_deref()
+        self.grant.sites.as_deref()
     }
 
     /// True if the caller may act at this site.
@@ -259,7 +267,7 @@ impl Tokens {
             .iter()
             .map(|(id, entry)| TokenInfo {
                 id: *id,
-                grant: TokenGrant::clone(&entry.caller.0),
+                grant: TokenGrant::clone(&entry.caller.grant),
                 created_at_s: entry.created_at_s,
             })
             .collect();
@@ -351,7 +359,11 @@ impl Tokens {
                 .ok_or_else(|| bad(row, "the digest is not 64 hexadecimal digits"))?;
             let grant = TokenGrant { name: row.name.clone(), role: row.role, sites: row.sites.clone() };
             check_grant(&grant).map_err(|reason| bad(row, &reason))?;
-            let entry = Entry { digest, caller: Caller(Arc::new(grant)), created_at_s: row.created_at_s };
+            let entry = Entry {
+                digest,
+                caller: Caller { id, grant: Arc::new(grant) },
+                created_at_s: row.created_at_s,
+            };
             if table.insert(id, entry).is_some() {
                 return Err(bad(row, "the id stands there twice"));
             }

@@ -11,7 +11,7 @@ use jaego_domain::Sequence;
 use jaego_store::{EventView, Failure, Store};
 use tokio::{sync::watch, time};
 
-use super::{refuse, show};
+use super::{feeds::OpenFeed, refuse, show};
 
 /// Events that one read of the store gives the feed at the most.
 const EVENTS_A_READ: usize = 256;
@@ -71,12 +71,15 @@ struct Feed {
     after: Sequence,
     until: time::Instant,
     ended: bool,
+    /// Counts it, for as long as it lives.
+    _open: OpenFeed,
 }
 
 /// Events for as long as the reader listens, from `Last-Event-ID` or `after` on.
 pub(super) fn stream(
     store: Arc<dyn Store>,
     stopping: watch::Receiver<bool>,
+    open: OpenFeed,
     filter: EventFilter,
     headers: &HeaderMap,
 ) -> Response<Body> {
@@ -92,7 +95,7 @@ pub(super) fn stream(
         }
     }
     let until = time::Instant::now() + STREAM_LIFE;
-    let feed = Feed { store, stopping, filter, after, until, ended: false };
+    let feed = Feed { store, stopping, filter, after, until, ended: false, _open: open };
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(chunk), feed))

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jaego_server::Role;
+use jaego_server::{Limits, Role};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -174,4 +174,56 @@ async fn a_feed_ends_at_once_when_the_service_stops() {
     // The end is the end of an answer, not of a connection that broke.
     while listener.more().await {}
     assert!(listener.raw.is_empty() || listener.raw.starts_with(b"0\r\n"), "{:?}", listener.raw);
+}
+
+/// Waits until so many feeds are open, as the metrics have it.
+async fn open_feeds_become(service: &Service, count: usize) {
+    let line = format!("\njaego_open_feeds {count}\n");
+    let reached = async {
+        while !service.metrics.render().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, reached).await;
+    assert!(waited.is_ok(), "not {count} feeds:\n{}", service.metrics.render());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_feeds_are_open_in_all_and_of_one_token() {
+    let (store, _) = reference();
+    let limits = Limits { feeds_max: 3, feeds_per_token_max: 2, ..Limits::default() };
+    let service = Service::limited(store, limits).await;
+    let (kim, lee) = (service.caller(Role::Admin), service.caller(Role::Reader));
+    kim.stock(10).await;
+    let refused = async |caller: &Caller<'_>| {
+        let answer = caller.send("GET", "/v1/events", &[("Accept", "text/event-stream")], b"").await;
+        let told: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.header("retry-after"), Some("5"));
+        (answer.status, answer.code(), told["open"].clone(), told["max"].clone())
+    };
+    let mut first = Listener::open(&kim, "", None).await;
+    while first.events().is_empty() {
+        assert!(first.more().await);
+    }
+    let _second = Listener::open(&kim, "", None).await;
+    open_feeds_become(&service, 2).await;
+    let too_many = (429, "too_many_feeds".to_owned(), json!(2), json!(2));
+    assert_eq!(refused(&kim).await, too_many);
+    // Another token is not to blame, until all places are taken.
+    let third = Listener::open(&lee, "", None).await;
+    open_feeds_become(&service, 3).await;
+    assert_eq!(refused(&lee).await, (503, "busy".to_owned(), json!(3), json!(3)));
+    assert_eq!(refused(&kim).await, too_many);
+    // Pages are no feeds.
+    assert_eq!(kim.get("/v1/events").await.0, 200);
+    // Whoever goes away leaves a place, even while there is nothing to say.
+    drop(third);
+    open_feeds_become(&service, 2).await;
+    drop(first);
+    open_feeds_become(&service, 1).await;
+    let _again = Listener::open(&kim, "", None).await;
+    open_feeds_become(&service, 2).await;
+    let text = service.metrics.render();
+    assert!(text.contains("jaego_feeds_refused_total{limit=\"per_token\"} 2\n"), "{text}");
+    assert!(text.contains("jaego_feeds_refused_total{limit=\"total\"} 1\n"), "{text}");
 }

@@ -26,6 +26,7 @@ pub(super) struct Service {
     pub(super) address: SocketAddr,
     /// Every route that it has, its own and the shell's.
     pub(super) rows: Vec<RouteRow>,
+    pub(super) metrics: Metrics,
     tokens: Arc<Tokens>,
     stop: watch::Sender<bool>,
     running: JoinHandle<Drained>,
@@ -39,11 +40,20 @@ impl Service {
 
     /// One with more to its shell.
     pub(super) async fn over_with(store: Arc<dyn Store>, with: impl FnOnce(Shell) -> Shell) -> Self {
+        Self::launch(store, Limits::default(), with).await
+    }
+
+    /// One with other limits.
+    pub(super) async fn limited(store: Arc<dyn Store>, limits: Limits) -> Self {
+        Self::launch(store, limits, |shell| shell).await
+    }
+
+    async fn launch(store: Arc<dyn Store>, limits: Limits, with: impl FnOnce(Shell) -> Shell) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
         let metrics = Metrics::new();
         // Whoever tests refusals without a token comes from one address, again and again.
-        let limits = Limits { auth_failures_max: 100_000, ..Limits::default() };
+        let limits = Limits { auth_failures_max: 100_000, ..limits };
         let shell = Shell::new(limits, Arc::clone(&tokens), metrics.clone());
         let (stop, stopping) = watch::channel(false);
         let shell = with(service::mount(shell, store, &metrics, stopping.clone()));
@@ -54,7 +64,7 @@ impl Service {
         let running = tokio::spawn(shell.serve(listener, async move {
             let _ = stopped.wait_for(|stopping| *stopping).await;
         }));
-        Self { address, rows, tokens, stop, running, _folder: folder }
+        Self { address, rows, metrics, tokens, stop, running, _folder: folder }
     }
 
     pub(super) fn token(&self, name: &str, role: Role, sites: Option<&[&str]>) -> String {
