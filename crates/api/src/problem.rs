@@ -624,6 +624,7 @@ mod tests {
             let expected = match *code {
                 code if code.ends_with("_not_found") => 404,
                 "history_archived" | "outcome_archived" => 410,
+                "stale_fence" => 412,
                 "too_many_lines" | "too_many_lines_touched" | "too_many_parts" => 413,
                 "invalid_value" | "duplicate_line" | "location_required" | "same_site"
                 | "quantity_too_large" | "amount_too_large" | "lot_required" | "lot_not_tracked" => 422,
