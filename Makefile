@@ -35,20 +35,19 @@ run: build ## Start a server on ./data with the sample loaded; prints its addres
 	@DATA="$(DATA)" LISTEN="$(LISTEN)" JAEGO="$(TARGET)/release/jaego" exec scripts/run-sample.sh
 
 # The examples in the documentation go first, so that the last summary is that of the tests. Those of the schedules are
-# the locks' own, which run them. The binary that the end-to-end tests start is built before them: built inside of one, it
-# would count as that test's time. What speaks to Redis is tried on Valkey as well, where that can be had. The benchmark of the
-# locks does everything once, for a moment, so that it still works when somebody wants its numbers.
+# the locks' own, which run them. What speaks to Redis is tried on Valkey as well, where that can be had. All of it is one
+# build: a package built by itself would have its dependencies built once more, with fewer of their features. The benchmark
+# of the locks does everything once, for a moment, so that it still works when somebody wants its numbers.
 test: ## Run every test (installs Redis, Valkey, PostgreSQL, MariaDB and Chromium if they are missing)
 	@scripts/needs.sh test console
 	$(CARGO) test --workspace --exclude jaego-lock-schedules --locked --doc
-	$(CARGO) build --locked -p jaego-cli
-	$(CARGO) run --locked -p jaego-lock --example lock_speed -- --once >/dev/null
 	@if scripts/needs.sh valkey; then $(VALKEY_TESTS); else echo 'Without Valkey: what is tried on it is left out.'; fi
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked --no-fail-fast
 else
 	$(CARGO) test --workspace --locked --lib --bins --tests --examples --no-fail-fast
 endif
+	$(TARGET)/debug/examples/lock_speed --once >/dev/null
 
 # The peers of the locks have a lock file and dependencies of their own, and are built here only.
 bench: build ## Measure a server and the locks on this machine, beside Redis, PostgreSQL, redis-py and rslock

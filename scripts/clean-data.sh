@@ -4,8 +4,8 @@ set -euo pipefail
 
 data=${DATA:-./data}
 [[ -e $data ]] || exit 0
-if [[ ! -f $data/admin.token ]]; then
-    echo "clean-data: $data was not made by \`make run\` (it has no admin.token), so it stays" >&2
+if [[ ! -f $data/made-by-run ]]; then
+    echo "clean-data: $data was not made by \`make run\`, so it stays" >&2
     exit 1
 fi
 rm -rf -- "$data"

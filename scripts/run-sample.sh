@@ -18,14 +18,17 @@ ready_wait_s=60
 
 token_file=$data/admin.token
 loaded=$data/sample-loaded
+# From before anything else is in the folder: a start that fails leaves one that can be tried again, and cleaned.
+ours=$data/made-by-run
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "run: $*"; exit 1; }
 
-if [[ -d $data && ! -s $token_file && -n $(ls -A "$data") ]]; then
-    die "$data has something in it but no admin.token, so it was not made here. Name another folder: make run DATA=./other"
+if [[ -d $data && ! -e $ours && -n $(ls -A "$data") ]]; then
+    die "$data has something in it that was not made here. Name another folder: make run DATA=./other"
 fi
 mkdir -p "$data"
+: >"$ours"
 
 # The server's output goes through us, so that the token lands in its file and nowhere else.
 exec {output}< <(exec "$jaego" serve --data "$data" --listen "$listen")

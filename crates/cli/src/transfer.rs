@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use jaego_api::{
     list::List,
+    outcome::Outcome,
     transfer::{ExplainedLine, Transfer, TransferSummary},
 };
 use serde_json::{Map, Value, json};
@@ -237,8 +238,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Command::Allocate { action, strategy, partial, dry_run } => {
             let rest = json!({ "strategy": strategy, "partial": partial, "dry_run": dry_run });
-            let done = if *dry_run { "would get this; nothing was changed" } else { "is allocated" };
-            act(&service, "allocate_transfer", action, parts(&action.lines, "quantity")?, rest, done).await
+            let lines = parts(&action.lines, "quantity")?;
+            let named = lines.is_some();
+            let done = |outcome: &Outcome| match (*dry_run, named, outcome.shortages.is_empty()) {
+                (true, ..) => "would get this; nothing was changed",
+                (false, true, true) => "has these lines allocated",
+                (false, false, true) => "is allocated",
+                (false, _, false) => "is partially allocated",
+            };
+            act_by(&service, "allocate_transfer", action, lines, rest, done).await
         }
         Command::Release(action) => {
             let lines = parts(&action.lines, "quantity")?;
@@ -304,12 +312,26 @@ async fn act(
     rest: Value,
     done: &str,
 ) -> Result<()> {
+    act_by(service, op, action, lines, rest, |_| done).await
+}
+
+/// Acts, and says by the outcome what was done.
+async fn act_by<'a>(
+    service: &Service,
+    op: &str,
+    action: &Action,
+    lines: Option<Vec<Value>>,
+    rest: Value,
+    done: impl Fn(&Outcome) -> &'a str,
+) -> Result<()> {
     let mut fields = json!({ "transfer": action.transfer, "lines": lines, "key": action.key.key });
     if let (Value::Object(fields), Value::Object(rest)) = (&mut fields, rest) {
         fields.extend(rest);
     }
-    let what = format!("transfer {} {done}", action.transfer);
-    service.submit(op, &said(fields), |outcome| outcome::text(&what, outcome)).await
+    let say = |outcome: &Outcome| {
+        outcome::text(&format!("transfer {} {}", action.transfer, done(outcome)), outcome)
+    };
+    service.submit(op, &said(fields), say).await
 }
 
 /// Lines without a name get their number.

@@ -365,7 +365,7 @@ fn a_transfer_goes_its_whole_way() {
     assert!(dry.starts_with("transfer T1 would get this; nothing was changed"), "{dry}");
     assert_eq!(
         house.done("transfer allocate T1"),
-        "transfer T1 is allocated (event N)\n\
+        "transfer T1 is partially allocated (event N)\n\
          LINE  SKU  SITE  LOCATION  QUANTITY\n\
          1     mug  ICN   A-01             6\n\
          2     cup  ICN   A-02             3\n\
