@@ -1,10 +1,10 @@
 //! What nobody can decide.
 
 use jaego_queue::limits;
-use jaego_testkit::Durability;
+use jaego_testkit::{Durability, wait_until};
 use serde_json::Value;
 
-use crate::world::{STREAM, World, hold};
+use crate::world::{PATIENCE, STREAM, World, hold};
 
 #[test]
 fn what_cannot_be_read_goes_to_the_dead_letters_and_is_told() {
@@ -54,7 +54,9 @@ fn what_cannot_be_read_goes_to_the_dead_letters_and_is_told() {
     }
     // A dead letter says what it would take to send it again.
     assert_eq!(client.entries("orders:dead").len(), rows.len());
-    assert_eq!(world.metric(r#"jaego_intake_replies_total{outcome="dead"}"#), rows.len() as u64);
+    // What was answered is counted a moment later.
+    let counted = || world.metric(r#"jaego_intake_replies_total{outcome="dead"}"#) == rows.len() as u64;
+    wait_until("all are counted", PATIENCE, || counted().then_some(())).unwrap();
     assert_eq!((client.pending(), client.run::<u64>(&["XLEN", STREAM])), (0, 0));
     assert_eq!(world.store.open_holds(), 0);
     world.end(running);
