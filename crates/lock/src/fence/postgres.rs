@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::{Lent, POSTGRES_RAISE, Pool};
@@ -51,7 +51,8 @@ pub enum Error {
         /// Why.
         source: tokio_postgres::Error,
     },
-    /// The commit was sent and not answered: the connection broke, or [`COMMIT_GRACE`] has passed since the lock was lost.
+    /// The commit was sent and not answered: the connection broke, or [`COMMIT_GRACE`] has passed since the lock was lost. Or
+    /// the answer was that the session or the server ends (`FATAL`, `PANIC`).
     /// Perhaps it was done, perhaps not, perhaps it will be yet. Look in the database before it is done again; the fence's
     /// row is locked there until it is decided.
     #[error("cannot tell whether the transaction was committed")]
@@ -295,12 +296,15 @@ async fn commit<T, E: From<Error>>(
 }
 
 /// An error of a commit: either the server has said why, or the connection is gone. Of class 08 are the words of a pooler
-/// whose own connection to the server is.
+/// whose own connection to the server is. A server that cannot write its log says so and dies: what it has written may
+/// be a commit when it comes back.
 fn refused_or_unknown(source: tokio_postgres::Error) -> Error {
     let broken = |code: &SqlState| {
         code.code().starts_with("08") || *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
     };
-    if source.code().is_none_or(broken) {
+    let severity = source.as_db_error().and_then(DbError::parsed_severity);
+    let ended = matches!(severity, Some(Severity::Panic | Severity::Fatal));
+    if ended || source.code().is_none_or(broken) {
         Error::CommitUnknown { source: source.into() }
     } else {
         Error::Commit { source }

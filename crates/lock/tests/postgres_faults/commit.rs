@@ -30,7 +30,11 @@ enum Strike {
     Cut,
     /// It goes on for too long, and fails after that.
     Stuck,
+    /// The server says that it ends the session, and why.
+    Ended,
 }
+
+const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT'";
 
 /// Waits until the commit has begun.
 async fn until_committing(looker: &Client) {
@@ -49,7 +53,7 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
         looker.batch_execute(sql).await.unwrap();
     }
     let locks = Locks::with_settings(Memory::new(), settings()).unwrap();
-    for (strike, left) in [(Strike::Swallowed, 9), (Strike::Cut, 8), (Strike::Stuck, 8)] {
+    for (strike, left) in [(Strike::Swallowed, 9), (Strike::Cut, 8), (Strike::Stuck, 8), (Strike::Ended, 8)] {
         let proxy = FaultProxy::start(server.addr()).unwrap();
         let url = server.url_through(proxy.addr(), "postgres");
         let (mut client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
@@ -67,6 +71,7 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
                 Strike::Swallowed => proxy.set(Direction::ToClient, Fault::Swallow),
                 Strike::Cut => proxy.set(Direction::ToClient, Fault::CutAfter(0)),
                 Strike::Stuck => return,
+                Strike::Ended => looker.batch_execute(END).await.unwrap(),
             }
             looker.batch_execute("SELECT pg_advisory_unlock(17)").await.unwrap();
         };
@@ -74,7 +79,7 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
         let result = timeout(LEASE + COMMIT_GRACE + PATIENCE, both).await.expect("it has an end");
         let Err(Error::CommitUnknown { source }) = result else { panic!("{strike:?}: {result:?}") };
         let lost = source.downcast_ref::<jaego_lock::Error>();
-        if strike == Strike::Cut {
+        if matches!(strike, Strike::Cut | Strike::Ended) {
             assert!(lost.is_none() && !valid_until.remaining().is_zero(), "at once: {source}");
         } else {
             assert!(matches!(lost, Some(jaego_lock::Error::Lost { .. })), "{strike:?}: {source}");
@@ -82,8 +87,7 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
             assert!(late < COMMIT_GRACE + PATIENCE / 4, "{strike:?}: {late:?} after the loss");
         }
         if strike == Strike::Stuck {
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'COMMIT'";
-            looker.batch_execute(end).await.unwrap();
+            looker.batch_execute(END).await.unwrap();
             looker.batch_execute("SELECT pg_advisory_unlock(17)").await.unwrap();
         }
         // Nobody knows it but the database, and the next one waits for the row of the fence there.
