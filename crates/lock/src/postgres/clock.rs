@@ -21,6 +21,8 @@ pub(super) struct ServerClock {
 struct State {
     drift: Drift,
     trust: Trust,
+    /// How often the clock was set forward.
+    jumps: u64,
 }
 
 /// Whether a grant can be believed.
@@ -30,6 +32,8 @@ pub(super) enum Trust {
     Calm,
     /// The clock was set forward, and the others do not know yet.
     Untold,
+    /// One of us is about to tell them, of so many jumps.
+    Telling(u64),
     /// They know, and nothing is granted until then.
     Quarantined(BootTime),
 }
@@ -50,7 +54,7 @@ impl ServerClock {
             let jumped = state.drift.observe(sent, BootTime::now(), server_us);
             if jumped.is_some_and(|by_ms| by_ms > 0) {
                 // Before anybody else looks at its own answer, which may have been given since then.
-                state.trust = Trust::Untold;
+                state.jumped();
             }
             jumped
         };
@@ -59,9 +63,15 @@ impl ServerClock {
         }
     }
 
-    /// The others were told, and nothing is granted for so long from now on.
-    pub(super) fn told(&self, remaining: Duration) {
-        self.state().trust = Trust::Quarantined(BootTime::now() + remaining);
+    /// Has the caller tell the others, if they do not know and nobody is telling them.
+    pub(super) fn tell(&self) -> Option<Telling<'_>> {
+        let mut state = self.state();
+        if state.trust != Trust::Untold {
+            return None;
+        }
+        let jumps = state.jumps;
+        state.trust = Trust::Telling(jumps);
+        Some(Telling { clock: self, jumps })
     }
 
     /// Whether what is granted now can be believed.
@@ -76,5 +86,79 @@ impl ServerClock {
     /// The latest that the server's clock can show at a time; nothing before the first answer.
     pub(super) fn server_us(&self, time: BootTime) -> Option<u64> {
         self.state().drift.server_us(time)
+    }
+}
+
+impl State {
+    fn jumped(&mut self) {
+        self.jumps += 1;
+        self.trust = Trust::Untold;
+    }
+}
+
+/// The one who tells the others. Dropped before it has, it leaves that to the next one.
+#[derive(Debug)]
+pub(super) struct Telling<'a> {
+    clock: &'a ServerClock,
+    jumps: u64,
+}
+
+impl Telling<'_> {
+    /// The others know, and nothing is granted for so long from now on. A jump that was seen meanwhile is told to nobody yet.
+    pub(super) fn told(self, remaining: Duration) {
+        self.leave(Trust::Quarantined(BootTime::now() + remaining));
+    }
+
+    fn leave(&self, trust: Trust) {
+        let mut state = self.clock.state();
+        if state.trust == Trust::Telling(self.jumps) {
+            state.trust = trust;
+        }
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.leave(Trust::Untold);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUARANTINE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn one_tells_of_each_jump() {
+        let clock = ServerClock::new(broadcast::Sender::new(1));
+        assert!(clock.tell().is_none(), "nothing to tell");
+        clock.state().jumped();
+        let telling = clock.tell().expect("untold");
+        assert!(clock.tell().is_none(), "one of us does");
+        assert_eq!(clock.trust(), Trust::Telling(1));
+        drop(telling);
+        assert_eq!(clock.trust(), Trust::Untold, "its answer was not waited for");
+        clock.tell().expect("untold").told(QUARANTINE);
+        assert!(clock.tell().is_none(), "told");
+        assert!(matches!(clock.trust(), Trust::Quarantined(_)));
+    }
+
+    #[test]
+    fn a_jump_that_is_seen_while_another_is_told_is_told_too() {
+        let clock = ServerClock::new(broadcast::Sender::new(1));
+        clock.state().jumped();
+        let first = clock.tell().expect("untold");
+        clock.state().jumped();
+        let second = clock.tell().expect("the first may have come too early");
+        first.told(Duration::ZERO);
+        assert_eq!(clock.trust(), Trust::Telling(2));
+        second.told(QUARANTINE);
+        assert!(matches!(clock.trust(), Trust::Quarantined(_)));
+        clock.state().jumped();
+        let third = clock.tell().expect("untold");
+        clock.state().jumped();
+        drop(third);
+        assert_eq!(clock.trust(), Trust::Untold);
     }
 }

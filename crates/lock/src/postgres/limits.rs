@@ -13,6 +13,8 @@ pub(super) const CONNECTIONS_MAX: usize = 64;
 
 /// How often an idle connection is tried, and what has ended is swept up.
 pub(super) const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// Whoever asks while another one tells of a clock that was set asks again after this.
+pub(super) const TELLING_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before connecting again; it doubles from try to try …
 pub(super) const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// … up to this, and a random half of it is left out.

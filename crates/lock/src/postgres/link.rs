@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Statement};
 
-use super::clock::{ServerClock, Trust};
+use super::clock::ServerClock;
 use super::limits;
 use super::options::PostgresOptions;
 use super::reply::{self, Malformed};
@@ -76,9 +76,9 @@ impl Live {
         let sent = BootTime::now();
         let row = self.client.query_one(&self.sweep, &[&process.id.as_slice(), &process.name]).await?;
         hearing.clock.observe(sent, reply::time(&row)?);
-        if hearing.clock.trust() == Trust::Untold {
+        if let Some(telling) = hearing.clock.tell() {
             let row = self.client.query_one(&self.clock_jumped, &[]).await?;
-            hearing.clock.told(reply::quarantine(&row)?);
+            telling.told(reply::quarantine(&row)?);
         }
         Ok(())
     }

@@ -118,15 +118,15 @@ impl Postgres {
     }
 
     /// For how long nothing can be granted because the server's clock was set forward. Tells the others first, if they do
-    /// not know; until they do, nobody here is granted anything either.
+    /// not know and nobody else here does; until they do, nobody here is granted anything either.
     async fn distrusted(&self, key: &LockKey) -> Result<Option<Duration>, Arc<Failure>> {
-        if self.clock.trust() == Trust::Untold {
+        if let Some(telling) = self.clock.tell() {
             let row = self.ask(std::slice::from_ref(key), |live| &live.clock_jumped, &[]).await?;
-            self.clock.told(reply::quarantine(&row).map_err(Failure::from)?);
+            telling.told(reply::quarantine(&row).map_err(Failure::from)?);
         }
         Ok(match self.clock.trust() {
             Trust::Calm => None,
-            Trust::Untold => Some(limits::LOOK_PAUSE),
+            Trust::Untold | Trust::Telling(_) => Some(limits::TELLING_PAUSE),
             Trust::Quarantined(until) => Some(until.remaining()),
         })
     }
