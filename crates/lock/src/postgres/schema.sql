@@ -463,6 +463,12 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- For how long a row may last where the longest lease is this one. A waiter that lives comes back sooner, or gets its place
+-- again when it does.
+CREATE OR REPLACE FUNCTION {schema}.lasts_us(p_fence bigint, p_lease_us bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_fence IS NULL AND p_lease_us < 60000000 THEN 60000000 ELSE p_lease_us END
+$$;
+
 -- Removes what has ended and nobody asked for since, and notes what the caller is called. Never waits for a step.
 CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -481,12 +487,13 @@ BEGIN
     -- meanwhile.
     IF EXISTS (
         SELECT FROM {schema}.clock AS c WHERE calm_at_us > v_now + lease_us + 5000000 OR EXISTS (
-            SELECT FROM {schema}.entries WHERE fence IS NOT NULL AND until_us > v_now + c.lease_us + 5000000)
+            SELECT FROM {schema}.entries
+                WHERE until_us > v_now + {schema}.lasts_us(fence, c.lease_us) + 5000000)
     ) THEN
         SELECT lease_us INTO v_lease FROM {schema}.clock FOR UPDATE SKIP LOCKED;
         UPDATE {schema}.clock SET calm_at_us = v_now + v_lease WHERE calm_at_us > v_now + v_lease;
-        UPDATE {schema}.entries SET until_us = v_now + v_lease WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM {schema}.entries WHERE fence IS NOT NULL AND until_us > v_now + v_lease + 5000000
+        UPDATE {schema}.entries SET until_us = v_now + {schema}.lasts_us(fence, v_lease) WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM {schema}.entries WHERE until_us > v_now + {schema}.lasts_us(fence, v_lease) + 5000000
             LIMIT 10000 FOR UPDATE SKIP LOCKED));
     END IF;
     DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(

@@ -10,7 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, connect, ms, options, process, server, settings};
 
-const LEASE: Duration = Duration::from_millis(1_500);
+const LEASE: Duration = Duration::from_secs(3);
+/// The smallest jump tried: what the delays of two answers on a busy machine do not explain. Shorter than a lease.
+const JUMP: Duration = Duration::from_millis(2_500);
 /// Longer than the pause between two looks at the server.
 const NEXT_LOOK: Duration = Duration::from_secs(8);
 
@@ -31,15 +33,33 @@ fn join(server: &testkit::Postgres) -> Locks {
 }
 
 async fn is_quarantined(locks: &Locks, key: &str) -> Duration {
-    match locks.lock(key).lease(LEASE).try_acquire().await {
-        Err(Error::Quarantined { remaining, .. }) => remaining,
-        other => panic!("{other:?}"),
-    }
+    let asked = async {
+        loop {
+            match locks.lock(key).lease(LEASE).try_acquire().await {
+                Err(Error::Quarantined { remaining, .. }) => return remaining,
+                // A busy machine.
+                Err(Error::Unavailable { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    timeout(PATIENCE, asked).await.expect("the server answers")
 }
 
 async fn takes(locks: &Locks, key: &str) {
-    let guard = locks.lock(key).lease(LEASE).try_acquire().await.unwrap();
+    let guard = locks.lock(key).lease(LEASE).wait(PATIENCE).acquire().await.unwrap();
     assert!(guard.release().await.was_held());
+}
+
+/// Another task counts them.
+async fn has_counted(locks: &Locks, jumps: u64) {
+    let counted = async {
+        while locks.stats().clock_jumps < jumps {
+            sleep(ms(5)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("it counts what it saw");
+    assert_eq!(locks.stats().clock_jumps, jumps);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +67,8 @@ async fn a_clock_that_is_set_forward_is_told_and_starts_a_quarantine() {
     let server = server();
     let (here, there) = (process(&server).await, join(&server));
     takes(&there, "b").await;
-    for ahead in [ms(700), ms(40_000)] {
+    let mut jumps = 0;
+    for ahead in [JUMP, ms(40_000)] {
         let guard = here.lock("a").lease(LEASE).acquire().await.unwrap();
         set_clock(&server, ahead, ms(0));
         // By the server's clock it is free, or will be too soon. Whoever asks first finds out by its own answer.
@@ -71,11 +92,11 @@ async fn a_clock_that_is_set_forward_is_told_and_starts_a_quarantine() {
         // Each of them saw it once, on one of its connections.
         assert_eq!(late.stats().clock_jumps, 0);
         late.shutdown().await;
-        if ahead == ms(700) {
-            assert_eq!([&here, &there].map(|locks| locks.stats().clock_jumps), [1, 1]);
+        jumps += 1;
+        for locks in [&here, &there] {
+            has_counted(locks, jumps).await;
         }
     }
-    assert_eq!([&here, &there].map(|locks| locks.stats().clock_jumps), [2, 2]);
 }
 
 /// An idle process sees it at its next look, and tells the others.
@@ -96,6 +117,11 @@ async fn a_clock_that_is_set_while_nobody_asks_is_seen() {
     assert!(guard.is_valid());
 }
 
+/// One of a fair queue whose process has crashed.
+const DEAD_WAITER: &str = "
+    INSERT INTO jaego_lock.entries (key, owner, mode, until_us, place, holders_max, fair)
+        VALUES ('queue', '\\x17', 'exclusive', jaego_lock.now_us() + 900000, 1, 1, true)";
+
 /// Set back, it makes leases last longer, and nobody gets a lock too early. What a crash has left behind is free after the
 /// longest lease all the same.
 #[tokio::test(flavor = "multi_thread")]
@@ -107,12 +133,16 @@ async fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_a_lease() {
     let valid_until = guard.valid_until();
     // As if it had crashed: nothing is released.
     std::mem::forget(guard);
+    server.execute("postgres", DEAD_WAITER).unwrap();
     set_clock(&server, ms(0), Duration::from_secs(3_600));
     takes(&here, "b").await;
-    assert_eq!(here.stats().clock_jumps, 1);
+    has_counted(&here, 1).await;
     let next = here.lock("a").lease(LEASE).wait(NEXT_LOOK + LEASE).acquire().await.expect("within an hour");
     assert!(valid_until.remaining().is_zero(), "two held it");
     assert!(next.release().await.was_held());
+    let left = "SELECT until_us - jaego_lock.now_us() FROM jaego_lock.entries WHERE key = 'queue'";
+    let left: u64 = server.execute("postgres", left).unwrap().parse().unwrap();
+    assert!(left <= 60_000_000, "a waiter that is dead stays for {left} us");
 }
 
 /// A process that has never seen the clock before cannot tell that it was set, and may get what another one still holds.
@@ -122,11 +152,12 @@ async fn who_sees_the_clock_first_after_it_was_set_may_hold_it_beside_another_an
     let client = connect(&server).await;
     client.batch_execute(POSTGRES_TABLE).await.unwrap();
     let here = process(&server).await;
-    let old = here.lock("a").lease(LEASE).acquire().await.unwrap();
+    let lease = settings().lease_max;
+    let old = here.lock("a").lease(lease).acquire().await.unwrap();
     fence::raise(&client, old.key(), old.fence()).await.unwrap();
     set_clock(&server, ms(40_000), ms(0));
     let fresh = join(&server);
-    let new = fresh.lock("a").lease(LEASE).acquire().await.expect("nobody has told the server yet");
+    let new = fresh.lock("a").lease(lease).acquire().await.expect("nobody has told the server yet");
     assert!(old.is_valid() && new.is_valid() && new.fence() > old.fence());
     fence::raise(&client, old.key(), old.fence()).await.expect("nobody later has written yet");
     fence::raise(&client, new.key(), new.fence()).await.unwrap();
