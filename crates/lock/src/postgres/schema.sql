@@ -63,9 +63,25 @@ CREATE OR REPLACE FUNCTION {schema}.now_us() RETURNS bigint LANGUAGE sql VOLATIL
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 $$;
 
-INSERT INTO {schema}.clock (lease_us)
-    SELECT greatest(max(until_us) - {schema}.now_us(), 0) FROM {schema}.entries WHERE fence IS NOT NULL
-    ON CONFLICT DO NOTHING;
+DO $$
+DECLARE
+    v_grant record;
+BEGIN
+    IF EXISTS (SELECT FROM {schema}.clock) THEN
+        RETURN;
+    END IF;
+    -- After those who are about to be told that they hold a lock.
+    LOCK TABLE {schema}.entries IN SHARE MODE;
+    INSERT INTO {schema}.clock (lease_us)
+        SELECT greatest(max(until_us) - {schema}.now_us(), 0) FROM {schema}.entries WHERE fence IS NOT NULL;
+    -- Made later than the other tables: whoever may use those may use it.
+    FOR v_grant IN
+        SELECT g.* FROM pg_class AS c, aclexplode(c.relacl) AS g WHERE c.oid = '{schema}.entries'::regclass
+    LOOP
+        EXECUTE format('GRANT %s ON {schema}.clock TO %s', v_grant.privilege_type,
+            CASE v_grant.grantee WHEN 0 THEN 'PUBLIC' ELSE v_grant.grantee::regrole::text END);
+    END LOOP;
+END $$;
 
 -- The server's clock was set forward. Returns until when nothing is granted, and what time it is.
 CREATE OR REPLACE FUNCTION {schema}.clock_jumped(OUT o_now bigint, OUT o_calm_at bigint) LANGUAGE plpgsql AS $$
@@ -241,6 +257,7 @@ BEGIN
         -- The answer was lost. The same again.
         UPDATE {schema}.entries SET until_us = v_until
             WHERE key = ANY (p_keys) AND owner = p_owner AND until_us < v_until;
+        UPDATE {schema}.clock SET lease_us = p_lease_us WHERE lease_us < p_lease_us;
         SELECT max(coalesce(turn, fence)) INTO o_turn FROM {schema}.entries
             WHERE key = p_keys[1] AND fence IS NOT NULL;
         o_outcome := 1;
