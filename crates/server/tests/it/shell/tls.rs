@@ -1,6 +1,7 @@
 //! The service behind TLS: who is spoken with, who is not, and who dawdles.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use jaego_testkit::{Ca, Validity};
 use jaego_tls::Trust;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,13 +23,12 @@ const LOCAL: &[&str] = &["127.0.0.1", "localhost"];
 const FAILED: &str = "jaego_http_connections_closed_total{reason=\"bad_handshake\"}";
 const SLOW: &str = "jaego_http_connections_closed_total{reason=\"slow_handshake\"}";
 
-/// A connection with these versions and protocols, and what was agreed on.
-async fn connect(
-    server: &Server,
+/// A client that trusts this authority and has these versions and protocols.
+fn client_config(
     ca: &Path,
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
-) -> TlsStream<TcpStream> {
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -38,15 +38,36 @@ async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+fn server_name() -> ServerName<'static> {
+    ServerName::try_from("localhost").unwrap()
+}
+
+/// A connection with these versions and protocols, and what was agreed on.
+async fn connect(
+    server: &Server,
+    ca: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> TlsStream<TcpStream> {
+    let config = client_config(ca, versions, protocols);
     let socket = TcpStream::connect(server.address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap()
+    TlsConnector::from(config).connect(server_name(), socket).await.unwrap()
+}
+
+/// Sends it all. What is only written may stay in the buffer of TLS: a socket that takes nothing just now, as any seems to
+/// when the task has used up its cooperative budget of tokio, leaves it there, and reading does not send it.
+async fn send(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) {
+    stream.write_all(bytes).await.unwrap();
+    stream.flush().await.unwrap();
 }
 
 /// One request on a connection of its own, as any client of HTTP/1.1 makes it; the whole answer.
 async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> Vec<u8> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    send(stream, request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer comes");
     answer
@@ -78,11 +99,58 @@ async fn both_versions_and_both_protocols_are_spoken() {
     }
     // HTTP/2 is really there: its preface is answered with settings.
     let mut stream = connect(&server, &ca.path(), &[&version::TLS13], &["h2"]).await;
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    send(&mut stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(head[3], 4, "the first frame is one of settings");
     assert_eq!(server.metric(FAILED), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_with_the_end_of_the_handshake_is_answered() {
+    const ROUNDS: usize = 20;
+    let ca = Ca::new().unwrap();
+    let server = Server::start_tls(quick(), &ca.issue("server", LOCAL, Validity::Now).unwrap()).await;
+    let config = client_config(&ca.path(), &[&version::TLS13], &[]);
+    for round in 0..ROUNDS {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let mut session = ClientConnection::new(Arc::clone(&config), server_name()).unwrap();
+        socket.write_all(&to_be_sent(&mut session)).await.unwrap();
+        while session.is_handshaking() {
+            assert_ne!(receive(&mut socket, &mut session).await, 0, "the handshake ended early");
+        }
+        // The client's last word of the handshake is not sent yet: it goes in one write with the request.
+        session.writer().write_all(b"GET /open HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        socket.write_all(&to_be_sent(&mut session)).await.unwrap();
+        let mut answer = Vec::new();
+        while receive(&mut socket, &mut session).await > 0 {
+            // Nothing to read yet is an error here, and so is an end without a goodbye.
+            let _ = session.reader().read_to_end(&mut answer);
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("open"), "{round}: {answer}");
+    }
+}
+
+fn to_be_sent(session: &mut ClientConnection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while session.wants_write() {
+        session.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// Takes in what comes next; its number of bytes, zero at the end of the connection.
+async fn receive(socket: &mut TcpStream, session: &mut ClientConnection) -> usize {
+    let mut bytes = [0; 4096];
+    let reading = tokio::time::timeout(PATIENCE, socket.read(&mut bytes));
+    let read = reading.await.expect("something comes").unwrap();
+    let mut rest = &bytes[..read];
+    while !rest.is_empty() {
+        session.read_tls(&mut rest).unwrap();
+        session.process_new_packets().unwrap();
+    }
+    read
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,10 +271,10 @@ async fn the_other_timeouts_and_caps_hold_behind_tls_too() {
     let server = Server::start_tls(limits, &ca.issue("server", LOCAL, Validity::Now).unwrap()).await;
     // A head that does not come.
     let mut silent = connect(&server, &ca.path(), &[&version::TLS13], &[]).await;
-    silent.write_all(b"GET /open HT").await.unwrap();
+    send(&mut silent, b"GET /open HT").await;
     // An answer that is not read.
     let mut deaf = connect(&server, &ca.path(), &[&version::TLS13], &[]).await;
-    deaf.write_all(b"GET /big HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+    send(&mut deaf, b"GET /big HTTP/1.1\r\nHost: t\r\n\r\n").await;
     // Nothing at all.
     let _third = connect(&server, &ca.path(), &[&version::TLS13], &[]).await;
     // One connection too many is closed without a word: what could be said would be no TLS.
@@ -255,7 +323,7 @@ async fn a_certificate_is_replaced_while_the_service_runs() {
     let request = format!(
         "GET /read HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
-    before.write_all(request.as_bytes()).await.unwrap();
+    send(&mut before, request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = before.read_to_end(&mut answer).await;
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
