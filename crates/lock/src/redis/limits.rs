@@ -4,8 +4,11 @@ use std::time::Duration;
 
 /// The oldest major version of Redis that holds scripts to `min-replicas-to-write`.
 pub(super) const VERSION_MIN: u32 = 7;
-/// What a server says to whom it has no connection for, under the code of all that has none of its own.
-pub(super) const FULL: &str = "max number of clients reached";
+/// How a server begins, in cluster mode or not, what it says to whom it has no connection for, under the code of all that
+/// has none of its own.
+pub(super) const FULL: &str = "max number of clients";
+/// Servers that were left, of which a link knows that it comes back to them.
+pub(super) const SERVERS_LEFT_MAX: usize = 16;
 /// Default of the prefix of all keys.
 pub(super) const PREFIX: &str = "jaego";
 /// Bytes of that prefix.

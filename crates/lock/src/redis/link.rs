@@ -1,6 +1,6 @@
 //! The connection for scripts: made, looked after, and made again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +48,28 @@ struct Clock {
     drift: Drift,
     /// Since the server's clock jumped: nothing is granted until then.
     distrusted_until: Option<BootTime>,
+    /// Servers that were the master before another one was, or that refused to write as a replica; the last ones.
+    left: VecDeque<String>,
+}
+
+impl Clock {
+    /// Another server may grant from now on what this one does not know of.
+    fn leave(&mut self, run_id: &str) {
+        if self.run_id == run_id {
+            self.run_id.clear();
+        }
+        if run_id.is_empty() || self.left.iter().any(|left| left == run_id) {
+            return;
+        }
+        if self.left.len() == limits::SERVERS_LEFT_MAX {
+            self.left.pop_front();
+        }
+        self.left.push_back(run_id.to_owned());
+    }
+
+    fn comes_back(&self, run_id: &str) -> bool {
+        self.run_id != run_id && self.left.iter().any(|left| left == run_id)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -185,6 +207,9 @@ impl Link {
         let answer = answer.map_err(|error| {
             if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {
                 self.broken(&live);
+            }
+            if error.code() == Some("READONLY") {
+                self.clock().leave(&live.run_id);
             }
             if error.code() == Some("NOREPLICAS") && self.options.sentinel.is_some() {
                 live.deserted.store(true, Ordering::Release);
@@ -378,12 +403,20 @@ impl Link {
         let run_id = run_id.trim().to_owned();
         check_version(&info)?;
         let hashes = self.load(&mut connection).await?;
+        // The same process and the same record as before: nothing on it tells that another one granted meanwhile.
+        let anew = self.clock().comes_back(&run_id);
         let sent = BootTime::now();
-        let server_us = self.greet(&mut connection, &hashes[Script::Greet as usize], &run_id, false).await?;
+        let greeted = self.greet(&mut connection, &hashes[Script::Greet as usize], &run_id, anew).await;
+        if matches!(&greeted, Err(Failure::Redis(error)) if error.code() == Some("READONLY")) {
+            self.clock().leave(&run_id);
+        }
+        let server_us = greeted?;
         {
             // Another server's clock may well stand differently: only jumps of the same one count.
             let mut clock = self.clock();
             if clock.run_id != run_id {
+                let before = std::mem::take(&mut clock.run_id);
+                clock.leave(&before);
                 clock.run_id.clone_from(&run_id);
                 clock.drift = Drift::default();
             }

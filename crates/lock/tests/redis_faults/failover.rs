@@ -232,3 +232,40 @@ async fn sentinels_lead_to_the_new_master() {
     println!("a new master after {:?}, granted again after {:?}", named - killed, granted - killed);
     assert!(granted <= named + QUARANTINE + LATE, "{:?} after a new master was named", granted - named);
 }
+
+/// Nobody has deleted anything on it, and it has not followed the other one: its boot record names itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_comes_back_as_it_was_grants_nothing_that_another_one_granted() {
+    let [old, new] = [(); 2].map(|()| master());
+    let proxy = FaultProxy::start(old.addr()).unwrap();
+    let (moving, stays) = (process(proxy.addr(), QUARANTINE), process(old.addr(), QUARANTINE));
+    for locks in [&moving, &stays] {
+        drop(locks.lock("b").lease(ms(1_000)).wait(QUARANTINE * 2).acquire().await.unwrap());
+    }
+    proxy.set_upstream(new.addr());
+    proxy.reset_connections();
+    let held = moving.lock("b").lease(ms(1_400)).wait(QUARANTINE * 2).acquire().await.unwrap();
+
+    proxy.set_upstream(old.addr());
+    proxy.reset_connections();
+    let started = Instant::now();
+    let error = loop {
+        match moving.lock("b").lease(ms(500)).try_acquire().await {
+            Err(Error::Unavailable { .. }) => {}
+            Err(error) => break error,
+            Ok(_) => panic!("granted while the other one's grant is valid: {}", held.is_valid()),
+        }
+        assert!(started.elapsed() < PATIENCE, "the old master does not answer");
+        sleep(ms(5)).await;
+    };
+    assert!(matches!(error, Error::Quarantined { .. }), "{error}");
+    let error = stays.lock("b").lease(ms(500)).try_acquire().await.unwrap_err();
+    assert!(matches!(error, Error::Quarantined { .. }), "who has noticed nothing: {error}");
+    let again = stays.lock("b").lease(ms(500)).wait(QUARANTINE * 4).acquire().await.unwrap();
+    assert!(BootTime::now() >= held.valid_until(), "two held it");
+    assert!(again.fence() > held.fence());
+
+    // Another connection to the same one is no return.
+    proxy.reset_connections();
+    drop(moving.lock("c").lease(ms(500)).wait(LATE).acquire().await.expect("no other quarantine begins"));
+}
