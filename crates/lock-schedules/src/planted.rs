@@ -22,9 +22,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a wake-up call is not passed on",
         module: "line",
-        sound: "                line.wake_one(wake, |_, _| true);",
+        sound: "                line.wake_one(wake, 0, |_| true);",
         faulty: "                if !crate::rt::planted(\"a wake-up call is not passed on\") {\n \
-                 line.wake_one(wake, |_, _| true);\n}",
+                 line.wake_one(wake, 0, |_| true);\n}",
         found_by: "calm",
         says: &["had to wait for the clock"],
     },
@@ -43,8 +43,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a wake-up call for one key is used up by another that is not free",
         module: "line",
-        sound: "            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket));",
-        faulty: "            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket) \
+        sound: "            line.wake_one(Wake::Chained, self.ticket + 1, |(ticket, _)| !waits_too(ticket));",
+        faulty: "            line.wake_one(Wake::Chained, self.ticket + 1, |(ticket, _)| !waits_too(ticket) \
                  && !crate::rt::planted(\"a wake-up call for one key is used up by another that is not free\"));",
         found_by: "calm",
         says: &["had to wait for the clock"],

@@ -110,7 +110,7 @@ impl Lines {
         let Some(line) = lines.get(key) else { return };
         let Some(next) = next else {
             // It does not say for how many: where the smallest limit has gone there is room for many.
-            line.wake_one(Wake::Chained, |_, _| true);
+            line.wake_one(Wake::Chained, 0, |_| true);
             return;
         };
         let mut room = next.room;
@@ -119,7 +119,7 @@ impl Lines {
             room = room.saturating_sub(1);
             if !first.acts() {
                 // Should it let its time go by, somebody must know until when.
-                line.wake_one(Wake::Chained, |_, waiter| waiter.owner != next.owner);
+                line.wake_one(Wake::Chained, 0, |(_, waiter)| waiter.owner != next.owner);
             }
         } else if !next.mode.is_shared() {
             return;
@@ -160,12 +160,12 @@ impl Lines {
         }
     }
 
-    /// Tells the one that it is its turn, if it is in this process.
+    /// Tells the one that it is its turn, if it is in this process. Nobody counted whether those behind it get in as well.
     pub(crate) fn turn(&self, key: &LockKey, owner: Owner) {
         let lines = self.lock();
         let Some(line) = lines.get(key) else { return };
         if let Some(waiter) = line.waiters.values().find(|waiter| waiter.owner == owner) {
-            waiter.wake(Wake::Told);
+            waiter.wake(Wake::Chained);
         }
     }
 
@@ -175,11 +175,11 @@ impl Lines {
 }
 
 impl Line {
-    /// Wakes the first of them that sleeps. One that makes its first attempt does not count: it may get in by that, or nobody
+    /// Wakes the first of them that sleeps, from this ticket on. One that makes its first attempt does not count: it may get in by that, or nobody
     /// may poll it for a while. It is woken, to try again if it fails, and so is the next one.
-    fn wake_one(&self, wake: Wake, fits: impl Fn(&u64, &Waiter) -> bool) {
-        for (ticket, waiter) in &self.waiters {
-            if waiter.is_asleep() && fits(ticket, waiter) {
+    fn wake_one(&self, wake: Wake, from: u64, fits: impl Fn((&u64, &Waiter)) -> bool) {
+        for (ticket, waiter) in self.waiters.range(from..) {
+            if waiter.is_asleep() && fits((ticket, waiter)) {
                 waiter.wake(wake);
                 if waiter.acts() {
                     return;
@@ -266,14 +266,14 @@ impl InLine {
     }
 
     /// Passes a wake-up call on to those behind us who do not wait for the key that is in our way. Never to those before
-    /// us: two who want the same keys would wake each other for ever.
+    /// us: two who want the same keys would wake each other for ever. Nobody counted for how many there is room.
     pub(crate) fn pass_on(&self, in_the_way: usize) {
         let lines = self.lines.lock();
         let stopped = lines.get(&self.keys[in_the_way]);
         let waits_too = |ticket: &u64| stopped.is_some_and(|line| line.waiters.contains_key(ticket));
         for (_, key) in self.keys.iter().enumerate().filter(|(index, _)| *index != in_the_way) {
             let Some(line) = lines.get(key) else { continue };
-            line.wake_one(Wake::Told, |ticket, _| *ticket > self.ticket && !waits_too(ticket));
+            line.wake_one(Wake::Chained, self.ticket + 1, |(ticket, _)| !waits_too(ticket));
         }
     }
 
@@ -288,7 +288,7 @@ impl InLine {
             let same = waiter.mode.name() == mode.name() || self.keys.len() > 1;
             same && waiter.mode.holders_max() > mode.holders_max()
         };
-        line.wake_one(Wake::Chained, |ticket, waiter| *ticket > self.ticket && lets_in_more(waiter));
+        line.wake_one(Wake::Chained, self.ticket + 1, |(_, waiter)| lets_in_more(waiter));
     }
 
     /// Something has changed: a wake-up call, or there is a clock to look at.
@@ -355,7 +355,7 @@ impl InLine {
         }
         let Some(wake) = wake.filter(|_| shared) else { return };
         for line in self.keys.iter().filter_map(|key| lines.get(key)) {
-            line.wake_one(wake, |_, waiter| {
+            line.wake_one(wake, 0, |(_, waiter)| {
                 waiter.owner != self.waiter.owner && waiter.mode.name() == self.waiter.mode.name()
             });
         }
@@ -377,7 +377,7 @@ impl Drop for InLine {
                 continue;
             }
             if let Some(wake) = woken {
-                line.wake_one(wake, |_, _| true);
+                line.wake_one(wake, 0, |_| true);
             }
             line.hand_over(watcher);
         }
@@ -663,8 +663,33 @@ mod tests {
         let (lines, keys) = lines();
         let waiter = resting(&lines, &keys, &Mode::shared());
         lines.freed(&keys[0], None);
-        lines.turn(&keys[0], waiter.waiter.owner);
+        let turn = Next { owner: waiter.waiter.owner, mode: Mode::shared(), room: 1 };
+        lines.freed(&keys[0], Some(&turn));
         assert_eq!(waiter.take_wake(), Some(Wake::Chained));
+    }
+
+    #[test]
+    fn whose_turn_a_look_tells_of_has_the_next_one_look_once_it_is_in() {
+        let (lines, keys) = lines();
+        let [first, next] = [(); 2].map(|()| resting(&lines, &keys, &Mode::shared()));
+        lines.turn(&keys[0], first.waiter.owner);
+        let wake = first.take_wake().expect("it is told");
+        first.served(BootTime::now() + Duration::from_secs(1), wake == Wake::Chained);
+        assert_eq!(next.take_wake(), Some(Wake::Chained));
+    }
+
+    #[test]
+    fn one_who_wants_several_keys_passes_a_notice_on_to_all_who_share_the_one_that_is_free() {
+        let (lines, keys) = lines();
+        let both: Arc<[LockKey]> = [keys[0].clone(), LockKey::new("b").unwrap()].into();
+        let several = resting(&lines, &both, &Mode::exclusive());
+        let [reader, next] = [(); 2].map(|()| resting(&lines, &keys, &Mode::shared()));
+        lines.freed(&keys[0], None);
+        assert!(several.take_wake().is_some());
+        several.pass_on(1);
+        let wake = reader.take_wake().expect("it is passed on");
+        reader.served(BootTime::now() + Duration::from_secs(1), wake == Wake::Chained);
+        assert_eq!(next.take_wake(), Some(Wake::Chained));
     }
 
     #[test]
