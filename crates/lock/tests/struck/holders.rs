@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// After the end of a lease, somebody else has the lock by then: half of those who want it …
-const HALF_FREE_WITHIN: Duration = Duration::from_millis(100);
+const HALF_FREE_WITHIN: Duration = Duration::from_millis(500);
 /// … and nine of ten, on a machine that is busy.
 const MOST_FREE_WITHIN: Duration = Duration::from_secs(1);
 
