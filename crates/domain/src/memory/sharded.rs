@@ -7,10 +7,7 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-/// Shards of a map. Growing rehashes one of them, a 256th of the map, and never all of it at once.
-const SHARDS: usize = 256;
-/// Rows of a chunk.
-const CHUNK_LEN: usize = 4_096;
+use super::slab::{CHUNK_LEN, SHARDS, shard};
 
 /// Values by key, in no order.
 pub(super) struct Sharded<K, V> {
@@ -27,10 +24,17 @@ impl<K, V> Default for Sharded<K, V> {
 }
 
 impl<K: Hash + Eq, V> Sharded<K, V> {
-    /// The hash of a key, and its shard: by other bits than those that the table itself goes by.
+    /// The hash of a key, and its shard.
     fn place(&self, key: &K) -> (u64, usize) {
         let hash = self.hasher.hash_one(key);
-        (hash, (hash >> 40) as usize % SHARDS)
+        (hash, shard(hash))
+    }
+
+    /// Where the value of a key is, or would be, and the count of all values.
+    fn entry(&mut self, key: &K) -> (Entry<'_, (K, V)>, &mut usize) {
+        let (hash, shard) = self.place(key);
+        let Self { hasher, shards, len } = self;
+        (shards[shard].entry(hash, |(other, _)| other == key, |(other, _)| hasher.hash_one(other)), len)
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {
@@ -52,13 +56,10 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
     where
         V: Default,
     {
-        let (hash, shard) = self.place(&key);
-        let hasher = &self.hasher;
-        match self.shards[shard].entry(hash, |(other, _)| *other == key, |(other, _)| hasher.hash_one(other))
-        {
-            Entry::Occupied(entry) => &mut entry.into_mut().1,
-            Entry::Vacant(entry) => {
-                self.len += 1;
+        match self.entry(&key) {
+            (Entry::Occupied(entry), _) => &mut entry.into_mut().1,
+            (Entry::Vacant(entry), len) => {
+                *len += 1;
                 &mut entry.insert((key, V::default())).into_mut().1
             }
         }
@@ -66,14 +67,14 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
 
     /// Puts a value, and gives back the one that was there.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        if let Some(known) = self.get_mut(&key) {
-            return Some(std::mem::replace(known, value));
+        match self.entry(&key) {
+            (Entry::Occupied(mut entry), _) => Some(std::mem::replace(&mut entry.get_mut().1, value)),
+            (Entry::Vacant(entry), len) => {
+                *len += 1;
+                entry.insert((key, value));
+                None
+            }
         }
-        let (hash, shard) = self.place(&key);
-        let hasher = &self.hasher;
-        self.shards[shard].insert_unique(hash, (key, value), |(other, _)| hasher.hash_one(other));
-        self.len += 1;
-        None
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 /// Rows a chunk: a chunk is allocated whole, so that a table grows without copying what it has.
-const CHUNK_LEN: usize = 4_096;
+pub(super) const CHUNK_LEN: usize = 4_096;
 
 /// Rows by slot. A slot stays with its row until the row is removed.
 pub(super) struct Slab<T> {
@@ -92,8 +92,13 @@ impl<T> Slab<T> {
     }
 }
 
-/// Shards of an index. Growing rehashes one shard, a 256th of the table, and never all of it at once.
-const SHARDS: usize = 256;
+/// Shards of what is found by a hash. Growing rehashes one of them, a 256th of the table, and never all of it at once.
+pub(super) const SHARDS: usize = 256;
+
+/// The shard of a hash. The tables themselves use the lowest and the highest bits: this takes others.
+pub(super) fn shard(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
 
 /// Slots by the hash of their row's key.
 pub(super) struct Index {
@@ -107,21 +112,16 @@ impl Default for Index {
 }
 
 impl Index {
-    // The table itself uses the lowest and the highest bits of the hash: the shard takes others.
-    fn shard(hash: u64) -> usize {
-        (hash >> 40) as usize % SHARDS
-    }
-
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.shards[Self::shard(hash)].find(hash, |slot| is_it(*slot)).copied()
+        self.shards[shard(hash)].find(hash, |slot| is_it(*slot)).copied()
     }
 
     pub(super) fn insert(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
-        self.shards[Self::shard(hash)].insert_unique(hash, slot, |slot| hash_of(*slot));
+        self.shards[shard(hash)].insert_unique(hash, slot, |slot| hash_of(*slot));
     }
 
     pub(super) fn remove(&mut self, hash: u64, slot: u32) {
-        let entry = self.shards[Self::shard(hash)].find_entry(hash, |other| *other == slot);
+        let entry = self.shards[shard(hash)].find_entry(hash, |other| *other == slot);
         let Ok(entry) = entry else { panic!("an indexed slot is in its shard") };
         entry.remove();
     }
