@@ -96,18 +96,32 @@ impl BatchRequest {
         json
     }
 
-    /// The problem of an atomic batch that was refused as a whole for one of its requests, which is named by its
-    /// index in [`BatchRequest::requests`].
-    pub fn refused_at(&self, request: usize, refusal: &Refusal) -> Problem {
-        // Before the request's own place come as many commands as were refused for their values.
-        let index = self.refused.iter().fold(request, |index, (at, _)| index + usize::from(*at <= index));
-        Problem::from(refusal).with("index", index)
+    /// The problem of an atomic batch, all of whose commands became requests, that a store refused as a whole for these
+    /// of them.
+    ///
+    /// # Panics
+    /// If they are none.
+    pub fn refused_by_store(&self, refused: &[(usize, Refusal)]) -> Problem {
+        self.refused_as_a_whole(refused).expect("a request refused it")
     }
 
-    /// The problem of an atomic batch with a command that was refused for its values, if there is one.
+    /// The problem of an atomic batch with commands that were refused for their values, if there are any.
     pub fn refused_by_value(&self) -> Option<Problem> {
-        let (index, refusal) = self.refused.first()?;
-        Some(Problem::from(refusal).with("index", *index))
+        self.refused_as_a_whole(&self.refused)
+    }
+
+    /// The first refusal with its `index`, and the others as items of a batch.
+    fn refused_as_a_whole(&self, refused: &[(usize, Refusal)]) -> Option<Problem> {
+        let ((index, first), others) = refused.split_first()?;
+        let problem = Problem::from(first).with("index", *index);
+        if others.is_empty() {
+            return Some(problem);
+        }
+        let item = |(index, refusal): &(usize, Refusal)| {
+            let id = self.ids.get(*index).into();
+            serde_json::to_value(refused_item(*index, id, refusal)).expect("an answer has text for keys")
+        };
+        Some(problem.with("also_refused", others.iter().map(item).collect::<Vec<_>>()))
     }
 }
 

@@ -125,6 +125,12 @@ impl Subjects {
         self.ends.iter().map(move |end| &self.texts[std::mem::replace(&mut start, *end)..*end])
     }
 
+    /// The one of this index.
+    pub(crate) fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[index]]
+    }
+
     pub(crate) fn push(&mut self, subject: &str) {
         self.texts.push_str(subject);
         self.ends.push(self.texts.len());

@@ -381,10 +381,26 @@ fn a_command_of_a_batch_is_refused_alone() {
     );
     assert_eq!(batch.ids, ["", "T1", "H2", "T1"]);
     assert_eq!(batch.role, Some((jaego_api::Role::Operator, "hold")));
-    assert_eq!(batch.refused_by_value().unwrap().facts["index"], 0);
-    let refusal = jaego_domain::Refusal::invalid("shipment", "is late");
-    assert_eq!(batch.refused_at(0, &refusal).facts["index"], 1);
-    assert_eq!(batch.refused_at(1, &refusal).facts["index"], 3);
+    let problem = batch.refused_by_value().unwrap();
+    assert_eq!((&problem.facts["index"], &problem.facts["also_refused"][0]["index"]), (&0.into(), &2.into()));
+}
+
+#[test]
+fn an_atomic_batch_tells_all_that_it_was_refused_for() {
+    let body = r#"{"atomic":true,"commands":[
+        {"op":"ship_transfer","transfer":"T1","shipment":"S1"},
+        {"op":"cancel_transfer","transfer":"T2"},
+        {"op":"cancel_transfer","transfer":"T3"}]}"#;
+    let batch = read_batch(body.as_bytes(), &by()).unwrap();
+    assert_eq!(batch.refused_by_value(), None);
+    let late = || jaego_domain::Refusal::invalid("shipment", "is late");
+    let problem = batch.refused_by_store(&[(0, late()), (2, late())]);
+    assert_eq!((&*problem.code, &problem.facts["index"]), ("invalid_value", &0.into()));
+    let [other] = problem.facts["also_refused"].as_array().unwrap().as_slice() else { panic!("{problem:?}") };
+    assert_eq!((&other["index"], &other["id"]), (&2.into(), &"T3".into()));
+    assert_eq!((&other["status"], &other["problem"]["code"]), (&"refused".into(), &"invalid_value".into()));
+    let problem = batch.refused_by_store(&[(1, late())]);
+    assert_eq!((&problem.facts["index"], problem.facts.get("also_refused")), (&1.into(), None));
 }
 
 #[test]

@@ -282,12 +282,16 @@ fn raise(tables: &impl Tables, request: &Request, fenced: &Fenced) -> Option<Eve
     Some(Event { by: request.by().clone(), ..of_itself(tables, tables.head().at, fact) })
 }
 
-/// Decides requests that stand or fall together: the first refusal takes everything back. Stock that one of them brings
-/// goes to waiting orders before the next is decided; a request that brings it to more than [`PARTS_MAX`] picks, with those
-/// before it, is refused with `too_many_parts`, unless it is the last.
+/// The refused requests of a batch, by their indexes from 0, in order.
+pub type Refusals = Vec<(usize, Refusal)>;
+
+/// Decides requests that stand or fall together: a refusal takes everything back. Stock that one of them brings goes to
+/// waiting orders before the next is decided; a request that brings it to more than [`PARTS_MAX`] picks, with those before
+/// it, is refused with `too_many_parts`, unless it is the last.
 ///
 /// # Errors
-/// The index of the request that was refused, and why. Nothing was changed.
+/// Each request that was refused, by its index, and why: those behind the first are decided as if the refused ones before
+/// them were not there. Nothing was changed.
 ///
 /// # Panics
 /// If the store [owes stock](Tables::owes_stock).
@@ -296,25 +300,33 @@ pub fn submit_atomic(
     requests: &[Request],
     now: Timestamp,
     events: &mut Vec<Event>,
-) -> Result<(Vec<Accepted>, Changes), (usize, Refusal)> {
+) -> Result<(Vec<Accepted>, Changes), Refusals> {
     let events_before = events.len();
     let mut undo = Changes::default();
     let mut accepted = Vec::with_capacity(requests.len());
+    let mut refused = Refusals::new();
     let mut parts = 0;
     for (index, request) in requests.iter().enumerate() {
         let is_last = index + 1 == requests.len();
+        let (events_so_far, rows_so_far, parts_so_far) = (events.len(), undo.before.len(), parts);
         let decided = submit(tables, request, now, events).and_then(|(one, changes)| {
             accepted.push(one);
             undo.before.extend(changes.before);
             if is_last { Ok(()) } else { fill_between(tables, now, events, &mut undo, &mut parts) }
         });
         if let Err(refusal) = decided {
-            undo.undo(tables);
-            events.truncate(events_before);
-            return Err((index, refusal));
+            refused.push((index, refusal));
+            Changes { before: undo.before.split_off(rows_so_far) }.undo(tables);
+            events.truncate(events_so_far);
+            parts = parts_so_far;
         }
     }
-    Ok((accepted, undo))
+    if refused.is_empty() {
+        return Ok((accepted, undo));
+    }
+    undo.undo(tables);
+    events.truncate(events_before);
+    Err(refused)
 }
 
 /// Gives waiting orders what a request of an atomic batch left for them, before the next one. Refuses with `too_many_parts`

@@ -36,7 +36,7 @@ fn batch(engine: &Engine, commands: Vec<Command>) -> (usize, usize) {
     let answers = engine.submit(Batch { requests, atomic: false }).wait().expect("an answer");
     match answers.results {
         Results::Each(each) => (each.iter().filter(|one| one.is_ok()).count(), each.len()),
-        Results::Refused { .. } => panic!("not an atomic batch"),
+        Results::Refused(_) => panic!("not an atomic batch"),
     }
 }
 

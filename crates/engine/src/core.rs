@@ -10,7 +10,7 @@ use jaego_domain::{
     Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
     WARM_MAX, outcome,
     row::{OrderStatus, ProposalStatus, TransferStatus},
-    turn::{self, Accepted},
+    turn::{self, Accepted, Refusals},
 };
 use jaego_store::{Answer, Answers, Batch, Done, Failure, ReplyTo, Results, codec};
 
@@ -209,8 +209,8 @@ pub type Finish = Box<dyn FnOnce(Result<Decided, Failure>) + Send>;
 pub struct Decided {
     /// The last event that the answers rest on.
     pub sequence: Sequence,
-    /// The answers, or the first refusal of an atomic batch and its index.
-    pub results: Result<Vec<Slot>, (usize, Refusal)>,
+    /// The answers, or the refusals of an atomic batch and their indexes.
+    pub results: Result<Vec<Slot>, Refusals>,
 }
 
 /// The answer to one request.
@@ -245,9 +245,7 @@ impl Submission {
 pub(crate) fn finished(decided: Decided) -> Result<Answers, (Sequence, Vec<Slot>)> {
     let sequence = decided.sequence;
     let slots = match decided.results {
-        Err((index, refusal)) => {
-            return Ok(Answers { sequence, results: Results::Refused { index, refusal } });
-        }
+        Err(refused) => return Ok(Answers { sequence, results: Results::Refused(refused) }),
         Ok(slots) if slots.iter().any(|slot| matches!(slot, Slot::Repeat(_))) => {
             return Err((sequence, slots));
         }

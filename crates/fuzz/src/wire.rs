@@ -223,7 +223,7 @@ async fn give(store: &Reference, batch: Result<BatchRequest, Box<Problem>>) {
     let requests = std::mem::take(&mut batch.requests);
     let answers = store.submit(Batch { requests, atomic: batch.atomic }).await.expect("it never fails");
     match answers.results {
-        Results::Refused { index, refusal } => look_at(&batch.refused_at(index, &refusal)),
+        Results::Refused(refused) => look_at(&batch.refused_by_store(&refused)),
         Results::Each(results) => {
             let said = results.iter().map(|result| match result {
                 Ok(done) => Ok((&done.outcome, done.repeat)),

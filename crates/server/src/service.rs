@@ -333,9 +333,11 @@ impl Service {
             Err(failure) => return refuse(&problem_of(&failure)),
         };
         let results = match answers.results {
-            Results::Refused { index, refusal } => {
-                self.counters[ops[index]].refused.increment();
-                return refuse(&batch.refused_at(index, &refusal).at_sequence(answers.sequence));
+            Results::Refused(refused) => {
+                for (index, _) in &refused {
+                    self.counters[ops[*index]].refused.increment();
+                }
+                return refuse(&batch.refused_by_store(&refused).at_sequence(answers.sequence));
             }
             Results::Each(results) => results,
         };

@@ -9,7 +9,8 @@ use jaego_domain::{
     check::check,
     decide,
     limits::{KEY_WINDOW_MS, SWEEP_MAX},
-    outcome, row, turn,
+    outcome, row,
+    turn::{self, Refusals},
 };
 use jaego_engine::{Decided, Slot, state_hash};
 use jaego_store::{Answer, Done};
@@ -56,7 +57,7 @@ struct Claim {
 
 enum Statement {
     Refused(usize, Refusal),
-    AtomicRefused(usize, Refusal),
+    AtomicRefused(Refusals),
     Repeated(usize, Sequence),
     DryRun(usize, Box<Done>),
     Read(Box<Answer<Result<View, Refusal>>>),
@@ -180,9 +181,7 @@ impl Auditor {
         };
         let slots = match decided.results {
             Ok(slots) => slots,
-            Err((index, refusal)) => {
-                return claim(Statement::AtomicRefused(index, refusal), base, decided.sequence);
-            }
+            Err(refused) => return claim(Statement::AtomicRefused(refused), base, decided.sequence),
         };
         assert_eq!(slots.len(), requests.len(), "one answer for each request");
         // A batch over several frames was refused by states that are past now.
@@ -386,7 +385,7 @@ impl Auditor {
                     self.counts.reads += u64::from(same);
                     same && turns.contains(&answer.at)
                 }
-                (Statement::AtomicRefused(index, refusal), Asked::Batch { requests, .. }) => {
+                (Statement::AtomicRefused(told), Asked::Batch { requests, .. }) => {
                     let shadow = &mut self.shadow;
                     let shown = turns.iter().any(|now| {
                         match turn::submit_atomic(shadow, requests, *now, &mut Vec::new()) {
@@ -394,7 +393,7 @@ impl Auditor {
                                 changes.undo(shadow);
                                 false
                             }
-                            Err(refused) => refused == (*index, refusal.clone()),
+                            Err(refused) => refused == *told,
                         }
                     });
                     self.counts.refused += u64::from(shown);
@@ -506,7 +505,7 @@ impl std::fmt::Display for Statement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused(index, refusal) => write!(f, "request {index} refused: {refusal:?}"),
-            Self::AtomicRefused(index, refusal) => write!(f, "all refused by request {index}: {refusal:?}"),
+            Self::AtomicRefused(refused) => write!(f, "all refused by {refused:?}"),
             Self::Repeated(index, of) => write!(f, "request {index} is a repeat of event {of}"),
             Self::DryRun(index, done) => write!(f, "request {index} would come to {:?}", done.outcome),
             Self::Read(answer) => write!(f, "read {:?} at {}", answer.value, answer.at),

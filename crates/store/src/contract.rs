@@ -8,7 +8,7 @@ use std::{
 
 use jaego_domain::{
     Code, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, PickWorkId, Place, Quantity, Query,
-    Refusal, Request, Sequence, Timestamp, View,
+    Refusal, Request, Sequence, Timestamp, View, turn::Refusals,
 };
 use tokio::sync::oneshot;
 
@@ -76,13 +76,9 @@ pub struct Answers {
 pub enum Results {
     /// One for each request, in order.
     Each(Vec<Result<Done, Refusal>>),
-    /// An atomic batch that changed nothing, and the first request that was refused.
-    Refused {
-        /// Its index, from 0.
-        index: usize,
-        /// Why.
-        refusal: Refusal,
-    },
+    /// An atomic batch that changed nothing: each request that was refused, one at least.
+    /// Those behind the first are decided as if the refused ones before them were not there.
+    Refused(Refusals),
 }
 
 /// An accepted request.

@@ -112,7 +112,7 @@ impl Books {
         turn::fill_up(&mut self.tables, now, &mut self.events);
         match turn::submit_atomic(&mut self.tables, &batch.requests, now, &mut self.events) {
             Ok((accepted, _)) => Results::Each(accepted.iter().map(|one| Ok(self.done(one))).collect()),
-            Err((index, refusal)) => Results::Refused { index, refusal },
+            Err(refused) => Results::Refused(refused),
         }
     }
 }

@@ -95,7 +95,7 @@ impl Shop {
         let requests = commands.into_iter().map(request).collect();
         match self.store.submit(Batch { requests, atomic: false }).wait().unwrap().results {
             Results::Each(each) => each.into_iter().map(|done| done.unwrap().outcome).collect(),
-            Results::Refused { .. } => unreachable!("the batch is not atomic"),
+            Results::Refused(_) => unreachable!("the batch is not atomic"),
         }
     }
 
@@ -192,9 +192,9 @@ fn nobody_takes_what_those_who_wait_have_yet_to_get() {
             let results = shop.store.submit(Batch { requests, atomic }).wait().unwrap().results;
             let refused = match results {
                 Results::Each(each) => each.into_iter().find_map(Result::err),
-                Results::Refused { index, refusal } => {
-                    assert_eq!(index, 1);
-                    Some(refusal)
+                Results::Refused(mut refused) => {
+                    assert_eq!((refused.len(), refused[0].0), (1, 1));
+                    refused.pop().map(|(_, refusal)| refusal)
                 }
             };
             let available = refused.map(|refusal| match refusal {

@@ -125,7 +125,7 @@ impl SmallServer {
     fn submit(&self, requests: Vec<Request>) -> Vec<Result<Done, Refusal>> {
         match now(self.store.submit(Batch { requests, atomic: false })).unwrap().results {
             Results::Each(each) => each,
-            Results::Refused { index, refusal } => panic!("no batch is atomic here: {index}, {refusal:?}"),
+            Results::Refused(refused) => panic!("no batch is atomic here: {refused:?}"),
         }
     }
 }

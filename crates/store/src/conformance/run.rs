@@ -88,7 +88,7 @@ impl Stage<'_> {
             Deed::Call(call) => {
                 let told = match self.subject.submit(std::slice::from_ref(&call), false) {
                     Ok(each) => each.into_iter().next().ok_or("    there was no answer")?,
-                    Err((_, told)) => told,
+                    Err(_) => return Err("    refused as a batch".into()),
                 };
                 self.remember(&told);
                 compare(row, &told)?;
@@ -110,9 +110,13 @@ impl Stage<'_> {
                 }
                 compare(end, &Told::new("accepted"))
             }
-            Err((index, told)) => {
+            Err(refused) => {
+                let mut refused = refused.into_iter();
+                let (index, told) = refused.next().ok_or("    refused by no request")?;
                 let told = Told { word: "refused".into(), ..told.clone().with("code", &told.word) };
-                compare(end, &told.with("index", index))
+                let others: Vec<_> = refused.map(|(index, told)| format!("{index}:{}", told.word)).collect();
+                let others = if others.is_empty() { "none".to_owned() } else { others.join(",") };
+                compare(end, &told.with("index", index).with("also", others))
             }
         }
     }
@@ -138,7 +142,7 @@ impl Stage<'_> {
         }
         let again = match self.subject.submit(std::slice::from_ref(call), false) {
             Ok(each) => each.into_iter().next().ok_or("    there was no answer to the echo")?,
-            Err((_, told)) => told,
+            Err(_) => return Err("    refused as a batch".into()),
         };
         let expected = Told { word: "repeat".into(), ..first.clone() };
         if again == expected {

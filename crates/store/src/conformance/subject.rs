@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jaego_domain::{
-    Code, Command, Event, Memory, Query, Request, Sequence, Timestamp, check,
+    Code, Command, Event, Memory, Query, Refusal, Request, Sequence, Timestamp, check,
     command::Fenced,
     outcome,
     turn::{self, Accepted},
@@ -41,11 +41,11 @@ pub trait Subject {
     /// Sets the clock. It is [`START`] before the first row.
     fn set_time(&mut self, now: Timestamp);
 
-    /// Sends requests in one batch. An atomic batch may be refused as a whole: by the request of this index.
+    /// Sends requests in one batch. An atomic batch may be refused as a whole.
     ///
     /// # Errors
-    /// The index of the request that refused an atomic batch, and its refusal.
-    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)>;
+    /// The requests that refused an atomic batch, by their indexes, and their refusals.
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, Vec<(usize, Told)>>;
 
     /// Looks at something.
     fn look(&mut self, query: &Query) -> Told;
@@ -55,7 +55,7 @@ pub trait Subject {
 }
 
 /// Makes requests of the calls. A call that cannot become a request is answered without the store, and refuses
-/// an atomic batch before anything is decided.
+/// an atomic batch, with its like, before anything is decided.
 fn requests(calls: &[Call]) -> Vec<Result<Request, Told>> {
     let make = |call: &Call| {
         let request = Request::new(call.command.clone(), call.key.clone(), call.by.clone())
@@ -66,6 +66,22 @@ fn requests(calls: &[Call]) -> Vec<Result<Request, Told>> {
         })
     };
     calls.iter().map(make).collect()
+}
+
+/// The requests of an atomic batch, or the calls that cannot become one.
+fn all_made(requests: Vec<Result<Request, Told>>) -> Result<Vec<Request>, Vec<(usize, Told)>> {
+    let (mut made, mut refused) = (Vec::with_capacity(requests.len()), Vec::new());
+    for (index, request) in requests.into_iter().enumerate() {
+        match request {
+            Ok(request) => made.push(request),
+            Err(told) => refused.push((index, told)),
+        }
+    }
+    if refused.is_empty() { Ok(made) } else { Err(refused) }
+}
+
+fn told_refusals(refused: &[(usize, Refusal)]) -> Vec<(usize, Told)> {
+    refused.iter().map(|(index, refusal)| (*index, Told::refusal(refusal))).collect()
 }
 
 /// The decisions alone, their books proven after every row.
@@ -127,22 +143,20 @@ impl Subject for BareSubject {
         self.now = now;
     }
 
-    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, Vec<(usize, Told)>> {
         let now = self.sweep();
         let mut requests = requests(calls);
         if atomic {
-            let mut made = Vec::with_capacity(requests.len());
-            for (index, request) in requests.into_iter().enumerate() {
-                let mut request = request.map_err(|told| (index, told))?;
-                self.lend(&mut request);
-                made.push(request);
+            let mut made = all_made(requests)?;
+            for request in &mut made {
+                self.lend(request);
             }
             turn::fill_up(&mut self.tables, now, &mut self.events);
             let decided = turn::submit_atomic(&mut self.tables, &made, now, &mut self.events);
             self.prove();
             return match decided {
                 Ok((accepted, _)) => Ok(accepted.iter().map(|one| self.told(one)).collect()),
-                Err((index, refusal)) => Err((index, Told::refusal(&refusal))),
+                Err(refused) => Err(told_refusals(&refused)),
             };
         }
         let mut each = Vec::with_capacity(requests.len());
@@ -208,17 +222,21 @@ impl Subject for StoreSubject {
         (self.set_time)(now);
     }
 
-    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, Vec<(usize, Told)>> {
         let mut told = Vec::with_capacity(calls.len());
         let mut sent = Vec::with_capacity(calls.len());
-        for (index, request) in requests(calls).into_iter().enumerate() {
-            match request {
-                Ok(request) => {
-                    sent.push(request);
-                    told.push(None);
+        if atomic {
+            sent = all_made(requests(calls))?;
+            told.resize(sent.len(), None);
+        } else {
+            for request in requests(calls) {
+                match request {
+                    Ok(request) => {
+                        sent.push(request);
+                        told.push(None);
+                    }
+                    Err(refusal) => told.push(Some(refusal)),
                 }
-                Err(refusal) if atomic => return Err((index, refusal)),
-                Err(refusal) => told.push(Some(refusal)),
             }
         }
         let answers = match self.store.submit(Batch { requests: sent, atomic }).wait() {
@@ -226,7 +244,7 @@ impl Subject for StoreSubject {
             Err(failure) => panic!("the store gave no answer: {failure}"),
         };
         let mut each = match answers.results {
-            Results::Refused { index, refusal } => return Err((index, Told::refusal(&refusal))),
+            Results::Refused(refused) => return Err(told_refusals(&refused)),
             Results::Each(each) => each.into_iter(),
         };
         let answer = |answer: Option<Result<Done, _>>| match answer.expect("one answer for each request") {

@@ -188,7 +188,7 @@ fn an_atomic_batch_is_refused_and_others_are_answered_bit_by_bit() {
     }
     match atomic(&["T4"]).unwrap().results {
         Results::Each(each) => assert!(each.iter().all(|done| done.as_ref().unwrap().repeat)),
-        Results::Refused { refusal, .. } => panic!("{refusal}"),
+        Results::Refused(refused) => panic!("{refused:?}"),
     }
     let done = submit(&engine, requests(&TRANSFERS));
     let ids: Vec<_> = done

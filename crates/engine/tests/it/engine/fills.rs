@@ -47,8 +47,9 @@ fn who_comes_behind_a_receipt_gets_what_those_who_waited_leave() {
 
     let requests = || vec![receipt("J1", WAITING), request(hold("H1", "mug", 1))];
     let atomic = engine.submit(Batch { requests: requests(), atomic: true }).wait().unwrap().results;
-    let Results::Refused { index: 1, refusal } = atomic else { panic!("{atomic:?}") };
-    assert_eq!(available(&refusal), Quantity::ZERO);
+    let Results::Refused(refused) = atomic else { panic!("{atomic:?}") };
+    let [(1, refusal)] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(available(refusal), Quantity::ZERO);
     // The batch is left where the rest of its stock goes to others, and goes on behind them.
     let each = submit(&engine, requests());
     assert!(each[0].is_ok());

@@ -88,7 +88,7 @@ fn a_batch_touches_a_bounded_number_of_lines() {
     assert_eq!(engine.status().sequence, sequence, "nothing of it was decided");
     match atomic(many(times)).unwrap().results {
         Results::Each(each) => assert!(each.iter().all(Result::is_ok)),
-        Results::Refused { refusal, .. } => panic!("{refusal}"),
+        Results::Refused(refused) => panic!("{refused:?}"),
     }
     engine.close().unwrap();
 }

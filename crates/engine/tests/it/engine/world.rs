@@ -58,7 +58,7 @@ pub(crate) fn start<D: Disk>(disk: D) -> Arc<Engine> {
 pub(crate) fn submit(engine: &Engine, requests: Vec<Request>) -> Vec<Result<Done, Refusal>> {
     match engine.submit(Batch { requests, atomic: false }).wait().unwrap().results {
         Results::Each(results) => results,
-        Results::Refused { .. } => panic!("not an atomic batch"),
+        Results::Refused(_) => panic!("not an atomic batch"),
     }
 }
 

@@ -165,7 +165,7 @@ impl HttpSubject {
     }
 
     /// Commands in a batch: as one document where it is atomic, one a line where it is not.
-    fn batch(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+    fn batch(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, Vec<(usize, Told)>> {
         let by = calls[0].by.as_str();
         let commands = calls.iter().map(|call| {
             let mut command = Map::from_iter([("op".to_owned(), call.command.name().into())]);
@@ -189,8 +189,9 @@ impl HttpSubject {
         if answer.status != 200 {
             assert!(atomic, "{}", answer.text());
             let (_, json) = of(&answer);
-            let index = json["index"].as_u64().unwrap_or_else(|| panic!("{json} names no request"));
-            return Err((usize::try_from(index).unwrap(), problem(&answer)));
+            let others = json["also_refused"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let others = others.iter().map(|item| (index_of(item), wire::refusal(&item["problem"])));
+            return Err(std::iter::once((index_of(&json), problem(&answer))).chain(others).collect());
         }
         let items: Vec<Value> = if atomic {
             of(&answer).1["items"].as_array().unwrap().clone()
@@ -213,6 +214,11 @@ fn header(fenced: &Fenced) -> String {
     format!("{}={}", fenced.resource(), fenced.fence())
 }
 
+fn index_of(json: &Value) -> usize {
+    let index = json["index"].as_u64().unwrap_or_else(|| panic!("{json} names no request"));
+    usize::try_from(index).unwrap()
+}
+
 /// A problem document that is whole.
 fn problem(answer: &Answer) -> Told {
     answer.code();
@@ -224,7 +230,7 @@ impl Subject for HttpSubject {
         self.hand.store(now.0, Ordering::SeqCst);
     }
 
-    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, (usize, Told)> {
+    fn submit(&mut self, calls: &[Call], atomic: bool) -> Result<Vec<Told>, Vec<(usize, Told)>> {
         match calls {
             [call] if !atomic => Ok(vec![self.command(call)]),
             calls => self.batch(calls, atomic),
