@@ -3,12 +3,14 @@
 //! Beside the tables that remember everything go tables that forget every document at rest after every command, and
 //! must answer alike.
 //!
-//! A case is a seed and a number of steps. A case that fails is cut to the fewest steps that still fail, and
-//! told with everything that happened in it. To play one again:
+//! A case is a seed and a number of steps. A case that fails is cut to the fewest steps that still fail, at the end and in
+//! between, and told with everything that happened in it. To play one again:
 //!
 //! ```text
-//! JAEGO_SEED=42 JAEGO_STEPS=17 cargo nextest run -p jaego-store --test random
+//! JAEGO_SEED=42 JAEGO_STEPS=17 JAEGO_WITHOUT=3,8 cargo nextest run -p jaego-store --test random
 //! ```
+//!
+//! A seed means another case as soon as the dice fall otherwise, so what was found is kept as a row of the scenarios.
 //!
 //! `JAEGO_SOAK=n` plays more cases, a million with 33, and longer ones, from a seed that it prints.
 
@@ -21,6 +23,7 @@ mod periods;
 mod world;
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
@@ -69,16 +72,41 @@ fn play(mut case: Case, steps: usize) -> Result<case::Tally, String> {
     }
 }
 
-fn fewest_steps(seed: u64, steps: usize) -> (usize, String) {
-    (0..=steps)
-        .find_map(|steps| play(Case::telling(seed), steps).err().map(|wrong| (steps, wrong)))
-        .expect("the case failed with all its steps")
+/// A case that fails, without the steps that it fails without.
+struct Shrunk {
+    steps: usize,
+    left_out: BTreeSet<usize>,
+    wrong: String,
+}
+
+fn shrunk(seed: u64, steps: usize, left_out: &BTreeSet<usize>) -> Shrunk {
+    let play = |steps, left_out: &BTreeSet<usize>| play(Case::telling(seed, left_out), steps).err();
+    let fewest = (0..=steps).find_map(|steps| play(steps, left_out).map(|wrong| (steps, wrong)));
+    let (steps, wrong) = fewest.expect("the case failed with all its steps");
+    let mut shrunk = Shrunk { steps, left_out: left_out.clone(), wrong };
+    for step in (0..steps).rev() {
+        let mut fewer = shrunk.left_out.clone();
+        if fewer.insert(step)
+            && let Some(wrong) = play(steps, &fewer)
+        {
+            (shrunk.left_out, shrunk.wrong) = (fewer, wrong);
+        }
+    }
+    shrunk
+}
+
+/// The steps of `JAEGO_WITHOUT`.
+fn left_out() -> BTreeSet<usize> {
+    let text = std::env::var("JAEGO_WITHOUT").unwrap_or_default();
+    let steps = text.split(',').filter(|step| !step.is_empty());
+    steps.map(|step| step.parse().expect("JAEGO_WITHOUT has numbers of steps and commas")).collect()
 }
 
 #[test]
 fn whatever_is_asked_the_books_balance() {
     let Size { first_seed, cases, steps } = size();
     println!("{cases} cases of {steps} steps from seed {first_seed}");
+    let left_out = left_out();
     let next = AtomicU64::new(0);
     let failed = AtomicBool::new(false);
     let work = || {
@@ -89,13 +117,17 @@ fn whatever_is_asked_the_books_balance() {
                 return Ok(tally);
             }
             let seed = first_seed + index;
-            match play(Case::new(seed), steps) {
+            let case = if left_out.is_empty() { Case::new(seed) } else { Case::telling(seed, &left_out) };
+            match play(case, steps) {
                 Ok(played) => tally.add(&played),
                 Err(_) if failed.swap(true, Ordering::Relaxed) => return Ok(tally),
                 Err(_) => {
-                    let (steps, wrong) = fewest_steps(seed, steps);
+                    let Shrunk { steps, left_out, wrong } = shrunk(seed, steps, &left_out);
+                    let without: Vec<_> = left_out.iter().map(usize::to_string).collect();
+                    let without = without.join(",");
                     return Err(format!(
-                        "seed {seed} fails after {steps} steps: {wrong}\nplay it again with JAEGO_SEED={seed} JAEGO_STEPS={steps}"
+                        "seed {seed} fails after {steps} steps: {wrong}\n\
+                         play it again with JAEGO_SEED={seed} JAEGO_STEPS={steps} JAEGO_WITHOUT={without}"
                     ));
                 }
             }
