@@ -32,7 +32,7 @@ pub(crate) struct Allocated {
 }
 
 /// Allocates the transfers in the order of their file. A part is better than nothing.
-pub(crate) async fn all(client: &Client, commands: &[Command]) -> Result<Allocated> {
+pub(crate) async fn all(client: &Client, commands: &[&Command]) -> Result<Allocated> {
     let bar = progress(commands.len(), "allocate");
     let mut allocated = Allocated::default();
     let mut rest = commands;
@@ -76,6 +76,10 @@ impl Allocated {
             self.short_units += units;
             *self.short.entry((short.site.to_string(), short.sku.to_string())).or_default() += units;
         }
+    }
+
+    pub(crate) fn has_refusals(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     pub(crate) fn json(&self) -> Value {

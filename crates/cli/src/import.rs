@@ -4,10 +4,10 @@
 //! what it says, so that a load which was repeated or interrupted loads nothing twice.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, Hasher, RandomState},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -25,14 +25,17 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    allocate,
-    exit::{REFUSED, Told},
+    allocate::{self, Allocated},
+    exit::{FAILURE, REFUSED, Told},
     remote::{Remote, Service, print},
-    rows::{self, Column, ERRORS_MAX, Errors, Format, Kind, Row, needed, optional},
+    rows::{self, Column, Errors, Format, Kind, Row, needed, optional},
 };
 
 /// Bytes of a batch's commands: well below what a request may have.
 const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 2;
+
+/// How often a bar shows that it is alive.
+const TICK: Duration = Duration::from_millis(120);
 
 /// The name of a load of stock that nobody names.
 pub(crate) const LOAD_DEFAULT: &str = "opening";
@@ -220,11 +223,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let name = options.file.display().to_string();
     let mut errors = Errors::default();
     let commands = prepare(options.noun, format, &bytes, &options.load, &mut errors);
-    eprint!("{}", errors.text(&name));
+    errors.tell(&name);
     let bad = errors.len();
     if bad > 0 && !options.skip_bad {
         eprintln!("jaego: nothing was loaded; with --skip-bad the lines that are right are");
-        return Err(Told(crate::exit::FAILURE).into());
+        if options.remote.is_json() {
+            print(&format!("{}\n", Loaded::default().json(commands.len(), bad)))?;
+        }
+        return Err(Told(FAILURE).into());
     }
     options.remote.run(async |service: Service| {
         let bar = progress(commands.len(), options.noun.name());
@@ -233,50 +239,64 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bar.finish_and_clear();
         if loaded.is_nothing() {
             sent?;
-            return Ok(());
+            return end(&service, options.noun, &loaded, commands.len(), bad, None);
         }
         let mut refused = Errors::default();
         for (line, problem) in &loaded.refused {
             refused.add(*line, format!("{} ({})", problem.detail, problem.code));
         }
         if !service.json {
-            eprint!("{}", refused.text(&name));
+            refused.tell(&name);
         }
         let allocated = match options.allocate && sent.is_ok() && loaded.done > 0 {
-            true => Some(allocate::all(&service.client, &commands).await?),
+            true => Some(allocate::all(&service.client, &loaded.accepted(&commands)).await?),
             false => None,
         };
-        if service.json {
-            let refused: Vec<_> =
-                loaded.refused.iter().map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
-            let mut answer = json!({
-                "commands": commands.len(), "loaded": loaded.done - loaded.repeats, "repeated": loaded.repeats,
-                "bad_lines": bad, "refused": refused,
-            });
-            if let Some(allocated) = &allocated {
-                answer["allocated"] = allocated.json();
-            }
-            print(&format!("{answer}\n"))?;
-        } else {
-            print(&loaded.text(options.noun))?;
-            if let Some(allocated) = &allocated {
-                print(&allocated.text())?;
-            }
-        }
+        let ended = end(&service, options.noun, &loaded, commands.len(), bad, allocated.as_ref());
         // What broke off a load is told behind what came of it.
         sent?;
-        match loaded.refused.is_empty() {
-            true => Ok(()),
-            false => Err(Told(REFUSED).into()),
-        }
+        ended
     })
+}
+
+/// Tells what came of a file, and ends with 1 where a row of it was wrong and with 3 where the service refused something.
+fn end(
+    service: &Service,
+    noun: Noun,
+    loaded: &Loaded,
+    commands: usize,
+    bad: usize,
+    allocated: Option<&Allocated>,
+) -> Result<()> {
+    if service.json {
+        let mut answer = loaded.json(commands, bad);
+        if let Some(allocated) = allocated {
+            answer["allocated"] = allocated.json();
+        }
+        print(&format!("{answer}\n"))?;
+    } else {
+        print(&loaded.text(noun))?;
+        if let Some(allocated) = allocated {
+            print(&allocated.text())?;
+        }
+    }
+    if bad > 0 {
+        return Err(Told(FAILURE).into());
+    }
+    match loaded.refused.is_empty() && !allocated.is_some_and(Allocated::has_refusals) {
+        true => Ok(()),
+        false => Err(Told(REFUSED).into()),
+    }
 }
 
 pub(crate) fn progress(len: usize, what: &'static str) -> ProgressBar {
     // It shows itself on a terminal only, and on standard error.
     let bar = ProgressBar::new(len as u64).with_message(what);
-    let style = ProgressStyle::with_template("{msg:<10} {wide_bar} {pos}/{len} {per_sec}");
+    let style =
+        ProgressStyle::with_template("{spinner} {msg:<10} {wide_bar} {pos}/{len} {per_sec} {elapsed}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    // A batch of 10,000 takes a moment, in which the bar does not move.
+    bar.enable_steady_tick(TICK);
     bar
 }
 
@@ -434,9 +454,12 @@ fn load_id(key: &str, load: &str) -> String {
     format!("import-{digest}")
 }
 
-/// Rows of lines become documents: rows of the same id one after the other.
+/// Rows of lines become documents: rows of the same id one after the other. A document with a wrong row is left out:
+/// without it, it would be another document under the same id.
 fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
+    let mut incomplete = incomplete(&rows, &errors.rows);
     let mut documents: Vec<Row> = Vec::new();
+    let mut first_lines: HashMap<String, u64> = HashMap::new();
     for mut row in rows {
         let mut line = Map::new();
         for name in ["line", "sku", "lot", "quantity"] {
@@ -449,6 +472,7 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
                 let differs = head.iter().find(|name| last.fields.get(**name) != row.fields.get(**name));
                 if let Some(name) = differs {
                     errors.add(row.line, format!("{name} is another than in line {}", last.line));
+                    incomplete.insert(id_of(&row));
                     continue;
                 }
                 if let Some(Value::Array(lines)) = last.fields.get_mut("lines") {
@@ -456,12 +480,39 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
                 }
             }
             None => {
+                let id = id_of(&row);
+                if let Some(first) = first_lines.get(&id) {
+                    errors.add(row.line, format!("id {id} is in line {first} already"));
+                    incomplete.insert(id);
+                } else {
+                    first_lines.insert(id, row.line);
+                }
                 row.fields.insert("lines".to_owned(), Value::Array(vec![Value::Object(line)]));
                 documents.push(row);
             }
         }
     }
+    documents.retain(|document| !incomplete.contains(&id_of(document)));
     documents
+}
+
+/// The documents that wrong rows belong to: where such a row has no id that can be read, those of the rows around it.
+fn incomplete(rows: &[Row], wrong: &[Row]) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    for row in wrong {
+        if row.fields.contains_key("id") {
+            ids.insert(id_of(row));
+            continue;
+        }
+        let next = rows.partition_point(|other| other.line < row.line);
+        ids.extend(rows[..next].last().map(id_of));
+        ids.extend(rows.get(next).map(id_of));
+    }
+    ids
+}
+
+fn id_of(row: &Row) -> String {
+    row.fields.get("id").map_or(String::new(), text)
 }
 
 /// The tiers of all rows, which are set as one, behind the line of the first.
@@ -528,19 +579,31 @@ impl Loaded {
         }
     }
 
+    /// The commands but those of refused lines.
+    fn accepted<'a>(&self, commands: &'a [Command]) -> Vec<&'a Command> {
+        let refused: HashSet<u64> = self.refused.iter().map(|(line, _)| *line).collect();
+        commands.iter().filter(|command| !refused.contains(&command.line)).collect()
+    }
+
+    fn json(&self, commands: usize, bad: usize) -> Value {
+        let refused: Vec<_> =
+            self.refused.iter().map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
+        json!({
+            "commands": commands, "loaded": self.done - self.repeats, "repeated": self.repeats,
+            "bad_lines": bad, "refused": refused,
+        })
+    }
+
     pub(crate) fn text(&self, noun: Noun) -> String {
         let mut text = format!("{}: {} loaded", noun.name(), self.done - self.repeats);
         if self.repeats > 0 {
             text += &format!(", {} were there before", self.repeats);
         }
-        match self.refused.len() {
-            0 => {}
-            // The rehearsal ends at its limit: there may be more.
-            ERRORS_MAX.. if self.done == 0 => text += &format!(", {ERRORS_MAX} refused or more"),
-            refused => text += &format!(", {refused} refused"),
-        }
-        if !self.refused.is_empty() && self.all_or_none {
-            text += "; nothing was changed, and with --skip-bad the other lines are loaded";
+        if !self.refused.is_empty() {
+            text += &format!(", {} refused", self.refused.len());
+            if self.all_or_none {
+                text += "; nothing was changed, and with --skip-bad the other lines are loaded";
+            }
         }
         text + "\n"
     }
@@ -558,14 +621,18 @@ pub(crate) async fn load(
     let skip_bad = !loaded.all_or_none;
     // A file of one batch needs no rehearsal: the batch itself is all or nothing.
     if !skip_bad && chunks.len() > 1 {
-        let start = Instant::now();
+        let (start, what) = (Instant::now(), bar.message());
+        bar.set_message("checking");
         for chunk in &chunks {
             rehearse(client, chunk, &mut loaded.refused).await?;
+            bar.inc(chunk.len() as u64);
         }
         if !loaded.refused.is_empty() {
             return Ok(());
         }
         bar.println(format!("checked in {:.1} s", start.elapsed().as_secs_f64()));
+        bar.set_message(what);
+        bar.reset();
     }
     for (index, chunk) in chunks.iter().enumerate() {
         let sent = if skip_bad && has_rows_of_two(chunk) {
@@ -577,8 +644,9 @@ pub(crate) async fn load(
         };
         match sent {
             Ok(()) => {}
-            Err(Broken { error, .. }) if index == 0 && is_of_one(&error) => {
-                rehearse(client, chunk, &mut loaded.refused).await?;
+            // Nothing is loaded yet: it is as if it had been rehearsed.
+            Err(Broken { error, .. }) if index == 0 && !refusals(&error).is_empty() => {
+                loaded.refused.extend(lines_refused(chunk, refusals(&error)));
                 return Ok(());
             }
             Err(Broken { error, .. }) if loaded.is_nothing() => return Err(error.into()),
@@ -605,15 +673,29 @@ struct Broken {
     error: jaego_client::Error,
 }
 
-/// Whether an atomic batch was refused for one of its commands.
-fn is_of_one(error: &jaego_client::Error) -> bool {
-    index_of(error).is_some()
+/// Which commands an atomic batch was refused for, in order, and why: none where it failed for another reason.
+fn refusals(error: &jaego_client::Error) -> Vec<(usize, Problem)> {
+    let Some(problem) = error.problem() else { return Vec::new() };
+    let index = problem.facts.get("index").and_then(Value::as_u64);
+    let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else { return Vec::new() };
+    let mut first = problem.clone();
+    let others = first.facts.remove("also_refused").map(serde_json::from_value::<Vec<BatchItem>>);
+    let others = others.and_then(Result::ok).unwrap_or_default();
+    let others = others.into_iter().filter_map(|item| Some((item.index, item.problem?)));
+    std::iter::once((index, first)).chain(others).collect()
 }
 
-/// Which command an atomic batch was refused for.
-fn index_of(error: &jaego_client::Error) -> Option<usize> {
-    let index = error.problem()?.facts.get("index")?.as_u64()?;
-    usize::try_from(index).ok()
+/// The lines of refused commands, each once.
+fn lines_refused(chunk: &[&Command], refusals: Vec<(usize, Problem)>) -> Vec<(u64, Problem)> {
+    let mut lines: Vec<(u64, Problem)> = Vec::with_capacity(refusals.len());
+    for (index, problem) in refusals {
+        // The last is the rehearsal's own.
+        let Some(command) = chunk.get(index) else { continue };
+        if lines.last().is_none_or(|(line, _)| *line != command.line) {
+            lines.push((command.line, problem));
+        }
+    }
+    lines
 }
 
 fn has_rows_of_two(chunk: &[&Command]) -> bool {
@@ -622,63 +704,39 @@ fn has_rows_of_two(chunk: &[&Command]) -> bool {
 
 /// Loads the rows that are accepted, each of them with all of its commands or not at all.
 ///
-/// Batches are atomic. Where one is refused, the rows before the one at fault are sent by themselves, and after one that
-/// is at fault itself only half as many: a file that is right takes one request, and one that is all wrong takes one for
-/// each of its rows and no more than a few rows in each.
+/// Batches are atomic. One that is refused is sent again without the rows at fault.
 async fn row_by_row(client: &Client, chunk: &[&Command], loaded: &mut Loaded) -> Result<(), Broken> {
-    let rows: Vec<_> = chunk.chunk_by(|one, other| one.line == other.line).collect();
-    let (mut left, mut size) = (&rows[..], rows.len());
+    let mut left = chunk.to_vec();
     while let Some(first) = left.first() {
-        let batch = left[..size.min(left.len())].concat();
-        let error = match client.batch_of_json(body(&batch, true, None)).await {
+        let error = match client.batch_of_json(body(&left, true, None)).await {
             Ok(answer) => {
-                loaded.count(&batch, answer.items);
-                left = &left[size.min(left.len())..];
-                size *= 2;
-                continue;
+                loaded.count(&left, answer.items);
+                return Ok(());
             }
             Err(error) => error,
         };
-        let at_fault = index_of(&error).and_then(|index| batch.get(index));
-        let (Some(at_fault), Some(problem)) = (at_fault, error.problem()) else {
-            return Err(Broken { line: first[0].line, error });
-        };
-        let before = left.iter().take_while(|row| row[0].line != at_fault.line).count();
-        if before > 0 {
-            size = before;
-            continue;
+        let refused = lines_refused(&left, refusals(&error));
+        if refused.is_empty() {
+            return Err(Broken { line: first.line, error });
         }
-        loaded.refused.push((first[0].line, problem.clone()));
-        left = &left[1..];
-        size = (size / 2).max(1);
+        let lines: HashSet<u64> = refused.iter().map(|(line, _)| *line).collect();
+        left.retain(|command| !lines.contains(&command.line));
+        loaded.refused.extend(refused);
     }
     Ok(())
 }
 
-/// Finds what the service would refuse, and changes nothing: an atomic batch whose last command is refused in any
-/// case. It tells the first refusal of a batch, so it goes on without that command until only its own is left.
+/// Finds what the service would refuse, and changes nothing: an atomic batch whose last command is refused in any case.
 async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, Problem)>) -> Result<()> {
-    let mut left = chunk.to_vec();
-    while refused.len() < ERRORS_MAX {
-        let error = match client.batch_of_json(body(&left, true, Some(&doomed()))).await {
-            Ok(_) => {
-                bail!("the rehearsal of this load was carried out: it closed a transfer of a random name")
-            }
-            Err(error) => error,
-        };
-        let Some(index) = index_of(&error) else {
-            return Err(error).context("cannot check the file against the store");
-        };
-        if index >= left.len() {
-            break;
-        }
-        let command = left.remove(index);
-        // What else is of this line does not stand without it.
-        left.retain(|other| other.line != command.line);
-        if let Some(problem) = error.problem() {
-            refused.push((command.line, problem.clone()));
-        }
+    let error = match client.batch_of_json(body(chunk, true, Some(&doomed()))).await {
+        Ok(_) => bail!("the rehearsal of this load was carried out: it closed a transfer of a random name"),
+        Err(error) => error,
+    };
+    let refusals = refusals(&error);
+    if refusals.is_empty() {
+        return Err(error).context("cannot check the file against the store");
     }
+    refused.extend(lines_refused(chunk, refusals));
     Ok(())
 }
 

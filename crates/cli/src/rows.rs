@@ -4,7 +4,7 @@
 use std::{
     fmt::{self, Write as _},
     fs,
-    io::{self, Read},
+    io::{self, IsTerminal, Read},
     path::Path,
 };
 
@@ -20,8 +20,8 @@ use crate::exit::{FAILURE, Told, Usage};
 
 /// Bytes of a file: it is read whole, so that it is known whole before anything is sent.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Errors of a file that are told; the rest is counted.
-pub(crate) const ERRORS_MAX: usize = 100;
+/// Errors of a file that are told on a terminal; a file or a pipe gets all of them.
+const ERRORS_SHOWN_MAX: usize = 100;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,37 +87,47 @@ pub(crate) struct Row {
 #[derive(Default)]
 pub(crate) struct Errors {
     told: Vec<(u64, String)>,
-    count: usize,
+    /// The rows of a CSV file that are wrong, with those of their fields that can be read.
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Errors {
     pub(crate) fn add(&mut self, line: u64, what: impl Into<String>) {
-        self.count += 1;
-        if self.told.len() < ERRORS_MAX {
-            self.told.push((line, what.into()));
-        }
+        self.told.push((line, what.into()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.told.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.count
+        self.told.len()
     }
 
-    /// The errors in the order of their lines.
+    /// All errors in the order of their lines.
     pub(crate) fn text(&self, file: &str) -> String {
+        self.first(file, usize::MAX)
+    }
+
+    /// So many errors in the order of their lines, and how many more there are.
+    fn first(&self, file: &str, max: usize) -> String {
         let mut told: Vec<_> = self.told.iter().collect();
         told.sort_by_key(|(line, _)| *line);
         let mut text = String::new();
-        for (line, what) in told {
+        for (line, what) in told.iter().take(max) {
             let _ = writeln!(text, "{file}:{line}: {what}");
         }
-        if self.count > self.told.len() {
-            let _ = writeln!(text, "{file}: and {} errors more", self.count - self.told.len());
+        if told.len() > max {
+            let more = told.len() - max;
+            let _ = writeln!(text, "{file}: and {more} errors more; 2>FILE has all of them");
         }
         text
+    }
+
+    /// Tells the errors on standard error.
+    pub(crate) fn tell(&self, file: &str) {
+        let max = if io::stderr().is_terminal() { ERRORS_SHOWN_MAX } else { usize::MAX };
+        eprint!("{}", self.first(file, max));
     }
 
     /// Tells the errors, if there are any, and ends the program with them.
@@ -125,7 +135,7 @@ impl Errors {
         if self.is_empty() {
             return Ok(());
         }
-        eprint!("{}", self.text(&file.display().to_string()));
+        self.tell(&file.display().to_string());
         Err(Told(FAILURE).into())
     }
 }
@@ -195,13 +205,16 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                errors.add(place.line_at(error.position()), csv_error(&error));
+                let line = place.line_at(error.position());
+                errors.add(line, csv_error(&error));
+                errors.rows.push(Row { line, fields: Map::new() });
                 continue;
             }
         };
         let line = place.line_at(record.position());
         if record.len() != names.len() {
             errors.add(line, format!("it has {} fields, and the header has {}", record.len(), names.len()));
+            errors.rows.push(Row { line, fields: Map::new() });
             continue;
         }
         let before = errors.len();
@@ -230,9 +243,8 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
                 },
             }
         }
-        if errors.len() == before {
-            rows.push(Row { line, fields });
-        }
+        let rows = if errors.len() == before { &mut rows } else { &mut errors.rows };
+        rows.push(Row { line, fields });
     }
     rows
 }
@@ -412,10 +424,13 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_up_to_a_limit() {
-        let text = "sku,quantity\n".to_owned() + &"mug,x\n".repeat(ERRORS_MAX + 7);
-        let (_, errors) = told(Format::Csv, &text);
-        assert_eq!(errors.lines().count(), ERRORS_MAX + 1);
-        assert!(errors.ends_with("f: and 7 errors more\n"), "{errors}");
+    fn all_errors_are_told_and_a_terminal_is_not_flooded() {
+        let mut errors = Errors::default();
+        let text = "sku,quantity\n".to_owned() + &"mug,x\n".repeat(ERRORS_SHOWN_MAX + 7);
+        read(text.as_bytes(), Format::Csv, COLUMNS, &mut errors);
+        assert_eq!(errors.text("f").lines().count(), ERRORS_SHOWN_MAX + 7);
+        let shown = errors.first("f", ERRORS_SHOWN_MAX);
+        assert_eq!(shown.lines().count(), ERRORS_SHOWN_MAX + 1);
+        assert!(shown.ends_with("f: and 7 errors more; 2>FILE has all of them\n"), "{shown}");
     }
 }
