@@ -74,6 +74,9 @@ pub enum BodyError {
     /// The connection broke or the encoding is wrong.
     #[error("cannot read the body")]
     Broken(#[source] hyper::Error),
+    /// Its stream was reset before it ended.
+    #[error("the body was cut off")]
+    Cut,
 }
 
 impl BodyError {
@@ -93,7 +96,7 @@ impl BodyError {
                 "The body came too slowly",
                 "The rest of the body was waited for too long. Nothing was changed.",
             ),
-            BodyError::Broken(_) => Problem::new(
+            BodyError::Broken(_) | BodyError::Cut => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "body_broken",
                 "The body could not be read",
@@ -166,6 +169,8 @@ fn unreadable() -> Problem {
 /// A request's body, held to its size and pace. No timer runs and no clock is read while its bytes are there already.
 pub(crate) struct RequestBody {
     inner: Incoming,
+    /// Whether it comes in a stream of HTTP/2.
+    is_stream: bool,
     bytes_max: usize,
     bytes_left: usize,
     /// Where it may be long: what it takes of the room for long bodies, and how much is not counted.
@@ -179,12 +184,14 @@ pub(crate) struct RequestBody {
 impl RequestBody {
     pub(crate) fn new(
         inner: Incoming,
+        is_stream: bool,
         bytes_max: usize,
         room: Option<Arc<Room>>,
         limits: &Arc<Limits>,
     ) -> RequestBody {
         RequestBody {
             inner,
+            is_stream,
             bytes_max,
             bytes_left: bytes_max,
             room,
@@ -224,6 +231,11 @@ impl HttpBody for RequestBody {
         }
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Pending => return this.poll_patience(cx),
+            // A peer that resets its stream with NO_ERROR ends the body for hyper as if all of it had come.
+            Poll::Ready(None) if this.is_stream && !this.inner.is_end_stream() => {
+                this.failed = true;
+                return Poll::Ready(Some(Err(BodyError::Cut)));
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => {
                 this.failed = true;

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::response::IntoResponse as _;
 use axum::routing::future::RouteFuture;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use jaego_tls::Certificates;
@@ -379,7 +379,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let shared = &self.link.shared;
-        if request.version() == http::Version::HTTP_2 {
+        if request.version() == Version::HTTP_2 {
             self.link.pulse.multiplexed();
         }
         let sent_id = request.headers().get(request_id::HEADER).and_then(RequestId::parse);
@@ -503,7 +503,8 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         ticket.room = Some(Arc::new(Room::none_of(&shared.long_bodies)));
     }
     let (room, limits) = (ticket.room.clone(), &shared.limits);
-    let request = request.map(|body| RequestBody::new(body, row.body_bytes_max, room, limits));
+    let is_stream = request.version() == Version::HTTP_2;
+    let request = request.map(|body| RequestBody::new(body, is_stream, row.body_bytes_max, room, limits));
     let route = Service::call(&mut shared.router.clone(), request);
     Ok(Work::Routed { route, timer: None })
 }

@@ -51,6 +51,20 @@ fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     block
 }
 
+/// As above, for a POST that says how long its body is, where it does.
+fn post(path: &str, length: Option<&str>) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86, 0x01];
+    text(&mut block, "test");
+    block.push(0x04);
+    text(&mut block, path);
+    if let Some(length) = length {
+        block.push(0x00);
+        text(&mut block, "content-length");
+        text(&mut block, length);
+    }
+    block
+}
+
 /// Opens a connection. A window of 0 lets the server send no body.
 async fn open(server: &Server, window: u32) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -140,6 +154,46 @@ async fn a_rapid_reset_ends_the_connection_and_nothing_else() {
     server.metric_becomes("jaego_http_requests_in_flight", 0.0).await;
     assert!(went_away || server.metric("jaego_http_connections_closed_total{reason=\"failed\"}") == 1.0);
     assert_eq!(server.get("/open").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_cut_off_is_not_taken_for_a_whole_one() {
+    const NO_ERROR: u32 = 0;
+    const CANCEL: u32 = 8;
+    let server = Server::start(quick()).await;
+    let answered = |class| {
+        server.metric(&format!(
+            "jaego_http_requests_total{{method=\"POST\",route=\"/echo\",status=\"{class}\"}}"
+        ))
+    };
+    for (length, sent, reason) in [
+        (Some("12"), "whole l", NO_ERROR),
+        (Some("12"), "", NO_ERROR),
+        (None, "whole l", NO_ERROR),
+        (None, "", NO_ERROR),
+        (Some("12"), "whole l", CANCEL),
+    ] {
+        let mut stream = open(&server, 65_535).await;
+        for id in (1..100).step_by(2) {
+            let mut request = frame(HEADERS, END_HEADERS, id, &post("/echo", length));
+            if !sent.is_empty() {
+                request.extend(frame(DATA, 0, id, sent.as_bytes()));
+            }
+            stream.write_all(&request).await.unwrap();
+            stream.write_all(&frame(RST_STREAM, 0, id, &reason.to_be_bytes())).await.unwrap();
+        }
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 101, &get("/open", None));
+        stream.write_all(&request).await.unwrap();
+        answer(&mut stream, 101).await;
+        server.metric_becomes("jaego_http_requests_in_flight", 0.0).await;
+        assert_eq!(answered("2xx"), 0.0, "{length:?} {sent:?} {reason}");
+    }
+    let mut stream = open(&server, 65_535).await;
+    let mut request = frame(HEADERS, END_HEADERS, 1, &post("/echo", Some("5")));
+    request.extend(frame(DATA, END_STREAM, 1, b"whole"));
+    stream.write_all(&request).await.unwrap();
+    assert_eq!(answer(&mut stream, 1).await.1, b"whole");
+    assert_eq!(answered("2xx"), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
