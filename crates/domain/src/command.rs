@@ -45,6 +45,7 @@ pub struct Request {
     body: u64,
     /// Rare, and therefore apart.
     fenced: Option<Box<Fenced>>,
+    is_first: bool,
 }
 
 impl Request {
@@ -53,12 +54,18 @@ impl Request {
     pub fn new(command: Command, key: Option<Code>, by: Code) -> Result<Self, Refusal> {
         command.validate()?;
         let body = command.body();
-        Ok(Self { command, key, by, body, fenced: None })
+        Ok(Self { command, key, by, body, fenced: None, is_first: false })
     }
 
     /// The same request, which is to count only while no higher fence was seen for the resource.
     pub fn fenced(self, fenced: Fenced) -> Self {
         Self { fenced: Some(Box::new(fenced)), ..self }
+    }
+
+    /// The same request, by the word of who gives it for the first time that it is given: its key may be older than the
+    /// oldest answer that is remembered, where the store forgot answers for their number and not for their age.
+    pub fn for_the_first_time(self) -> Self {
+        Self { is_first: true, ..self }
     }
 
     /// What is asked.
@@ -74,6 +81,11 @@ impl Request {
     /// The fence that it came with.
     pub fn fence(&self) -> Option<&Fenced> {
         self.fenced.as_deref()
+    }
+
+    /// Whether it is known that it was never given before.
+    pub fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Who asks.

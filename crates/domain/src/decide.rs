@@ -59,7 +59,7 @@ pub fn decide(tables: &impl Tables, request: &Request, now: Timestamp) -> Result
             return Err(Refusal::IdempotencyConflict { key: key.clone() });
         }
         // An answer to a key this old may have been given and forgotten: deciding again could do it twice.
-        let window_ms = key_window_ms(tables, now);
+        let window_ms = if request.is_first() { KEY_WINDOW_MS } else { key_window_ms(tables, now) };
         if key_time(key).is_some_and(|made| made.after_ms(window_ms) < now) {
             return Err(Refusal::RequestKeyExpired { key: key.clone(), window_ms });
         }
@@ -159,4 +159,47 @@ fn key_window_ms(tables: &impl Tables, now: Timestamp) -> u64 {
     }
     let oldest = tables.oldest_answered().map_or(now, |(_, answered)| answered.at);
     KEY_WINDOW_MS.min(now.0.saturating_sub(oldest.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, Memory, Name, Row, command::SetSite, row::Answered};
+
+    fn code(text: &str) -> Code {
+        Code::new("code", text).expect("it is a code")
+    }
+
+    /// A UUIDv7 of this millisecond.
+    fn key_of(ms: u64) -> Code {
+        let time = format!("{ms:012x}");
+        code(&format!("{}-{}-7000-8000-000000000001", &time[..8], &time[8..]))
+    }
+
+    #[test]
+    #[ignore = "five million keys take a gigabyte and a while"]
+    fn a_key_that_was_never_given_is_not_taken_for_one_that_was_forgotten() {
+        let mut memory = Memory::new();
+        let now = Timestamp(1_800_000_000_000);
+        for number in 0..KEYS_MAX as u64 {
+            let at = Timestamp(now.0 - 60_000);
+            let (sequence, noted) = (Sequence(number + 1), Sequence(number + 1));
+            let answered = Answered { body: 0, sequence, noted, at };
+            memory.put(Row::Answered(code(&format!("K{number}")), Some(answered)));
+        }
+        let command = || {
+            let time_zone = crate::TimeZone::new("UTC").expect("there is one");
+            let strategy = crate::Strategy::Fifo;
+            Command::SetSite(SetSite { site: code("ICN"), name: Name::default(), time_zone, strategy })
+        };
+        let request =
+            |age_ms| Request::new(command(), Some(key_of(now.0 - age_ms)), code("by")).expect("it is right");
+        assert!(decide(&memory, &request(59_000), now).is_ok());
+        let expired = decide(&memory, &request(61_000), now).expect_err("it may have been forgotten");
+        assert!(matches!(expired, Refusal::RequestKeyExpired { window_ms: 60_000, .. }), "{expired:?}");
+        assert!(decide(&memory, &request(61_000).for_the_first_time(), now).is_ok());
+        // However often it was given: nobody comes with a key of last week for the first time.
+        let old = request(KEY_WINDOW_MS + 1).for_the_first_time();
+        assert!(matches!(decide(&memory, &old, now), Err(Refusal::RequestKeyExpired { .. })));
+    }
 }

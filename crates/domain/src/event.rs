@@ -420,7 +420,7 @@ pub enum Fact {
         lines: Vec<OrderedLine>,
         takes: Takes,
     },
-    /// An order cancelled as by `OrderCancelled`, and `amount` of what was paid for it given back.
+    /// `amount` of what was paid for an order given back.
     SaleRefunded {
         id: Code,
         owner: Code,
@@ -429,6 +429,7 @@ pub enum Fact {
         balance: i64,
         reason: Name,
     },
+    /// An order cancelled as by `OrderCancelled`, and `amount` of what was paid for it given back.
     SaleCancelled {
         id: Code,
         released: Takes,

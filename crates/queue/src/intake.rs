@@ -51,6 +51,13 @@ enum Ending {
     Broken(Error),
 }
 
+/// Whether the group has delivered a message before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    First,
+    Again,
+}
+
 /// What came of a request, or the problem that it was refused with.
 type Told = Result<jaego_store::Done, Box<jaego_api::Problem>>;
 
@@ -233,7 +240,7 @@ impl Session<'_> {
             let read = self.read_command();
             // To its end, also where the process is to end: what was delivered is this consumer's to answer.
             let messages = read_entries(&mut self.link, &read).await?;
-            self.handle(messages).await?;
+            self.handle(messages, Delivery::First).await?;
         }
     }
 
@@ -357,7 +364,7 @@ impl Session<'_> {
     }
 
     /// Decides messages and answers them.
-    async fn handle(&mut self, messages: Vec<Message>) -> Result<(), Ending> {
+    async fn handle(&mut self, messages: Vec<Message>, delivery: Delivery) -> Result<(), Ending> {
         if messages.is_empty() {
             return Ok(());
         }
@@ -369,7 +376,7 @@ impl Session<'_> {
         let mut requests = Vec::with_capacity(messages.len());
         let mut early = Vec::with_capacity(messages.len());
         for message in &messages {
-            early.push(match intake.read(&caller, message) {
+            early.push(match intake.read(&caller, message, delivery) {
                 Ok(request) => {
                     requests.push(request);
                     None
@@ -422,13 +429,17 @@ impl Session<'_> {
 
 impl Intake {
     /// The request of a message, or what it is answered without one.
-    fn read(&self, caller: &Caller, message: &Message) -> Result<Request, Answer> {
+    fn read(&self, caller: &Caller, message: &Message, delivery: Delivery) -> Result<Request, Answer> {
         if message.fields.is_none() {
             return Err(Answer::vanished(message));
         }
         let key = key::of_message(self.options.stream.as_str(), message.id);
         let read = message.command().and_then(|command| self.commands.read(caller, command, &key));
         match read {
+            // A backlog of more commands than there are keys kept is not taken for one that was decided and forgotten.
+            Ok(Ok(request)) if delivery == Delivery::First && request.key() == Some(&key) => {
+                Ok(request.for_the_first_time())
+            }
             Ok(Ok(request)) => Ok(request),
             Ok(Err(problem)) | Err(problem) => Err(Answer::problem(message, &problem)),
         }

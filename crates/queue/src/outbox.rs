@@ -24,7 +24,7 @@ use crate::{
 const EVENT: &str = "event";
 
 /// Adds events behind the last id that the outbox knows of, and only there: whatever else came into the stream, or went
-/// out of it with the whole stream, is looked at before anything follows it.
+/// out of it with the whole stream, is looked at before anything follows it. Where kinds are chosen it notes the position.
 const SCRIPT: &str = r"
 local last = '0-0'
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -38,12 +38,15 @@ end
 if last ~= ARGV[1] then
   return {'moved', last}
 end
-for at = 3, #ARGV, 3 do
+for at = 5, #ARGV, 3 do
   if ARGV[2] == '' then
     last = redis.call('XADD', KEYS[1], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   else
     last = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   end
+end
+if ARGV[3] ~= '' then
+  redis.call('SET', KEYS[2], last .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
 end
 return {'added', last}
 ";
@@ -52,7 +55,8 @@ return {'added', last}
 ///
 /// An entry's id is the event's sequence, `<sequence>-0`. The server takes only ids that grow, so that no event is
 /// published twice or out of order, whoever tries; and the last id of the stream says where to go on. Events are added
-/// only behind the entry that was added last, so that nothing gets in between them unseen.
+/// only behind the entry that was added last, so that nothing gets in between them unseen. Where kinds are chosen, a key
+/// beside the stream says how far events were looked at, so that those that nobody wants are not read again.
 pub struct Outbox {
     options: OutboxOptions,
     store: Arc<dyn Store>,
@@ -208,6 +212,7 @@ impl Outbox {
         self.meters.connected.set(1);
         self.meters.halted.set(0);
         let mut look_at = Instant::now() + limits::LOOK_PAUSE;
+        let mut noted_at = Instant::now();
         tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
         loop {
             self.done = Some(done);
@@ -227,8 +232,14 @@ impl Outbox {
                 self.wait(&mut link, done, end).await?;
                 continue;
             };
-            end = self.publish(&mut link, &script, &events, end).await?;
             done = last.outcome.sequence;
+            let wanted = self.wanted(&events);
+            let is_position_due = !self.options.kinds.is_empty()
+                && (noted_at.elapsed() >= limits::POSITION_PAUSE || done >= self.store.status().durable);
+            if !wanted.is_empty() || is_position_due {
+                end = self.publish(&mut link, &script, &wanted, end, done).await?;
+                noted_at = Instant::now();
+            }
             pause.reset();
         }
     }
@@ -240,7 +251,9 @@ impl Outbox {
                 tracing::warn!(stream = %self.options.stream, published = done.0, after = self.options.after.0,
                     "the stream is gone: its events are published again");
             }
-            return Ok(Start { done: self.options.after, end: MessageId::default() });
+            let end = MessageId::default();
+            let done = self.position(link, end).await?.unwrap_or_default().max(self.options.after);
+            return Ok(Start { done, end });
         };
         if end.sequence != 0 {
             return Err(Halt::Foreign { id: end.to_string() }.into());
@@ -257,11 +270,40 @@ impl Outbox {
             }
         }
         let last = Sequence(end.milliseconds);
+        if let Some(done) = self.position(link, end).await?.filter(|done| (last.0..=store).contains(&done.0))
+        {
+            return Ok(Start { done, end });
+        }
         if let Some(done) = self.done.filter(|done| *done > last && self.options.kinds.is_empty()) {
             tracing::warn!(stream = %self.options.stream, published = done.0, after = last.0,
                 "Redis has lost the stream's last events: they are published again");
         }
         Ok(Start { done: last, end })
+    }
+
+    /// How far an outbox of the same kinds has looked that left the stream as it is.
+    async fn position(&self, link: &mut Link, end: MessageId) -> Result<Option<Sequence>, Error> {
+        let Some(kinds) = self.chosen_kinds() else { return Ok(None) };
+        let doing = "read the position of the outbox";
+        let read = cmd("GET").arg(self.position_key()).to_owned();
+        let Some(noted) = message::bytes(link.run(doing, &read).await?) else { return Ok(None) };
+        let noted = String::from_utf8_lossy(&noted);
+        let mut parts = noted.split(' ');
+        let is_ours = parts.next() == Some(&*end.to_string());
+        let done = parts.next().and_then(|done| done.parse().ok()).map(Sequence);
+        Ok(done.filter(|_| is_ours && parts.next() == Some(&*kinds)))
+    }
+
+    fn position_key(&self) -> String {
+        format!("{}:position", self.options.stream)
+    }
+
+    /// The kinds in one word, if not all are wanted.
+    fn chosen_kinds(&self) -> Option<String> {
+        let mut kinds = self.options.kinds.clone();
+        kinds.sort_unstable();
+        kinds.dedup();
+        (!kinds.is_empty()).then(|| kinds.join(","))
     }
 
     /// The id that the stream gave last, entries that are gone included; nothing if it never gave one.
@@ -342,23 +384,36 @@ impl Outbox {
         }
     }
 
-    /// Adds the events of the kinds that are wanted, all in one step, where the stream still ends as it was left. Returns
-    /// its new end.
+    /// The events of the kinds that are wanted.
+    fn wanted<'a>(&self, events: &'a [EventView]) -> Vec<&'a EventView> {
+        let kinds = &self.options.kinds;
+        let is_wanted = |event: &&EventView| kinds.is_empty() || kinds.iter().any(|kind| kind == event.kind);
+        events.iter().filter(is_wanted).collect()
+    }
+
+    /// Adds events, all in one step, where the stream still ends as it was left, and notes that all up to `done` were
+    /// looked at. Returns its new end.
     async fn publish(
         &self,
         link: &mut Link,
         script: &str,
-        events: &[EventView],
+        wanted: &[&EventView],
         end: MessageId,
+        done: Sequence,
     ) -> Result<MessageId, Error> {
-        let kinds = &self.options.kinds;
-        let is_wanted = |event: &&EventView| kinds.is_empty() || kinds.iter().any(|kind| kind == event.kind);
-        let wanted: Vec<_> = events.iter().filter(is_wanted).collect();
-        let Some(last) = wanted.last() else { return Ok(end) };
         let mut publish = cmd("EVALSHA");
-        publish.arg(script).arg(1).arg(self.options.stream.as_str()).arg(end.to_string());
+        publish
+            .arg(script)
+            .arg(2)
+            .arg(self.options.stream.as_str())
+            .arg(self.position_key())
+            .arg(end.to_string());
         publish.arg(self.options.events_max.map(|events_max| events_max.to_string()).unwrap_or_default());
-        for event in &wanted {
+        match self.chosen_kinds() {
+            Some(kinds) => publish.arg(done.0).arg(kinds),
+            None => publish.arg("").arg(""),
+        };
+        for event in wanted {
             publish.arg(entry_id(event.outcome.sequence).to_string()).arg(event.kind).arg(event_json(event));
         }
         let doing = "publish events";
@@ -369,7 +424,8 @@ impl Outbox {
         };
         let found = MessageId::parse(&id).ok_or(Error::Shape { doing })?;
         // Otherwise the stream is looked at again: an answer was lost, the stream is gone, or somebody else writes to it.
-        if what != b"added" || found != entry_id(last.outcome.sequence) {
+        let expected = wanted.last().map_or(end, |last| entry_id(last.outcome.sequence));
+        if what != b"added" || found != expected {
             return Err(Error::Moved { doing, expected: end, found });
         }
         self.meters.published.add(wanted.len() as u64);

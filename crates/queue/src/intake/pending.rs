@@ -8,7 +8,7 @@
 use jaego_api::Problem;
 use redis::{Value, cmd};
 
-use super::{Ending, Session};
+use super::{Delivery, Ending, Session};
 use crate::{
     limits,
     link::Error,
@@ -40,7 +40,7 @@ impl Session<'_> {
                 let together = rest.iter().take_while(is_young).count();
                 if together > 0 {
                     let messages = self.take(&rest[..together], None).await?;
-                    self.handle(messages).await?;
+                    self.handle(messages, Delivery::Again).await?;
                 } else if first.deliveries < limits::DELIVERIES_MAX {
                     self.try_alone(*first).await?;
                 } else {
@@ -78,7 +78,7 @@ impl Session<'_> {
         let messages = self.take(&[one], Some(one.deliveries)).await?;
         self.suspect = Some(one);
         let handled = match self.suspect().await {
-            Ok(()) => self.handle(messages).await,
+            Ok(()) => self.handle(messages, Delivery::Again).await,
             Err(error) => Err(error.into()),
         };
         self.suspect = None;

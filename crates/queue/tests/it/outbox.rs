@@ -96,6 +96,34 @@ fn kinds_can_be_chosen_and_old_events_left_out() {
 }
 
 #[test]
+fn what_nobody_wants_is_looked_at_once() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 20);
+    let options = |kind: &str| OutboxOptions { kinds: vec![kind.to_owned()], ..world.outbox_options() };
+    let running = world.outbox_with(options("sku_set"));
+    let end = world.store.status().durable.0;
+    world.wait_for("jaego_outbox_sequence", end);
+    world.end(running);
+    let published = client.entries(EVENTS);
+    assert_ne!(published.last().unwrap().0, format!("{end}-0"), "what came last is not wanted");
+    let position: String = client.run(&["GET", &format!("{EVENTS}:position")]);
+    assert_eq!(position, format!("{} {end} sku_set", published.last().unwrap().0));
+    // It goes on behind what it has looked at, though the stream ends long before, and the journal begins later.
+    world.store.archived.store(usize::try_from(end).unwrap(), Ordering::SeqCst);
+    with_events(&world, &mut client, 5);
+    let running = world.outbox_with(options("sku_set"));
+    world.wait_for("jaego_outbox_sequence", end + 5);
+    assert_eq!(world.metric("jaego_outbox_halted"), 0);
+    world.end(running);
+    assert_eq!(client.entries(EVENTS), published);
+    // Who wants others has to look at them.
+    let running = world.outbox_with(options("held"));
+    world.wait_for("jaego_outbox_halted", 1);
+    world.end(running);
+}
+
+#[test]
 fn the_stream_is_bounded() {
     let world = World::new(Durability::None);
     let mut client = world.client();
