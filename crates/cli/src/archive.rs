@@ -14,11 +14,14 @@ use jaego_engine::{
     open,
 };
 use jaego_server::audit::Kind;
+use serde_json::json;
 
 use crate::{
     audit::write_down,
     data::{self, Progress},
+    remote::print,
     settings::{DataFolder, SettingsFile},
+    verify::Output,
 };
 
 #[derive(Args)]
@@ -33,6 +36,8 @@ pub(crate) struct Options {
     /// What is older goes: the number of an event, a day as in 2026-11-22 (it begins at midnight UTC), or an instant.
     #[arg(long, value_name = "SEQUENCE|DATE", value_parser = before)]
     before: Before,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// A number, a day or an instant.
@@ -70,6 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     progress.end();
     let raised = raised.with_context(|| format!("cannot archive history of {}", data.display()))?;
     let Some(last) = raised.segments.last() else {
+        if options.output.json {
+            return print(&format!("{}\n", json!({ "files": 0, "bytes": 0, "first": raised.first.0 })));
+        }
         match raised.checkpoint {
             None => println!(
                 "nothing to archive: there are no two checkpoints yet, and without them all of it is needed"
@@ -88,9 +96,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         raised.were_there,
         start.elapsed().as_secs_f64()
     );
+    let bytes = raised.segments.iter().map(|segment: &Segment| segment.len).sum::<u64>();
+    if options.output.json {
+        let json = json!({ "files": raised.segments.len(), "bytes": bytes, "first": raised.first.0 });
+        return print(&format!("{json}\n"));
+    }
     println!("archived   {gone}");
     println!("files      {}", raised.segments.len());
-    println!("bytes      {}", raised.segments.iter().map(|segment: &Segment| segment.len).sum::<u64>());
+    println!("bytes      {bytes}");
     println!("kept from  event {}", raised.first);
     Ok(())
 }

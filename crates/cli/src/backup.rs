@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::write_down,
     data,
+    remote::print,
     settings::{DataFolder, SettingsFile},
-    verify,
+    verify::{self, Output},
 };
 
 /// Says that a backup is whole: it is written last.
@@ -39,6 +40,8 @@ pub(crate) struct Options {
     /// Copy every file, also where a hard link would do. A link costs no room, and shares the disk's fate.
     #[arg(long)]
     copy: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What a backup says of itself.
@@ -85,9 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         copied.bytes,
         start.elapsed().as_secs_f64()
     );
-    verify::tell(&verified);
-    println!("backed up and proven: {}", options.to.display());
-    Ok(())
+    tell(&verified, &options.output, "backed up", &options.to)
 }
 
 #[derive(Args)]
@@ -98,6 +99,8 @@ pub(crate) struct RestoreOptions {
     /// The new data folder: empty, or not there yet.
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
@@ -131,8 +134,18 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
     let from = options.from.display();
     sync(&options.data)?;
     write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
-    verify::tell(&verified);
-    println!("restored and proven: {}", options.data.display());
+    tell(&verified, &options.output, "restored", &options.data)
+}
+
+/// Prints what a folder was proven to hold.
+fn tell(verified: &Verified, output: &Output, what: &str, folder: &Path) -> Result<()> {
+    if output.json {
+        let mut json = verify::json(verified);
+        json["folder"] = folder.display().to_string().into();
+        return print(&format!("{json}\n"));
+    }
+    verify::tell(verified);
+    println!("{what} and proven: {}", folder.display());
     Ok(())
 }
 

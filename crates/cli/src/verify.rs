@@ -5,9 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use jaego_engine::{Config, Verified, disk::RealDisk, verify};
+use serde_json::{Value, json};
 
 use crate::{
     data::{self, Progress},
+    remote::print,
     settings::{DataFolder, SettingsFile},
 };
 
@@ -17,6 +19,16 @@ pub(crate) struct Options {
     data: DataFolder,
     #[command(flatten)]
     settings: SettingsFile,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How a command that opens a store itself tells what came of it.
+#[derive(Args)]
+pub(crate) struct Output {
+    /// Print what came of it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -24,6 +36,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let verified = prove(&data)?;
     if let Some(cut) = &verified.cut {
         eprintln!("cut {} bytes of {} that were never acknowledged", cut.len, cut.file);
+    }
+    if options.output.json {
+        return print(&format!("{}\n", json(&verified)));
     }
     tell(&verified);
     println!("the books balance");
@@ -45,6 +60,18 @@ pub(crate) fn prove(data: &Path) -> Result<Verified> {
         eprintln!("a checkpoint cannot be used and was passed over: {:#}", anyhow!(error.clone()));
     }
     Ok(verified)
+}
+
+/// What was proven.
+pub(crate) fn json(verified: &Verified) -> Value {
+    json!({
+        "sequence": verified.sequence.0, "events": verified.events, "movements": verified.movements,
+        "positions": verified.proof.positions, "open_holds": verified.proof.open_holds,
+        "transfers": verified.proof.transfers, "orders": verified.proof.orders, "carts": verified.proof.carts,
+        "wallets": verified.proof.wallets, "cards": verified.proof.cards,
+        "open_proposals": verified.proof.open_proposals, "state": format!("{:032x}", verified.hash),
+        "cut": verified.cut.as_ref().map(|cut| json!({ "file": cut.file.to_string(), "bytes": cut.len })),
+    })
 }
 
 /// Prints what was proven.

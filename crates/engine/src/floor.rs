@@ -52,7 +52,7 @@ pub struct Raised {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store cannot be read or changed.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] recovery::Error),
     /// The store opens only because a checkpoint was passed over: it may need all of its journal.
     #[error("a checkpoint cannot be used, and the journal may be needed in its place")]

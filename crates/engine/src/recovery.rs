@@ -27,7 +27,7 @@ pub(crate) const MARKER: &str = "store";
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The journal does not open.
-    #[error("{0}")]
+    #[error(transparent)]
     Journal(#[from] journal::Error),
     /// No checkpoint can be used, and the journal does not begin early enough to do without.
     #[error(
@@ -54,10 +54,10 @@ pub enum Error {
         source: archive::Error,
     },
     /// A checkpoint cannot be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
     /// The archive of finished documents cannot be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Archive(#[from] archive::Error),
     /// The disk failed.
     #[error("cannot {doing} {file}")]

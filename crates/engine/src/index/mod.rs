@@ -52,7 +52,7 @@ const NAP: Duration = Duration::from_millis(20);
 /// Why the past cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{0}")]
+    #[error(transparent)]
     Journal(#[from] journal::Error),
     #[error("an event cannot be decoded: {0}")]
     Decode(#[from] codec::Error),
