@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     options.remote.run(async |service: Service| match &options.command {
         Command::Set { cart, site, owner, hold } => {
             let fields = json!({ "cart": cart, "site": site, "owner": owner, "hold_s": hold });
-            give(&service, "set_cart", fields, &format!("cart {cart} is open")).await
+            give(&service, "set_cart", fields, &format!("cart {cart} is set")).await
         }
         Command::Item { cart, sku, quantity } => {
             let fields = json!({ "cart": cart, "sku": sku, "quantity": quantity });

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use jaego_api::{
     list::List,
     order::{Order, OrderSummary},
+    outcome::Outcome,
     transfer::ExplainedLine,
 };
 use serde_json::{Map, Value, json};
@@ -146,7 +147,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             page.show(&service, "orders", &filter, summaries).await
         }
         Command::Show { order } => service.show("order", &[("order", order)], text).await,
-        Command::Allocate(action) => act(&service, "allocate_order", action, json!({}), "is allocated").await,
+        Command::Allocate(action) => {
+            let done = |outcome: &Outcome| match (outcome.shortages.is_empty(), outcome.repeat) {
+                (true, _) => "is allocated",
+                (false, false) => "is partially allocated",
+                // Stock may have come since, and gone to it without being asked.
+                (false, true) => {
+                    "got this when it was last allocated; `jaego order show` has what it holds now"
+                }
+            };
+            act_by(&service, "allocate_order", action, json!({}), done).await
+        }
         Command::Cancel(action) => act(&service, "cancel_order", action, json!({}), "is cancelled").await,
         Command::Refund { action, amount, reason } => {
             let rest = json!({ "amount": amount, "reason": reason });
@@ -170,13 +181,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })
 }
 
-async fn act(service: &Service, op: &str, action: &Action, rest: Value, done: &str) -> Result<()> {
+async fn act(service: &Service, op: &str, action: &Action, rest: Value, done: &'static str) -> Result<()> {
+    act_by(service, op, action, rest, |_| done).await
+}
+
+/// What was done follows from what came of it. Where money came back, the wallet's balance is told.
+async fn act_by(
+    service: &Service,
+    op: &str,
+    action: &Action,
+    rest: Value,
+    done: impl FnOnce(&Outcome) -> &'static str,
+) -> Result<()> {
     let mut fields = json!({ "order": action.order, "key": action.key });
     if let (Value::Object(fields), Value::Object(rest)) = (&mut fields, rest) {
         fields.extend(rest);
     }
-    let what = format!("order {} {done}", action.order);
-    service.submit(op, &said(fields), |outcome| outcome::text(&what, outcome)).await
+    let told = |outcome: &Outcome| {
+        let mut text = outcome::text(&format!("order {} {}", action.order, done(outcome)), outcome);
+        if let Some(balance) = outcome.balance {
+            text += &format!("the wallet has {balance} now\n");
+        }
+        text
+    };
+    service.submit(op, &said(fields), told).await
 }
 
 fn without_locations(lines: &[Map<String, Value>]) -> Result<()> {
