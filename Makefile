@@ -14,6 +14,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 ifdef NEXTEST
+# Two for each processor: .config/nextest.toml says which tests take two places, and which mostly wait.
+export NEXTEST_TEST_THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) nextest run --workspace --locked --no-fail-fast -E \
 	'binary(redis) | (binary(redis_faults) & test(/^(acl|displaced|failover|layout|quarantine|sentinels)::/)) | package(jaego-queue)'
 else
