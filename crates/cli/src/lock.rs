@@ -14,7 +14,7 @@ use jaego_lock::backend::{self, Owner};
 use jaego_lock::{HolderState, LockKey, LockState, Locks, RedisOptionsError};
 use serde_json::{Value, json};
 
-use self::server::{Server, described};
+use self::server::{Chosen, described};
 use crate::{
     exit::{self, Told, Usage},
     remote::print,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: Server,
+    chosen: Chosen,
     /// Print JSON.
     #[arg(long, global = true, help_heading = "Settings")]
     json: bool,
@@ -129,8 +129,8 @@ fn certificate_advice(text: &str) -> &'static str {
 }
 
 async fn talk(options: &Options) -> Result<()> {
-    let Some(locks) = options.server.connect().await? else {
-        eprintln!("no program has kept locks there under the prefix {}", options.server.prefix);
+    let Some(locks) = options.chosen.server.connect().await? else {
+        eprintln!("no program has kept locks there under the prefix {}", options.chosen.server.prefix);
         return match &options.command {
             Command::List { .. } => show_list(&[], true, options.json),
             Command::Show { key } => show(&nobody(&checked(key)?), options.json),

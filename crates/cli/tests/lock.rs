@@ -25,6 +25,10 @@ struct Ran {
 async fn lock(server: &[&str], arguments: &str, answer: &str) -> Ran {
     let mut command = Command::new(PROGRAM);
     command.arg("lock").args(server).args(arguments.split_whitespace()).env_clear();
+    run(command, answer).await
+}
+
+async fn run(mut command: Command, answer: &str) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let answer = answer.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
@@ -172,6 +176,70 @@ async fn a_server_must_be_named_and_there() {
         assert_eq!((silent.code, silent.out.as_str()), (4, ""), "{}", silent.err);
         assert!(silent.err.contains("try: look whether the server runs"), "{}", silent.err);
         assert!(!silent.err.contains("secret"), "{}", silent.err);
+    }
+}
+
+/// Of each of them `a` is held by another process, which is how they are told apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_beats_the_environment_wherever_it_stands() {
+    let [redis, watched] =
+        [(); 2].map(|()| testkit::Redis::start(&testkit::RedisOptions::default()).unwrap());
+    let sentinel = testkit::RedisSentinel::start(watched.addr(), "stock").unwrap();
+    let postgres = testkit::Postgres::start(&testkit::PostgresOptions::default()).unwrap();
+    let (redis_url, sentinel) = (redis.url(), sentinel.addr().to_string());
+    let postgres_url = postgres.url("postgres");
+    let mut guards = Vec::new();
+    for (server, name) in [(&redis, "on-redis"), (&watched, "on-watched")] {
+        let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO).process_name(name);
+        guards.push(Locks::new(Redis::start(options)).lock("a").acquire().await.unwrap());
+    }
+    let options = PostgresOptions::new(&postgres_url).unwrap().process_name("on-postgres");
+    options.migrate().await.unwrap();
+    guards.push(Locks::new(Postgres::start(options)).lock("a").acquire().await.unwrap());
+
+    let value = |word: &str| match word {
+        "redis" => redis_url.clone(),
+        "sentinel" => sentinel.clone(),
+        "master" => "stock".to_owned(),
+        _ => postgres_url.clone(),
+    };
+    for (environment, flags, told) in [
+        ("redis", "", "on-redis"),
+        ("sentinel master", "", "on-watched"),
+        ("redis sentinel master", "", "on-watched"),
+        ("postgres", "", "on-postgres"),
+        ("redis", "postgres", "on-postgres"),
+        ("sentinel master", "postgres", "on-postgres"),
+        ("redis postgres", "postgres", "on-postgres"),
+        ("postgres", "redis", "on-redis"),
+        ("sentinel master", "redis", "on-redis"),
+        ("redis sentinel master postgres", "redis", "on-redis"),
+        ("postgres", "sentinel master", "on-watched"),
+        ("sentinel redis", "master", "on-watched"),
+        ("master postgres", "sentinel", "on-watched"),
+        ("redis postgres", "", "either --redis or --postgres"),
+        ("sentinel master postgres", "", "either --sentinel or --postgres"),
+        ("", "redis postgres", "either --redis or --postgres"),
+        ("", "sentinel master postgres", "either --sentinel or --postgres"),
+        ("postgres", "redis postgres", "either --redis or --postgres"),
+    ] {
+        for behind in [false, true] {
+            let mut command = Command::new(PROGRAM);
+            command.env_clear().arg("lock");
+            for word in environment.split_whitespace() {
+                command.env(format!("JAEGO_LOCK_{}", word.to_uppercase()), value(word));
+            }
+            let mut given: Vec<String> = Vec::new();
+            for word in flags.split_whitespace() {
+                given.extend([format!("--{word}"), value(word)]);
+            }
+            let show = ["show", "a"].map(str::to_owned).to_vec();
+            command.args(if behind { [show, given] } else { [given, show] }.concat());
+            let shown = run(command, "").await;
+            let row = format!("environment {environment:?}, flags {flags:?}, behind {behind}");
+            let (text, code) = if told.starts_with("on-") { (&shown.out, 0) } else { (&shown.err, 2) };
+            assert!(shown.code == code && text.contains(told), "{row}: {}{}", shown.out, shown.err);
+        }
     }
 }
 

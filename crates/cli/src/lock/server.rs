@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{ArgGroup, Args};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions, RedisOptionsError, Settings, Tls};
 
 use crate::exit::Usage;
@@ -15,9 +16,13 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The address of a server that the sentinels name. Only user, password and database of such an address count.
 const NAMED_BY_SENTINELS: &str = "redis://127.0.0.1/";
 
+/// The server that was chosen: a flag beats the environment, wherever it stands.
+pub(super) struct Chosen {
+    pub(super) server: Server,
+}
+
 /// Where the locks are.
 #[derive(Args)]
-#[command(group = ArgGroup::new("server").args(["redis", "postgres"]))]
 pub(super) struct Server {
     /// The Redis or Valkey server: redis://[user:password@]host[:port][/db], or rediss:// for TLS
     #[arg(long, global = true, env = "JAEGO_LOCK_REDIS", value_name = "URL", hide_env_values = true)]
@@ -61,6 +66,44 @@ pub(super) struct Server {
     schema: String,
 }
 
+impl Args for Chosen {
+    fn augment_args(command: Command) -> Command {
+        Server::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Server::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Chosen {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (sentinels, postgres) = (flag("sentinel") || flag("master"), flag("postgres"));
+        let redis = sentinels || flag("redis");
+        let mut server = Server::from_arg_matches(matches)?;
+        // Two flags that do not go together are left as they are, and so is the environment without a flag.
+        if postgres && !redis {
+            (server.redis, server.master) = (None, None);
+            server.sentinel.clear();
+        }
+        if redis && !postgres {
+            server.postgres = None;
+        }
+        // With sentinels, the host of a Redis does not count: who names one wants no sentinels.
+        if flag("redis") && !sentinels {
+            server.master = None;
+            server.sentinel.clear();
+        }
+        Ok(Self { server })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl Server {
     /// Nothing if there never were any locks.
     pub(super) async fn connect(&self) -> Result<Option<Locks>> {
@@ -69,6 +112,11 @@ impl Server {
             lease_max: Duration::from_secs(60),
             ..Settings::default()
         };
+        if self.redis.is_some() && self.postgres.is_some() {
+            let detail = "the locks are on one server: say either --redis or --postgres, or set either \
+                          JAEGO_LOCK_REDIS or JAEGO_LOCK_POSTGRES";
+            return Err(Usage(detail.to_owned()).into());
+        }
         if let Some(options) = self.redis_options()? {
             // It grants nothing, and must not have the others wait for a quarantine of its own.
             let options =
@@ -102,8 +150,9 @@ impl Server {
                 let Some(url) = url else { return Ok(None) };
                 RedisOptions::new(url).map_err(usage)?
             }
-            (_, [_, ..]) if self.postgres.is_some() => {
-                let detail = "sentinels know Redis servers: say either --sentinel or --postgres";
+            _ if self.postgres.is_some() => {
+                let detail = "sentinels know Redis servers: say either --sentinel or --postgres, or set either \
+                              JAEGO_LOCK_SENTINEL or JAEGO_LOCK_POSTGRES";
                 return Err(Usage(detail.to_owned()).into());
             }
             (None, [_, ..]) => {
