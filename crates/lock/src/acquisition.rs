@@ -222,8 +222,11 @@ impl Acquisition {
             };
             match next {
                 Next::Granted(granted) => {
-                    // If nobody wants the guard any more, it comes back and is dropped.
-                    drop(caller.send(Ok(self.grant(granted, Some(wake)))));
+                    let inner = Arc::clone(&self.inner);
+                    let guard = self.grant(granted, Some(wake));
+                    // Whoever shuts down either sees the new tenure or is seen here. If nobody wants the guard any more, it
+                    // comes back and is dropped.
+                    drop(caller.send(if inner.closing() { Err(Error::ShutDown) } else { Ok(guard) }));
                     return;
                 }
                 Next::Refused(error) => {

@@ -1,15 +1,18 @@
 use std::time::Duration;
 
-use jaego_lock::Error;
 use jaego_lock::backend::{Acquired, Backend};
+use jaego_lock::{Error, Guard, Locks};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::wire::Faults;
 use super::{PATIENCE, ms, on_each_backend, process, there};
 
 on_each_backend! {
     an_acquire_that_arrives_after_its_waiter_has_gone_takes_nothing,
     an_acquire_that_arrives_after_its_waiter_has_left_takes_nothing,
     an_acquire_whose_answer_comes_in_a_shutdown_is_given_back,
+    a_waiter_whose_grant_comes_in_a_shutdown_gives_it_back,
     an_acquire_whose_owner_was_released_already_is_asked_again_for_another,
 }
 
@@ -77,6 +80,30 @@ async fn an_acquire_whose_answer_comes_in_a_shutdown_is_given_back(here: impl Ba
     faults.delay_acquires(1);
     let acquiring = tokio::spawn(here.lock("a").lease(ms(10_000)).acquire());
     until(|| faults.acquired() > acquired).await;
+    shut_down_before_the_answer(&here, &faults, acquiring).await;
+    assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
+}
+
+/// The same of an attempt that was not the first, made in a task of its own.
+async fn a_waiter_whose_grant_comes_in_a_shutdown_gives_it_back(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    let holder = there.lock("a").lease(ms(10_000)).acquire().await.unwrap();
+    let acquired = faults.acquired();
+    let acquiring = tokio::spawn(here.lock("a").lease(ms(10_000)).wait(PATIENCE * 5).acquire());
+    until(|| faults.acquired() > acquired).await;
+    faults.delay_acquires(1);
+    assert!(holder.release().await.was_held());
+    until(|| faults.acquired() > acquired + 1).await;
+    shut_down_before_the_answer(&here, &faults, acquiring).await;
+    assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
+}
+
+/// Lets the answer of an acquire that was granted through when the shutdown has begun. It is not handed out any more.
+async fn shut_down_before_the_answer(
+    here: &Locks,
+    faults: &Faults,
+    acquiring: JoinHandle<Result<Guard, Error>>,
+) {
     let closing = tokio::spawn({
         let here = here.clone();
         async move { here.shutdown().await }
@@ -85,10 +112,9 @@ async fn an_acquire_whose_answer_comes_in_a_shutdown_is_given_back(here: impl Ba
         sleep(ms(1)).await;
     }
     faults.let_through();
-    let error = timeout(PATIENCE, acquiring).await.expect("it ends").unwrap().unwrap_err();
-    assert!(matches!(error, Error::ShutDown), "{error}");
+    let answer = timeout(PATIENCE, acquiring).await.expect("it ends").unwrap();
+    assert!(matches!(answer, Err(Error::ShutDown)), "{answer:?}");
     timeout(PATIENCE, closing).await.expect("it ends").unwrap();
-    assert!(there.lock("a").try_acquire().await.is_ok(), "nobody holds it");
 }
 
 /// Two owners were alike by chance, and the other one was released. Nothing is wrong with the request.
