@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -71,16 +72,18 @@ impl fmt::Debug for Live {
 
 impl Live {
     /// Sweeps up, and looks at the server's clock. If it was set and nobody here asks for locks, this tells the others.
-    async fn sweep(&self, hearing: &Hearing) -> Result<(), Failure> {
+    /// Returns whether there may be more to sweep up.
+    async fn sweep(&self, hearing: &Hearing) -> Result<bool, Failure> {
         let process = &hearing.process;
         let sent = BootTime::now();
         let row = self.client.query_one(&self.sweep, &[&process.id.as_slice(), &process.name]).await?;
         hearing.clock.observe(sent, reply::time(&row)?);
+        let more = reply::more(&row)?;
         if let Some(telling) = hearing.clock.tell() {
             let row = self.client.query_one(&self.clock_jumped, &[]).await?;
             telling.told(reply::quarantine(&row)?);
         }
-        Ok(())
+        Ok(more)
     }
 }
 
@@ -246,16 +249,18 @@ impl Link {
     /// no more use.
     async fn look_after(&self, live: &Live, mut driver: Driver) -> Failure {
         let mut states = self.state.subscribe();
+        let mut pause = limits::LOOK_PAUSE;
         loop {
             tokio::select! {
                 failure = driver.end() => return failure,
                 () = self.suspect.notified() => {}
-                () = sleep(limits::LOOK_PAUSE) => {}
+                () = sleep(pause) => {}
                 _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
             }
+            pause = limits::LOOK_PAUSE;
             let look = async {
                 match &self.purpose {
-                    Purpose::Steps => Ok(live.client.simple_query("").await.map(drop)?),
+                    Purpose::Steps => Ok(live.client.simple_query("").await.map(|_| false)?),
                     Purpose::Notices(hearing) => live.sweep(hearing).await,
                 }
             };
@@ -263,6 +268,8 @@ impl Link {
                 Err(_) => return Failure::NoAnswer,
                 // An error in an answer is an answer; one of the connection ends the driver, too.
                 Ok(Err(Failure::Postgres(error))) if error.code().is_none() => return error.into(),
+                // Else more ends in a pause than one sweep takes, and it never ends.
+                Ok(Ok(true)) => pause = Duration::ZERO,
                 Ok(_) => {}
             }
         }
@@ -313,7 +320,8 @@ impl Link {
         let renew = prepare("renew($1, $2, $3, $4, $5, $6)").await?;
         let release = prepare("release($1, $2, $3, $4, $5)").await?;
         let clock_jumped = prepare("clock_jumped()").await?;
-        let sweep = format!("SELECT {schema}.now_us() AS o_now FROM {schema}.sweep($1, $2)");
+        let sweep =
+            format!("SELECT {schema}.now_us() AS o_now, o_more FROM {schema}.sweep($1, $2) AS o_more");
         let sweep = client.prepare(&sweep).await.map_err(incomplete)?;
         let live = Live { client, acquire, renew, release, clock_jumped, sweep };
         if let Purpose::Notices(hearing) = &self.purpose {

@@ -32,6 +32,11 @@ pub(super) fn time(row: &Row) -> Result<u64, Malformed> {
     number(row, "o_now")
 }
 
+/// Whether there may be more to sweep up.
+pub(super) fn more(row: &Row) -> Result<bool, Malformed> {
+    column(row, "o_more")
+}
+
 /// The answer to an acquire; nothing if it arrived too late.
 pub(super) fn acquired(row: &Row) -> Result<Option<Acquired>, Malformed> {
     Ok(Some(match column(row, "o_outcome")? {

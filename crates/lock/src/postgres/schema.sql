@@ -486,11 +486,22 @@ CREATE OR REPLACE FUNCTION {schema}.lasts_us(p_fence bigint, p_lease_us bigint) 
     SELECT CASE WHEN p_fence IS NULL AND p_lease_us < 60000000 THEN 60000000 ELSE p_lease_us END
 $$;
 
+-- It told nobody whether there was more.
+DO $$ BEGIN
+    IF pg_get_function_result(to_regprocedure('{schema}.sweep(bytea, text)')) = 'void' THEN
+        DROP FUNCTION {schema}.sweep(bytea, text);
+    END IF;
+END $$;
+
 -- Removes what has ended and nobody asked for since, and notes what the caller is called. Never waits for a step.
-CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
+-- Returns whether there may be more to remove than it did.
+CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
+    v_max CONSTANT bigint := 10000;
     v_now bigint := {schema}.now_us();
     v_lease bigint;
+    v_entries bigint;
+    v_ends bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     IF p_name <> '' AND NOT EXISTS (
@@ -511,12 +522,15 @@ BEGIN
         UPDATE {schema}.clock SET calm_at_us = v_now + v_lease WHERE calm_at_us > v_now + v_lease;
         UPDATE {schema}.entries SET until_us = v_now + {schema}.lasts_us(fence, v_lease) WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM {schema}.entries WHERE until_us > v_now + {schema}.lasts_us(fence, v_lease) + 5000000
-            LIMIT 10000 FOR UPDATE SKIP LOCKED));
+            LIMIT v_max FOR UPDATE SKIP LOCKED));
     END IF;
     DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.entries WHERE until_us <= {schema}.now_us() - 60000000
-        LIMIT 10000 FOR UPDATE SKIP LOCKED));
+        LIMIT v_max FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS v_entries = ROW_COUNT;
     DELETE FROM {schema}.ends WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.ends WHERE until_us <= {schema}.now_us()
-        LIMIT 10000 FOR UPDATE SKIP LOCKED));
+        LIMIT v_max FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS v_ends = ROW_COUNT;
+    RETURN v_entries = v_max OR v_ends = v_max;
 END $$;

@@ -16,6 +16,7 @@ mod stopped;
 mod strikes;
 #[path = "../struck/mod.rs"]
 mod struck;
+mod swept;
 
 use std::time::Duration;
 
