@@ -80,11 +80,14 @@ impl PostgresOptions {
             Ok(Err(error)) => return Err(failed(error.into())),
             Err(_) => return Err(failed(Failure::NoAnswer)),
         }
-        // Drawn while the lock is held, so the next holder's is greater.
+        // Drawn while the lock is held, so the next holder's is greater. It may wait for others who draw one, and the wait for
+        // the lock is over.
         let next = format!("SELECT {0}.next_number({0}.now_us(), 0)", self.schema);
-        let fence = timeout_at(deadline, client.query_one(&next, &[])).await;
-        let fence: i64 = match fence {
-            Ok(Ok(row)) => row.get(0),
+        let drawing = async {
+            tokio::try_join!(client.batch_execute("SET lock_timeout = 0"), client.query_one(&next, &[]))
+        };
+        let fence: i64 = match timeout_at(deadline, drawing).await {
+            Ok(Ok(((), row))) => row.get(0),
             Ok(Err(error)) => return Err(failed(error.into())),
             Err(_) => return Err(failed(Failure::NoAnswer)),
         };

@@ -65,6 +65,31 @@ async fn an_ended_session_is_told_and_a_dropped_wait_leaves_nothing() {
     assert!(next.release().await.was_held());
 }
 
+/// Who has the lock waits for its fence, if others draw one just then, however short its wait for the lock was to be.
+#[tokio::test]
+async fn a_lock_that_was_not_waited_for_gets_its_fence_though_that_takes_a_while() {
+    let server = server();
+    let options = options(&server);
+    options.migrate().await.unwrap();
+    for wait in [Duration::ZERO, ms(20)] {
+        // The sequence is behind the clock, and somebody is about to move it.
+        server.execute("postgres", "SELECT setval('jaego_lock.fence', 1)").unwrap();
+        let mut other = connect(&server).await;
+        let transaction = other.transaction().await.unwrap();
+        let moving = "SELECT pg_advisory_xact_lock(hashtextextended('jaego_lock', 1))";
+        transaction.batch_execute(moving).await.unwrap();
+        let taking = tokio::spawn({
+            let options = options.clone();
+            async move { options.session_lock("job", wait).await }
+        });
+        until_waiting(&server, 1).await;
+        sleep(ms(100)).await;
+        transaction.commit().await.unwrap();
+        let lock = timeout(PATIENCE, taking).await.expect("in time").unwrap().expect("nobody else has it");
+        assert!(lock.release().await.was_held());
+    }
+}
+
 /// Each of the answers comes in the time that one may take, and all of them together take longer than that.
 #[tokio::test]
 async fn a_slow_server_does_not_make_a_lock_of_a_session_late() {
