@@ -151,7 +151,7 @@ fn literal(text: &str) -> String {
 
 /// Walks through the locks whose keys begin with `prefix`.
 async fn list(redis: &Redis, prefix: &str, max: usize) -> Result<LockList, Arc<Failure>> {
-    let started = Instant::now();
+    let end_at = Instant::now() + LIST_TIMEOUT / limits::SCAN_TIMEOUT_DIVISOR;
     let pattern = format!("{}:{{*}}:lock:{}*", literal(&redis.link.options.prefix), literal(prefix));
     let mut list = LockList { locks: Vec::new(), complete: true };
     let mut seen = BTreeSet::new();
@@ -160,6 +160,10 @@ async fn list(redis: &Redis, prefix: &str, max: usize) -> Result<LockList, Arc<F
         let (next, names) = redis.link.scan(cursor, &pattern).await?;
         for name in names {
             let Some(key) = redis.key_of(&name).filter(|key| !seen.contains(key)) else { continue };
+            if Instant::now() > end_at {
+                list.complete = false;
+                break 'walk;
+            }
             seen.insert(key.clone());
             let state = look(redis, &key).await?;
             if state.holders.is_empty() && state.waiters_count == 0 {
@@ -175,7 +179,7 @@ async fn list(redis: &Redis, prefix: &str, max: usize) -> Result<LockList, Arc<F
         if cursor == 0 {
             break;
         }
-        if started.elapsed() > LIST_TIMEOUT / limits::SCAN_TIMEOUT_DIVISOR {
+        if Instant::now() > end_at {
             list.complete = false;
             break;
         }

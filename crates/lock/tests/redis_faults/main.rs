@@ -17,6 +17,7 @@ mod half_told;
 mod herd;
 mod holders;
 mod layout;
+mod listed;
 mod lossy;
 mod lost_answers;
 mod outage;
