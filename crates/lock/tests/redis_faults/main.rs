@@ -8,6 +8,7 @@ mod cancel;
 mod clock;
 mod cluster;
 mod crowd;
+mod deadlines;
 mod displaced;
 mod exit;
 mod failover;
