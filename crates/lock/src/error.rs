@@ -85,8 +85,11 @@ pub enum Error {
         #[source]
         how: Lost,
     },
-    /// A hold can only be given a mode that more can share.
-    #[error("{key} is held as {from} and cannot be turned into {to}; release it and acquire it anew")]
+    /// A hold for one can only be given a mode of another name, which more can share.
+    #[error(
+        "{key} is held as {from} (holders: {}) and cannot be turned into {to} (holders: {}); release it and acquire it anew",
+        .from.holders_max(), .to.holders_max()
+    )]
     Upgrade {
         /// The key.
         key: LockKey,

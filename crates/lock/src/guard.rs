@@ -181,8 +181,9 @@ impl Guard {
 
     /// Lets others of `mode` join, without ever letting the lock go: from writing to reading, say.
     ///
-    /// Only from a mode for one holder to a mode for several. The other way round two holders could wait
-    /// for each other for ever, so it is refused with [`Error::Upgrade`]. A lock that is lost stays what it was:
+    /// Only from a mode for one holder to a mode for several, of another name. The other way round two holders could wait
+    /// for each other for ever, so it is refused with [`Error::Upgrade`], and so is another number of holders for the mode
+    /// that it is held in. A lock that is lost stays what it was:
     /// [`Error::Lost`].
     ///
     /// From the call on, the guard is one of the new [`mode`](Self::mode). After [`Error::Unavailable`] it stays so: the

@@ -192,6 +192,21 @@ pub async fn a_writer_becomes_a_reader(stage: &impl Stage) {
     assert!(there.lock("a").try_acquire().await.is_ok());
 }
 
+/// The mode stays, so nobody would be let in.
+pub async fn a_mode_for_one_does_not_become_the_same_for_more(stage: &impl Stage) {
+    let (here, there) = (process(stage).await, process(stage).await);
+    let guard = here.mode("a", "allocate").max_holders(1).acquire().await.unwrap();
+    let error = guard.downgrade(Mode::new("allocate").unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+    let told = "a is held as allocate (holders: 1) and cannot be turned into allocate (holders: 1024); ";
+    assert!(error.to_string().starts_with(told), "{error}");
+    assert_eq!(guard.mode().holders_max(), 1);
+    assert!(there.mode("a", "allocate").try_acquire().await.is_err());
+    guard.downgrade(Mode::new("count").unwrap()).await.unwrap();
+    assert!(there.mode("a", "count").try_acquire().await.is_ok());
+    assert!(guard.release().await.was_held());
+}
+
 /// As many as there are permits, never more, fair or not.
 pub async fn a_semaphore_has_n_permits(stage: &impl Stage) {
     const PERMITS: u32 = 3;
