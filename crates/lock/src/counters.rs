@@ -78,9 +78,9 @@ pub struct Stats {
     pub renewals_failed: u64,
     /// Locks that were lost before they were let go.
     pub losses: u64,
-    /// Locks that are held now.
+    /// Locks that are held now. One that is lost is not, though its guard may still be there.
     pub held: u64,
-    /// How long all locks that have ended were held, together.
+    /// How long all locks that have ended were held, together: until they were let go, or lost.
     pub hold: Duration,
     /// How often notices may have been missed.
     pub gaps: u64,
@@ -103,9 +103,9 @@ pub struct Pattern {
     pub granted_after_wait: u64,
     /// How long all of those waited, together.
     pub wait: Duration,
-    /// Locks that are held now.
+    /// Locks that are held now. One that is lost is not, though its guard may still be there.
     pub held: u64,
-    /// How long all locks that have ended were held, together.
+    /// How long all locks that have ended were held, together: until they were let go, or lost.
     pub hold: Duration,
     /// Renewals that were answered.
     pub renewals: u64,

@@ -53,6 +53,16 @@ impl Outcome {
         }
     }
 
+    /// The loss that it tells of.
+    pub(crate) fn loss(&self) -> Option<Lost> {
+        match *self {
+            Self::Expired => Some(Lost::Expired),
+            Self::Broken => Some(Lost::Broken),
+            Self::Stolen { fence } => Some(Lost::Stolen { fence }),
+            Self::Released | Self::StillHeld(_) | Self::Unknown(_) => None,
+        }
+    }
+
     /// Whether the lock was ours from its grant until now, without a gap.
     #[must_use]
     pub fn was_held(&self) -> bool {

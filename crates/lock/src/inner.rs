@@ -128,9 +128,8 @@ impl Inner {
         self.tenures().insert(tenure.owner, Arc::downgrade(tenure));
     }
 
-    /// Whether it was still there.
-    pub(crate) fn remove_tenure(&self, owner: Owner) -> bool {
-        self.tenures().remove(&owner).is_some()
+    pub(crate) fn remove_tenure(&self, owner: Owner) {
+        self.tenures().remove(&owner);
     }
 
     fn live_tenures(&self) -> Vec<Arc<Tenure>> {

@@ -56,12 +56,21 @@ struct State {
     /// Whether the mode is new, and the backend has not said yet that it knows it.
     mode_asked: bool,
     lost: Option<Lost>,
+    /// The loss was counted and told.
+    loss_told: bool,
+    /// It does not count as held any more.
+    counted_out: bool,
     let_go: bool,
     /// How it ended, for those who ask again.
     ended: Option<Known>,
 }
 
 impl State {
+    fn of(mode: Mode) -> Self {
+        let (mode_asked, loss_told, counted_out, let_go) = (false, false, false, false);
+        Self { mode, mode_asked, lost: None, loss_told, counted_out, let_go, ended: None }
+    }
+
     /// Whether others may hold it beside us. While the backend has not said that it lets others in, whoever holds a
     /// lock that is ours no more has taken it.
     fn has_companions(&self) -> bool {
@@ -128,7 +137,7 @@ impl Tenure {
             guards: AtomicU32::new(1),
             #[cfg(any(feature = "macros", feature = "postgres"))]
             committed: AtomicBool::new(false),
-            state: Mutex::new(State { mode, mode_asked: false, lost: None, ended: None, let_go: false }),
+            state: Mutex::new(State::of(mode)),
             wake: Notify::new(),
             lost: Notify::new(),
         });
@@ -208,11 +217,26 @@ impl Tenure {
         state.lost = Some(how);
         self.lost.notify_waiters();
         if how != Lost::Released {
-            self.inner.counters.lost(&self.pattern);
-            let held_ms = BootTime::now().since(self.acquired_at).as_millis();
-            self.span.in_scope(|| {
-                tracing::warn!(key = %self.key(), fence = self.fence, held_ms, "lock lost: {how}");
-            });
+            self.tell_loss(state, how);
+        }
+    }
+
+    /// Once, whoever finds out first: a look, a renewal, a notice or the release.
+    fn tell_loss(&self, state: &mut State, how: Lost) {
+        if std::mem::replace(&mut state.loss_told, true) {
+            return;
+        }
+        self.inner.counters.lost(&self.pattern);
+        self.count_out(state);
+        let held_ms = BootTime::now().since(self.acquired_at).as_millis();
+        self.span.in_scope(|| {
+            tracing::warn!(key = %self.key(), fence = self.fence, held_ms, "lock lost: {how}");
+        });
+    }
+
+    fn count_out(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.counted_out, true) {
+            self.inner.counters.ended(&self.pattern, self.acquired_at);
         }
     }
 
@@ -376,7 +400,8 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
         if let Some(known) = state.ended {
             return known.into();
         }
-        let lost = state.lost;
+        // Nobody may have looked since the lease ran out.
+        let lost = tenure.look_for_loss(&mut state);
         // Whoever still looks at it is told, and the keeper stops, before the release is sent.
         tenure.lose(&mut state, Lost::Released);
         state.let_go = true;
@@ -394,10 +419,14 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
         (_, outcome) => outcome,
     };
     tracing::debug!(key = %tenure.key(), fence = tenure.fence, ?outcome, "let go");
-    tenure.state().ended = outcome.known();
-    if tenure.inner.remove_tenure(tenure.owner) {
-        tenure.inner.counters.ended(&tenure.pattern, tenure.acquired_at);
+    tenure.inner.remove_tenure(tenure.owner);
+    let mut state = tenure.state();
+    if let Some(how) = outcome.loss() {
+        tenure.tell_loss(&mut state, how);
     }
+    tenure.count_out(&mut state);
+    state.ended = outcome.known();
+    drop(state);
     outcome
 }
 

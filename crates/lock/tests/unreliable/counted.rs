@@ -1,7 +1,61 @@
-use jaego_lock::{Locks, Memory, conformance};
+use jaego_lock::backend::Backend;
+use jaego_lock::{Locks, Lost, Memory, Outcome, conformance};
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, ms};
+use super::{PATIENCE, ms, on_each_backend, process, there};
+
+on_each_backend! {
+    a_loss_that_only_the_release_finds_is_counted_once,
+    a_lock_that_is_lost_does_not_count_as_held,
+}
+
+/// Nobody looks at the guards before they are let go.
+async fn a_loss_that_only_the_release_finds_is_counted_once(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    let lease = here.settings().lease_min();
+    let guard = here.lock("order:1").lease(lease).acquire().await.unwrap();
+    sleep(lease + ms(100)).await;
+    drop(guard);
+    let counted = async {
+        while here.stats().held > 0 {
+            sleep(ms(1)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap();
+    assert_eq!(here.stats().losses, 1);
+
+    let [stolen, expired] = ["order:2", "order:3"].map(|key| here.lock(key).lease(ms(10_000)).acquire());
+    let [stolen, expired] = [stolen.await.unwrap(), expired.await.unwrap()];
+    for guard in [&stolen, &expired] {
+        faults.take_away(guard.key()).await;
+    }
+    let thief = there.lock("order:2").lease(ms(10_000)).acquire().await.unwrap();
+    // The server takes it for a release that is sent again for a second.
+    sleep(ms(1_200)).await;
+    let outcome = stolen.release().await;
+    assert!(matches!(outcome, Outcome::Stolen { fence } if fence == thief.fence()), "{outcome:?}");
+    assert_eq!(here.stats().losses, 2);
+    let outcome = expired.release().await;
+    assert!(matches!(outcome, Outcome::Expired), "{outcome:?}");
+    let stats = here.stats();
+    assert_eq!((stats.losses, stats.patterns["order:*"].losses, stats.held), (3, 3, 0));
+    assert!(thief.release().await.was_held());
+}
+
+async fn a_lock_that_is_lost_does_not_count_as_held(here: impl Backend, _: impl Backend) {
+    let (here, _) = process(here);
+    let lost = here.lock("order:1").lease(here.settings().lease_min()).acquire().await.unwrap();
+    let held = here.lock("order:2").lease(ms(10_000)).acquire().await.unwrap();
+    let counted = || (here.stats().held, here.stats().patterns["order:*"].held);
+    assert_eq!(counted(), (2, 2));
+    assert_eq!(lost.lost().await, Lost::Expired);
+    assert_eq!(counted(), (1, 1));
+    let hold = here.stats().hold;
+    drop(lost.release().await);
+    assert_eq!((counted(), here.stats().hold), ((1, 1), hold), "once");
+    assert!(held.release().await.was_held());
+    assert_eq!(counted(), (0, 0));
+}
 
 /// What happened is found under the pattern of its key, and together it is what is told of all.
 #[tokio::test]
