@@ -1,7 +1,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, FnArg, ItemFn, Pat, Result, ReturnType};
+use syn::{Error, Expr, FnArg, ItemFn, Pat, Result, ReturnType, Type};
 
 use crate::arguments::{Arguments, Key, Keys, Mode};
 
@@ -9,7 +9,12 @@ use crate::arguments::{Arguments, Key, Keys, Mode};
 pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
     let ItemFn { attrs, vis, sig, block } = function;
     if sig.asyncness.is_none() {
-        let why = "a distributed lock is waited for, so the function must be `async`";
+        let why = if is_boxed(&sig.output) {
+            "a distributed lock is waited for, so the function must be `async`, and this one returns a boxed future (perhaps \
+             `async_trait` has made it one): put the attribute on an `async` method outside of the trait, and call that here"
+        } else {
+            "a distributed lock is waited for, so the function must be `async`"
+        };
         return Err(Error::new(sig.fn_token.span(), why));
     }
     let output = match &sig.output {
@@ -48,6 +53,13 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
             ::jaego_lock::attribute::settle(#guard, #result).await
         }
     })
+}
+
+/// Whether it is a `Pin<Box<…>>`, as `async_trait` makes of each `async` function.
+fn is_boxed(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, output) = output else { return false };
+    let Type::Path(path) = &**output else { return false };
+    path.path.segments.last().is_some_and(|last| last.ident == "Pin")
 }
 
 /// What a key can be made of: `self`, and the variables of the arguments' patterns.

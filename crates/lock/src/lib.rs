@@ -152,7 +152,8 @@ pub use held::Held;
 /// ```
 ///
 /// The function is `async` and returns a `Result<_, E>` with `E: From<jaego_lock::Error>` (not `impl Trait`). A
-/// lock that was not got is that error, and the body has not run.
+/// lock that was not got is that error, and the body has not run. Under `#[async_trait]` no function is `async` any more when
+/// the attribute sees it: put it on a method outside of the trait, which the trait's method calls.
 ///
 /// # Arguments
 ///

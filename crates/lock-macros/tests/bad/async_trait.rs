@@ -1,0 +1,21 @@
+use async_trait::async_trait;
+use jaego_lock::{Error, Locks, distributed_lock};
+
+#[async_trait]
+trait Sells {
+    async fn sell(&self, product_id: u64) -> Result<(), Error>;
+}
+
+struct Shop {
+    locks: Locks,
+}
+
+#[async_trait]
+impl Sells for Shop {
+    #[distributed_lock(key = "product:{product_id}")]
+    async fn sell(&self, product_id: u64) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}
