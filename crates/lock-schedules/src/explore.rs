@@ -25,6 +25,9 @@ pub enum Mood {
     /// missed, of which the processes are told. None of it takes as long as a lease or a pause between two looks, so that
     /// nothing but a wake-up call helps: whenever the clock moves, nobody may sleep who could have what it waits for.
     Unhurried,
+    /// As calm, but at some point one of the processes shuts down. Its callers are told so, nothing is left of it on the other
+    /// side when that is done, and the other process' callers are served as if it had never been there.
+    Closing,
     /// As calm, but somebody crashed and still holds the lock for a while. When its lease is over, all must be served.
     Crashed,
     /// As crashed, but some hold their lock for a while, and now and then the machine falls asleep at any point: the clock of

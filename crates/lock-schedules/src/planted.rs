@@ -105,6 +105,15 @@ pub const FAULTS: &[Fault] = &[
         says: &["is still held", "had to wait for the clock"],
     },
     Fault {
+        name: "a waiter who is granted its lock in a shutdown is handed it",
+        module: "acquisition",
+        sound: "caller.send(if inner.closing() {",
+        faulty: "caller.send(if inner.closing() && \
+                 !crate::rt::planted(\"a waiter who is granted its lock in a shutdown is handed it\") {",
+        found_by: "closing",
+        says: &["is left to a process that was shut down"],
+    },
+    Fault {
         name: "a release is not remembered, so an acquire may overtake it",
         module: "tenure",
         sound: "        remember: limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS,",

@@ -51,6 +51,15 @@ impl Wire {
         self.shared(|shared| shared.told_to_wait.values().cloned().collect())
     }
 
+    /// Whether it is the name of somebody on this wire.
+    pub(crate) fn made(&self, owner: &Owner) -> bool {
+        owner.as_bytes()[..8] == self.prefix()
+    }
+
+    fn prefix(&self) -> [u8; 8] {
+        (Arc::as_ptr(&self.shared) as usize as u64).to_be_bytes()
+    }
+
     /// From now on nothing is lost.
     pub(crate) fn heal(&self) {
         self.shared(|shared| (shared.loses_one_of, shared.dead) = (0, [BootTime::now(); 2]));
@@ -156,7 +165,7 @@ impl Backend for Wire {
         });
         let mut bytes = [0; 16];
         // Which wire made it, and the how manieth.
-        bytes[..8].copy_from_slice(&(Arc::as_ptr(&self.shared) as usize as u64).to_be_bytes());
+        bytes[..8].copy_from_slice(&self.prefix());
         bytes[8..].copy_from_slice(&number.to_be_bytes());
         Owner::from_bytes(bytes)
     }

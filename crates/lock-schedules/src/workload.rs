@@ -36,6 +36,8 @@ const PATIENT: Duration = Duration::from_secs(600);
 const CRASHED_LEASE: Duration = Duration::from_secs(3);
 /// By how much a holder counts its lease shorter than the other side does, at the most.
 const LEASE_SHORTER: Duration = Duration::from_millis(103);
+/// How often others go on before a process shuts down, at the most.
+const CLOSING_YIELDS_MAX: u32 = 120;
 /// How often the machine falls asleep in one run, if it does.
 const SLEEPS_MAX: u32 = 6;
 /// The longest that it sleeps, which is longer than any lease and any place in a queue.
@@ -59,10 +61,14 @@ pub(crate) fn run(mood: Mood) {
             rt::before_move(move || world.upgrade().iter().for_each(|world| world.nobody_sleeps_in_vain()));
         }
         let machine = (mood == Mood::Drowsy).then(|| shuttle::future::spawn(doze()));
+        let closing = (mood == Mood::Closing).then(|| shuttle::future::spawn(Arc::clone(&world).close_one()));
         let clients: Vec<_> =
             (0..CLIENTS).map(|client| shuttle::future::spawn(Arc::clone(&world).client(client))).collect();
         for client in clients {
             client.await.expect("nobody stops a client");
+        }
+        if let Some(closing) = closing {
+            closing.await.expect("it comes to its end");
         }
         if let Some(machine) = machine {
             machine.await.expect("it wakes again");
@@ -131,6 +137,13 @@ impl Held {
         }
     }
 
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::One(guard) => guard.check().is_err(),
+            Self::All(guard) => guard.check().is_err(),
+        }
+    }
+
     fn mode(&self) -> Mode {
         match self {
             Self::One(guard) => guard.mode(),
@@ -158,7 +171,7 @@ impl World {
         let memory = Memory::new();
         let started = BootTime::now();
         let (loses_one_of, dead) = match mood {
-            Mood::Calm | Mood::Unhurried | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
+            Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
             Mood::Silence => {
                 let from = started + Duration::from_millis(any(2_000).into());
                 (12, [from, from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS))])
@@ -196,6 +209,20 @@ impl World {
         self.free_from(self.started + CRASHED_LEASE + limits::LEASE_EXTRA);
     }
 
+    /// The first process shuts down, and must leave nothing behind.
+    async fn close_one(self: Arc<Self>) {
+        yields(any(CLOSING_YIELDS_MAX)).await;
+        let (wire, locks) = &self.processes[0];
+        locks.shutdown().await;
+        for key in KEYS {
+            let state = self.memory.look(&LockKey::new(key).expect("a key")).await.expect("memory answers");
+            let held = state.holders.iter().any(|holder| wire.made(&holder.owner));
+            assert!(!held, "{key} is left to a process that was shut down");
+            let waits = state.waiters.iter().any(|waiter| wire.made(&waiter.owner));
+            assert!(!waits, "a place in the queue of {key} is left to a process that was shut down");
+        }
+    }
+
     async fn client(self: Arc<Self>, client: usize) {
         let locks = &self.processes[client % PROCESSES].1;
         for _ in 0..=any(ROUNDS_MAX - 1) {
@@ -230,7 +257,7 @@ impl World {
         };
         let holders_max = (mode != EXCLUSIVE && any(3) > 0).then(|| 1 + any(LIMIT_MAX - 1));
         let wait = match self.mood {
-            Mood::Calm | Mood::Unhurried | Mood::Crashed => PATIENT,
+            Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed => PATIENT,
             Mood::Drowsy if any(2) > 0 => PATIENT,
             Mood::Drowsy => Duration::from_millis((1 + any(8_000)).into()),
             Mood::Silence | Mood::Restless => Duration::from_millis(match any(4) {
@@ -246,7 +273,10 @@ impl World {
     fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
         let waited = BootTime::now().since(asked);
         match self.mood {
-            Mood::Calm | Mood::Unhurried | Mood::Crashed => panic!("not served after {waited:?}: {error}"),
+            Mood::Closing if matches!(error, Error::ShutDown) => {}
+            Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed => {
+                panic!("not served after {waited:?}: {error}")
+            }
             Mood::Silence => {
                 let limit = if wish.wait.is_zero() { limits::RESPONSE_TIMEOUT } else { wish.wait };
                 // Several keys may be asked for one after the other, but here they are of one group.
@@ -279,7 +309,7 @@ impl World {
         let waited = BootTime::now().since(asked);
         self.counts(|counts| counts.granted += 1);
         match self.mood {
-            Mood::Calm => {
+            Mood::Calm | Mood::Closing => {
                 assert!(waited.is_zero(), "{:?} had to wait for the clock, for {waited:?}", wish.keys);
             }
             Mood::Crashed => {
@@ -303,6 +333,7 @@ impl World {
             a_while().await;
             if let (Held::One(guard), 0) = (&*held, any(2))
                 && !guard.mode().is_shared()
+                && guard.mode().name() != SHARED
             {
                 guard.downgrade(Mode::shared()).await.expect("nothing is lost");
                 a_while().await;
@@ -373,9 +404,13 @@ impl World {
     fn enter(&self, held: &Arc<Held>) -> u64 {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let mode = held.mode();
-        let present: Vec<Arc<Held>> =
+        // What a shutdown has let go of is relied on by nobody.
+        let let_go = |held: &Held| self.mood == Mood::Closing && held.is_lost();
+        let mut present: Vec<Arc<Held>> =
             holders.present.iter().filter_map(|(_, other)| other.upgrade()).collect();
-        for key in KEYS.into_iter().filter(|key| held.fence(key).is_some()) {
+        present.retain(|other| !let_go(other));
+        let ours = !let_go(held);
+        for key in KEYS.into_iter().filter(|key| ours && held.fence(key).is_some()) {
             // It and those of its own mode, as far as they still rely on it.
             let mut company = vec![held];
             for other in present.iter().filter(|other| other.fence(key).is_some()) {
@@ -400,7 +435,7 @@ impl World {
                 );
             }
         }
-        let valid = !held.valid_until().remaining().is_zero();
+        let valid = ours && !held.valid_until().remaining().is_zero();
         for (key, greatest) in KEYS.into_iter().zip(&mut holders.fences) {
             let Some(fence) = held.fence(key).filter(|_| !mode.is_shared() && valid) else { continue };
             assert!(fence > *greatest, "{key} was granted with the fence {fence} after {greatest}");
@@ -471,7 +506,9 @@ impl World {
             requests += stats.cancelled;
         }
         let counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
-        assert_eq!(requests, counts.requests, "requests do not balance");
+        if self.mood != Mood::Closing {
+            assert_eq!(requests, counts.requests, "requests do not balance");
+        }
         assert!(granted >= counts.granted, "{} grants were counted, and {} seen", granted, counts.granted);
         let locks = Locks::new(self.processes[0].0.clone());
         for key in KEYS {

@@ -26,6 +26,11 @@ fn unhurried() {
 }
 
 #[test]
+fn closing() {
+    explore_all(Mood::Closing, 7);
+}
+
+#[test]
 fn crashed() {
     explore_all(Mood::Crashed, 2);
 }
