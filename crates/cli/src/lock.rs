@@ -72,6 +72,11 @@ Only the holds that were shown are ended. If another one has got the lock
 meanwhile, it keeps it. Exits with 3 if nobody held the lock, or not any more,
 or if the answer was no.";
 
+/// How often a server is looked for that does not answer any more, when the break is confirmed …
+const LOOKS_MAX: u32 = 3;
+/// … and the pause in between.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
 /// What stands in the way of a break that is not a failure.
 fn refused(json: bool, code: &str, detail: &str, advice: Option<&str>) -> Result<()> {
     if json {
@@ -162,13 +167,27 @@ async fn ask(locks: &Locks, options: &Options) -> Result<()> {
                 }
                 (false, _) => {}
             }
-            if !yes && !confirmed(&state, &holders)? {
+            if !yes && !confirmed(&state, &holders).await? {
                 let advice = "answer y, or say --yes in a script";
                 return refused(options.json, "not_confirmed", "nothing was broken", Some(advice));
+            }
+            if !yes {
+                until_answered(locks, &state.key).await;
             }
             let owners: Vec<Owner> = holders.iter().map(|holder| holder.owner).collect();
             broke(locks, &state, &owners, options.json).await
         }
+    }
+}
+
+/// A server that has hung up while the answer was waited for is connected to anew. Looks may be lost by that; a break must
+/// not, which cannot be sent twice.
+async fn until_answered(locks: &Locks, key: &LockKey) {
+    for _ in 0..LOOKS_MAX {
+        if locks.look(key.clone()).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
 }
 
@@ -215,8 +234,8 @@ fn nobody(key: &LockKey) -> LockState {
     LockState { key: key.clone(), mode: None, holders, waiters, waiters_count: 0, wanted: false }
 }
 
-/// Asks the person at the terminal, or whoever stands behind standard input.
-fn confirmed(state: &LockState, holders: &[&HolderState]) -> Result<bool> {
+/// Asks the person at the terminal, or whoever stands behind standard input. The connections are looked after meanwhile.
+async fn confirmed(state: &LockState, holders: &[&HolderState]) -> Result<bool> {
     for holder in holders {
         eprintln!(
             "{} is held by {} with the fence {} for another {}",
@@ -228,8 +247,11 @@ fn confirmed(state: &LockState, holders: &[&HolderState]) -> Result<bool> {
     }
     eprint!("break it? [y/N] ");
     io::stderr().flush().context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = reading.await.context("cannot wait for the answer")?.context("cannot read the answer")?;
     if !io::stdin().is_terminal() {
         eprintln!();
     }

@@ -25,14 +25,16 @@ struct Ran {
 async fn lock(server: &[&str], arguments: &str, answer: &str) -> Ran {
     let mut command = Command::new(PROGRAM);
     command.arg("lock").args(server).args(arguments.split_whitespace()).env_clear();
-    run(command, answer).await
+    run(command, answer, Duration::ZERO).await
 }
 
-async fn run(mut command: Command, answer: &str) -> Ran {
+/// The answer comes so much later.
+async fn run(mut command: Command, answer: &str, later: Duration) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let answer = answer.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
+        std::thread::sleep(later);
         // One that does not ask has ended before it could read the answer.
         let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
         let output = child.wait_with_output().unwrap();
@@ -162,6 +164,21 @@ async fn locks_on_postgres_are_listed_shown_and_broken() {
     locks_are_listed_shown_and_broken(&server, &Locks::new(Postgres::start(options))).await;
 }
 
+/// The server hangs up on whoever is silent for a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_broken_though_the_answer_takes_its_time() {
+    let settings = vec![("timeout".to_owned(), "1".to_owned())];
+    let redis = testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap();
+    let options = RedisOptions::new(&redis.url()).unwrap().quarantine(Duration::ZERO);
+    let locks = Locks::new(Redis::start(options));
+    let held = locks.lock("a").lease(Duration::from_secs(20)).acquire().await.unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["lock", "--redis", &redis.url(), "break", "a"]).env_clear();
+    let broken = run(command, "y\n", Duration::from_millis(3_500)).await;
+    assert_eq!(broken.code, 0, "{}", broken.err);
+    assert_eq!(timeout(PATIENCE, held.lost()).await.unwrap(), Lost::Broken);
+}
+
 #[tokio::test]
 async fn a_server_must_be_named_and_there() {
     let nowhere = lock(&[], "list", "").await;
@@ -235,7 +252,7 @@ async fn a_flag_beats_the_environment_wherever_it_stands() {
             }
             let show = ["show", "a"].map(str::to_owned).to_vec();
             command.args(if behind { [show, given] } else { [given, show] }.concat());
-            let shown = run(command, "").await;
+            let shown = run(command, "", Duration::ZERO).await;
             let row = format!("environment {environment:?}, flags {flags:?}, behind {behind}");
             let (text, code) = if told.starts_with("on-") { (&shown.out, 0) } else { (&shown.err, 2) };
             assert!(shown.code == code && text.contains(told), "{row}: {}{}", shown.out, shown.err);
