@@ -76,7 +76,9 @@ struct Observer(redis::aio::MultiplexedConnection);
 impl Observer {
     async fn of(server: &testkit::Redis) -> Self {
         let client = redis::Client::open(server.url()).unwrap();
-        Self(client.get_multiplexed_async_connection().await.unwrap())
+        // A long answer takes its time on a busy machine.
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        Self(client.get_multiplexed_async_connection_with_config(&patient).await.unwrap())
     }
 
     async fn command<T: redis::FromRedisValue>(&mut self, command: &str) -> T {
