@@ -5,8 +5,8 @@ use crate::ground::OnRedis;
 use crate::struck::holders::{Strikes, hold, strike_all, wanted};
 
 const TEST: &str = "holders::a_holder_killed_or_stopped_at_any_step_never_makes_two";
-const STOPS: Strikes = Strikes { lanes: 4, rounds: Size { everyday: 16, soak: 625 } };
-const KILLS: Strikes = Strikes { lanes: 4, rounds: Size { everyday: 13, soak: 200 } };
+const STOPS: Strikes = Strikes { lanes: 8, rounds: Size { everyday: 8, soak: 313 } };
+const KILLS: Strikes = Strikes { lanes: 8, rounds: Size { everyday: 7, soak: 100 } };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_killed_or_stopped_at_any_step_never_makes_two() {

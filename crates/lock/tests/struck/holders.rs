@@ -28,6 +28,9 @@ const HALF_FREE_WITHIN: Duration = Duration::from_millis(500);
 /// … and nine of ten, on a machine that is busy.
 const MOST_FREE_WITHIN: Duration = Duration::from_secs(1);
 
+/// So many of those who were stopped write late, on each server.
+const LATE_WRITES_MIN: u64 = 250;
+
 /// Between two looks, writes or tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -68,6 +71,21 @@ use Step::{Acquired, Acquiring, Released, Releasing, Renewing, Waiting, Working}
 
 const STEPS: [Step; 7] = [Waiting, Acquiring, Acquired, Working, Renewing, Releasing, Released];
 
+impl Step {
+    /// Whether who was stopped at it knows a fence, and writes late. The others are granted the lock only when they go on.
+    fn writes_late(self) -> bool {
+        !matches!(self, Waiting | Acquiring)
+    }
+}
+
+/// What became of the holders of a lane.
+struct Outcome {
+    /// How long after the end of each lease the next one was granted, by the server's clock.
+    delays: Vec<Duration>,
+    /// Writes of those who were let go on, each after one of a later holder. All of them were refused.
+    late_writes: u64,
+}
+
 /// Of a holder: its lease is short, so that a stop outlasts it.
 async fn holders_locks<G: Ground>(addr: SocketAddr) -> Locks {
     locks::<G>(addr, Settings { keeper_lease: ms(800), ..jaego_lock::conformance::settings() }).await
@@ -96,8 +114,8 @@ pub(crate) fn wanted() -> Option<String> {
     std::env::var(HOLDER).ok()
 }
 
-/// Takes the lock when it is told to, and writes until it is told to let go or refused. It never asks whether it still
-/// may.
+/// Takes the lock when it is told to, and writes until it is told to let go or refused, or once more after that. It never
+/// asks whether it still may.
 pub(crate) async fn hold<G: Ground>(what: &str) {
     let [server, proxy, key, fair] = what.split(' ').collect::<Vec<_>>()[..] else { panic!("{what}") };
     let locks = holders_locks::<G>(proxy.parse().unwrap()).await;
@@ -110,14 +128,20 @@ pub(crate) async fn hold<G: Ground>(what: &str) {
     });
     drop(locks.lock(format!("warm:{key}")).acquire().await.unwrap());
     tell("ready");
+    let mut fence = 0;
     while let Some(order) = orders.recv().await {
+        if order == "write late" {
+            tell(if guarded.write(key, fence).await { "accepted" } else { "refused" });
+            continue;
+        }
         assert_eq!(order, "ask");
         let long = Duration::from_secs(600);
         let request = locks.lock(key).wait(long).max_hold(long);
         let guard = if fair == "true" { request.fair() } else { request }.acquire().await.unwrap();
-        tell(&format!("got {} {}", guard.fence(), BootTime::now().as_micros()));
+        fence = guard.fence();
+        tell(&format!("got {fence} {}", BootTime::now().as_micros()));
         while orders.try_recv().is_err() {
-            if !guarded.write(key, guard.fence()).await {
+            if !guarded.write(key, fence).await {
                 // Somebody else has written meanwhile. By now the guard knows, or learns it at once.
                 assert!(!guard.is_valid(), "{guard:?} was refused while it was valid");
                 tell("refused");
@@ -180,8 +204,7 @@ struct Lane<G: Ground> {
 }
 
 impl<G: Ground> Lane<G> {
-    /// Returns how long after the end of each lease the next one was granted, by the server's clock.
-    async fn run(mut self) -> Vec<Duration> {
+    async fn run(mut self) -> Outcome {
         let (mut holder, mut delays) = (None, Vec::new());
         for round in 0..self.rounds {
             let mut struck =
@@ -192,10 +215,9 @@ impl<G: Ground> Lane<G> {
         let accepted = self.guarded.accepted(&self.key).await;
         assert!(accepted.is_sorted(), "{}: a stale write was accepted", self.key);
         assert!(!accepted.is_empty());
-        let stale = !self.kill && matches!(self.step, Acquired | Working | Renewing);
-        let refused = self.guarded.refused(&self.key).await;
-        assert_eq!(refused, if stale { self.rounds } else { 0 }, "{}", self.key);
-        delays
+        let late_writes = if !self.kill && self.step.writes_late() { self.rounds } else { 0 };
+        assert_eq!(self.guarded.refused(&self.key).await, late_writes, "{}", self.key);
+        Outcome { delays, late_writes }
     }
 
     /// When the hold ends by the server's clock, if there is one.
@@ -313,6 +335,10 @@ impl<G: Ground> Lane<G> {
             return delay;
         }
 
+        if matches!(self.step, Releasing | Released) {
+            // It has written its last, and does so again.
+            holder.say("write late");
+        }
         // What was on its way arrives now.
         holder.proxy.heal();
         holder.twin.cont().unwrap();
@@ -328,8 +354,12 @@ impl<G: Ground> Lane<G> {
                     "{}: it ended another one's hold: {outcome}",
                     self.key
                 );
+                holder.hear("refused");
             }
-            Released => drop(holder.hear("released")),
+            Released => {
+                holder.hear("released");
+                holder.hear("refused");
+            }
             Waiting | Acquiring => {}
         }
         let held_until = BootTime::now().as_micros();
@@ -377,15 +407,18 @@ pub(crate) async fn strike_all<G: Ground>(ground: &G, test: &'static str, stops:
     }
     let ways = STEPS.len() as u64 + 1;
     let [stops, kills] = [stops, kills].map(|strikes| strikes.lanes * strikes.rounds.now() * ways);
-    let mut delays = lanes.join_all().await.concat();
+    let outcomes = lanes.join_all().await;
+    let late_writes: u64 = outcomes.iter().map(|outcome| outcome.late_writes).sum();
+    let mut delays: Vec<_> = outcomes.into_iter().flat_map(|outcome| outcome.delays).collect();
     delays.sort_unstable();
     let [half, most, all] = [50, 90, 100].map(|percent| delays[(delays.len() - 1) * percent / 100]);
     println!(
-        "{stops} stops and {kills} kills in {:?}; of {} leases half were followed by a grant within {half:?}, 9 of 10 {most:?}, \
+        "{stops} stops, {late_writes} late writes, all refused, and {kills} kills in {:?}; of {} leases half were followed by a grant within {half:?}, 9 of 10 {most:?}, \
          all {all:?}",
         BootTime::now().since(started),
         delays.len()
     );
+    assert!(late_writes >= LATE_WRITES_MIN, "{late_writes} late writes");
     assert!(half <= HALF_FREE_WITHIN && most <= MOST_FREE_WITHIN, "{half:?}, {most:?}");
     ground.until_clean(PATIENCE).await;
 }
