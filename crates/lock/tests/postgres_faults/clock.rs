@@ -134,7 +134,10 @@ async fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_a_lease() {
     let here = process(&server).await;
     let gone = join(&server);
     let guard = gone.lock("a").lease(LEASE).acquire().await.unwrap();
-    let valid_until = guard.valid_until();
+    let (valid_until, fence) = (guard.valid_until(), guard.fence());
+    let client = connect(&server).await;
+    client.batch_execute(POSTGRES_TABLE).await.unwrap();
+    fence::raise(&client, guard.key(), fence).await.unwrap();
     // As if it had crashed: nothing is released.
     std::mem::forget(guard);
     server.execute("postgres", DEAD_WAITER).unwrap();
@@ -143,6 +146,12 @@ async fn a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_a_lease() {
     has_counted(&here, 1).await;
     let next = here.lock("a").lease(LEASE).wait(NEXT_LOOK + LEASE).acquire().await.expect("within an hour");
     assert!(valid_until.remaining().is_zero(), "two held it");
+    fence::raise(&client, next.key(), fence).await.expect("nobody later has written yet");
+    fence::raise(&client, next.key(), next.fence())
+        .await
+        .expect("it is the later one, though the clock is behind");
+    let refused = fence::raise(&client, next.key(), fence).await.unwrap_err();
+    assert!(matches!(refused, fence::Error::Stale { seen, .. } if seen == next.fence()), "{refused}");
     assert!(next.release().await.was_held());
     let left = "SELECT until_us - jaego_lock.now_us() FROM jaego_lock.entries WHERE key = 'queue'";
     let left: u64 = server.execute("postgres", left).unwrap().parse().unwrap();

@@ -1,16 +1,23 @@
-//! A relay before Redis that shifts its clock, as the client sees it.
+//! A relay before Redis that shifts its clock, as the client sees it; and a server whose clock is set.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jaego_lock::Error;
+use jaego_testkit::{Twin, tell};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use crate::ground::Connection;
+use crate::struck::Guarded;
 use crate::{Observer, PATIENCE, ms, process, server};
 
 /// Numbers of so many digits, which keep their length when they are shifted. `before` is what stands in front of one.
@@ -123,4 +130,99 @@ async fn fences_grow_though_the_clock_is_behind_them() {
             last = reader.fence();
         }
     }
+}
+
+/// Of the clock of a server that plays in a twin of this process, because what is preloaded stands in the environment.
+const JUMPS: &str = "clock::what_is_guarded_takes_nothing_stale_when_the_clock_jumps";
+/// Names the program that a server is started as.
+const PROGRAM: &str = "JAEGO_REDIS";
+/// Tells the twin that it is one, and where the file is that shifts the clock.
+const CLOCK: &str = "JAEGO_CLOCK";
+
+/// Writes under a fence until that is refused, and never asks whether it still may. Returns how often it was accepted.
+async fn write_until_refused(mut guarded: Connection, fence: u64) -> u64 {
+    let mut accepted = 0;
+    while guarded.write("a", fence).await {
+        accepted += 1;
+        sleep(ms(5)).await;
+    }
+    accepted
+}
+
+/// A server that starts with the clock that the file tells of.
+fn program(folder: &Path, clock: &Path) -> String {
+    let (source, shared) =
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_faults/clock.c"), folder.join("clock.so"));
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shared).arg(source).status().unwrap();
+    assert!(made.success());
+    let server = std::env::var(PROGRAM).unwrap_or_else(|_| "redis-server".to_owned());
+    let (script, shared, clock) = (folder.join("server"), shared.display(), clock.display());
+    fs::write(&script, format!("#!/bin/sh\nLD_PRELOAD={shared} {CLOCK}={clock} exec {server} \"$@\"\n"))
+        .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    script.to_str().unwrap().to_owned()
+}
+
+/// At once: the server reads it all the time.
+fn set_clock(clock: &Path, shift_s: i64) {
+    let next = clock.with_extension("next");
+    fs::write(&next, shift_s.to_string()).unwrap();
+    fs::rename(next, clock).unwrap();
+}
+
+async fn jump(clock: &str) {
+    const QUARANTINE: Duration = Duration::from_millis(1_700);
+    const LEASE: Duration = Duration::from_millis(600);
+    let server = server();
+    let here = process(server.addr(), QUARANTINE);
+    drop(here.lock("a").lease(LEASE).wait(QUARANTINE * 2).acquire().await.unwrap());
+    let (mut guarded, mut jumps) = (Connection::connect(server.addr()).await, 0);
+    for shift_s in [40, 40 - 3_600] {
+        let before = here.lock("a").lease(LEASE).wait(PATIENCE).acquire().await.unwrap();
+        let (stale, valid_until) = (before.fence(), before.valid_until());
+        let writer = tokio::spawn(write_until_refused(Connection::connect(server.addr()).await, stale));
+        set_clock(Path::new(clock), shift_s);
+        // It lets go when it is told, and its writes are on their way still.
+        tokio::spawn(async move { drop((before.lost().await, before)) });
+        // Has never seen the clock: where that was set forward, it gets the lock at once, beside the other one.
+        let fresh = process(server.addr(), QUARANTINE);
+        let after = fresh.lock("a").lease(LEASE).wait(QUARANTINE * 4).acquire().await.unwrap();
+        assert!(after.fence() > stale, "{} after {stale}", after.fence());
+        assert!(shift_s > 0 || valid_until.remaining().is_zero(), "two held it");
+        // The one before writes on until the one after has written.
+        assert!(!writer.is_finished());
+        assert!(guarded.write("a", after.fence()).await);
+        let accepted = timeout(PATIENCE, writer).await.expect("it is refused").unwrap();
+        assert!(accepted > 0 && guarded.write("a", after.fence()).await, "{accepted}");
+        assert!(!guarded.write("a", stale).await, "it stays refused");
+        println!("{shift_s} s: {accepted} writes before the first of the later holder");
+        jumps += 1;
+        // It has seen the jump when it let go, or sees it now.
+        let asked = here.lock("b").lease(LEASE).try_acquire().await;
+        let told = matches!(asked, Err(Error::Quarantined { .. }));
+        assert!(told || shift_s < 0, "{asked:?}");
+        assert_eq!(here.stats().clock_jumps, jumps);
+        drop(after);
+        sleep(QUARANTINE).await;
+    }
+    assert!(guarded.accepted("a").await.is_sorted());
+    assert_eq!(guarded.refused("a").await, 2 * jumps);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_guarded_takes_nothing_stale_when_the_clock_jumps() {
+    if let Ok(clock) = std::env::var(CLOCK) {
+        jump(&clock).await;
+        tell("done");
+        // Until it is ended: the other one may not have heard it yet.
+        return std::future::pending().await;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clock-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let clock = folder.join("shift_s");
+    set_clock(&clock, 0);
+    let variables = [(PROGRAM, program(&folder, &clock)), (CLOCK, clock.display().to_string())];
+    let mut twin = Twin::start(JUMPS, &variables).unwrap();
+    twin.hear_of("done", PATIENCE * 60).unwrap();
+    fs::remove_dir_all(folder).unwrap();
 }
