@@ -133,6 +133,7 @@ pub async fn most_losses_are_told_in_time(stage: &impl Stage) {
         "of {LEASES} losses half were told at most {half:?} late, 9 of 10 {most:?}, all {:?}",
         late[late.len() - 1]
     );
+    assert!(late[late.len() - 1] < PATIENCE, "{late:?}");
     // Timers are late on a busy machine, and none comes early: if losses were told at the end of the validity, each of
     // them would be told after it.
     assert_eq!(late[late.len() / 10], Duration::ZERO, "{late:?}");
