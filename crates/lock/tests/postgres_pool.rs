@@ -2,6 +2,8 @@
 //!
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
+mod shop;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +16,8 @@ use jaego_testkit as testkit;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
+use self::shop::ShopError;
+
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,18 +25,6 @@ const SELL: &str = "UPDATE products SET stock = stock - 1 WHERE id = 17";
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ShopError {
-    #[error(transparent)]
-    Lock(#[from] jaego_lock::Error),
-    #[error(transparent)]
-    Fence(#[from] fence::Error),
-    #[error(transparent)]
-    Database(#[from] tokio_postgres::Error),
-    #[error("sold out")]
-    SoldOut,
 }
 
 /// A shop with a thousand mugs, and somebody who looks.

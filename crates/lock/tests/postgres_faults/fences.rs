@@ -7,17 +7,8 @@ use jaego_testkit::{self as testkit, Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::shop::ShopError;
 use super::{PATIENCE, connect, ms, server, settings};
-
-#[derive(Debug, thiserror::Error)]
-enum ShopError {
-    #[error(transparent)]
-    Fence(#[from] fence::Error),
-    #[error(transparent)]
-    Database(#[from] tokio_postgres::Error),
-    #[error("sold out")]
-    SoldOut,
-}
 
 /// A shop with ten mugs.
 async fn shop() -> (testkit::Postgres, Locks, Client) {

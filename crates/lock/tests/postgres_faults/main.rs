@@ -12,6 +12,8 @@ mod holders;
 mod migrated;
 mod outage;
 mod session;
+#[path = "../shop/mod.rs"]
+mod shop;
 mod stopped;
 mod strikes;
 #[path = "../struck/mod.rs"]

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
+use super::shop::ShopError;
 use super::{connect, ms, process, server, settings};
 
 /// Tells this test that it is the process to be stopped, and where the database is, the key, and how it writes.
@@ -26,16 +27,8 @@ const WAYS: [&str; 2] = ["raise", "transaction"];
 
 const NOTE: &str = "INSERT INTO accepted (key, fence) VALUES ($1, $2)";
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Fence(#[from] fence::Error),
-    #[error(transparent)]
-    Database(#[from] tokio_postgres::Error),
-}
-
 /// Writes under the fence, and takes its time in the middle. Never asks whether it still may.
-async fn write_raised(client: &mut Client, key: &str, fence: u64) -> Result<(), Failure> {
+async fn write_raised(client: &mut Client, key: &str, fence: u64) -> Result<(), ShopError> {
     let transaction = client.transaction().await?;
     fence::raise(&transaction, &jaego_lock::LockKey::new(key).unwrap(), fence).await?;
     transaction.execute(NOTE, &[&key, &i64::try_from(fence).unwrap()]).await?;
@@ -66,11 +59,11 @@ async fn write_on(what: &str) {
         let done = fence::with_transaction(guard, &mut client, async |transaction| {
             transaction.execute(NOTE, &[&key, &fence]).await?;
             sleep(ms(50)).await;
-            Ok::<(), Failure>(())
+            Ok::<(), ShopError>(())
         });
         match done.await {
             Ok(()) => tell("written"),
-            Err(Failure::Fence(fence::Error::Lock(_) | fence::Error::Stale { .. })) => tell("refused"),
+            Err(ShopError::Fence(fence::Error::Lock(_) | fence::Error::Stale { .. })) => tell("refused"),
             Err(error) => panic!("{error}"),
         }
     }
