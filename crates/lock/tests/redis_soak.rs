@@ -55,8 +55,8 @@ impl Footprint {
 }
 
 async fn take_and_release(locks: Locks, task: u64) {
-    for number in (task..LOCKS).step_by(TASKS as usize) {
-        let request = locks.lock(format!("order:{number}")).lease(Duration::from_secs(2));
+    for round in 0..LOCKS / TASKS {
+        let request = locks.lock(format!("order:{}", round * TASKS + task)).lease(Duration::from_secs(2));
         // A busy machine may keep the server for longer than its time to answer.
         let Ok(guard) = request.acquire().await else { continue };
         drop(guard.release().await);
@@ -73,7 +73,7 @@ async fn many_locks_leave_nothing_that_grows() {
     let settings = Settings { response_timeout: Duration::from_millis(100), ..Settings::default() };
     let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
     let locks = Locks::with_settings(Redis::start(options), settings).unwrap();
-    let mut footprints: Vec<Footprint> = Vec::new();
+    let (mut footprints, mut half) = (Vec::new(), None);
     for round in 0..rounds() {
         (0..TASKS).map(|task| take_and_release(locks.clone(), task)).collect::<JoinSet<_>>().join_all().await;
         let started = Instant::now();
@@ -82,13 +82,16 @@ async fn many_locks_leave_nothing_that_grows() {
             sleep(Duration::from_millis(20)).await;
         }
         let mut footprint = Footprint::of(&mut observer).await;
-        if let Some(half) = footprints.get((rounds() / 2 - 1) as usize) {
+        if let Some(half) = &half {
             // What is only slow to go comes back to it, and what grows does not.
             while !footprint.is_no_more_than(half) {
                 assert!(started.elapsed() < PATIENCE, "round {round}: {footprint:?} after {footprints:?}");
                 sleep(Duration::from_millis(100)).await;
                 footprint = Footprint::of(&mut observer).await;
             }
+        }
+        if round + 1 == rounds() / 2 {
+            half = Some(footprint);
         }
         footprints.push(footprint);
     }

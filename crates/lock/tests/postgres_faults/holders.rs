@@ -4,8 +4,8 @@ use crate::ground::OnPostgres;
 use crate::struck::holders::{Strikes, hold, strike_all, wanted};
 
 const TEST: &str = "holders::a_holder_killed_or_stopped_at_any_step_never_makes_two";
-const STOPS: Strikes = Strikes { lanes: 5, rounds: Size { everyday: 10, soak: 120 } };
-const KILLS: Strikes = Strikes { lanes: 5, rounds: Size { everyday: 10, soak: 120 } };
+const STOPS: Strikes = Strikes { lanes: 3, rounds: Size { everyday: 17, soak: 200 } };
+const KILLS: Strikes = Strikes { lanes: 3, rounds: Size { everyday: 17, soak: 200 } };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_killed_or_stopped_at_any_step_never_makes_two() {
