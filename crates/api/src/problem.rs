@@ -158,6 +158,7 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("checkout_blocked", 409, "The cart cannot be checked out"),
     // The service says no.
     kind("too_many_feeds", 429, "The token has too many feeds open"),
+    kind("rate_limited", 429, "The token has used up its rate"),
     // The store says no.
     kind("busy", 503, "Too much at once"),
     kind("store_full", 507, "The store is full"),
@@ -223,6 +224,18 @@ impl Problem {
         let detail =
             format!("the token has {open} feeds open and may have {max}; close one, or wait for its end");
         let mut problem = Self::new("too_many_feeds", detail).with("open", open).with("max", max);
+        problem.retry_after_s = Some(retry_after_s);
+        problem
+    }
+
+    /// A token that sent more commands and reads than it is good for: nothing was decided.
+    pub fn rate_limited(cost: usize, per_s: u32, burst: u32, retry_after_s: u32) -> Self {
+        let detail = format!(
+            "the token is good for {per_s} commands a second, {burst} at once, and this counts as {cost}; nothing \
+             was changed"
+        );
+        let mut problem =
+            Self::new("rate_limited", detail).with("cost", cost).with("per_s", per_s).with("burst", burst);
         problem.retry_after_s = Some(retry_after_s);
         problem
     }

@@ -184,7 +184,7 @@ impl Folder {
         if path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
             return Ok(None);
         }
-        let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None };
+        let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None, rate: None };
         let (id, token) = self.tokens.create(grant).context("cannot make the first token")?;
         write_down(&self.data, Kind::TokenCreated, format!("{id} admin admin"));
         Ok(Some(token.reveal().to_owned()))

@@ -6,7 +6,7 @@ use jaego_api::Time;
 use jaego_server::{
     Role, Tokens,
     audit::Kind,
-    tokens::{TokenGrant, TokenId},
+    tokens::{Rate, TokenGrant, TokenId},
 };
 use serde_json::json;
 
@@ -44,6 +44,12 @@ enum Command {
         /// The sites where the holder may do it [default: all]
         #[arg(long, value_delimiter = ',')]
         sites: Option<Vec<String>>,
+        /// Commands and reads a second that it is good for; a batch counts as its commands [default: no limit]
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
+        /// How many of them at once, after a time without any [default: those of one second]
+        #[arg(long, value_name = "N", requires = "rate")]
+        burst: Option<u32>,
     },
     /// List the tokens, without their secrets.
     List,
@@ -67,11 +73,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let tokens = Tokens::open(file).context("cannot open the tokens")?;
     match &options.command {
-        Command::Create { name, role, sites } => {
-            let grant = TokenGrant { name: name.clone(), role: *role, sites: sites.clone() };
+        Command::Create { name, role, sites, rate, burst } => {
+            let rate = rate.map(|per_s| Rate { per_s, burst: burst.unwrap_or(per_s) });
+            let grant = TokenGrant { name: name.clone(), role: *role, sites: sites.clone(), rate };
             let (id, token) = tokens.create(grant)?;
             let sites = sites.as_ref().map(|sites| format!(" at {}", sites.join(","))).unwrap_or_default();
-            let what = format!("{id} {name} {}{sites}", role.as_str());
+            let rate = rate.map(|rate| format!(" {rate}")).unwrap_or_default();
+            let what = format!("{id} {name} {}{sites}{rate}", role.as_str());
             write_down(&folder, Kind::TokenCreated, what);
             if options.json {
                 return print(&format!("{}\n", json!({ "id": id.to_string(), "token": token.reveal() })));
@@ -103,20 +111,22 @@ fn list(tokens: &Tokens, is_json: bool) -> Result<()> {
             .map(|info| {
                 json!({
                     "id": info.id.to_string(), "name": info.grant.name, "role": info.grant.role.as_str(),
-                    "sites": info.grant.sites, "created_at": made(info.created_at_s),
+                    "sites": info.grant.sites, "rate": info.grant.rate, "created_at": made(info.created_at_s),
                 })
             })
             .collect();
         return print(&format!("{}\n", json!({ "items": items })));
     }
-    let mut table = Table::new(&["TOKEN", "NAME", "ROLE", "SITES", "CREATED"]);
+    let mut table = Table::new(&["TOKEN", "NAME", "ROLE", "SITES", "RATE", "CREATED"]);
     for info in list {
         let sites = info.grant.sites.map_or_else(|| "all".to_owned(), |sites| sites.join(" "));
+        let rate = info.grant.rate.map_or_else(|| "any".to_owned(), |rate| rate.to_string());
         table.row([
             &info.id.to_string(),
             &info.grant.name,
             info.grant.role.as_str(),
             &sites,
+            &rate,
             &made(info.created_at_s),
         ]);
     }

@@ -407,7 +407,7 @@ fn events_status_and_tokens_tell_what_there_is() {
     assert_eq!(events.lines().count(), 2, "{events}");
     assert!(house.done("status").starts_with("state       ready\n"));
     let data = house.data().display().to_string();
-    let made = house.run(&format!("token create kim --role reader --data {data}"));
+    let made = house.run(&format!("token create kim --role reader --rate 500 --data {data}"));
     assert!(made.out.starts_with("jaego_"), "{}", made.err);
     let list = house.done(&format!("token list --data {data} --json"));
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -415,6 +415,8 @@ fn events_status_and_tokens_tell_what_there_is() {
     let kim =
         list["items"].as_array().unwrap().iter().find(|token| token["name"] == "kim").expect("it is listed");
     assert_eq!(kim["role"], "reader");
+    assert_eq!(kim["rate"], serde_json::json!({"per_s": 500, "burst": 500}));
+    assert!(house.done(&format!("token list --data {data}")).contains("500/s, 500 at once"));
     let id = kim["id"].as_str().unwrap().to_owned();
     // The running server sees a new token by itself.
     let token_file = house.file("kim.token", &made.out);

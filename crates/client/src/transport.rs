@@ -201,7 +201,7 @@ fn may_pass(error: &Error) -> bool {
     match error {
         Error::Connection { .. } | Error::Timeout { .. } => true,
         Error::Refused { problem, .. } => {
-            matches!(&*problem.code, "busy" | "closed" | "starting" | "request_timeout")
+            matches!(&*problem.code, "busy" | "closed" | "starting" | "request_timeout" | "rate_limited")
         }
         Error::Answer { status, .. } => matches!(status, 502..=504),
         Error::Request { .. } | Error::Trust { .. } | Error::Insecure { .. } => false,

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     logs::init(logs::Format::Text, "info")?;
     let folder = tempfile::tempdir()?;
     let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json"))?);
-    let grant = TokenGrant { name: "speed".to_owned(), role: Role::Operator, sites: None };
+    let grant = TokenGrant { name: "speed".to_owned(), role: Role::Operator, sites: None, rate: None };
     let (_, token) = tokens.create(grant)?;
 
     let table = RouteRoles::new().row(Method::POST, "/v1/echo/{id}", Access::AtLeast(Role::Operator));

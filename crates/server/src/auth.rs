@@ -1,12 +1,11 @@
 //! Who sends this request: the bearer token, and patience with those who send wrong ones.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode, header};
 
+use crate::limiter::{Allowance, Limiter};
 use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::tokens::{Caller, Tokens};
@@ -33,61 +32,26 @@ impl From<IpAddr> for PeerKey {
 /// may be a whole warehouse, and a secret of 256 bits is not found by trying.
 #[derive(Debug)]
 pub struct FailureLimiter {
-    failures_max: u32,
-    forgiven_after: Duration,
-    peers_max: usize,
-    peers: Mutex<HashMap<PeerKey, Failures>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    /// When the last of the counted failures is forgiven: now + count × the time for one.
-    clear_at: Instant,
+    forgiven: Allowance,
+    peers: Limiter<PeerKey>,
 }
 
 impl FailureLimiter {
     /// An empty one.
     pub fn new(limits: &Limits) -> FailureLimiter {
-        FailureLimiter {
-            failures_max: limits.auth_failures_max,
-            forgiven_after: limits.auth_failure_forgiven_after,
-            peers_max: limits.auth_peers_max.max(1),
-            peers: Mutex::default(),
-        }
+        let forgiven =
+            Allowance { burst: limits.auth_failures_max, one_in: limits.auth_failure_forgiven_after };
+        FailureLimiter { forgiven, peers: Limiter::new(limits.auth_peers_max) }
     }
 
     /// Counts one failure. `Err` says how long to wait, when there were too many of late.
     pub fn failed(&self, peer: PeerKey, now: Instant) -> Result<(), Duration> {
-        let mut peers = self.peers.lock().expect("nobody panics while holding the failures");
-        if peers.len() >= self.peers_max && !peers.contains_key(&peer) {
-            make_room(&mut peers, now);
-        }
-        let failures = peers.entry(peer).or_insert(Failures { clear_at: now });
-        let clear_at = failures.clear_at.max(now) + self.forgiven_after;
-        let most = now + self.forgiven_after * self.failures_max;
-        if clear_at > most {
-            return Err(clear_at - most);
-        }
-        failures.clear_at = clear_at;
-        Ok(())
+        self.peers.spend(peer, self.forgiven, 1, now)
     }
 
     /// Peers remembered now.
     pub fn peers(&self) -> usize {
-        self.peers.lock().expect("nobody panics while holding the failures").len()
-    }
-}
-
-/// Forgets whoever is forgiven; if that is nobody, the one nearest to it.
-fn make_room(peers: &mut HashMap<PeerKey, Failures>, now: Instant) {
-    let count = peers.len();
-    peers.retain(|_, failures| failures.clear_at > now);
-    if peers.len() < count {
-        return;
-    }
-    let least = peers.iter().min_by_key(|(_, failures)| failures.clear_at).map(|(peer, _)| *peer);
-    if let Some(least) = least {
-        peers.remove(&least);
+        self.peers.keys()
     }
 }
 

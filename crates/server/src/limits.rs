@@ -157,5 +157,7 @@ pub const SITE_ID_BYTES_MAX: usize = 64;
 pub const TOKEN_SITES_MAX: usize = 1024;
 /// Tokens in one file.
 pub const TOKENS_MAX: usize = 10_000;
+/// The highest rate of a token, in commands a second, and the largest burst, in commands.
+pub const TOKEN_RATE_MAX: u32 = 1_000_000;
 /// Size of a token file, in bytes.
 pub const TOKEN_FILE_BYTES_MAX: u64 = 16 * MIB as u64;

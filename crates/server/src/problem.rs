@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 /// One problem, answered as `application/problem+json`.
@@ -81,6 +81,27 @@ impl Problem {
         };
         serde_json::to_vec(&document).expect("a document of strings and a number is always JSON")
     }
+}
+
+/// The header with the sequence that an answer saw.
+pub(crate) const SEQUENCE: HeaderName = HeaderName::from_static(jaego_api::body::SEQUENCE_HEADER);
+
+/// A problem of the wire's crate as an answer.
+pub(crate) fn refuse(problem: &jaego_api::Problem) -> Response<Body> {
+    let sequence = problem.facts.get("sequence").and_then(|sequence| sequence.as_u64());
+    let mut response = problem.to_json().into_response();
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.extensions_mut().insert(ProblemCode(problem.code.to_string().into()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(jaego_api::problem::PROBLEM_TYPE));
+    if let Some(sequence) = sequence {
+        headers.insert(SEQUENCE, HeaderValue::from(sequence));
+    }
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// Whole seconds for `Retry-After`, rounded up, so that nobody comes back too early.

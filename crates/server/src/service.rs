@@ -16,10 +16,9 @@ use axum::{
     Router,
     body::Body,
     extract::{Extension, RawPathParams, RawQuery, rejection::RawPathParamsRejection},
-    response::IntoResponse,
     routing::{MethodFilter, on},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, header};
 use jaego_api::{
     BatchFormat, COMMANDS, CommandRow, Marks, Problem, READS, Read, ReadRow, body,
     openapi::{DOCS_HTML, openapi_json},
@@ -33,7 +32,8 @@ use tokio::sync::watch;
 use crate::{
     Access, Caller, Content, Metrics, Readiness, Role, RouteRoles, Shell,
     metrics::{Counter, Histogram},
-    problem::{ProblemCode, RefusedCommands},
+    problem::{RefusedCommands, SEQUENCE, refuse},
+    rates::Rates,
 };
 
 use feeds::Feeds;
@@ -58,6 +58,7 @@ struct Service {
     counters: HashMap<&'static str, CommandCounters>,
     batch_sizes: Histogram,
     feeds: Arc<Feeds>,
+    rates: Arc<Rates>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -81,7 +82,8 @@ pub fn mount(
     readings(metrics, &store);
     let ready = Arc::clone(&store);
     let feeds = Arc::new(Feeds::new(&shell.limits, metrics));
-    let service = Arc::new(Service { store, counters, batch_sizes, feeds, stopping });
+    let rates = Arc::clone(&shell.rates);
+    let service = Arc::new(Service { store, counters, batch_sizes, feeds, rates, stopping });
 
     let mut routes = RouteRoles::new();
     let mut router = Router::new();
@@ -314,6 +316,9 @@ impl Service {
             Ok(batch) => batch,
             Err(problem) => return refuse(&problem),
         };
+        if let Err(problem) = self.rates.rest_of_batch(caller, batch.ids.len()) {
+            return refuse(&problem);
+        }
         if let Err(problem) = may_give(caller, batch.role) {
             return refuse(&problem);
         }
@@ -486,31 +491,12 @@ fn problem_of(failure: &Failure) -> Problem {
     }
 }
 
-const SEQUENCE: HeaderName = HeaderName::from_static(body::SEQUENCE_HEADER);
-
 fn json(text: Vec<u8>, sequence: Option<Sequence>) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(sequence) = sequence {
         headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
-    }
-    response
-}
-
-fn refuse(problem: &Problem) -> Response<Body> {
-    let sequence = problem.facts.get("sequence").and_then(|sequence| sequence.as_u64());
-    let mut response = problem.to_json().into_response();
-    *response.status_mut() =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.extensions_mut().insert(ProblemCode(problem.code.to_string().into()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(jaego_api::problem::PROBLEM_TYPE));
-    if let Some(sequence) = sequence {
-        headers.insert(SEQUENCE, HeaderValue::from(sequence));
-    }
-    if let Some(seconds) = problem.retry_after_s {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

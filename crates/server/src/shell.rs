@@ -1,7 +1,7 @@
 //! The shell around the handlers: from a parsed head to an answer.
 //!
-//! Each request climbs one ladder: a request id, the size of its head, its row in the table of routes, its token, its
-//! role, whether the service has started, a place among the requests in flight, the announced size of its body, and only then the router.
+//! Each request climbs one ladder: a request id, the size of its head, its row in the table of routes, its token and
+//! the token's rate, its role, whether the service has started, a place among the requests in flight, the announced size of its body, and only then the router.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +33,8 @@ use crate::handshake::Handshakes;
 use crate::limits::Limits;
 use crate::logs;
 use crate::metrics::{self, Counter, Histogram, Metrics};
-use crate::problem::{Problem, ProblemCode, RefusedCommands};
+use crate::problem::{self, Problem, ProblemCode, RefusedCommands};
+use crate::rates::{RATE_LIMITED, Rates};
 use crate::request_id::{self, RequestId, RequestIds};
 use crate::routes::{Access, Match, RouteRoles};
 use crate::tokens::{Caller, Role, Tokens};
@@ -55,6 +56,7 @@ pub struct Shell {
     pub(crate) limits: Limits,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
+    pub(crate) rates: Arc<Rates>,
     routes: RouteRoles,
     router: axum::Router,
     ready: ReadinessHook,
@@ -72,6 +74,7 @@ impl Shell {
         Shell {
             limits,
             tokens,
+            rates: Arc::new(Rates::new(&metrics)),
             metrics,
             routes,
             router: axum::Router::new(),
@@ -166,6 +169,7 @@ pub(crate) struct Shared {
     pub(crate) handshakes: Handshakes,
     metrics: Metrics,
     failures: FailureLimiter,
+    rates: Arc<Rates>,
     request_ids: RequestIds,
     router: axum::Router,
     ready: ReadinessHook,
@@ -239,7 +243,8 @@ impl RouteMetrics {
 
 impl Shared {
     pub(crate) fn new(shell: Shell) -> Shared {
-        let Shell { limits, tokens, metrics, routes, router, ready, starting, certificates, audit } = shell;
+        let Shell { limits, tokens, metrics, rates, routes, router, ready, starting, certificates, audit } =
+            shell;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let long_bodies = Arc::new(LongBodies::new(0));
         let reading = Arc::clone(&in_flight);
@@ -269,6 +274,7 @@ impl Shared {
             handshakes: Handshakes::new(limits.tls_handshakes_max, &metrics),
             certificates,
             failures: FailureLimiter::new(&limits),
+            rates,
             request_ids: RequestIds::new(),
             unmatched: RouteMetrics::new(&metrics, "any", "unmatched"),
             shed: metrics.counter("jaego_http_requests_shed_total", "Requests answered `busy`.", &[]),
@@ -428,7 +434,11 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
             .inspect_err(|_| shared.auth_failures.increment())?;
         link.pulse.authenticated();
         let own = caller.role();
+        let in_rate = shared.rates.request(&caller);
         ticket.caller = Some(caller);
+        if let Err(problem) = in_rate {
+            return Ok(Work::ready(problem::refuse(&problem)));
+        }
         // Only whoever may come in learns what there is.
         if row.is_some() && own < role {
             return Err(Problem::new(
@@ -581,10 +591,12 @@ impl Ticket {
         let shared = &*self.link().shared;
         let (Some(audit), Some(asked)) = (&shared.audit, &self.asked) else { return };
         let status = response.status();
+        let code = response.extensions().get::<ProblemCode>().map(|code| &code.0);
         let refused = response.extensions().get::<RefusedCommands>().map_or(0, |refused| refused.0);
         let kind = match status {
-            // Load refuses nobody, and the counter of what was shed has it.
+            // Load refuses nobody, and the counters of what was shed have it.
             StatusCode::SERVICE_UNAVAILABLE => return,
+            _ if code.is_some_and(|code| code == RATE_LIMITED) => return,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Kind::Denied,
             _ if refused > 0 => Kind::Refused,
             _ if status.as_u16() >= 400 && self.method != Method::GET => Kind::Refused,
@@ -608,7 +620,7 @@ impl Ticket {
             (entry.key, entry.fenced) = (text(&asked.key), text(&asked.fenced));
         }
         entry.status = Some(status.as_u16());
-        entry.code = response.extensions().get::<ProblemCode>().map(|code| code.0.clone().into_owned());
+        entry.code = code.map(|code| code.clone().into_owned());
         entry.count = refused;
         audit.record(entry);
     }

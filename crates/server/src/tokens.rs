@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::limits::{SITE_ID_BYTES_MAX, TOKEN_SITES_MAX, TOKENS_MAX};
+use crate::limits::{SITE_ID_BYTES_MAX, TOKEN_RATE_MAX, TOKEN_SITES_MAX, TOKENS_MAX};
 
 mod file;
 
@@ -69,6 +69,24 @@ pub struct TokenGrant {
     pub role: Role,
     /// The sites where the holder may do it, or `None` for all.
     pub sites: Option<Vec<String>>,
+    /// How fast the holder may do it, or `None` for as fast as the service is.
+    pub rate: Option<Rate>,
+}
+
+/// How many commands and reads a token is good for. A batch counts as its commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// In each second, for as long as one likes: 1 to [`TOKEN_RATE_MAX`].
+    pub per_s: u32,
+    /// At once, after a time without any: 1 to [`TOKEN_RATE_MAX`].
+    pub burst: u32,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s, {} at once", self.per_s, self.burst)
+    }
 }
 
 impl Caller {
@@ -90,6 +108,11 @@ impl Caller {
     /// The sites that the caller is bound to, or `None` for all.
     pub fn sites(&self) -> Option<&[String]> {
         self.grant.sites.as_deref()
+    }
+
+    /// How fast the caller may send commands, or `None` for as fast as the service is.
+    pub fn rate(&self) -> Option<Rate> {
+        self.grant.rate
     }
 
     /// True if the caller may act at this site.
@@ -252,6 +275,7 @@ impl Tokens {
                 name: grant.name,
                 role: grant.role,
                 sites: grant.sites,
+                rate: grant.rate,
                 sha256: hex(&digest),
                 created_at_s,
             });
@@ -357,7 +381,12 @@ impl Tokens {
             let mut digest = [0; SECRET_BYTES];
             parse_hex(row.sha256.as_bytes(), &mut digest)
                 .ok_or_else(|| bad(row, "the digest is not 64 hexadecimal digits"))?;
-            let grant = TokenGrant { name: row.name.clone(), role: row.role, sites: row.sites.clone() };
+            let grant = TokenGrant {
+                name: row.name.clone(),
+                role: row.role,
+                sites: row.sites.clone(),
+                rate: row.rate,
+            };
             check_grant(&grant).map_err(|reason| bad(row, &reason))?;
             let entry = Entry {
                 digest,
@@ -377,6 +406,12 @@ fn check_grant(grant: &TokenGrant) -> Result<(), String> {
     // It becomes the author of events, which is a code.
     if let Err(refusal) = jaego_domain::Code::new("its name", &grant.name) {
         return Err(refusal.to_string());
+    }
+    let sound = 1..=TOKEN_RATE_MAX;
+    if let Some(Rate { per_s, burst }) = grant.rate
+        && !(sound.contains(&per_s) && sound.contains(&burst))
+    {
+        return Err(format!("its rate and burst may be 1 to {TOKEN_RATE_MAX}, and are {per_s} and {burst}"));
     }
     let Some(sites) = &grant.sites else { return Ok(()) };
     if sites.len() > TOKEN_SITES_MAX {

@@ -30,7 +30,7 @@ fn service() {
     // Whoever runs all ignored tests starts no service.
     let (Ok(redis), Ok(folder)) = (env::var(REDIS), env::var(FOLDER)) else { return };
     let tokens = Tokens::open(Path::new(&folder).join("tokens.json")).unwrap();
-    let grant = TokenGrant { name: "shop".to_owned(), role: Role::Admin, sites: None };
+    let grant = TokenGrant { name: "shop".to_owned(), role: Role::Admin, sites: None, rate: None };
     let (admin, _) = tokens.create(grant).unwrap();
     let stream = StreamName::new(STREAM).unwrap();
     let options = IntakeOptions::new(Server::parse(&redis).unwrap(), stream, admin).unwrap();

@@ -20,7 +20,7 @@ fn roles_and_sites_are_those_of_the_token() {
 
     let token = |role, sites: Option<&[&str]>| {
         let sites = sites.map(|sites| sites.iter().map(|site| (*site).to_owned()).collect());
-        world.tokens.create(TokenGrant { name: "queue".to_owned(), role, sites }).unwrap().0
+        world.tokens.create(TokenGrant { name: "queue".to_owned(), role, sites, rate: None }).unwrap().0
     };
     let worker = token(Role::Worker, None);
     let running = world.intake_with(IntakeOptions { token: worker, ..world.options() });
@@ -79,7 +79,7 @@ fn no_command_is_taken_with_a_token_that_was_revoked_meanwhile() {
     let running = world.intake();
     world.stock(&mut client, &["mug"], 100);
     world.end(running);
-    let grant = TokenGrant { name: "queue".to_owned(), role: Role::Operator, sites: None };
+    let grant = TokenGrant { name: "queue".to_owned(), role: Role::Operator, sites: None, rate: None };
     let (token, _) = world.tokens.create(grant).unwrap();
     let running = world.intake_with(IntakeOptions { token, ..world.options() });
     world.wait_for("jaego_intake_authorised", 1);

@@ -67,7 +67,7 @@ impl World {
         let redis = Redis::start(&RedisOptions { durability, ..RedisOptions::default() }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let tokens = Arc::new(Tokens::open(folder.path().join("tokens.json")).unwrap());
-        let grant = TokenGrant { name: "shop".to_owned(), role: Role::Admin, sites: None };
+        let grant = TokenGrant { name: "shop".to_owned(), role: Role::Admin, sites: None, rate: None };
         let (admin, _) = tokens.create(grant).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

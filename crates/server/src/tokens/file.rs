@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Role};
+use super::{Error, Rate, Role};
 use crate::limits::TOKEN_FILE_BYTES_MAX;
 
 const VERSION: u32 = 1;
@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub(super) role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sites: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<Rate>,
     pub(super) sha256: String,
     pub(super) created_at_s: u64,
 }

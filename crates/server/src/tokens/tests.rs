@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use super::*;
 
 fn grant(name: &str, role: Role) -> TokenGrant {
-    TokenGrant { name: name.to_owned(), role, sites: None }
+    TokenGrant { name: name.to_owned(), role, sites: None, rate: None }
 }
 
 #[test]
@@ -160,6 +160,7 @@ fn names_and_sites_have_their_limits() {
         name: "n".to_owned(),
         role: Role::Reader,
         sites: Some(sites.iter().map(|site| (*site).to_owned()).collect()),
+        rate: None,
     };
     let long = "s".repeat(65);
     for (grant, allowed) in [
@@ -175,4 +176,37 @@ fn names_and_sites_have_their_limits() {
     ] {
         assert_eq!(tokens.create(grant.clone()).is_ok(), allowed, "{grant:?}");
     }
+}
+
+#[test]
+fn a_rate_is_kept_and_has_its_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.json");
+    let tokens = Tokens::open(&path).unwrap();
+    let with_rate =
+        |per_s, burst| TokenGrant { rate: Some(Rate { per_s, burst }), ..grant("n", Role::Operator) };
+    for (per_s, burst, allowed) in [
+        (1, 1, true),
+        (1_000_000, 1_000_000, true),
+        (0, 1, false),
+        (1, 0, false),
+        (1_000_001, 1, false),
+        (1, 1_000_001, false),
+    ] {
+        assert_eq!(tokens.create(with_rate(per_s, burst)).is_ok(), allowed, "{per_s} {burst}");
+    }
+    let (_, token) = tokens.create(with_rate(7, 9)).unwrap();
+    let again = Tokens::open(&path).unwrap();
+    assert_eq!(again.verify(token.reveal()).unwrap().rate(), Some(Rate { per_s: 7, burst: 9 }));
+}
+
+/// What versions without rates wrote, and what they can read back.
+#[test]
+fn a_token_without_a_rate_stands_in_the_file_as_it_always_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.json");
+    let tokens = Tokens::open(&path).unwrap();
+    let (_, token) = tokens.create(grant("a", Role::Reader)).unwrap();
+    assert!(!fs::read_to_string(&path).unwrap().contains("rate"));
+    assert_eq!(tokens.verify(token.reveal()).unwrap().rate(), None);
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod batches;
 mod feed;
 mod past;
+mod rates;
 mod roles;
 mod scenarios;
 mod support;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use jaego_domain::Timestamp;
-use jaego_server::{Drained, Limits, Metrics, Role, RouteRow, Shell, Tokens, service, tokens::TokenGrant};
+use jaego_server::{
+    Drained, Limits, Metrics, Role, RouteRow, Shell, Tokens, service,
+    tokens::{Rate, TokenGrant},
+};
 use jaego_store::{Reference, Store, conformance::START};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -69,7 +72,10 @@ impl Service {
 
     pub(super) fn token(&self, name: &str, role: Role, sites: Option<&[&str]>) -> String {
         let sites = sites.map(|sites| sites.iter().map(|site| (*site).to_owned()).collect());
-        let grant = TokenGrant { name: name.to_owned(), role, sites };
+        self.grant(TokenGrant { name: name.to_owned(), role, sites, rate: None })
+    }
+
+    pub(super) fn grant(&self, grant: TokenGrant) -> String {
         format!("Bearer {}", self.tokens.create(grant).unwrap().1.reveal())
     }
 
@@ -91,6 +97,14 @@ impl Service {
     /// A caller of this role, bound to no site.
     pub(super) fn caller(&self, role: Role) -> Caller<'_> {
         Caller { service: self, token: self.token(role.as_str(), role, None) }
+    }
+
+    /// An operator whose token is good for so many commands a second, and so many at once.
+    pub(super) fn limited_caller(&self, per_s: u32, burst: u32) -> Caller<'_> {
+        let rate = Some(Rate { per_s, burst });
+        let token =
+            self.grant(TokenGrant { name: "robot".to_owned(), role: Role::Operator, sites: None, rate });
+        Caller { service: self, token }
     }
 
     /// Begins the shutdown and waits for its end.

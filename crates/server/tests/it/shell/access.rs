@@ -121,7 +121,7 @@ async fn a_route_without_a_row_is_closed_even_to_the_admin() {
 async fn tokens_come_and_go_without_a_restart() {
     let server = Server::start(quick()).await;
     let tool = Tokens::open(server.tokens.path()).unwrap();
-    let grant = TokenGrant { name: "new".to_owned(), role: Role::Reader, sites: None };
+    let grant = TokenGrant { name: "new".to_owned(), role: Role::Reader, sites: None, rate: None };
     let (id, token) = tool.create(grant).unwrap();
     let value = format!("Bearer {}", token.reveal());
     let status_becomes = async |status| {

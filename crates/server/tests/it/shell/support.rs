@@ -124,7 +124,7 @@ impl Server {
     }
 
     pub(crate) fn token(&self, role: Role) -> String {
-        let grant = TokenGrant { name: format!("the-{}", role.as_str()), role, sites: None };
+        let grant = TokenGrant { name: format!("the-{}", role.as_str()), role, sites: None, rate: None };
         self.tokens.create(grant).unwrap().1.reveal().to_owned()
     }
 
