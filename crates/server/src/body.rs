@@ -15,6 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::answers::Held;
 use crate::connection::Link;
 use crate::gather::Gathered;
 use crate::limits::Limits;
@@ -289,6 +290,8 @@ pub(crate) struct Uptake {
 /// An answer's body. It keeps its request counted as open until the last byte was handed to the connection.
 pub(crate) struct ResponseBody {
     inner: Body,
+    /// What is counted of it, until it is handed over in pieces that count themselves.
+    held: Held,
     /// Of a long piece, what is still to be handed over (HTTP/2 only).
     rest: Bytes,
     uptake: Option<Arc<Uptake>>,
@@ -305,7 +308,16 @@ impl ResponseBody {
     pub(crate) fn new(inner: Body, open: OpenRequest) -> ResponseBody {
         let needs_watching = open.0.pulse.is_multiplexed() && !inner.is_end_stream();
         let uptake = needs_watching.then(|| open.0.pulse.watch_uptake());
-        ResponseBody { inner, rest: Bytes::new(), uptake, _open: open }
+        // What is made piece by piece counts when a piece is there.
+        let bytes = inner.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let held = Held::new(&open.0.shared.answers, bytes);
+        ResponseBody { inner, held, rest: Bytes::new(), uptake, _open: open }
+    }
+
+    /// The next piece as it was made, counted until the last of it is gone.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        frame.map_ok(|frame| frame.map_data(|data| self.held.part(data)))
     }
 }
 
@@ -318,9 +330,9 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        let Some(uptake) = &this.uptake else { return Pin::new(&mut this.inner).poll_frame(cx) };
+        let Some(uptake) = this.uptake.clone() else { return this.poll_inner(cx) };
         if this.rest.is_empty() {
-            let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
+            let frame = match this.poll_inner(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Pending => {
                     uptake.waits_for_peer.store(false, Ordering::Relaxed);

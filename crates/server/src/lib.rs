@@ -4,6 +4,7 @@
 //! greedy peers, names the caller, holds each route against its table of roles, sheds load, counts and logs. What it
 //! serves is an [`axum::Router`] that somebody else writes; the shell itself knows nothing of stock.
 
+mod answers;
 pub mod audit;
 pub mod auth;
 pub mod body;

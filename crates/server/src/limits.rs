@@ -62,6 +62,9 @@ pub struct Limits {
     /// Bytes of long bodies that are here at once, of all requests: more is 503 `busy`. Bodies of up to `body_bytes_max`
     /// are not counted, since `requests_in_flight_max` bounds them.
     pub long_body_bytes_max: usize,
+    /// Bytes of answers that wait to be read, of all connections together: from then on reads are 503 `busy` before they
+    /// run. What commands are answered goes out in any case, and what was being read then comes on top.
+    pub answer_bytes_max: usize,
     /// What a `busy` answer asks the caller to wait. Whole seconds, at least one.
     pub busy_retry_after: Duration,
     /// How long a shutdown lets running requests finish.
@@ -125,7 +128,8 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 2048,
             requests_per_peer_max: 1024,
-            long_body_bytes_max: 512 * 1024 * KIB,
+            long_body_bytes_max: 512 * MIB,
+            answer_bytes_max: 256 * MIB,
             busy_retry_after: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(20),
 

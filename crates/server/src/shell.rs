@@ -1,7 +1,7 @@
 //! The shell around the handlers: from a parsed head to an answer.
 //!
 //! Each request climbs one ladder: a request id, the size of its head, its row in the table of routes, its token and
-//! the token's rate, its role, whether the service has started, a place among the requests in flight, the announced size of its body, and only then the router.
+//! the token's rate, its role, whether the service has started, for reads how much waits to be read, a place among the requests in flight, the announced size of its body, and only then the router.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +25,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{debug, error, info};
 
+use crate::answers::Answers;
 use crate::audit::{self, Audit, Entry, Kind};
 use crate::auth::{self, FailureLimiter};
 use crate::body::{LongBodies, OpenRequest, RequestBody, ResponseBody, Room};
@@ -181,9 +182,11 @@ pub(crate) struct Shared {
     unmatched: RouteMetrics,
     in_flight: Arc<AtomicUsize>,
     long_bodies: Arc<LongBodies>,
+    pub(crate) answers: Arc<Answers>,
     stopping: AtomicBool,
     shed: Counter,
     over_share: Counter,
+    held_back: Counter,
     abandoned: Counter,
     panics: Counter,
     auth_failures: Counter,
@@ -195,6 +198,7 @@ struct Row {
     access: Access,
     body_bytes_max: usize,
     metrics: RouteMetrics,
+    is_read: bool,
     /// Whether the audit log has each reading of it.
     is_audited: bool,
 }
@@ -254,6 +258,10 @@ impl Shared {
             &[],
             move || reading.load(Ordering::Relaxed) as f64,
         );
+        let answers = Arc::new(Answers::default());
+        let unread = Arc::clone(&answers);
+        let help = "Bytes of answers that wait to be read.";
+        metrics.gauge_reading("jaego_http_answer_bytes", help, &[], move || unread.bytes() as f64);
         let rows = routes
             .rows()
             .iter()
@@ -267,6 +275,7 @@ impl Shared {
                 access: row.access,
                 body_bytes_max: row.body_bytes_max.unwrap_or(limits.body_bytes_max),
                 metrics: RouteMetrics::new(&metrics, row.method.as_str(), &row.path),
+                is_read: row.method == Method::GET,
                 is_audited: row.method == Method::GET && AUDITED_READS.contains(&row.path.as_str()),
             })
             .collect();
@@ -281,6 +290,11 @@ impl Shared {
             over_share: metrics.counter(
                 "jaego_http_requests_over_share_total",
                 "Requests answered `busy` because their peer had its share of the places.",
+                &[],
+            ),
+            held_back: metrics.counter(
+                "jaego_http_reads_held_back_total",
+                "Reads answered `busy` because of all the answers that wait to be read.",
                 &[],
             ),
             abandoned: metrics.counter(
@@ -306,6 +320,7 @@ impl Shared {
             rows,
             in_flight,
             long_bodies,
+            answers,
         }
     }
 
@@ -350,6 +365,19 @@ impl Shared {
             return Err(Problem::busy(retry_after));
         }
         Ok(())
+    }
+
+    /// Whether a read may begin: only while not too much of what was read before waits for its readers.
+    fn may_read(&self) -> Result<(), Problem> {
+        let (bytes, max) = (self.answers.bytes(), self.limits.answer_bytes_max);
+        if bytes < max {
+            return Ok(());
+        }
+        self.held_back.increment();
+        let detail = format!(
+            "Answers of {bytes} bytes wait to be read, and no reads begin from {max} on. Try again shortly."
+        );
+        Err(Problem { detail: detail.into(), ..Problem::busy(self.limits.busy_retry_after) })
     }
 
     fn dismiss(&self, link: &Link) {
@@ -486,6 +514,9 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
             detail,
         )
         .retry_after(shared.limits.busy_retry_after));
+    }
+    if row.is_read {
+        shared.may_read()?;
     }
     shared.admit(link)?;
     ticket.admitted = true;

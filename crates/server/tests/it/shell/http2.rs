@@ -75,6 +75,13 @@ async fn open(server: &Server, window: u32) -> TcpStream {
     stream
 }
 
+/// Asks for something, and takes no more of it than a window lets through.
+pub(crate) async fn ask_and_take(server: &Server, path: &str, window: u32) -> TcpStream {
+    let mut stream = open(server, window).await;
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get(path, None))).await.unwrap();
+    stream
+}
+
 /// The next frame, or `None` at the end of the connection.
 async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     let reading = async {

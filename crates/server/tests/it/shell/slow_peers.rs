@@ -6,6 +6,7 @@ use jaego_server::{Limits, Role};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::shell::http2;
 use crate::shell::support::{BIG_BYTES, Client, Server, quick};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,6 +132,54 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     assert_eq!(good.request("GET", "/big", &[], b"").await.body.len(), BIG_BYTES);
 }
 
+/// Peers who ask for much and read nothing, over HTTP/1.1 and HTTP/2.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_hold_back_reads_and_no_commands() {
+    const SHOWN: &str = "jaego_http_answer_bytes";
+    // The fourth of these answers goes past it.
+    let limits =
+        Limits { answer_bytes_max: 3 * BIG_BYTES + 1, write_grace: Duration::from_secs(60), ..quick() };
+    let server = Server::start(limits).await;
+    let big = b"GET /big HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut unread = Vec::new();
+    for number in 1..=4 {
+        let mut client = server.connect().await;
+        client.send(big).await;
+        server.metric_becomes(SHOWN, (number * BIG_BYTES) as f64).await;
+        unread.push(client);
+    }
+    let answer = server.get("/big").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(answer.text().contains("134217728 bytes wait to be read"), "{}", answer.text());
+    assert_eq!(server.get("/open").await.status, 503, "it would come on top, however short");
+    // Commands are answered, and whoever looks after the service sees what is wrong.
+    for _ in 0..20 {
+        let answer = server.connect().await.request("POST", "/echo", &[], b"decided").await;
+        assert_eq!((answer.status, answer.text()), (200, "decided"));
+    }
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.metric("jaego_http_reads_held_back_total"), 2.0);
+    // One of them reads, the others go.
+    let mut reader = unread.pop().unwrap();
+    assert_eq!(reader.answer().await.body.len(), BIG_BYTES);
+    server.metric_becomes(SHOWN, (3 * BIG_BYTES) as f64).await;
+    assert_eq!(server.get("/open").await.status, 200);
+    drop(unread);
+    server.metric_becomes(SHOWN, 0.0).await;
+
+    let mut unread = Vec::new();
+    for number in 1..=4 {
+        unread.push(http2::ask_and_take(&server, "/big", 40_000).await);
+        server.metric_becomes(SHOWN, (number * BIG_BYTES) as f64).await;
+    }
+    assert_eq!(server.get("/open").await.status, 503);
+    drop(unread);
+    server.metric_becomes(SHOWN, 0.0).await;
+    assert_eq!(server.get("/big").await.body.len(), BIG_BYTES);
+    server.metric_becomes(SHOWN, 0.0).await;
+}
+
 /// The 99th percentile of the times that a good client's requests take.
 async fn p99(client: &mut Client, token: &str, requests: usize) -> Duration {
     let mut times = Vec::with_capacity(requests);
@@ -199,8 +248,9 @@ async fn two_thousand_slow_peers_starve_nobody() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 
-    // The usual limits, but for the one that keeps a single peer from doing this at all.
-    let server = Server::start(Limits { connections_per_peer_max: 4000, ..Limits::default() }).await;
+    // The usual limits, but for the ones that keep a single peer from doing this at all.
+    let limits = Limits { connections_per_peer_max: 4000, answer_bytes_max: usize::MAX, ..Limits::default() };
+    let server = Server::start(limits).await;
     let token = format!("Bearer {}", server.token(Role::Reader));
     let mut good = server.connect().await;
     p99(&mut good, &token, 200).await;
