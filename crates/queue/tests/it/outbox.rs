@@ -1,9 +1,13 @@
 //! Events in a stream: each once, in order, none left out, and none of another store.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
 use jaego_domain::Sequence;
-use jaego_queue::OutboxOptions;
+use jaego_queue::{OutboxOptions, limits::PUBLISH_EVENTS};
 use jaego_server::service::event_json;
 use jaego_store::Store;
 use jaego_testkit::{Durability, wait_until};
@@ -17,8 +21,7 @@ fn with_events(world: &World, client: &mut Client, count: usize) {
     if before == 0 {
         world.stock(client, &["mug"], 1_000_000);
     }
-    let ids: Vec<_> =
-        (0..count).map(|number| client.send(&hold(&format!("H{before}-{number}"), "mug", 1))).collect();
+    let ids = client.send_all((0..count).map(|number| hold(&format!("H{before}-{number}"), "mug", 1)));
     if let Some(id) = ids.last() {
         client.reply(id);
     }
@@ -144,17 +147,32 @@ fn the_stream_is_bounded() {
 
 #[test]
 fn redis_may_be_killed_in_the_middle() {
+    const ROUNDS: usize = 4;
+    const EVENTS_A_ROUND: u64 = 3_000;
+    /// What is in the hands of the outbox at the most: it may be there without the outbox being told.
+    const IN_HAND: u64 = PUBLISH_EVENTS as u64;
     let mut world = World::new(Durability::Always);
     let mut client = world.client();
-    let running = world.outbox_with(world.outbox_options());
-    for _ in 0..4 {
-        with_events(&world, &mut client, 300);
+    let mut in_the_middle = 0;
+    for round in 0..ROUNDS {
+        // Nobody publishes while they come to be, so that many wait.
+        with_events(&world, &mut client, EVENTS_A_ROUND as usize);
+        let running = world.outbox_with(world.outbox_options());
+        let published = |world: &World| world.metric("jaego_outbox_published_total");
+        let before = published(&world);
+        while published(&world) == before {
+            thread::sleep(Duration::from_micros(200));
+        }
         world.redis.kill_9().unwrap();
+        let done = published(&world) - before;
+        println!("round {round}: {done} of {EVENTS_A_ROUND} were published when Redis was killed");
+        in_the_middle += usize::from(done + IN_HAND < EVENTS_A_ROUND);
         world.redis.restart().unwrap();
         client = world.client();
+        prove(&world, &mut client, 0);
+        world.end(running);
     }
-    prove(&world, &mut client, 0);
-    world.end(running);
+    assert!(in_the_middle >= ROUNDS / 2, "Redis was killed in the middle {in_the_middle} times of {ROUNDS}");
 }
 
 #[test]

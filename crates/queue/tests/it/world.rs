@@ -21,7 +21,7 @@ use jaego_store::{
     PastStock, Reference, Reply, StatementFilter, StatementPage, Status, StockAsOf, Store,
 };
 use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
-use redis::{Connection, FromRedisValue, RedisResult, cmd};
+use redis::{Connection, FromRedisValue, RedisResult, cmd, pipe};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
@@ -129,6 +129,12 @@ impl World {
         line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
+    /// Messages whose replies the intake knows to be there.
+    pub(crate) fn answered(&self) -> u64 {
+        let of = |outcome| self.metric(&format!("jaego_intake_replies_total{{outcome=\"{outcome}\"}}"));
+        of("done") + of("repeat")
+    }
+
     /// Waits until a number of `/metrics` is so large.
     pub(crate) fn wait_for(&self, name: &str, at_least: u64) {
         wait_until(name.to_owned(), PATIENCE, || (self.metric(name) >= at_least).then_some(())).unwrap();
@@ -178,6 +184,15 @@ impl Client {
     /// Sends a command, and returns the id of its message.
     pub(crate) fn send(&mut self, command: &str) -> String {
         self.run(&["XADD", STREAM, "*", "command", command])
+    }
+
+    /// Sends commands as fast as can be, and returns the ids of their messages.
+    pub(crate) fn send_all(&mut self, commands: impl IntoIterator<Item = String>) -> Vec<String> {
+        let mut add = pipe();
+        for command in commands {
+            add.cmd("XADD").arg(STREAM).arg("*").arg("command").arg(command);
+        }
+        add.query(&mut self.0).unwrap()
     }
 
     pub(crate) fn entries(&mut self, stream: &str) -> Vec<Entry> {
