@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     http::Connection,
     jaego::{Jaego, ok, stock},
-    race::{Answer, race},
+    race::{Answer, Hand, race},
 };
 
 const ROUNDS: usize = 500;
@@ -189,6 +189,83 @@ fn a_checkout_takes_the_cart_as_it_was_before_a_change_or_after_it() {
     let wallet = ok(admin.get("/v1/wallets/kim").unwrap());
     assert_eq!(wallet["balances"][0]["balance"], money - sold * PRICE, "{wallet}");
     assert_eq!(mugs(&mut admin), (units, sold + open), "an order holds what was paid for");
+    jaego.end();
+}
+
+/// One buyer with eight windows and money for three of the eight carts.
+#[test]
+fn a_wallet_pays_for_as_many_carts_as_its_money_covers() {
+    const BUYS: usize = 100;
+    const CARTS: usize = 8;
+    const PAID: usize = 3;
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    let units = (BUYS * CARTS) as u64;
+    stock(&mut admin, &["mug".to_owned()], units);
+    ok(admin.put("/v1/skus/mug", &json!({"prices": {"KRW": PRICE}})).unwrap());
+    let cart = |round: usize, hand: usize| format!("C{round}-{hand}");
+    for round in 0..BUYS {
+        let owner = format!("kim-{round}");
+        // A little more than three cost; every other round the wallet may go below zero, and begins there.
+        let limit = if round.is_multiple_of(2) { 0 } else { -(PRICE as i64) };
+        let money = (PAID as u64 * PRICE + PRICE - 1).saturating_add_signed(limit);
+        let mut commands = vec![
+            json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": money}),
+            json!({"op": "set_wallet_limit", "owner": owner, "currency": "KRW", "limit": limit}),
+        ];
+        commands.extend((0..CARTS).flat_map(|hand| {
+            let cart = cart(round, hand);
+            [
+                json!({"op": "set_cart", "cart": cart, "site": "ICN", "owner": owner}),
+                json!({"op": "set_cart_item", "cart": cart, "sku": "mug", "quantity": 1}),
+            ]
+        }));
+        all(&mut admin, &commands);
+    }
+    let hands: [_; CARTS] = std::array::from_fn(|hand| {
+        move |connection: &mut Connection, round: usize| {
+            let path = format!("/v1/carts/{}/checkout", cart(round, hand));
+            connection.post(&path, &json!({"currency": "KRW"})).unwrap()
+        }
+    });
+    let answers = race(&jaego, BUYS, hands.each_ref().map(|hand| hand as Hand<'_>));
+    let mut winners = BTreeMap::new();
+    for (round, answers) in answers.iter().enumerate() {
+        let mut paid = 0;
+        for (hand, answer) in answers.iter().enumerate() {
+            match said(answer) {
+                (200, _) => {
+                    paid += 1;
+                    *winners.entry(hand).or_insert(0) += 1;
+                    let order = ok(admin.get(&format!("/v1/orders/{}", cart(round, hand))).unwrap());
+                    assert_eq!((&order["total"], &order["refunded"]), (&json!(PRICE), &json!(0)), "{order}");
+                }
+                (409, "checkout_blocked") => {
+                    let funds = &answer.1["funds"];
+                    assert_eq!(
+                        (&funds["available"], &funds["requested"]),
+                        (&json!(PRICE - 1), &json!(PRICE)),
+                        "round {round}: {}",
+                        answer.1
+                    );
+                    let cart = ok(admin.get(&format!("/v1/carts/{}", cart(round, hand))).unwrap());
+                    assert_eq!(cart["status"], "open", "{cart}");
+                }
+                other => panic!("round {round}: {other:?}"),
+            }
+        }
+        assert_eq!(paid, PAID, "round {round}: {answers:?}");
+        let wallet = ok(admin.get(&format!("/v1/wallets/kim-{round}")).unwrap());
+        let balance = &wallet["balances"][0];
+        let limit = balance["limit"].as_i64().unwrap();
+        assert_eq!(balance["balance"], limit + PRICE as i64 - 1, "{wallet}");
+        assert_eq!(balance["held"], 0, "{wallet}");
+        let statement = ok(admin.get(&format!("/v1/wallets/kim-{round}/statement")).unwrap());
+        assert_eq!(statement["items"].as_array().unwrap().len(), 1 + PAID, "{statement}");
+    }
+    println!("paid by hand: {winners:?}");
+    assert!(winners.len() > PAID, "the same hands were always first: that was no race");
+    assert_eq!(mugs(&mut admin), (units, (BUYS * PAID) as u64), "an order holds what was paid for");
     jaego.end();
 }
 

@@ -153,6 +153,14 @@ impl Shop {
         wait_until(what, PATIENCE, || (self.answered() >= count).then_some(())).unwrap();
     }
 
+    /// Messages whose replies the service knows to be there, since it was started.
+    fn told(&self) -> usize {
+        let metrics = self.jaego.connect().send("GET", "/metrics", None, "").unwrap();
+        let metrics = String::from_utf8(metrics.body).unwrap();
+        let replies = metrics.lines().filter_map(|line| line.strip_prefix("jaego_intake_replies_total{"));
+        replies.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+    }
+
     /// The last event that the service has decided.
     fn decided(&self) -> u64 {
         ok(self.jaego.connect().get("/v1/status").unwrap())["sequence"].as_u64().unwrap()
@@ -284,15 +292,24 @@ fn commands_from_a_queue_take_effect_once_while_the_service_is_killed() {
 #[test]
 fn commands_from_a_queue_take_effect_once_while_redis_is_killed() {
     const ROUNDS: usize = 5;
+    const MESSAGES: usize = 2_000;
+    /// What is in the hands of the intake at the most: it may have been answered without the service being told.
+    const IN_HAND: usize = 512;
     let seed = seed();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut shop = Shop::start();
+    let mut in_the_middle = 0;
     for round in 0..ROUNDS {
-        let before = shop.answered();
-        shop.send(1_000);
-        shop.wait_for_answers(before + 1);
-        thread::sleep(Duration::from_micros(dice.u64(0..30_000)));
+        // All of the round before, so that what is answered is of this one.
+        shop.wait_for_answers(shop.sent.len());
+        let before = (shop.answered(), shop.told());
+        shop.send(MESSAGES);
+        shop.wait_for_answers(before.0 + 1);
+        thread::sleep(Duration::from_micros(dice.u64(0..10_000)));
         shop.redis.kill_9().unwrap();
+        let told = shop.told() - before.1;
+        println!("round {round}: {told} of {MESSAGES} were answered when Redis was killed");
+        in_the_middle += usize::from(told > 0 && told + IN_HAND < MESSAGES);
         if round == 2 {
             // Both of them, and the service first: it begins without a Redis.
             shop.jaego.server.kill_9().unwrap();
@@ -300,6 +317,7 @@ fn commands_from_a_queue_take_effect_once_while_redis_is_killed() {
         }
         shop.redis.restart().unwrap();
     }
+    assert!(in_the_middle > 0, "Redis was never killed in the middle");
     shop.prove();
 }
 

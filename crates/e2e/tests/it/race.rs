@@ -1,4 +1,4 @@
-//! Two callers who act at the same moment, round by round.
+//! Callers who act at the same moment, round by round.
 
 use std::{sync::Barrier, thread};
 
@@ -12,9 +12,13 @@ pub(crate) type Answer = (u16, Value);
 /// What a caller does in a round.
 pub(crate) type Hand<'a> = &'a (dyn Fn(&mut Connection, usize) -> Answer + Sync);
 
-/// Lets two hands act in every round at the same time, each over a connection of its own, and returns what each was told.
-pub(crate) fn race(jaego: &Jaego, rounds: usize, hands: [Hand<'_>; 2]) -> Vec<[Answer; 2]> {
-    let start = Barrier::new(2);
+/// Lets all hands act in every round at the same time, each over a connection of its own, and returns what each was told.
+pub(crate) fn race<const HANDS: usize>(
+    jaego: &Jaego,
+    rounds: usize,
+    hands: [Hand<'_>; HANDS],
+) -> Vec<[Answer; HANDS]> {
+    let start = Barrier::new(HANDS);
     let act = |hand: Hand<'_>| -> Vec<Answer> {
         let mut connection = jaego.connect();
         let round = |round| {
@@ -23,9 +27,10 @@ pub(crate) fn race(jaego: &Jaego, rounds: usize, hands: [Hand<'_>; 2]) -> Vec<[A
         };
         (0..rounds).map(round).collect()
     };
-    let [one, other] = thread::scope(|scope| {
+    let mut told = thread::scope(|scope| {
         let hands = hands.map(|hand| scope.spawn(move || act(hand)));
-        hands.map(|hand| hand.join().unwrap())
+        hands.map(|hand| hand.join().unwrap().into_iter())
     });
-    one.into_iter().zip(other).map(|(one, other)| [one, other]).collect()
+    let of_round = |_| told.each_mut().map(|hand| hand.next().expect("each round has an answer"));
+    (0..rounds).map(of_round).collect()
 }
