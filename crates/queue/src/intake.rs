@@ -107,9 +107,10 @@ impl Intake {
         let mut pause = Pause::new(limits::CONNECT_PAUSE_MIN, limits::CONNECT_PAUSE_MAX);
         let mut said = String::new();
         let mut survivor = None;
+        let mut first_read = limits::READ_MESSAGES_FIRST;
         self.meters.authorised.set(i64::from(self.tokens.holder(options.token).is_some()));
         loop {
-            let ending = self.session(&mut pause, &mut survivor).await;
+            let ending = self.session(&mut pause, &mut survivor, &mut first_read).await;
             self.meters.connected.set(0);
             let Err(Ending::Broken(error)) = ending else { break };
             self.meters.reconnects.increment();
@@ -130,8 +131,13 @@ impl Intake {
         *self.stopping.borrow()
     }
 
-    /// One connection's life.
-    async fn session(&self, pause: &mut Pause, survivor: &mut Option<MessageId>) -> Result<(), Ending> {
+    /// One connection's life. `first_read` is how many messages its first read asks for, and then that of the next one.
+    async fn session(
+        &self,
+        pause: &mut Pause,
+        survivor: &mut Option<MessageId>,
+        first_read: &mut usize,
+    ) -> Result<(), Ending> {
         let mut link = tokio::select! {
             link = Link::open(&self.options.server) => link?,
             () = stopped(&self.stopping) => return Err(Ending::Stop),
@@ -145,7 +151,7 @@ impl Intake {
             intake: self,
             link,
             script,
-            read_messages: limits::READ_MESSAGES_FIRST.min(self.options.read_messages),
+            read_messages: (*first_read).min(self.options.read_messages),
             claim_from: "0-0".to_owned(),
             claim_at: now,
             look_at: now,
@@ -153,7 +159,17 @@ impl Intake {
             survivor,
             taken_over: BTreeSet::new(),
         };
-        session.work(pause).await
+        let ended = session.work(pause).await;
+        *first_read = match session.link.is_over() {
+            true => {
+                let most = limits::READ_BYTES_MAX;
+                tracing::warn!(stream = %self.options.stream, messages = session.read_messages,
+                    "what was read together is more than {most} bytes: it is read again one by one");
+                1
+            }
+            false => limits::READ_MESSAGES_FIRST,
+        };
+        ended
     }
 
     async fn make_group(&self, link: &mut Link) -> Result<(), Error> {
@@ -239,7 +255,7 @@ impl Session<'_> {
             self.intake.caller().await?;
             let read = self.read_command();
             // To its end, also where the process is to end: what was delivered is this consumer's to answer.
-            let messages = read_entries(&mut self.link, &read).await?;
+            let messages = read_entries(&mut self.link, &read, self.read_messages).await?;
             self.handle(messages, Delivery::First).await?;
         }
     }
@@ -447,9 +463,10 @@ impl Intake {
 }
 
 /// Runs a read of one stream. What is there is answered at once, and nothing after the time of the read.
-async fn read_entries(link: &mut Link, read: &Cmd) -> Result<Vec<Message>, Error> {
+async fn read_entries(link: &mut Link, read: &Cmd, messages: usize) -> Result<Vec<Message>, Error> {
     let doing = "read messages";
-    let answer = link.run_within(limits::READ_WAIT + limits::ANSWER_WAIT, doing, read).await?;
+    let wait = limits::READ_WAIT + limits::ANSWER_WAIT;
+    let answer = link.read(wait, doing, read, messages).await?;
     let streams = message::list(answer).ok_or(Error::Shape { doing })?;
     let Some(stream) = streams.into_iter().next() else { return Ok(Vec::new()) };
     let stream = message::list(stream).ok_or(Error::Shape { doing })?;

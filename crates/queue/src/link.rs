@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    limits::{ANSWER_WAIT, ANSWER_WAIT_MAX},
+    limits::{ANSWER_WAIT, ANSWER_WAIT_MAX, READ_BYTES_MAX},
     message::{self, MessageId},
     pulse::{Felt, Pulse},
     sentinel::Sentinels,
@@ -283,6 +283,28 @@ impl Link {
                 return Err(Error::NoAnswer { doing });
             }
         }
+    }
+
+    /// Runs a read of so many messages. More than one may not be longer than [`READ_BYTES_MAX`] together: then the
+    /// connection breaks, and [`Link::is_over`] says so.
+    pub(crate) async fn read(
+        &mut self,
+        wait: Duration,
+        doing: &'static str,
+        command: &Cmd,
+        messages: usize,
+    ) -> Result<Value, Error> {
+        self.pulse.allow((messages > 1).then_some(READ_BYTES_MAX));
+        let answer = self.run_within(wait, doing, command).await;
+        if answer.is_ok() {
+            self.pulse.allow(None);
+        }
+        answer
+    }
+
+    /// Whether the connection broke because what was read was too long.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pulse.is_over()
     }
 
     /// Gives the server a script, and returns the hash that it is run by.

@@ -1,4 +1,5 @@
-//! A stream that knows when its last byte came or went, so that a slow answer can be told from none.
+//! A stream that knows when its last byte came or went, so that a slow answer can be told from none, and that breaks off
+//! an answer that is too long.
 
 use std::{
     io,
@@ -16,18 +17,46 @@ use tokio::{
     time::Instant,
 };
 
-/// When bytes have come or gone last.
+/// Any number of bytes.
+const ANY: u64 = u64::MAX;
+
+/// When bytes have come or gone last, and how many more may come.
 #[derive(Clone, Debug)]
 pub(crate) struct Pulse {
     begun: Instant,
     /// Nanoseconds since then.
     last: Arc<AtomicU64>,
+    /// Bytes that may still come.
+    allowed: Arc<AtomicU64>,
 }
 
 impl Pulse {
     /// The pulse of a stream that begins now.
     pub(crate) fn new() -> Self {
-        Self { begun: Instant::now(), last: Arc::default() }
+        let allowed = Arc::new(AtomicU64::new(ANY));
+        Self { begun: Instant::now(), last: Arc::default(), allowed }
+    }
+
+    /// From now on so many bytes may come, or any number of them.
+    pub(crate) fn allow(&self, bytes: Option<usize>) {
+        let bytes = bytes.map_or(ANY, |bytes| u64::try_from(bytes).unwrap_or(ANY));
+        self.allowed.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether more came than may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.allowed.load(Ordering::Relaxed) == 0
+    }
+
+    /// Counts bytes that came.
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        if allowed == ANY {
+            return Ok(());
+        }
+        let left = allowed.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.allowed.store(left, Ordering::Relaxed);
+        if left > 0 { Ok(()) } else { Err(io::Error::other("the answer is longer than it may be")) }
     }
 
     /// When the last byte came or went; the beginning where there was none.
@@ -64,7 +93,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.pulse.beat(buffer.filled().len() - before);
+        let bytes = buffer.filled().len() - before;
+        self.pulse.beat(bytes);
+        self.pulse.take(bytes)?;
         read
     }
 }

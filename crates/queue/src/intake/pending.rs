@@ -146,7 +146,7 @@ impl Session<'_> {
         if let Some(deliveries) = deliveries {
             claim.arg("RETRYCOUNT").arg(deliveries);
         }
-        let found = self.link.run(doing, &claim).await?;
+        let found = self.link.read(limits::ANSWER_WAIT, doing, &claim, pending.len()).await?;
         let mut found = message::entries(found).ok_or(Error::Shape { doing })?.into_iter().peekable();
         let messages = pending.iter().map(|one| {
             found.next_if(|found| found.id == one.id).unwrap_or(Message { id: one.id, fields: None })

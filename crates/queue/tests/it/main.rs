@@ -3,6 +3,7 @@
 mod dead;
 mod faults;
 mod intake;
+mod large;
 mod outbox;
 mod poison;
 mod rights;
