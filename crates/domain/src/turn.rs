@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Changes, Code, Decision, Event, Fact, LotId, PickWorkId, Quantity, Refusal, Request, Row, Sequence,
-    SiteId, SkuId, Tables, Timestamp, apply, apply_for_good,
+    Changes, Code, Decision, Event, Fact, LotId, PickWorkId, Quantity, Refusal, Repeat, Request, Row,
+    Sequence, SiteId, SkuId, Tables, Timestamp, apply, apply_for_good,
     command::Fenced,
     decide,
     decide::fill,
@@ -206,8 +206,8 @@ fn may_expire(tables: &impl Tables, site: SiteId, sku: SkuId) -> bool {
 pub enum Accepted {
     /// It became the event of this number.
     New(Sequence),
-    /// It had become the event of this number before.
-    Repeat(Sequence),
+    /// It had become an event before.
+    Repeat(Repeat),
     /// It would become this event. Nothing was changed.
     DryRun(Box<Event>),
 }
@@ -252,15 +252,16 @@ fn submit_with<T: Tables>(
     apply: impl Fn(&mut T, &Event) -> Changes,
 ) -> Result<(Accepted, Changes), Refusal> {
     assert!(!tables.owes_stock(), "stock goes to those who wait for it before anything else is decided");
+    let repeat = |tables: &T, of| Accepted::Repeat(Repeat::new(tables, request.command(), of));
     let event = match decide(tables, request, now)? {
-        Decision::Repeat(sequence) => return Ok((Accepted::Repeat(sequence), Changes::default())),
+        Decision::Repeat(of) => return Ok((repeat(tables, of), Changes::default())),
         Decision::Event(event) if request.is_dry_run() => {
             return Ok((Accepted::DryRun(event), Changes::default()));
         }
         Decision::Event(event) => *event,
     };
     let accepted = match event.fact {
-        Fact::RequestNoted { of } => Accepted::Repeat(of),
+        Fact::RequestNoted { of } => repeat(tables, of),
         _ => Accepted::New(event.sequence),
     };
     let is_new = matches!(accepted, Accepted::New(_));

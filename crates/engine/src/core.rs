@@ -7,8 +7,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Command, DocumentKey, Event, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
-    WARM_MAX, outcome,
+    Code, Command, DocumentKey, Event, Memory, Query, Refusal, Repeat, Request, Sequence, Tables, Timestamp,
+    View, WARM_MAX, outcome,
     row::{OrderStatus, ProposalStatus, TransferStatus},
     turn::{self, Accepted, Refusals},
 };
@@ -220,14 +220,15 @@ pub enum Slot {
     Done(Done),
     /// It was refused.
     Refused(Refusal),
-    /// The outcome is that of an earlier event.
+    /// The outcome is that of an earlier event, or of a part of it.
     Repeat(Earlier),
 }
 
 /// An event that a request had become before.
 #[derive(Debug)]
 pub struct Earlier {
-    pub sequence: Sequence,
+    /// Which, and what is told of it.
+    pub repeat: Repeat,
     /// What the request sets, if it sets something: its outcome says no more, and there is an answer without the event.
     pub setting: Option<Code>,
 }
@@ -702,11 +703,13 @@ impl Core {
                 Slot::Done(self.done(event.expect("a new event was just made")))
             }
             Accepted::DryRun(event) => Slot::Done(self.done(&event)),
-            Accepted::Repeat(sequence) => {
+            Accepted::Repeat(repeat) => {
                 // It may be an event of this very batch, which the journal does not have yet.
-                match self.events.iter().find(|event| event.sequence == sequence) {
-                    Some(event) => Slot::Done(Done { repeat: true, ..self.done(event) }),
-                    None => Slot::Repeat(Earlier { sequence, setting: command.setting().cloned() }),
+                match self.events.iter().find(|event| event.sequence == repeat.of) {
+                    Some(event) => {
+                        Slot::Done(Done { outcome: repeat.outcome(&self.memory, event), repeat: true })
+                    }
+                    None => Slot::Repeat(Earlier { repeat, setting: command.setting().cloned() }),
                 }
             }
         }

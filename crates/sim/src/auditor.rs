@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
-    Changes, Code, Decision, Event, Fact, Memory, Query, Refusal, Request, Sequence, Tables, Timestamp, View,
-    apply,
+    Changes, Code, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Repeat, Request, Sequence, Tables,
+    Timestamp, View, apply,
     check::check,
     decide,
     limits::{KEY_WINDOW_MS, SWEEP_MAX},
@@ -58,7 +58,8 @@ struct Claim {
 enum Statement {
     Refused(usize, Refusal),
     AtomicRefused(Refusals),
-    Repeated(usize, Sequence),
+    Repeated(usize, Repeat),
+    RepeatTold(usize, Box<Outcome>),
     DryRun(usize, Box<Done>),
     Read(Box<Answer<Result<View, Refusal>>>),
 }
@@ -210,11 +211,11 @@ impl Auditor {
                     }
                 }
                 Slot::Done(Done { outcome, .. }) => {
-                    claim(Statement::Repeated(index, outcome.sequence), base, decided.sequence);
+                    claim(Statement::RepeatTold(index, Box::new(outcome)), base, decided.sequence);
                 }
                 Slot::Repeat(earlier) => {
                     if in_one_turn {
-                        claim(Statement::Repeated(index, earlier.sequence), base, decided.sequence);
+                        claim(Statement::Repeated(index, earlier.repeat), base, decided.sequence);
                     }
                 }
                 Slot::Refused(refusal) => {
@@ -402,11 +403,19 @@ impl Auditor {
                 (what, Asked::Batch { requests, .. }) => {
                     let decided =
                         |index: usize, now: &Timestamp| decide(&self.shadow, &requests[index], *now);
+                    let again = |index: usize, now: &Timestamp| match decided(index, now) {
+                        Ok(Decision::Repeat(of)) => {
+                            Some(Repeat::new(&self.shadow, requests[index].command(), of))
+                        }
+                        _ => None,
+                    };
                     let shown = turns.iter().any(|now| match what {
                         Statement::Refused(index, refusal) => decided(*index, now).as_ref() == Err(refusal),
-                        Statement::Repeated(index, of) => {
-                            decided(*index, now).as_ref() == Ok(&Decision::Repeat(*of))
-                        }
+                        Statement::Repeated(index, repeat) => again(*index, now).as_ref() == Some(repeat),
+                        Statement::RepeatTold(index, outcome) => again(*index, now).is_some_and(|repeat| {
+                            let event = &self.events[index_of(repeat.of)];
+                            repeat.outcome(&self.shadow, event) == **outcome
+                        }),
                         Statement::DryRun(index, done) => match decided(*index, now) {
                             Ok(Decision::Event(event)) => outcome(&self.shadow, &event) == done.outcome,
                             _ => false,
@@ -415,7 +424,9 @@ impl Auditor {
                     });
                     match what {
                         Statement::Refused(..) => self.counts.refused += u64::from(shown),
-                        Statement::Repeated(..) => self.counts.repeats += u64::from(shown),
+                        Statement::Repeated(..) | Statement::RepeatTold(..) => {
+                            self.counts.repeats += u64::from(shown)
+                        }
                         _ => {}
                     }
                     shown
@@ -506,7 +517,8 @@ impl std::fmt::Display for Statement {
         match self {
             Self::Refused(index, refusal) => write!(f, "request {index} refused: {refusal:?}"),
             Self::AtomicRefused(refused) => write!(f, "all refused by {refused:?}"),
-            Self::Repeated(index, of) => write!(f, "request {index} is a repeat of event {of}"),
+            Self::Repeated(index, repeat) => write!(f, "request {index} is the repeat {repeat:?}"),
+            Self::RepeatTold(index, outcome) => write!(f, "request {index} is a repeat and told {outcome:?}"),
             Self::DryRun(index, done) => write!(f, "request {index} would come to {:?}", done.outcome),
             Self::Read(answer) => write!(f, "read {:?} at {}", answer.value, answer.at),
         }

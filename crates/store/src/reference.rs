@@ -88,12 +88,15 @@ impl Books {
 
     fn done(&self, accepted: &Accepted) -> Done {
         let known = |sequence| self.event(sequence).expect("an answer's event is in the list");
-        let (event, repeat) = match accepted {
-            Accepted::New(sequence) => (known(*sequence), false),
-            Accepted::Repeat(sequence) => (known(*sequence), true),
-            Accepted::DryRun(event) => (&**event, false),
+        let event = match accepted {
+            Accepted::New(sequence) => known(*sequence),
+            Accepted::Repeat(repeat) => {
+                let outcome = repeat.outcome(&self.tables, known(repeat.of));
+                return Done { outcome, repeat: true };
+            }
+            Accepted::DryRun(event) => event,
         };
-        Done { outcome: outcome(&self.tables, event), repeat }
+        Done { outcome: outcome(&self.tables, event), repeat: false }
     }
 
     fn submit(&mut self, mut batch: Batch, now: Timestamp) -> Results {

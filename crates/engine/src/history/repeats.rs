@@ -67,7 +67,7 @@ impl<D: Disk> Repeats<D> {
         let mut wanted = BTreeSet::new();
         for slot in &slots {
             match slot {
-                Slot::Repeat(earlier) if earlier.sequence >= first => drop(wanted.insert(earlier.sequence)),
+                Slot::Repeat(earlier) if earlier.repeat.of >= first => drop(wanted.insert(earlier.repeat.of)),
                 // When it was is not known any more: before the first event that is kept.
                 Slot::Repeat(Earlier { setting: Some(_), .. }) => drop(wanted.insert(first)),
                 _ => {}
@@ -161,9 +161,10 @@ impl Earlier {
         first: Sequence,
         first_at: Option<Timestamp>,
     ) -> Result<Done, Refusal> {
-        let Self { sequence: event, setting } = self;
+        let Self { repeat, setting } = self;
+        let event = repeat.of;
         let outcome = match (outcomes.get(&event), setting, first_at) {
-            (Some(outcome), ..) => outcome.clone(),
+            (Some(outcome), ..) => repeat.narrow(outcome.clone()),
             (None, Some(id), Some(at)) => Outcome::plain(Some(id), event, at),
             _ => return Err(Refusal::OutcomeArchived { event, first }),
         };

@@ -123,12 +123,15 @@ impl BareSubject {
     }
 
     fn told(&self, accepted: &Accepted) -> Told {
-        let (event, repeat) = match accepted {
-            Accepted::New(sequence) => (self.event(*sequence), false),
-            Accepted::Repeat(sequence) => (self.event(*sequence), true),
-            Accepted::DryRun(event) => (&**event, false),
+        let event = match accepted {
+            Accepted::New(sequence) => self.event(*sequence),
+            Accepted::Repeat(repeat) => {
+                let outcome = repeat.outcome(&self.tables, self.event(repeat.of));
+                return Told::done(&Done { outcome, repeat: true });
+            }
+            Accepted::DryRun(event) => event,
         };
-        Told::done(&Done { outcome: outcome(&self.tables, event), repeat })
+        Told::done(&Done { outcome: outcome(&self.tables, event), repeat: false })
     }
 
     fn prove(&self) {

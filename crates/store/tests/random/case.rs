@@ -6,8 +6,10 @@ use std::{
 };
 
 use jaego_domain::{
-    Changes, Code, Command, Decision, Event, Fact, Memory, Outcome, Query, Refusal, Request, Row, Sequence,
-    Tables, Timestamp, View, apply, check, decide, outcome,
+    Changes, ClaimView, Code, Command, Decision, Event, Fact, Memory, Outcome, PickClaimView, Query, Refusal,
+    Repeat, Request, Row, Sequence, Tables, Timestamp, View, apply, check,
+    command::{ClaimOrder, ClaimTransfer},
+    decide, outcome,
     query::{Page, Period},
     row::{OrderStatus, ProposalStatus},
     turn::{self, Accepted},
@@ -208,17 +210,19 @@ impl Case {
                 ensure(events.is_empty(), "a refusal is no event")?;
                 same(&before, &rows(&self.memory), "a refusal changes nothing")
             }
-            Ok((Accepted::Repeat(sequence), changes)) if !events.is_empty() => {
+            Ok((Accepted::Repeat(repeat), changes)) if !events.is_empty() => {
                 self.tally.repeats += 1;
-                let noted = Fact::RequestNoted { of: sequence };
+                let noted = Fact::RequestNoted { of: repeat.of };
                 ensure(events.len() == 1 && events[0].fact == noted, "a repeat is noted, or no event")?;
                 ensure(events[0].keyed.is_some(), "what is noted is a key")?;
-                self.same_outcome(sequence)?;
+                self.same_outcome(repeat.of)?;
+                self.tells_what_was_asked_for(request.command(), &repeat)?;
                 self.happened(&before, changes, &events, now)
             }
-            Ok((Accepted::Repeat(sequence), _)) => {
+            Ok((Accepted::Repeat(repeat), _)) => {
                 self.tally.repeats += 1;
-                self.same_outcome(sequence)?;
+                self.same_outcome(repeat.of)?;
+                self.tells_what_was_asked_for(request.command(), &repeat)?;
                 same(&before, &rows(&self.memory), "a repeat changes nothing")
             }
             Ok((Accepted::DryRun(event), _)) => {
@@ -324,6 +328,34 @@ impl Case {
             }
             Command::AllocateTransfer(transfer) => self.naive.transfer_gets(transfer, now),
             _ => None,
+        }
+    }
+
+    /// Who claims by its id what he has is told of that alone, and of a claim that stands, how it stands.
+    fn tells_what_was_asked_for(&self, command: &Command, repeat: &Repeat) -> Result<(), String> {
+        let event = &self.events[usize::try_from(repeat.of.0 - 1).unwrap()];
+        let told = repeat.outcome(&self.memory, event);
+        let law = "a claim by its id tells of what it asked for, as it stands";
+        match command {
+            Command::ClaimOrder(ClaimOrder { id, .. }) => {
+                let ClaimView { order, fence, expires_at } = match told.claims.as_slice() {
+                    [claim] => claim.clone(),
+                    claims => return Err(format!("{law}, not {claims:?}")),
+                };
+                let stands = self.memory.order(id).and_then(|order| order.claim);
+                let stands = stands.filter(|claim| claim.fence == fence).map(|claim| claim.expires_at);
+                ensure(order == *id && stands.is_none_or(|stands| stands == expires_at), law)
+            }
+            Command::ClaimTransfer(ClaimTransfer { id, zone, .. }) => {
+                ensure(!told.pick_claims.is_empty(), law)?;
+                told.pick_claims.iter().try_for_each(|PickClaimView { work, fence, expires_at }| {
+                    let asked = work.transfer == *id && zone.as_ref().is_none_or(|zone| *zone == work.zone);
+                    let stands = self.memory.pick_work(id, &work.zone).and_then(|work| work.claim);
+                    let stands = stands.filter(|claim| claim.fence == *fence).map(|claim| claim.expires_at);
+                    ensure(asked && stands.is_none_or(|stands| stands == *expires_at), law)
+                })
+            }
+            _ => ensure(told == outcome(&self.memory, event), "a repeat tells the outcome of its event"),
         }
     }
 
