@@ -91,6 +91,19 @@ pub struct Claim {
     pub expires_at: Timestamp,
 }
 
+/// How the work on an order stands: what claims look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderWork {
+    /// The site that fulfils it.
+    pub site: SiteId,
+    /// How the order stands.
+    pub status: OrderStatus,
+    /// Whether all that was ordered is held.
+    pub is_allocated: bool,
+    /// The claim that it is processed under, or was completed under.
+    pub claim: Option<Claim>,
+}
+
 /// An order (주문).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {

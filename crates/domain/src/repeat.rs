@@ -70,7 +70,7 @@ impl Repeat {
 
 fn reclaimed(tables: &impl Tables, command: &ClaimOrder, fence: Sequence) -> Reclaim {
     let id = &command.id;
-    let claim = tables.order(id).and_then(|order| order.claim).filter(|claim| claim.fence == fence);
+    let claim = tables.order_work(id).and_then(|work| work.claim).filter(|claim| claim.fence == fence);
     let stands = claim.map(|claim| ClaimView { order: id.clone(), fence, expires_at: claim.expires_at });
     Reclaim::Order { id: id.clone(), stands }
 }

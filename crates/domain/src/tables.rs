@@ -88,6 +88,8 @@ pub trait Tables {
     fn warm_gates(&self, _skus: impl Iterator<Item = (SiteId, SkuId)>) {}
     /// The order of this id.
     fn order(&self, id: &Code) -> Option<row::Order>;
+    /// How the work on the order of this id stands: of an order of thousands of lines no more than that is read.
+    fn order_work(&self, id: &Code) -> Option<row::OrderWork>;
     /// How many picks an order has: what it takes to end it. 0 where there is none of this id.
     fn order_pick_count(&self, order: &Code) -> usize;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.
@@ -200,6 +202,8 @@ pub enum Row {
     MoneyOutside(Currency, MoneyOutside, i64),
     Authorization(Code, Option<Box<row::Authorization>>),
     Order(Code, Option<Box<row::Order>>),
+    /// The claim on an order that is not at its end, which is processed under it, or waits where there is none.
+    OrderClaim(Code, Option<Box<row::Claim>>),
     OrderSetting(SiteId, Option<row::OrderSetting>),
     /// Whether stock is there that waiting lines have yet to get.
     Unfilled(SiteId, SkuId, bool),

@@ -13,8 +13,9 @@ use jaego_domain::{
     Code, Command, Memory, Name, Outcome, Outside, Quantity, Query, Refusal, Request, Strategy, Tables,
     TimeZone, Timestamp, View,
     command::{
-        Adjust, AdjustLine, AllocateOrder, CancelOrder, Change, ClaimOrders, ClaimPolicy, CompleteOrder,
-        HoldLine, OrderLine, PlaceHold, PlaceOrder, SetLocation, SetLot, SetSite, SetSku,
+        Adjust, AdjustLine, AllocateOrder, CancelOrder, Change, ClaimOrders, ClaimPolicy, Claimant,
+        CompleteOrder, ExtendClaim, HoldLine, OrderLine, PlaceHold, PlaceOrder, SetLocation, SetLot, SetSite,
+        SetSku,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, SWEEP_MAX},
     query::{Page, Period},
@@ -113,6 +114,21 @@ impl Shop {
         let claim = ClaimOrders { site, worker, policy, count, lease_ms: Some(1_000) };
         let outcome = self.all(vec![Command::ClaimOrders(claim)]).remove(0);
         outcome.claims.into_iter().map(|claim| claim.order).collect()
+    }
+
+    /// How long it takes to claim the one order, to extend the claim and to have it lapse.
+    fn claim_extend_and_lapse(&self) -> Duration {
+        let start = Instant::now();
+        let (site, worker) = (code("ICN"), code("ann"));
+        let (policy, count, lease_ms) = (ClaimPolicy::Oldest, 1, Some(1_000));
+        let claim = ClaimOrders { site, worker: worker.clone(), policy, count, lease_ms };
+        let claim = self.all(vec![Command::ClaimOrders(claim)]).remove(0).claims.remove(0);
+        let claimant = Claimant { worker, fence: claim.fence };
+        let extend = ExtendClaim { id: claim.order, claimant, lease_ms };
+        self.all(vec![Command::ExtendClaim(extend)]);
+        self.clock.fetch_add(1_000, Ordering::SeqCst);
+        self.turn();
+        start.elapsed()
     }
 
     /// The ids of all orders of a status, and a turn of the store for each page.
@@ -318,6 +334,27 @@ fn chance_spreads_over_all_that_waits_and_gives_nothing_twice() {
     }
     assert_eq!(seen.len(), 300);
     assert!((100..200).contains(&in_first_half), "{in_first_half} of 300 are among the older half");
+}
+
+/// An order has ten thousand times as many lines, and to claim it, to extend the claim and to have it lapse takes a few times
+/// as long at the most: it would take thousands of times as long if its lines were read or written.
+#[test]
+fn claiming_costs_the_same_whatever_was_ordered() {
+    const TIMES: usize = 100;
+    const FACTOR_MAX: u32 = 10;
+    let [one, many] = [1, 10_000].map(|lines| {
+        let shop = Shop::open();
+        shop.receive("J1", lines);
+        let line = OrderLine { sku: code("mug"), quantity: Quantity::ONE, lot: None };
+        let (id, site, lines) = (code("O1"), code("ICN"), vec![line; lines]);
+        let (customer, priority, backorder) = (None, 0, false);
+        shop.all(vec![Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder })]);
+        let mut times: Vec<_> = (0..TIMES).map(|_| shop.claim_extend_and_lapse()).collect();
+        times.sort_unstable();
+        times[TIMES / 2]
+    });
+    println!("{one:?} with one line, {many:?} with 10,000");
+    assert!(many < one * FACTOR_MAX, "{one:?}, then {many:?}");
 }
 
 /// A hundred times as many orders wait, and the median claim takes a few times as long at the most: it would take a hundred

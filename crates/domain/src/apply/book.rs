@@ -47,6 +47,16 @@ impl<'a, T: Tables> Book<'a, T> {
         }
     }
 
+    /// Puts a row, and gives back what stood there.
+    pub(super) fn swap(&mut self, row: Row) -> Row {
+        let keeps = self.keeps(&row);
+        let before = self.tables.put(row);
+        if keeps {
+            self.before.push(before.clone());
+        }
+        before
+    }
+
     fn keeps(&self, row: &Row) -> bool {
         self.kept == Kept::All
             || matches!(row, Row::Position(..) | Row::Lot(..) | Row::Sku(..) | Row::Site(..))

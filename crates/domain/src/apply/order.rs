@@ -86,9 +86,12 @@ impl<T: Tables> Book<'_, T> {
                     }
                 }
             }
-            Fact::ClaimExtended { id, expires_at, .. } => self.change_order(id, |order| {
-                order.claim.as_mut().expect("an extended claim is there").expires_at = *expires_at;
-            }),
+            Fact::ClaimExtended { id, expires_at, .. } => {
+                let claim = self.tables.order_work(id).and_then(|work| work.claim);
+                let claim = claim.expect("an extended claim is there");
+                let extended = Claim { expires_at: *expires_at, ..claim };
+                self.put(Row::OrderClaim(id.clone(), Some(Box::new(extended))));
+            }
             Fact::OrderUnclaimed { id, .. } => self.unclaim(id),
             Fact::ClaimsLapsed { ids } => ids.iter().for_each(|id| self.unclaim(id)),
             _ => {}
@@ -113,18 +116,22 @@ impl<T: Tables> Book<'_, T> {
     }
 
     fn claim(&mut self, id: &Code, worker: &Code, fence: Sequence, expires_at: Timestamp) {
-        self.change_order(id, |order| {
-            assert!(order.claim.is_none(), "no two workers ever hold the same work: {id}");
-            order.status = OrderStatus::Processing;
-            order.claim = Some(Claim { worker: worker.clone(), fence, expires_at });
-        });
+        let claim = Claim { worker: worker.clone(), fence, expires_at };
+        let before = self.claim_of(id, Some(Box::new(claim)));
+        assert!(before.is_none(), "no two workers ever hold the same work: {id}");
     }
 
     fn unclaim(&mut self, id: &Code) {
-        self.change_order(id, |order| {
-            assert!(order.claim.take().is_some(), "a claim that ends was there: {id}");
-            order.status = OrderStatus::Waiting;
-        });
+        let before = self.claim_of(id, None);
+        assert!(before.is_some(), "a claim that ends was there: {id}");
+    }
+
+    /// Puts the claim on an order, and gives back the one that stood there.
+    fn claim_of(&mut self, id: &Code, claim: Option<Box<Claim>>) -> Option<Box<Claim>> {
+        match self.swap(Row::OrderClaim(id.clone(), claim)) {
+            Row::OrderClaim(_, before) => before,
+            other => panic!("a row gives back what stood there, not {other:?}"),
+        }
     }
 
     pub(super) fn change_order(&mut self, id: &Code, change: impl FnOnce(&mut Order)) {

@@ -5,21 +5,21 @@ use crate::{
     Code, Digest, Fact, Refusal, SiteId, Tables, Timestamp, Waiting, WaitingBy, chance,
     command::{ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, ExtendClaim, UnclaimOrder},
     limits::LEASE_MS,
-    row::{Claim, Order, OrderAllocation},
+    row::{Claim, OrderAllocation},
 };
 
 impl<T: Tables> Desk<'_, T> {
     pub(super) fn claim_order(&self, command: &ClaimOrder) -> Result<Verdict, Refusal> {
         let id = &command.id;
-        let order = self.live_order(id)?;
-        match &order.claim {
+        let work = self.live_work(id)?;
+        match &work.claim {
             // The worker who was not told is told again.
             Some(claim) if claim.worker == command.worker => return Ok(Verdict::Repeat(claim.fence)),
             Some(claim) => return Err(Self::order_claimed(id, claim)),
             None => {}
         }
-        if !order.is_allocated() && self.order_allocation(order.site) != OrderAllocation::AtCompletion {
-            return Err(self.order_short(id, &order));
+        if !work.is_allocated && self.order_allocation(work.site) != OrderAllocation::AtCompletion {
+            return Err(self.order_short(id, &self.order(id)?));
         }
         let expires_at = self.lease(command.lease_ms);
         Ok(Verdict::New(Fact::OrderClaimed { id: id.clone(), worker: command.worker.clone(), expires_at }))
@@ -38,24 +38,21 @@ impl<T: Tables> Desk<'_, T> {
 
     pub(super) fn extend_claim(&self, command: &ExtendClaim) -> Result<Verdict, Refusal> {
         let id = &command.id;
-        let order = self.live_order(id)?;
-        Self::holds_claim(id, &order, &command.claimant)?;
+        Self::holds_claim(id, self.live_work(id)?.claim.as_ref(), &command.claimant)?;
         let (fence, expires_at) = (command.claimant.fence, self.lease(command.lease_ms));
         Ok(Verdict::New(Fact::ClaimExtended { id: id.clone(), fence, expires_at }))
     }
 
     pub(super) fn unclaim_order(&self, command: &UnclaimOrder) -> Result<Verdict, Refusal> {
         let id = &command.id;
-        let order = self.live_order(id)?;
-        Self::holds_claim(id, &order, &command.claimant)?;
+        Self::holds_claim(id, self.live_work(id)?.claim.as_ref(), &command.claimant)?;
         let worker = command.claimant.worker.clone();
         Ok(Verdict::New(Fact::OrderUnclaimed { id: id.clone(), worker }))
     }
 
-    /// Refuses with `claim_lost` whoever does not have the claim that stands, or of a completed order the one that
+    /// Refuses with `claim_lost` whoever does not have the claim that `stands`, or of a completed order the one that
     /// completed it.
-    pub(super) fn holds_claim(id: &Code, order: &Order, claimant: &Claimant) -> Result<(), Refusal> {
-        let stands = order.claim.as_ref();
+    pub(super) fn holds_claim(id: &Code, stands: Option<&Claim>, claimant: &Claimant) -> Result<(), Refusal> {
         if stands.is_some_and(|claim| claim.worker == claimant.worker && claim.fence == claimant.fence) {
             return Ok(());
         }

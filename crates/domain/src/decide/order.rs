@@ -14,7 +14,7 @@ use crate::{
     },
     event::{OrderShort, OrderedLine, Short, Take, Takes},
     limits::PARTS_MAX,
-    row::{Balance, Order, OrderAllocation, OrderStatus, Sale},
+    row::{Balance, Order, OrderAllocation, OrderStatus, OrderWork, Sale},
 };
 
 impl<T: Tables> Desk<'_, T> {
@@ -96,7 +96,7 @@ impl<T: Tables> Desk<'_, T> {
             OrderStatus::Completed if order.completed_by() == worker => {
                 // The same worker with the fence of another claim completed nothing.
                 if let Some(claimant) = &command.claimant {
-                    Self::holds_claim(id, &order, claimant)?;
+                    Self::holds_claim(id, order.claim.as_ref(), claimant)?;
                 }
                 return Ok(Verdict::Repeat(order.answer));
             }
@@ -105,7 +105,7 @@ impl<T: Tables> Desk<'_, T> {
             OrderStatus::Waiting | OrderStatus::Processing => {}
         }
         match (&command.claimant, &order.claim) {
-            (Some(claimant), _) => Self::holds_claim(id, &order, claimant)?,
+            (Some(claimant), claim) => Self::holds_claim(id, claim.as_ref(), claimant)?,
             (None, Some(claim)) => return Err(Self::order_claimed(id, claim)),
             (None, None) => {}
         }
@@ -180,12 +180,24 @@ impl<T: Tables> Desk<'_, T> {
     }
 
     /// An order that has not ended.
-    pub(super) fn live_order(&self, id: &Code) -> Result<Order, Refusal> {
+    fn live_order(&self, id: &Code) -> Result<Order, Refusal> {
         let order = self.order(id)?;
-        match order.status {
+        Self::is_live(id, order.status)?;
+        Ok(order)
+    }
+
+    /// How the work on an order stands that has not ended.
+    pub(super) fn live_work(&self, id: &Code) -> Result<OrderWork, Refusal> {
+        let work = self.tables.order_work(id).ok_or_else(|| Refusal::OrderNotFound { order: id.clone() })?;
+        Self::is_live(id, work.status)?;
+        Ok(work)
+    }
+
+    fn is_live(id: &Code, status: OrderStatus) -> Result<(), Refusal> {
+        match status {
             OrderStatus::Completed => Err(Refusal::OrderCompleted { order: id.clone() }),
             OrderStatus::Cancelled => Err(Refusal::OrderCancelled { order: id.clone() }),
-            OrderStatus::Waiting | OrderStatus::Processing => Ok(order),
+            OrderStatus::Waiting | OrderStatus::Processing => Ok(()),
         }
     }
 

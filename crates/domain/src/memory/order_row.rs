@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Code, LocationId, LotId, Place, Quantity, Sequence, SiteId, SkuId, Timestamp,
-    row::{Claim, Order, OrderLine, OrderStatus, Pick, Sale},
+    row::{Claim, Order, OrderLine, OrderStatus, OrderWork, Pick, Sale},
 };
 
 pub(super) struct OrderRow {
@@ -197,6 +197,12 @@ impl OrderRow {
             claim: self.claim.as_deref().cloned(),
             lines: Default::default(),
         }
+    }
+
+    /// How the work on it stands.
+    pub(super) fn work(&self) -> OrderWork {
+        let claim = self.claim.as_deref().cloned();
+        OrderWork { site: self.site, status: self.status, is_allocated: self.is_allocated, claim }
     }
 
     /// Every place where it is entered as a holder, and by which node.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
     limits::PARTS_MAX,
-    row::{HolderKind, Order, OrderSetting, OrderStatus},
+    row::{Claim, HolderKind, Order, OrderSetting, OrderStatus},
 };
 
 #[derive(Default)]
@@ -190,10 +190,15 @@ impl Orders {
 
     /// Enters a row in all indexes but that of its id and those of holders.
     fn enter(&mut self, slot: u32) {
-        let row = self.rows.get(slot);
-        for key in Self::awaiting_keys(row) {
+        for key in Self::awaiting_keys(self.rows.get(slot)) {
             self.awaiting.insert(key, slot);
         }
+        self.enter_work(slot);
+    }
+
+    /// Enters a row where workers look for it.
+    fn enter_work(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
         match row.status {
             OrderStatus::Waiting => {
                 let (site, allocated) = (row.site.index(), usize::from(row.is_allocated));
@@ -212,10 +217,14 @@ impl Orders {
     }
 
     fn strike(&mut self, slot: u32) {
-        let row = self.rows.get(slot);
-        for key in Self::awaiting_keys(row) {
+        for key in Self::awaiting_keys(self.rows.get(slot)) {
             self.awaiting.remove(&key);
         }
+        self.strike_work(slot);
+    }
+
+    fn strike_work(&mut self, slot: u32) {
+        let row = self.rows.get(slot);
         match row.status {
             OrderStatus::Waiting => {
                 let queue = &mut self.waiting[row.site.index()][usize::from(row.is_allocated)];
@@ -288,6 +297,20 @@ impl Memory {
             }
         }
         Some(Box::new(before))
+    }
+
+    /// Puts the claim on an order that is not at its end, and gives back the one that stood there.
+    pub(super) fn put_order_claim(&mut self, id: &Code, claim: Option<Box<Claim>>) -> Option<Box<Claim>> {
+        let slot = self.order_slot(id).expect("an order that is claimed is there");
+        let orders = &mut self.orders;
+        orders.last = slot;
+        orders.strike_work(slot);
+        let row = orders.rows.get_mut(slot);
+        assert!(!row.status.may_rest(), "an order is claimed before its end: {id}");
+        row.status = if claim.is_some() { OrderStatus::Processing } else { OrderStatus::Waiting };
+        let before = std::mem::replace(&mut row.claim, claim);
+        orders.enter_work(slot);
+        before
     }
 
     fn insert_order(&mut self, id: &Code, hash: u64, order: Order) {

@@ -8,8 +8,8 @@ use crate::{
     Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
         Answered, Authorization, Card, Cart, Fence, Filed, Filing, Gate, Head, Hold, Holder, HolderKind,
-        Line, Location, LocationKind, Lot, Order, OrderSetting, Position, PriceTiers, Proposal, Sale, Site,
-        Sku, Transfer, Wallet,
+        Line, Location, LocationKind, Lot, Order, OrderSetting, OrderWork, Position, PriceTiers, Proposal,
+        Sale, Site, Sku, Transfer, Wallet,
     },
 };
 
@@ -202,6 +202,10 @@ impl Tables for Memory {
         self.orders.awaited_skus(site)
     }
 
+    fn order_work(&self, id: &Code) -> Option<OrderWork> {
+        self.order_slot(id).map(|slot| self.orders.rows.get(slot).work())
+    }
+
     fn order_pick_count(&self, order: &Code) -> usize {
         self.order_slot(order).map_or(0, |slot| self.orders.rows.get(slot).pick_count())
     }
@@ -355,6 +359,10 @@ impl Tables for Memory {
             Row::Order(id, order) => {
                 let before = self.put_order(&id, order);
                 Row::Order(id, before)
+            }
+            Row::OrderClaim(id, claim) => {
+                let before = self.put_order_claim(&id, claim);
+                Row::OrderClaim(id, before)
             }
             Row::OrderSetting(site, setting) => {
                 Row::OrderSetting(site, self.orders.put_setting(site, setting))

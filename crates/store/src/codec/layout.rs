@@ -231,6 +231,7 @@ tagged! {
         33 Card { 0: card, 1: row }
         34 Proposal { 0: id, 1: row }
         36 PickClaim { 0: transfer, 1: zone, 2: row }
+        40 OrderClaim { 0: order, 1: row }
         28 Prices { 0: sku, 1: prices }
         29 Cart { 0: id, 1: row }
         30 Sale { 0: order, 1: row }

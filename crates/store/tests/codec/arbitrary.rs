@@ -22,7 +22,7 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
-use crate::{carts, fences, money, orders, picking, refunds, trades};
+use crate::{carts, claims, fences, money, orders, picking, refunds, trades};
 
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
@@ -543,6 +543,7 @@ pub(crate) fn rows() -> BoxedStrategy<Vec<Row>> {
         fences::any_row(),
         trades::any_row(),
         picking::any_row(),
+        claims::any_row(),
         carts::any_row()
     ];
     vec(row, 0..40).boxed()

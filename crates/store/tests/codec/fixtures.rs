@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Event, Fact, Row};
 use jaego_store::codec;
 
-use crate::{carts, decode, decode_rows, fences, money, orders, picking, refunds, samples, trades};
+use crate::{carts, claims, decode, decode_rows, fences, money, orders, picking, refunds, samples, trades};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -168,6 +168,7 @@ fn there_is_a_sample_of_every_row() {
         Row::Prices(..) => 25,
         Row::Cart(..) => 26,
         Row::Sale(..) => 27,
+        Row::OrderClaim(..) => 28,
     };
     let rows = [
         samples::rows(),
@@ -177,8 +178,9 @@ fn there_is_a_sample_of_every_row() {
         trades::rows(),
         picking::rows(),
         carts::rows(),
+        claims::rows(),
     ]
     .concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..28).collect());
+    assert_eq!(there, (0..29).collect());
 }

@@ -6,7 +6,9 @@
 use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
-use crate::{carts, decode, decode_rows, fences, fixtures, money, orders, picking, refunds, samples, trades};
+use crate::{
+    carts, claims, decode, decode_rows, fences, fixtures, money, orders, picking, refunds, samples, trades,
+};
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
 fn try_events(payload: &[u8]) -> Result<Vec<Event>, Error> {
@@ -74,6 +76,7 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (trades::rows_file(), Err(trades::rows())),
         (picking::events_file(), Ok(picking::events())),
         (picking::rows_file(), Err(picking::rows())),
+        (claims::rows_file(), Err(claims::rows())),
         (carts::events_file(), Ok(carts::events())),
         (carts::rows_file(), Err(carts::rows())),
         (refunds::events_file(), Ok(refunds::events())),
@@ -156,6 +159,7 @@ fn random_bytes_are_read_or_refused() {
         trades::rows(),
         picking::rows(),
         carts::rows(),
+        claims::rows(),
     ]
     .concat();
     written.extend(events.iter().map(|event| codec::encode([event])));

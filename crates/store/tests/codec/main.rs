@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod carts;
+mod claims;
 mod fences;
 mod fixtures;
 mod hostile;

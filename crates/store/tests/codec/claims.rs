@@ -1,0 +1,45 @@
+//! Claims on orders as rows of their own: samples at their borders, which the fixture was written from, and any others.
+
+use jaego_domain::{Row, Sequence, Timestamp, row::Claim};
+use jaego_store::codec;
+use proptest::{
+    option,
+    strategy::{BoxedStrategy, Strategy},
+};
+
+use crate::{
+    arbitrary::{code, sequence, time},
+    fixtures::{fixture, rows_stay},
+    samples::code as text,
+};
+
+const UUID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+
+/// Every row of claims on orders, there and not there.
+pub(crate) fn rows() -> Vec<Row> {
+    let claim = |worker, fence, expires_at| {
+        let (fence, expires_at) = (Sequence(fence), Timestamp(expires_at));
+        Some(Box::new(Claim { worker: text(worker), fence, expires_at }))
+    };
+    vec![
+        Row::OrderClaim(text("O-1"), claim("ann", 9, u64::MAX)),
+        Row::OrderClaim(text(UUID), claim(UUID, u64::MAX, 0)),
+        Row::OrderClaim(text("O-1"), None),
+    ]
+}
+
+pub(crate) fn rows_file() -> Vec<u8> {
+    fixture("v1/claim_rows.bin", || codec::row::encode(&rows()))
+}
+
+#[test]
+fn rows_of_claims_open_and_are_written_the_same_today() {
+    rows_stay(&rows_file(), &rows());
+}
+
+/// Any row of a claim.
+pub(crate) fn any_row() -> BoxedStrategy<Row> {
+    let claim = (code(), sequence(), time())
+        .prop_map(|(worker, fence, expires_at)| Box::new(Claim { worker, fence, expires_at }));
+    (code(), option::of(claim)).prop_map(|(id, claim)| Row::OrderClaim(id, claim)).boxed()
+}
