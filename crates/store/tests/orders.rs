@@ -13,9 +13,9 @@ use jaego_domain::{
     Code, Command, Memory, Name, Outcome, Outside, Quantity, Query, Refusal, Request, Strategy, Tables,
     TimeZone, Timestamp, View,
     command::{
-        Adjust, AdjustLine, AllocateOrder, CancelOrder, Change, ClaimOrders, ClaimPolicy, Claimant,
-        CompleteOrder, ExtendClaim, HoldLine, OrderLine, PlaceHold, PlaceOrder, SetLocation, SetLot, SetSite,
-        SetSku,
+        Adjust, AdjustLine, AllocateOrder, AllocateTransfer, CancelOrder, Change, ClaimOrders, ClaimPicks,
+        ClaimPolicy, Claimant, CompleteOrder, ExtendClaim, HoldLine, OrderLine, PlaceHold, PlaceOrder,
+        RequestTransfer, SetLocation, SetLot, SetSite, SetSku, TransferLine,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, SWEEP_MAX},
     query::{Page, Period},
@@ -23,7 +23,7 @@ use jaego_domain::{
     turn,
 };
 use jaego_store::{Batch, Reference, Results, Store, conformance::START};
-use jaego_testkit::thread_time;
+use jaego_testkit::{size, thread_time};
 
 fn code(text: &str) -> Code {
     Code::new("code", text).unwrap()
@@ -357,31 +357,90 @@ fn claiming_costs_the_same_whatever_was_ordered() {
     assert!(many < one * FACTOR_MAX, "{one:?}, then {many:?}");
 }
 
-/// A hundred times as many orders wait, and the median claim takes a few times as long at the most: it would take a hundred
-/// times as long if claiming looked at all of them. The factor leaves room for colder memory and a busy machine.
+/// Median times of so many claims of one each, made up for by more work that is not counted.
+fn median_claim(shop: &Shop, claim: impl Fn() -> Command, make_up: impl Fn(usize)) -> Duration {
+    const CLAIMS: usize = 200;
+    let time = |number: usize| {
+        let claim = claim();
+        let start = Instant::now();
+        let outcome = shop.all(vec![claim]).remove(0);
+        let took = start.elapsed();
+        assert_eq!(outcome.claims.len() + outcome.pick_claims.len(), 1);
+        make_up(number);
+        took
+    };
+    let mut times: Vec<_> = (0..CLAIMS).map(time).collect();
+    times.sort_unstable();
+    times[CLAIMS / 2]
+}
+
+/// Ten thousand times as many orders wait (in a soak test ten times as many again), and the median claim takes a few times as long
+/// at the most: it would take thousands of times as long if claiming looked at all of them. The factor leaves room for colder
+/// memory and a busy machine.
 #[test]
 fn claiming_costs_the_same_however_many_wait() {
-    const CLAIMS: usize = 200;
     const FACTOR_MAX: u32 = 10;
-    let shops = [1_000, 100_000].map(|waiting| {
+    let many = size(100_000, 1_000_000);
+    let shops = [10, usize::try_from(many).unwrap()].map(|waiting| {
         let shop = Shop::open();
-        shop.receive("J1", waiting);
+        shop.receive("J1", waiting + 10_000);
         shop.place(waiting);
         shop
     });
     for policy in ClaimPolicy::ALL {
         let [few, many] = shops.each_ref().map(|shop| {
-            let mut times: Vec<_> = (0..CLAIMS)
-                .map(|_| {
-                    let start = Instant::now();
-                    assert_eq!(shop.claim("ann", policy, 1).len(), 1);
-                    start.elapsed()
-                })
-                .collect();
-            times.sort_unstable();
-            times[CLAIMS / 2]
+            let claim = || {
+                let (site, worker) = (code("ICN"), code("ann"));
+                Command::ClaimOrders(ClaimOrders { site, worker, policy, count: 1, lease_ms: None })
+            };
+            let id = |number| format!("{}-{number}", policy.name());
+            median_claim(shop, claim, |number| drop(shop.all(vec![order(&id(number), 1, 9, true)])))
         });
-        println!("{}: {few:?} with 1,000 waiting, {many:?} with 100,000", policy.name());
+        println!("{}: {few:?} with few waiting, {many:?} with many", policy.name());
         assert!(many < few * FACTOR_MAX, "{}: {few:?}, then {many:?}", policy.name());
     }
+}
+
+/// The same for what transfers have to pick in a zone.
+#[test]
+fn claiming_picks_costs_the_same_however_many_wait() {
+    const FACTOR_MAX: u32 = 10;
+    const BATCH: usize = 10_000;
+    let shops = [10, 100_000].map(|waiting: usize| {
+        let shop = Shop::open();
+        shop.all(vec![Command::SetSite(SetSite {
+            site: code("PUS"),
+            name: Name::default(),
+            time_zone: TimeZone::new("UTC").unwrap(),
+            strategy: Strategy::Fefo,
+        })]);
+        shop.receive("J1", waiting + 10_000);
+        let ids: Vec<_> = (0..waiting).map(|number| format!("T{number}")).collect();
+        for ids in ids.chunks(BATCH) {
+            shop.all(ids.iter().flat_map(|id| allocated_transfer(id)).collect());
+        }
+        shop
+    });
+    for policy in ClaimPolicy::ALL {
+        let [few, many] = shops.each_ref().map(|shop| {
+            let claim = || {
+                let (site, zone, worker) = (code("ICN"), Some(Name::default()), code("ann"));
+                Command::ClaimPicks(ClaimPicks { site, zone, worker, policy, count: 1, lease_ms: None })
+            };
+            let id = |number| format!("{}-{number}", policy.name());
+            median_claim(shop, claim, |number| drop(shop.all(allocated_transfer(&id(number)).into())))
+        });
+        println!("{}: {few:?} with 10 pieces waiting, {many:?} with 100,000", policy.name());
+        assert!(many < few * FACTOR_MAX, "{}: {few:?}, then {many:?}", policy.name());
+    }
+}
+
+/// A transfer of one piece, which is allocated.
+fn allocated_transfer(id: &str) -> [Command; 2] {
+    let line = TransferLine { line: code("1"), sku: code("mug"), quantity: Quantity::ONE, lot: None };
+    let (from, to, lines) = (code("ICN"), code("PUS"), vec![line]);
+    let request = RequestTransfer { id: code(id), from, to, priority: 0, lines };
+    let (strategy, partial, lines, dry_run) = (None, false, None, false);
+    let allocate = AllocateTransfer { id: code(id), strategy, partial, lines, dry_run };
+    [Command::RequestTransfer(request), Command::AllocateTransfer(allocate)]
 }
