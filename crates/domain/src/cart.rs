@@ -61,6 +61,17 @@ pub struct Cart {
     pub lines: SmallVec<[CartLine; 1]>,
 }
 
+/// How a cart stands, without what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CartState {
+    /// How it stands.
+    pub status: CartStatus,
+    /// The order that it became.
+    pub order: Option<Code>,
+    /// The event that last changed or that ended it.
+    pub changed: Sequence,
+}
+
 /// An item of a cart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CartLine {

@@ -173,7 +173,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
             }
         }
         Fact::OrderPlaced { site, takes, short, .. } | Fact::OrderAllocated { site, takes, short, .. } => {
-            outcome.picks = picks(tables, takes);
+            outcome.picks.extend(picks(tables, takes));
             let shortages = short.iter().map(|short| Shortage {
                 line: numbered(short.line as usize),
                 site: tables.site(*site).code.clone(),
@@ -184,8 +184,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
             outcome.shortages = shortages.collect();
         }
         Fact::OrderCompleted { takes, allocated, .. } => {
-            outcome.picks = picks(tables, takes);
-            outcome.picks.extend(picks(tables, allocated));
+            outcome.picks.extend(picks(tables, takes).chain(picks(tables, allocated)));
         }
         Fact::OrderClaimed { id, expires_at, .. } => {
             let (order, fence) = (id.clone(), event.sequence);
@@ -221,7 +220,7 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
             let item = |take: &Take| pick(tables, tables.sku(take.sku).code.clone(), take);
             outcome.picks = takes.iter().map(item).collect();
         }
-        Fact::CartOrdered { takes, .. } => outcome.picks = picks(tables, takes),
+        Fact::CartOrdered { takes, .. } => outcome.picks.extend(picks(tables, takes)),
         _ => {}
     }
     outcome
@@ -238,8 +237,8 @@ fn pick_claims(
 }
 
 /// Picks of a document whose lines have only numbers.
-fn picks(tables: &impl Tables, takes: &[Take]) -> SmallVec<[PickView; 1]> {
-    takes.iter().map(|take| pick(tables, numbered(take.line as usize), take)).collect()
+fn picks(tables: &impl Tables, takes: &[Take]) -> impl Iterator<Item = PickView> {
+    takes.iter().map(|take| pick(tables, numbered(take.line as usize), take))
 }
 
 /// A holder and its share, in the caller's words.

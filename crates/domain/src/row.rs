@@ -9,7 +9,7 @@ mod wallet;
 
 use crate::{Sequence, Timestamp};
 pub use crate::{
-    cart::{Cart, CartLine, CartStatus, Sale},
+    cart::{Cart, CartLine, CartState, CartStatus, Sale},
     order::{Claim, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, OrderWork},
     trade::{Card, CloseReason, PriceTiers, Proposal, ProposalEnd, ProposalKind, ProposalStatus},
 };

@@ -108,6 +108,8 @@ pub trait Tables {
     fn cart(&self, id: &Code) -> Option<row::Cart>;
     /// How many lines and picks a cart has: what it takes to end what it holds. 0 where there is none of this id.
     fn cart_part_count(&self, cart: &Code) -> usize;
+    /// Whether a cart holds something. Not where there is none of this id.
+    fn cart_holds(&self, cart: &Code) -> bool;
     /// Carts whose hold ends at `now`, earliest first and then as they were opened, at most `limit`.
     fn due_carts(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
     /// What one unit of a SKU costs, in the order of the currencies.
@@ -216,6 +218,8 @@ pub enum Row {
     /// What one unit of a SKU costs, in the order of the currencies; empty where it has no price.
     Prices(SkuId, Vec<(Currency, Amount)>),
     Cart(Code, Option<Box<row::Cart>>),
+    /// How a cart stands that is there and holds nothing; what is in it stays.
+    CartState(Code, row::CartState),
     /// What the order of this id was sold for.
     Sale(Code, Option<Box<row::Sale>>),
 }

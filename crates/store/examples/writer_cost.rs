@@ -6,12 +6,15 @@
 //! valgrind --tool=callgrind --toggle-collect='*counted*' target/release/examples/writer_cost checkouts 1 1000
 //! ```
 //!
-//! What is counted (`holds`, `checkouts`, or `claims` of 100 orders each), the lines of each document, and how many.
+//! What is counted (`holds`, `checkouts`, or `claims` of 100 orders each), the lines of each document, and how many. `fills` is
+//! timed instead: so many orders of so many lines wait for stock, one receipt brings it, and everybody else waits for the steps
+//! in which it is given out.
 
 use std::env;
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Request, Strategy, TimeZone, Timestamp,
+    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Request, Strategy, Tables, TimeZone,
+    Timestamp,
     command::{
         Adjust, AdjustLine, Change, Checkout, ClaimOrders, ClaimPolicy, HoldLine, OrderLine, Payment,
         PlaceHold, PlaceOrder, SetCart, SetCartItem, SetLocation, SetSite, SetSku,
@@ -22,6 +25,7 @@ use jaego_domain::{
     turn::{self, Accepted},
 };
 use jaego_store::codec;
+use jaego_testkit::thread_time;
 
 /// Owners of carts, whose wallets pay.
 const OWNERS: usize = 1_000;
@@ -112,11 +116,56 @@ fn place(id: Code, lines: usize) -> Command {
     Command::PlaceOrder(PlaceOrder { id, site, lines, customer: None, priority: 0, backorder: false })
 }
 
+/// What giving out a receipt that `count` orders wait for takes, of all of which others wait for the end.
+fn fills(lines: usize, count: usize) {
+    let mut books = Books::open(0);
+    let (name, tracking, safety_stock, prices) = (Name::default(), Tracking::None, Vec::new(), Vec::new());
+    for number in 0..lines {
+        let (sku, name, safety_stock, prices) =
+            (sku(number), name.clone(), safety_stock.clone(), prices.clone());
+        books.give(Command::SetSku(SetSku { sku, name, tracking, safety_stock, prices }));
+    }
+    for number in 0..count {
+        let Command::PlaceOrder(order) = place(code(&format!("doc-{number:09}")), lines) else {
+            unreachable!()
+        };
+        books.give(Command::PlaceOrder(PlaceOrder { backorder: true, ..order }));
+    }
+    let received = |number| AdjustLine {
+        site: code("ICN"),
+        location: code("A-01"),
+        sku: sku(number),
+        lot: None,
+        change: Change::Add(Quantity::stored(count as u64), Outside::Supplier),
+    };
+    let (id, lines) = (code("receipt"), (0..lines).map(received).collect());
+    let mut steps =
+        vec![timed(|| books.give(Command::Adjust(Adjust { id, reason: name, lines, release: None })))];
+    while books.tables.owes_stock() {
+        steps.push(timed(|| drop(turn::sweep(&mut books.tables, books.now, &mut Vec::new()))));
+    }
+    let (all, longest) = (steps.iter().sum::<f64>(), steps.iter().copied().fold(0.0, f64::max));
+    println!(
+        "{count} orders filled in {} steps: {all:.1} ms in all, the longest {longest:.2} ms",
+        steps.len()
+    );
+}
+
+/// Milliseconds of the processor that it took.
+fn timed(work: impl FnOnce()) -> f64 {
+    let begun = thread_time();
+    work();
+    (thread_time() - begun).as_secs_f64() * 1e3
+}
+
 fn main() {
-    let usage = "usage: writer_cost holds|checkouts|claims LINES COUNT";
+    let usage = "usage: writer_cost holds|checkouts|claims|fills LINES COUNT";
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [what, lines, count] = arguments.as_slice() else { panic!("{usage}") };
     let (lines, count): (usize, usize) = (lines.parse().expect(usage), count.parse().expect(usage));
+    if what == "fills" {
+        return fills(lines, count);
+    }
     let mut books = Books::open(lines);
     let id = |number: usize| code(&format!("doc-{number:09}"));
     let requests: Vec<Request> = match what.as_str() {

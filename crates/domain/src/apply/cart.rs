@@ -6,7 +6,7 @@ use super::{book::Book, order::order_line};
 use crate::{
     Amount, Code, Fact, LocationId, LotId, Place, Quantity, Row, Sequence, SkuId, Tables, Timestamp,
     event::Take,
-    row::{Cart, CartLine, CartStatus, Order, OrderStatus, Pick, Sale},
+    row::{Cart, CartLine, CartState, CartStatus, Order, OrderStatus, Pick, Sale},
 };
 
 impl<T: Tables> Book<'_, T> {
@@ -63,11 +63,7 @@ impl<T: Tables> Book<'_, T> {
                     self.change_cart(id, |book, cart| book.let_go(cart));
                 }
             }
-            Fact::CartDiscarded { id } => self.change_cart(id, |book, cart| {
-                book.let_go(cart);
-                cart.status = CartStatus::Discarded;
-                cart.changed = sequence;
-            }),
+            Fact::CartDiscarded { id } => self.end_cart(id, CartStatus::Discarded, None),
             Fact::CartOrdered {
                 cart,
                 order,
@@ -81,12 +77,7 @@ impl<T: Tables> Book<'_, T> {
                 takes,
                 ..
             } => {
-                self.change_cart(cart, |book, cart| {
-                    book.let_go(cart);
-                    cart.status = CartStatus::Ordered;
-                    cart.order = Some(order.clone());
-                    cart.changed = sequence;
-                });
+                self.end_cart(cart, CartStatus::Ordered, Some(order));
                 let placed = Order {
                     site: *site,
                     customer: Some(owner.clone()),
@@ -139,6 +130,15 @@ impl<T: Tables> Book<'_, T> {
         let mut cart = self.tables.cart(id).expect("the event's cart is there");
         change(self, &mut cart);
         self.put(Row::Cart(id.clone(), Some(Box::new(cart))));
+    }
+
+    /// A cart ends, and holds nothing any more.
+    fn end_cart(&mut self, id: &Code, status: CartStatus, order: Option<&Code>) {
+        if self.tables.cart_holds(id) {
+            self.change_cart(id, |book, cart| book.let_go(cart));
+        }
+        let state = CartState { status, order: order.cloned(), changed: self.event.sequence };
+        self.put(Row::CartState(id.clone(), state));
     }
 
     /// A cart holds nothing any more.

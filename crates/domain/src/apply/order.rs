@@ -152,19 +152,14 @@ const GROW_PLAINLY_MAX: usize = 8;
 /// only among what the line held before: an order of 100,000 serial numbers has as many picks.
 fn grow(order: &mut Order, takes: &[Take]) {
     let before: SmallVec<[usize; 8]> = order.lines.iter().map(|line| line.picks.len()).collect();
-    let is_plain = takes.len() <= GROW_PLAINLY_MAX;
-    let held = order.lines.iter().zip(0..).filter(|_| !is_plain).flat_map(|(line, number)| {
-        let picks = line.picks.iter().enumerate();
-        picks.map(move |(at, pick)| ((number, pick.location, pick.lot), at))
-    });
-    let held: HashMap<(u32, LocationId, LotId), usize> = held.collect();
+    let held = (takes.len() > GROW_PLAINLY_MAX).then(|| held_at(&order.lines));
     for take in takes {
         let Take { line, location, lot, quantity, .. } = *take;
         let picks = &mut order.lines[line as usize].picks;
         let known = &picks[..before[line as usize]];
-        let at = match is_plain {
-            true => known.iter().position(|pick| (pick.location, pick.lot) == (location, lot)),
-            false => held.get(&(line, location, lot)).copied(),
+        let at = match &held {
+            None => known.iter().position(|pick| (pick.location, pick.lot) == (location, lot)),
+            Some(held) => held.get(&(line, location, lot)).copied(),
         };
         match at {
             Some(at) => picks[at].quantity += quantity,
@@ -173,6 +168,15 @@ fn grow(order: &mut Order, takes: &[Take]) {
     }
     let fits = order.lines.iter().all(|line| line.held() <= line.quantity);
     assert!(fits, "a line of an order holds no more than it asked for");
+}
+
+/// Where each line has which of its picks.
+fn held_at(lines: &[OrderLine]) -> HashMap<(u32, LocationId, LotId), usize> {
+    let held = lines.iter().zip(0..).flat_map(|(line, number)| {
+        let picks = line.picks.iter().enumerate();
+        picks.map(move |(at, pick)| ((number, pick.location, pick.lot), at))
+    });
+    held.collect()
 }
 
 /// A line of an order holds more at a place.

@@ -10,17 +10,19 @@ use smallvec::SmallVec;
 use super::{
     Memory,
     packed_lines::{PackedLines, Wanted},
-    slab::{Index, Slab},
+    slab::{Index, Recent, Slab},
 };
 use crate::{
     Amount, Code, Currency, LocationId, LotId, Place, Quantity, Row, Sequence, SiteId, SkuId, Timestamp,
-    row::{Cart, CartLine, CartStatus, HolderKind, Pick},
+    row::{Cart, CartLine, CartState, CartStatus, HolderKind, Pick},
 };
 
 #[derive(Default)]
 pub(super) struct Carts {
     pub(super) rows: Slab<CartRow>,
     index: Index,
+    /// The row that was found last.
+    recent: Recent,
     /// Open ones, in the order in which they were opened: how they are listed.
     pub(super) open: BTreeMap<Sequence, u32>,
     /// When what they hold lapses, and which event opened them.
@@ -97,6 +99,11 @@ impl CartRow {
         for held in &self.picks {
             lines[held.line as usize].picks.push(held.pick);
         }
+        Cart { lines, ..self.unpack_header() }
+    }
+
+    /// The cart without its items.
+    pub(super) fn unpack_header(&self) -> Cart {
         Cart {
             site: self.site,
             owner: self.owner.clone(),
@@ -108,7 +115,7 @@ impl CartRow {
             expires_at: self.expires_at(),
             status: self.status,
             order: self.order.as_deref().cloned(),
-            lines,
+            lines: SmallVec::new(),
         }
     }
 
@@ -124,6 +131,11 @@ impl CartRow {
     /// The SKU of its first line, or the first SKU of all where it is empty.
     pub(super) fn first_sku(&self) -> SkuId {
         self.lines.iter().next().map_or(SkuId(0), |line| line.sku)
+    }
+
+    /// Whether it holds something.
+    pub(super) fn holds(&self) -> bool {
+        !self.picks.is_empty()
     }
 
     /// How many lines it has.
@@ -200,13 +212,32 @@ impl Memory {
     }
 
     pub(super) fn cart_slot(&self, id: &Code) -> Option<u32> {
-        self.carts.index.find(self.hash(id), |slot| self.carts.rows.get(slot).id == *id)
+        let Carts { rows, index, recent, .. } = &self.carts;
+        recent.find(
+            |slot| rows.find(slot).is_some_and(|row| row.id == *id),
+            || index.find(self.hash(id), |slot| rows.get(slot).id == *id),
+        )
+    }
+
+    /// Puts how a cart stands that is there and holds nothing, and gives back how it stood.
+    pub(super) fn put_cart_state(&mut self, id: &Code, state: CartState) -> CartState {
+        let slot = self.cart_slot(id).expect("a cart that ends is there");
+        self.carts.strike(slot);
+        let row = self.carts.rows.get_mut(slot);
+        assert!(!row.holds(), "a cart ends when it holds nothing any more: {id}");
+        let before = CartState {
+            status: std::mem::replace(&mut row.status, state.status),
+            order: std::mem::replace(&mut row.order, state.order.map(Box::new)).map(|order| *order),
+            changed: std::mem::replace(&mut row.changed, state.changed),
+        };
+        self.carts.enter(slot);
+        before
     }
 
     pub(super) fn put_cart(&mut self, id: &Code, cart: Option<Box<Cart>>) {
-        let hash = self.hash(id);
-        let Some(slot) = self.carts.index.find(hash, |slot| self.carts.rows.get(slot).id == *id) else {
+        let Some(slot) = self.cart_slot(id) else {
             if let Some(cart) = cart {
+                let hash = self.hash(id);
                 let slot = self.carts.rows.next_slot();
                 let new = self.pack_cart(id.clone(), *cart, None, slot);
                 let carts = &mut self.carts;
@@ -226,7 +257,7 @@ impl Memory {
             *self.carts.rows.get_mut(slot) = new;
             self.carts.enter(slot);
         } else {
-            self.carts.index.remove(hash, slot);
+            self.carts.index.remove(self.hash(id), slot);
             self.carts.rows.remove(slot);
         }
     }

@@ -1,9 +1,32 @@
 //! Rows that never move, and the indexes that find them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use hashbrown::HashTable;
 
 /// Rows a chunk: a chunk is allocated whole, so that a table grows without copying what it has.
 pub(super) const CHUNK_LEN: usize = 4_096;
+
+/// The slot that was found last. Who asks for a row mostly asks for it again: to decide on it, then to write it.
+#[derive(Default)]
+pub(super) struct Recent(AtomicU32);
+
+impl Recent {
+    /// The slot that was found last, if it `is_it`, or the one that is looked for.
+    pub(super) fn find(
+        &self,
+        is_it: impl Fn(u32) -> bool,
+        look: impl FnOnce() -> Option<u32>,
+    ) -> Option<u32> {
+        let recent = self.0.load(Ordering::Relaxed);
+        if is_it(recent) {
+            return Some(recent);
+        }
+        let found = look()?;
+        self.0.store(found, Ordering::Relaxed);
+        Some(found)
+    }
+}
 
 /// Rows by slot. A slot stays with its row until the row is removed.
 pub(super) struct Slab<T> {

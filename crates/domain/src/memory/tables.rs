@@ -190,6 +190,10 @@ impl Tables for Memory {
         self.cart_slot(cart).map_or(0, |slot| self.carts.rows.get(slot).part_count())
     }
 
+    fn cart_holds(&self, cart: &Code) -> bool {
+        self.cart_slot(cart).is_some_and(|slot| self.carts.rows.get(slot).holds())
+    }
+
     fn due_carts(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
         self.carts.due(now, limit)
     }
@@ -396,6 +400,10 @@ impl Tables for Memory {
                 self.put_cart(&id, cart);
                 Row::Cart(id, before)
             }
+            Row::CartState(id, state) => {
+                let before = self.put_cart_state(&id, state);
+                Row::CartState(id, before)
+            }
             Row::Sale(order, sale) => {
                 let before = self.put_sale(&order, sale);
                 Row::Sale(order, before)
@@ -407,6 +415,11 @@ impl Tables for Memory {
         match row {
             Row::Hold(id, hold) => drop(self.put_hold(id, hold)),
             Row::Cart(id, cart) => self.put_cart(&id, cart),
+            Row::CartState(id, state) => drop(self.put_cart_state(&id, state)),
+            Row::Order(id, order) => drop(self.put_order(&id, order)),
+            Row::OrderClaim(id, claim) => drop(self.put_order_claim(&id, claim)),
+            Row::Sale(order, sale) => drop(self.put_sale(&order, sale)),
+            Row::Wallet(owner, wallet) => drop(self.wallets.put_wallet(&owner, wallet)),
             row => drop(self.put(row)),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::DefaultHashBuilder;
 
-use super::slab::{Index, Slab};
+use super::slab::{Index, Recent, Slab};
 use crate::{
     Code, Currency, MoneyOutside, Row, Sequence,
     row::{Authorization, AuthorizationStatus, Wallet},
@@ -19,6 +19,8 @@ pub(super) struct Wallets {
     hasher: DefaultHashBuilder,
     rows: Slab<(Code, Wallet)>,
     by_owner: Index,
+    /// The wallet that was found last.
+    recent: Recent,
     /// In the order in which they were opened: how they are listed.
     by_opening: BTreeMap<Sequence, u32>,
     outside: BTreeMap<(Currency, MoneyOutside), i64>,
@@ -86,7 +88,10 @@ impl Wallets {
     }
 
     fn slot(&self, owner: &Code) -> Option<u32> {
-        self.by_owner.find(self.hasher.hash_one(owner), |slot| self.rows.get(slot).0 == *owner)
+        self.recent.find(
+            |slot| self.rows.find(slot).is_some_and(|row| row.0 == *owner),
+            || self.by_owner.find(self.hasher.hash_one(owner), |slot| self.rows.get(slot).0 == *owner),
+        )
     }
 
     fn authorization_slot(&self, id: &Code) -> Option<u32> {

@@ -12,11 +12,11 @@ use jaego_domain::{
         UnpickedLine, Watched,
     },
     row::{
-        Answered, Authorization, Balance, Card, Cart, CartLine, CartStatus, Claim, CloseReason, End, Fence,
-        Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder, HolderKind, Line, Location,
-        LocationKind, Lot, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, Pick, Position,
-        PriceTiers, Proposal, ProposalEnd, ProposalKind, Sale, Site, Sku, Staged, Totals, Tracking, Transfer,
-        Wallet,
+        Answered, Authorization, Balance, Card, Cart, CartLine, CartState, CartStatus, Claim, CloseReason,
+        End, Fence, Filed, Filing, Gate, Head, Hold, HoldLine, HoldStatus, Holder, HolderKind, Line,
+        Location, LocationKind, Lot, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, Pick,
+        Position, PriceTiers, Proposal, ProposalEnd, ProposalKind, Sale, Site, Sku, Staged, Totals, Tracking,
+        Transfer, Wallet,
     },
 };
 
@@ -153,6 +153,7 @@ records! {
     Proposal { from_card, to_card, from_owner, to_owner, from_price, to_price, kind, body, proposed, proposed_at, end }
     Cart { site, owner, hold_s, opened, opened_at, set, changed, expires_at, status, order, lines }
     CartLine { sku, quantity, picks } [quantity: never zero]
+    CartState { status, order, changed }
     Sale { owner, currency, prices, total, refunded }
 }
 
@@ -232,6 +233,7 @@ tagged! {
         34 Proposal { 0: id, 1: row }
         36 PickClaim { 0: transfer, 1: zone, 2: row }
         40 OrderClaim { 0: order, 1: row }
+        41 CartState { 0: id, 1: row }
         28 Prices { 0: sku, 1: prices }
         29 Cart { 0: id, 1: row }
         30 Sale { 0: order, 1: row }

@@ -1,9 +1,12 @@
-//! Claims on orders as rows of their own: samples at their borders, which the fixture was written from, and any others.
+//! Claims on orders, and how carts stand, as rows of their own: samples at their borders, which the fixture was written from, and any others.
 
-use jaego_domain::{Row, Sequence, Timestamp, row::Claim};
+use jaego_domain::{
+    Row, Sequence, Timestamp,
+    row::{CartState, CartStatus, Claim},
+};
 use jaego_store::codec;
 use proptest::{
-    option,
+    option, prop_oneof, sample,
     strategy::{BoxedStrategy, Strategy},
 };
 
@@ -15,7 +18,7 @@ use crate::{
 
 const UUID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-/// Every row of claims on orders, there and not there.
+/// Every row of claims on orders. Never change a sample, add new ones.
 pub(crate) fn rows() -> Vec<Row> {
     let claim = |worker, fence, expires_at| {
         let (fence, expires_at) = (Sequence(fence), Timestamp(expires_at));
@@ -28,8 +31,30 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
+/// How carts stand, at the borders.
+pub(crate) fn states() -> Vec<Row> {
+    let state = |id, status, order: Option<&str>, changed| {
+        let changed = Sequence(changed);
+        Row::CartState(text(id), CartState { status, order: order.map(text), changed })
+    };
+    vec![
+        state("C-1", CartStatus::Open, None, 1),
+        state("C-1", CartStatus::Ordered, Some(UUID), u64::MAX),
+        state(UUID, CartStatus::Discarded, None, 9),
+    ]
+}
+
+pub(crate) fn states_file() -> Vec<u8> {
+    fixture("v1/cart_state_rows.bin", || codec::row::encode(&states()))
+}
+
 pub(crate) fn rows_file() -> Vec<u8> {
     fixture("v1/claim_rows.bin", || codec::row::encode(&rows()))
+}
+
+#[test]
+fn rows_of_how_carts_stand_open_and_are_written_the_same_today() {
+    rows_stay(&states_file(), &states());
 }
 
 #[test]
@@ -37,9 +62,15 @@ fn rows_of_claims_open_and_are_written_the_same_today() {
     rows_stay(&rows_file(), &rows());
 }
 
-/// Any row of a claim.
+/// Any row of a claim, or of how a cart stands.
 pub(crate) fn any_row() -> BoxedStrategy<Row> {
     let claim = (code(), sequence(), time())
         .prop_map(|(worker, fence, expires_at)| Box::new(Claim { worker, fence, expires_at }));
-    (code(), option::of(claim)).prop_map(|(id, claim)| Row::OrderClaim(id, claim)).boxed()
+    let state = (sample::select(&CartStatus::ALL[..]), option::of(code()), sequence())
+        .prop_map(|(status, order, changed)| CartState { status, order, changed });
+    prop_oneof![
+        (code(), option::of(claim)).prop_map(|(id, claim)| Row::OrderClaim(id, claim)),
+        (code(), state).prop_map(|(id, state)| Row::CartState(id, state)),
+    ]
+    .boxed()
 }

@@ -169,6 +169,7 @@ fn there_is_a_sample_of_every_row() {
         Row::Cart(..) => 26,
         Row::Sale(..) => 27,
         Row::OrderClaim(..) => 28,
+        Row::CartState(..) => 29,
     };
     let rows = [
         samples::rows(),
@@ -179,8 +180,9 @@ fn there_is_a_sample_of_every_row() {
         picking::rows(),
         carts::rows(),
         claims::rows(),
+        claims::states(),
     ]
     .concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..29).collect());
+    assert_eq!(there, (0..30).collect());
 }

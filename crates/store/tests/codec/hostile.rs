@@ -77,6 +77,7 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (picking::events_file(), Ok(picking::events())),
         (picking::rows_file(), Err(picking::rows())),
         (claims::rows_file(), Err(claims::rows())),
+        (claims::states_file(), Err(claims::states())),
         (carts::events_file(), Ok(carts::events())),
         (carts::rows_file(), Err(carts::rows())),
         (refunds::events_file(), Ok(refunds::events())),
@@ -160,6 +161,7 @@ fn random_bytes_are_read_or_refused() {
         picking::rows(),
         carts::rows(),
         claims::rows(),
+        claims::states(),
     ]
     .concat();
     written.extend(events.iter().map(|event| codec::encode([event])));
