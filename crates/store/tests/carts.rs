@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables,
-    TimeZone,
+    Amount, Code, Command, Currency, Memory, Name, Outside, Quantity, Query, Refusal, Request, Strategy,
+    Tables, TimeZone, View,
     command::{
         Adjust, AdjustLine, CancelOrder, Change, Checkout, Payment, SetCart, SetCartItem, SetLocation,
         SetLot, SetSite, SetSku,
     },
     limits::{LINES_MAX, PARTS_MAX},
+    query::Page,
     row::{LocationKind, Tracking},
     turn,
 };
@@ -33,6 +34,49 @@ fn give(memory: &mut Memory, command: Command) -> Result<(), Refusal> {
 fn item(sku: &str, quantity: usize) -> Command {
     let quantity = Quantity::new("quantity", quantity as u64).unwrap();
     Command::SetCartItem(SetCartItem { id: code("C1"), sku: code(sku), quantity })
+}
+
+/// Carts of 500 items are listed in a few times as long as those of one at the most: it would take hundreds of times as long if
+/// their items were unpacked.
+#[test]
+fn carts_are_listed_without_their_items() {
+    const CARTS: usize = 50;
+    const TIMES: usize = 50;
+    const FACTOR_MAX: u32 = 8;
+    let [few, many] = [1, 500].map(|items| {
+        let mut memory = Memory::new();
+        let (site, name) = (code("ICN"), Name::default());
+        let (time_zone, strategy) = (TimeZone::new("UTC").unwrap(), Strategy::Fifo);
+        let set = SetSite { site: site.clone(), name: name.clone(), time_zone, strategy };
+        give(&mut memory, Command::SetSite(set)).unwrap();
+        for item in 0..items {
+            let (sku, tracking) = (code(&format!("sku-{item}")), Tracking::None);
+            let set = SetSku { sku, name: name.clone(), tracking, safety_stock: vec![], prices: vec![] };
+            give(&mut memory, Command::SetSku(set)).unwrap();
+        }
+        for cart in 0..CARTS {
+            let (id, owner) = (code(&format!("C{cart}")), code("kim"));
+            let set = SetCart { id: id.clone(), site: site.clone(), owner, hold_s: None };
+            give(&mut memory, Command::SetCart(set)).unwrap();
+            for item in 0..items {
+                let (sku, quantity) = (code(&format!("sku-{item}")), Quantity::ONE);
+                give(&mut memory, Command::SetCartItem(SetCartItem { id: id.clone(), sku, quantity }))
+                    .unwrap();
+            }
+        }
+        let list = || {
+            let begun = thread_time();
+            let page = Page { after: None, limit: CARTS };
+            let query = Query::Carts { site: None, owner: Some(code("kim")), page };
+            let Ok(View::Carts(list)) = memory.query(&query, START) else { panic!("carts were asked for") };
+            assert_eq!(list.items.len(), CARTS);
+            assert!(list.items.iter().all(|cart| cart.item_count == items));
+            thread_time() - begun
+        };
+        (0..TIMES).map(|_| list()).min().unwrap()
+    });
+    println!("{few:?} with one item, {many:?} with 500");
+    assert!(many < few * FACTOR_MAX, "{few:?}, then {many:?}");
 }
 
 #[test]

@@ -354,7 +354,7 @@ impl Memory {
         merged(here, std::iter::empty(), page, None, |row| {
             let fits =
                 site.is_none_or(|site| site == row.site) && owner.is_none_or(|owner| *owner == row.owner);
-            fits.then(|| query::cart_summary(self, &row.id, &row.unpack()))
+            fits.then(|| query::cart_summary(self, &row.id, &row.unpack_header(), row.line_count()))
         })
     }
 

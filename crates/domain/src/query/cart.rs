@@ -46,8 +46,8 @@ pub struct CartItemView {
     pub picks: Vec<HeldAt>,
 }
 
-/// A cart without its items, as it is shown.
-pub fn cart_summary(tables: &impl Tables, id: &Code, row: &row::Cart) -> CartSummary {
+/// A cart of so many items, without them, as it is shown. What is in the row is not looked at.
+pub fn cart_summary(tables: &impl Tables, id: &Code, row: &row::Cart, items: usize) -> CartSummary {
     CartSummary {
         id: id.clone(),
         site: tables.site(row.site).code.clone(),
@@ -57,7 +57,7 @@ pub fn cart_summary(tables: &impl Tables, id: &Code, row: &row::Cart) -> CartSum
         opened_at: row.opened_at,
         expires_at: row.expires_at,
         order: row.order.clone(),
-        item_count: u32::try_from(row.lines.len()).expect("CART_LINES_MAX fits a u32"),
+        item_count: u32::try_from(items).expect("CART_LINES_MAX fits a u32"),
     }
 }
 
@@ -79,7 +79,8 @@ pub fn cart(tables: &impl Tables, id: &Code) -> Result<CartView, Refusal> {
     let first = items.first().map_or(&[][..], |item| &item.prices);
     let totals = first.iter().filter_map(|(currency, _)| Some((*currency, total(&items, *currency)?)));
     let totals = totals.collect();
-    Ok(CartView { summary: cart_summary(tables, id, &row), items, totals })
+    let summary = cart_summary(tables, id, &row, items.len());
+    Ok(CartView { summary, items, totals })
 }
 
 /// What items cost in a currency; `None` where one of them has no price, or where it is more than an amount can be.
