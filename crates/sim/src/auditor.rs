@@ -425,7 +425,7 @@ impl Auditor {
                     match what {
                         Statement::Refused(..) => self.counts.refused += u64::from(shown),
                         Statement::Repeated(..) | Statement::RepeatTold(..) => {
-                            self.counts.repeats += u64::from(shown)
+                            self.counts.repeats += u64::from(shown);
                         }
                         _ => {}
                     }
