@@ -148,7 +148,7 @@ fn the_stream_is_bounded() {
 #[test]
 fn redis_may_be_killed_in_the_middle() {
     const ROUNDS: usize = 4;
-    const EVENTS_A_ROUND: u64 = 3_000;
+    const EVENTS_A_ROUND: usize = 3_000;
     /// What is in the hands of the outbox at the most: it may be there without the outbox being told.
     const IN_HAND: u64 = PUBLISH_EVENTS as u64;
     let mut world = World::new(Durability::Always);
@@ -156,7 +156,7 @@ fn redis_may_be_killed_in_the_middle() {
     let mut in_the_middle = 0;
     for round in 0..ROUNDS {
         // Nobody publishes while they come to be, so that many wait.
-        with_events(&world, &mut client, EVENTS_A_ROUND as usize);
+        with_events(&world, &mut client, EVENTS_A_ROUND);
         let running = world.outbox_with(world.outbox_options());
         let published = |world: &World| world.metric("jaego_outbox_published_total");
         let before = published(&world);
@@ -166,7 +166,7 @@ fn redis_may_be_killed_in_the_middle() {
         world.redis.kill_9().unwrap();
         let done = published(&world) - before;
         println!("round {round}: {done} of {EVENTS_A_ROUND} were published when Redis was killed");
-        in_the_middle += usize::from(done + IN_HAND < EVENTS_A_ROUND);
+        in_the_middle += usize::from(done + IN_HAND < EVENTS_A_ROUND as u64);
         world.redis.restart().unwrap();
         client = world.client();
         prove(&world, &mut client, 0);
