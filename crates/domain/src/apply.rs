@@ -4,6 +4,7 @@
 mod book;
 mod cart;
 mod order;
+mod parts;
 mod picking;
 mod trade;
 mod wallet;
@@ -17,7 +18,7 @@ use crate::{
     limits::{KEY_WINDOW_MS, KEYS_FORGOTTEN_MAX, KEYS_MAX},
     row::{self, End, Filed, Filing, HoldStatus},
 };
-use book::{Book, Kept};
+use book::{Book, Kept, OpenLine};
 
 /// Applies an event: the next one after the tables' head.
 ///
@@ -248,9 +249,7 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.unhold(take.place(), take.quantity);
             }
             let mut papers = book.papers(id);
-            for take in takes {
-                papers.line(take.line, |line| book::deallocate(line, take));
-            }
+            papers.deallocate_all(takes);
             papers.close();
         }
         Fact::TransferCancelled { id, released, staged } => {
@@ -259,12 +258,12 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.unhold(take.place(), take.quantity);
             }
             let mut papers = book.papers(id);
-            for take in released {
-                papers.line(take.line, |line| book::deallocate(line, take));
-            }
-            for ShippedLine { take, origin } in staged {
-                papers.line(take.line, |line| book::unstage(line, take, *origin));
-            }
+            papers.deallocate_all(released);
+            papers.each_line(
+                staged,
+                |line| line.take.line,
+                |line, ShippedLine { take, origin }| line.unstage(take, *origin),
+            );
             papers.transfer.end = Some((End::Cancelled, event.sequence));
             papers.close();
         }
@@ -287,18 +286,16 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
             if !takes.is_empty() {
                 papers.transfer.allocated = event.sequence;
             }
-            for PickedLine { take, staging } in picked {
-                papers.line(take.line, |line| {
-                    book::deallocate(line, take);
-                    book::stage(line, take, *staging);
-                });
-            }
-            for MissedLine { take, .. } in missed {
-                papers.line(take.line, |line| book::deallocate(line, take));
-            }
-            for take in takes {
-                papers.line(take.line, |line| book::allocate(line, take));
-            }
+            papers.each_line(
+                picked,
+                |line| line.take.line,
+                |line, PickedLine { take, staging }| {
+                    line.deallocate(take);
+                    line.stage(take, *staging);
+                },
+            );
+            papers.each_line(missed, |line| line.take.line, |line, missed| line.deallocate(&missed.take));
+            papers.each_line(takes, |take| take.line, OpenLine::allocate);
             papers.close();
         }
         Fact::TransferUnpicked { id, lines } => {
@@ -306,12 +303,14 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.carry(take.place(), Place { location: *to, ..take.place() }, take.quantity);
             }
             let mut papers = book.papers(id);
-            for UnpickedLine { take, origin, to } in lines {
-                papers.line(take.line, |line| {
-                    book::unstage(line, take, *origin);
-                    book::allocate(line, &Take { location: *to, ..*take });
-                });
-            }
+            papers.each_line(
+                lines,
+                |line| line.take.line,
+                |line, UnpickedLine { take, origin, to }| {
+                    line.unstage(take, *origin);
+                    line.allocate(&Take { location: *to, ..*take });
+                },
+            );
             papers.close();
         }
         Fact::TransferShipped { id, shipment, body, lines } => {
@@ -322,12 +321,14 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.take(take.place(), take.quantity);
             }
             let mut papers = book.papers(id);
-            for ShippedLine { take, origin } in lines {
-                papers.line(take.line, |line| {
-                    book::unstage(line, take, *origin);
-                    book::send(line, take.lot, take.quantity);
-                });
-            }
+            papers.each_line(
+                lines,
+                |line| line.take.line,
+                |line, ShippedLine { take, origin }| {
+                    line.unstage(take, *origin);
+                    line.send(take.lot, take.quantity);
+                },
+            );
             papers.close();
         }
         Fact::TransferReceived { id, lines } => {
@@ -339,9 +340,7 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.lay(place, line.expected + line.excess);
             }
             let mut papers = book.papers(id);
-            for received in lines {
-                papers.line(received.line, |line| receive(line, received));
-            }
+            papers.each_line(lines, |received| received.line, receive);
             papers.close();
         }
         Fact::TransferClosed { id, released, lost } => {
@@ -352,16 +351,16 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 book.outside(lost.sku, lost.lot, crate::Outside::Loss, lost.quantity, true);
             }
             let mut papers = book.papers(id);
-            for take in released {
-                papers.line(take.line, |line| book::deallocate(line, take));
-            }
-            for lost in lost {
-                papers.line(lost.line, |line| {
-                    book::arrive(line, lost.lot, lost.quantity);
-                    line.totals.lost += lost.quantity;
-                });
-            }
-            papers.every_line(|line| line.totals.closed_short += line.totals.open());
+            papers.deallocate_all(released);
+            papers.each_line(
+                lost,
+                |lost| lost.line,
+                |line, lost| {
+                    line.arrive(lost.lot, lost.quantity);
+                    line.row.totals.lost += lost.quantity;
+                },
+            );
+            papers.every_line(|totals| totals.closed_short += totals.open());
             papers.transfer.end = Some((End::Closed, event.sequence));
             papers.close();
         }
@@ -494,15 +493,15 @@ fn moved(book: &mut Book<'_, impl Tables>, lines: &[MovedLine]) {
     }
 }
 
-fn receive(line: &mut row::Line, received: &ReceivedLine) {
+fn receive(line: &mut OpenLine, received: &ReceivedLine) {
     if !received.expected.is_zero() {
-        book::arrive(line, received.lot, received.expected);
+        line.arrive(received.lot, received.expected);
     }
     let quantity = received.expected + received.excess;
     if received.damaged {
-        line.totals.damaged += quantity;
+        line.row.totals.damaged += quantity;
     } else {
-        line.totals.received += quantity;
+        line.row.totals.received += quantity;
     }
 }
 
@@ -537,12 +536,11 @@ fn held_places(hold: &row::Hold) -> Vec<(Place, Quantity)> {
         .collect()
 }
 
-/// Takes from a hold's picks what was confirmed or released.
+/// Takes from a hold's picks what was confirmed or released. Mostly takes stand line by line; where the same line comes
+/// again, it is gone through again.
 fn give_up(hold: &mut row::Hold, takes: &[Take]) {
-    for take in takes {
-        let line = &mut hold.lines[take.line as usize];
-        book::shrink_pick(&mut line.picks, take.location, take.lot, take.quantity);
-        line.picks.retain(|pick| !pick.quantity.is_zero());
+    for takes in takes.chunk_by(|a, b| a.line == b.line) {
+        parts::give_up(&mut hold.lines[takes[0].line as usize].picks, takes);
     }
 }
 

@@ -5,6 +5,7 @@
 //! creation, never from a hash.
 
 mod carts;
+mod crowd;
 mod footprint;
 mod hold_list;
 mod hold_row;
@@ -49,13 +50,14 @@ use crate::{
     row::{Answered, Fence, Filed, Filing, Head, Location, Lot, Site, Sku},
 };
 use carts::Carts;
+use crowd::Crowd;
 use hold_row::HoldRow;
 use holders::Node;
 use kept_code::KeptCode;
 use occupants::Occupants;
 use orders::Orders;
 use picking::Picking;
-use places::{Balances, Entry, GateRow};
+use places::{Balances, GateRow};
 use sales::Strays;
 use sharded::{Numbered, Sharded};
 use slab::{Index, Slab};
@@ -85,7 +87,7 @@ pub struct Memory {
     sku_lots: Sharded<SkuId, Vec<LotId>>,
     gates: Slab<GateRow>,
     /// The places of gates that have more than one.
-    crowds: Slab<Vec<Entry>>,
+    crowds: Slab<Crowd>,
     /// Safety levels that are not zero: few SKUs are watched.
     safety_levels: Sharded<(SiteId, SkuId), Quantity>,
     /// How many places have a position.

@@ -1,10 +1,17 @@
 //! The pen that writes rows and keeps what stood there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use smallvec::SmallVec;
 
-use super::{Filed, Filing, HoldStatus, LotId, cart, order, settle};
+use super::{
+    Filed, Filing, HoldStatus, LotId, cart, order,
+    parts::{Finder, sweep},
+    settle,
+};
 use crate::{
     Changes, Code, Event, LocationId, Outside, Place, Quantity, Row, SiteId, SkuId, Tables, WARM_MAX,
     event::{Freed, Take},
@@ -222,7 +229,8 @@ impl<'a, T: Tables> Book<'a, T> {
                 HolderKind::Transfer => {
                     let mut papers = self.papers(id);
                     for Freed { holder, quantity } in parts {
-                        papers.line(holder.line, |line| cut_line(line, place, *quantity));
+                        papers
+                            .line(holder.line, |line| line.rewrite(|line| cut_line(line, place, *quantity)));
                     }
                     papers.close();
                 }
@@ -267,7 +275,9 @@ impl<'a, T: Tables> Book<'a, T> {
                 HolderKind::Transfer => {
                     let mut papers = self.papers(id);
                     for Freed { holder, quantity } in parts {
-                        papers.line(holder.line, |line| relocate_line(line, from, to, *quantity));
+                        papers.line(holder.line, |line| {
+                            line.rewrite(|line| relocate_line(line, from, to, *quantity));
+                        });
                     }
                     papers.close();
                 }
@@ -309,40 +319,55 @@ pub(super) struct Papers<'b, 'a, T> {
     book: &'b mut Book<'a, T>,
     id: &'b Code,
     pub(super) transfer: row::Transfer,
-    open: Option<(u32, row::Totals, Line)>,
+    open: Option<OpenLine>,
     /// Whether somebody claimed what is to be picked in some zone: mostly nobody did.
     is_claimed: bool,
 }
 
 impl<T: Tables> Papers<'_, '_, T> {
-    /// Changes a line; the header's sums follow.
-    pub(super) fn line(&mut self, index: u32, change: impl FnOnce(&mut Line)) {
-        if self.open.as_ref().is_none_or(|(open, _, _)| *open != index) {
+    /// Changes a line; the header's sums follow. Work: all that the line has, for each time that it is opened.
+    pub(super) fn line(&mut self, index: u32, change: impl FnOnce(&mut OpenLine)) {
+        if self.open.as_ref().is_none_or(|open| open.index != index) {
             self.put_line();
-            let line = self.book.tables.line(self.id, index);
+            let row = self.book.tables.line(self.id, index);
             if self.is_claimed {
                 let left = self.book.left.entry(self.id.clone()).or_default();
-                left.extend(line.picks.iter().map(|pick| pick.location));
+                left.extend(row.picks.iter().map(|pick| pick.location));
             }
-            self.open = Some((index, line.totals, line));
+            self.open = Some(OpenLine::new(index, row));
         }
-        let (_, _, line) = self.open.as_mut().expect("it was just opened");
-        change(line);
+        change(self.open.as_mut().expect("it was just opened"));
+    }
+
+    /// Changes lines by parts of an event, each line opened once.
+    pub(super) fn each_line<P: Clone>(
+        &mut self,
+        parts: &[P],
+        line: impl Fn(&P) -> u32,
+        change: impl Fn(&mut OpenLine, &P),
+    ) {
+        for part in line_by_line(parts, &line).iter() {
+            self.line(line(part), |line| change(line, part));
+        }
     }
 
     /// Holds for lines, and writes it down. Each place is still near when its holder is entered there.
     pub(super) fn allocate_all(&mut self, takes: &[Take]) {
-        for takes in takes.chunks(WARM_MAX) {
+        for takes in line_by_line(takes, |take| take.line).chunks(WARM_MAX) {
             self.book.hold_all(takes);
             for take in takes {
-                self.line(take.line, |line| allocate(line, take));
+                self.line(take.line, |line| line.allocate(take));
             }
         }
     }
 
-    pub(super) fn every_line(&mut self, change: impl Fn(&mut Line)) {
+    pub(super) fn deallocate_all(&mut self, takes: &[Take]) {
+        self.each_line(takes, |take| take.line, OpenLine::deallocate);
+    }
+
+    pub(super) fn every_line(&mut self, change: impl Fn(&mut row::Totals)) {
         for index in 0..self.transfer.lines {
-            self.line(index, &change);
+            self.line(index, |line| change(&mut line.row.totals));
         }
     }
 
@@ -353,7 +378,8 @@ impl<T: Tables> Papers<'_, '_, T> {
     }
 
     fn put_line(&mut self) {
-        let Some((index, before, line)) = self.open.take() else { return };
+        let Some(open) = self.open.take() else { return };
+        let (index, before, line) = open.close();
         let allocated: Quantity = line.picks.iter().map(|pick| pick.quantity).sum();
         let picked: Quantity = line.staged.iter().map(|staged| staged.quantity).sum();
         let in_transit: Quantity = line.transit.iter().map(|(_, quantity)| *quantity).sum();
@@ -405,63 +431,101 @@ fn relocate_line(line: &mut Line, from: Place, to: Place, quantity: Quantity) {
         moved.push((origin, quantity));
     });
     for (origin, quantity) in moved {
-        put_staged(line, Staged { staging: to.location, lot: to.lot, origin, quantity });
+        let staged = Staged { staging: to.location, lot: to.lot, origin, quantity };
+        Finder::default().grow(&mut line.staged, staged);
     }
     if !left.is_zero() {
         shrink_pick(&mut line.picks, from.location, from.lot, left);
         line.picks.retain(|pick| !pick.quantity.is_zero());
-        grow_pick(&mut line.picks, to.location, to.lot, left);
+        let pick = Pick { location: to.location, lot: to.lot, quantity: left };
+        Finder::default().grow(&mut line.picks, pick);
     }
 }
 
-/// A line holds more at a place.
-pub(super) fn allocate(line: &mut Line, take: &Take) {
-    grow_pick(&mut line.picks, take.location, take.lot, take.quantity);
-    line.totals.allocated += take.quantity;
-}
-
-/// A line holds less at a place.
-pub(super) fn deallocate(line: &mut Line, take: &Take) {
-    shrink_pick(&mut line.picks, take.location, take.lot, take.quantity);
-    line.picks.retain(|pick| !pick.quantity.is_zero());
-    line.totals.allocated -= take.quantity;
-}
-
-/// A line's goods came to staging.
-pub(super) fn stage(line: &mut Line, take: &Take, staging: LocationId) {
-    put_staged(line, Staged { staging, lot: take.lot, origin: take.location, quantity: take.quantity });
-    line.totals.picked += take.quantity;
-}
-
-/// A line's goods left staging.
-pub(super) fn unstage(line: &mut Line, take: &Take, origin: LocationId) {
-    let staged = line
-        .staged
-        .iter_mut()
-        .find(|staged| (staged.staging, staged.lot, staged.origin) == (take.location, take.lot, origin))
-        .expect("what leaves staging was staged");
-    staged.quantity -= take.quantity;
-    line.staged.retain(|staged| !staged.quantity.is_zero());
-    line.totals.picked -= take.quantity;
-}
-
-/// A line's goods set out.
-pub(super) fn send(line: &mut Line, lot: LotId, quantity: Quantity) {
-    match line.transit.iter_mut().find(|(other, _)| *other == lot) {
-        Some((_, sum)) => *sum += quantity,
-        None => line.transit.push((lot, quantity)),
+/// Parts of an event so that those of each line stand together, in their order. Mostly they do.
+fn line_by_line<P: Clone>(parts: &[P], line: impl Fn(&P) -> u32) -> Cow<'_, [P]> {
+    if parts.is_sorted_by_key(&line) {
+        return Cow::Borrowed(parts);
     }
-    line.totals.in_transit += quantity;
-    line.totals.shipped += quantity;
+    let mut parts = parts.to_vec();
+    parts.sort_by_key(&line);
+    Cow::Owned(parts)
 }
 
-/// A line's goods are no longer on the way.
-pub(super) fn arrive(line: &mut Line, lot: LotId, quantity: Quantity) {
-    let (_, left) =
-        line.transit.iter_mut().find(|(other, _)| *other == lot).expect("what arrives was on the way");
-    *left -= quantity;
-    line.transit.retain(|(_, left)| !left.is_zero());
-    line.totals.in_transit -= quantity;
+/// A line of a transfer while it is written on. It is put back when it is closed.
+pub(super) struct OpenLine {
+    index: u32,
+    before: row::Totals,
+    pub(super) row: Line,
+    picks: Finder<(LocationId, LotId)>,
+    staged: Finder<(LocationId, LotId, LocationId)>,
+    transit: Finder<LotId>,
+}
+
+impl OpenLine {
+    fn new(index: u32, row: Line) -> Self {
+        let before = row.totals;
+        let (picks, staged, transit) = Default::default();
+        Self { index, before, row, picks, staged, transit }
+    }
+
+    /// The line as it is now, its index, and its quantities as they were.
+    fn close(mut self) -> (u32, row::Totals, Line) {
+        self.sweep();
+        (self.index, self.before, self.row)
+    }
+
+    fn sweep(&mut self) {
+        sweep(&mut self.row.picks);
+        sweep(&mut self.row.staged);
+        sweep(&mut self.row.transit);
+        (self.picks, self.staged, self.transit) = Default::default();
+    }
+
+    /// Changes the row itself, of which what was emptied is left out.
+    fn rewrite(&mut self, change: impl FnOnce(&mut Line)) {
+        self.sweep();
+        change(&mut self.row);
+    }
+
+    /// It holds more at a place.
+    pub(super) fn allocate(&mut self, take: &Take) {
+        let Take { location, lot, quantity, .. } = *take;
+        self.picks.grow(&mut self.row.picks, Pick { location, lot, quantity });
+        self.row.totals.allocated += quantity;
+    }
+
+    /// It holds less at a place.
+    pub(super) fn deallocate(&mut self, take: &Take) {
+        self.picks.shrink(&mut self.row.picks, (take.location, take.lot), take.quantity);
+        self.row.totals.allocated -= take.quantity;
+    }
+
+    /// Its goods came to staging.
+    pub(super) fn stage(&mut self, take: &Take, staging: LocationId) {
+        let Take { location, lot, quantity, .. } = *take;
+        self.staged.grow(&mut self.row.staged, Staged { staging, lot, origin: location, quantity });
+        self.row.totals.picked += quantity;
+    }
+
+    /// Its goods left staging.
+    pub(super) fn unstage(&mut self, take: &Take, origin: LocationId) {
+        self.staged.shrink(&mut self.row.staged, (take.location, take.lot, origin), take.quantity);
+        self.row.totals.picked -= take.quantity;
+    }
+
+    /// Its goods set out.
+    pub(super) fn send(&mut self, lot: LotId, quantity: Quantity) {
+        self.transit.grow(&mut self.row.transit, (lot, quantity));
+        self.row.totals.in_transit += quantity;
+        self.row.totals.shipped += quantity;
+    }
+
+    /// Its goods are no longer on the way.
+    pub(super) fn arrive(&mut self, lot: LotId, quantity: Quantity) {
+        self.transit.shrink(&mut self.row.transit, lot, quantity);
+        self.row.totals.in_transit -= quantity;
+    }
 }
 
 pub(super) fn shrink_pick(picks: &mut [Pick], location: LocationId, lot: LotId, quantity: Quantity) {
@@ -472,23 +536,6 @@ pub(super) fn shrink_pick(picks: &mut [Pick], location: LocationId, lot: LotId, 
         rest -= less;
     }
     assert!(rest.is_zero(), "what is given up was held");
-}
-
-fn grow_pick(picks: &mut Vec<Pick>, location: LocationId, lot: LotId, quantity: Quantity) {
-    match picks.iter_mut().find(|pick| (pick.location, pick.lot) == (location, lot)) {
-        Some(pick) => pick.quantity += quantity,
-        None => picks.push(Pick { location, lot, quantity }),
-    }
-}
-
-fn put_staged(line: &mut Line, staged: Staged) {
-    let same = |other: &&mut Staged| {
-        (other.staging, other.lot, other.origin) == (staged.staging, staged.lot, staged.origin)
-    };
-    match line.staged.iter_mut().find(same) {
-        Some(other) => other.quantity += staged.quantity,
-        None => line.staged.push(staged),
-    }
 }
 
 /// Takes staged goods at a place, tells where they had come from, and gives back what was not staged there.

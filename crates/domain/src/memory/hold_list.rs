@@ -45,7 +45,7 @@ impl Memory {
         let mut looked = 0;
         let sites = (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
         let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-        for entry in gates.flat_map(|gate| self.places(self.gates.get(gate))) {
+        for entry in gates.flat_map(|gate| self.places(self.gates.get(gate)).iter()) {
             let mut next = entry.holder;
             while next != NOWHERE {
                 if looked == SCAN_MAX {

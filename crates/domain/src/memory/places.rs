@@ -1,7 +1,11 @@
 //! Where stock lies, as it is kept: nearly every SKU has one place at a site, nothing missing, no safety level and one
 //! outside account, and takes no more room than that needs. What is rare stands apart.
 
-use super::{NOWHERE, slab::Slab};
+use super::{
+    NOWHERE,
+    crowd::{At, Crowd, Entries},
+    slab::Slab,
+};
 use crate::{LocationId, LotId, Outside, Place, Quantity, SiteId, SkuId, Timestamp, row::Position};
 
 /// A gate with its places.
@@ -97,64 +101,58 @@ pub(super) enum Places {
     Many(u32),
 }
 
-/// Where the place's entry is, or where it would be.
-pub(super) fn find(places: &[Entry], place: Place) -> Result<usize, usize> {
-    places.binary_search_by_key(&(place.location, place.lot), |entry| (entry.location, entry.lot))
-}
-
 impl Places {
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    pub(super) fn get<'a>(&'a self, crowds: &'a Slab<Vec<Entry>>) -> &'a [Entry] {
+    pub(super) fn get<'a>(&'a self, crowds: &'a Slab<Crowd>) -> Entries<'a> {
         match self {
-            Self::None => &[],
-            Self::One(entry) => std::slice::from_ref(entry),
-            Self::Many(slot) => crowds.get(*slot),
+            Self::None => Entries::NONE,
+            Self::One(entry) => Entries::one(entry),
+            Self::Many(slot) => crowds.get(*slot).entries(),
         }
     }
 
-    pub(super) fn get_mut<'a>(&'a mut self, at: usize, crowds: &'a mut Slab<Vec<Entry>>) -> &'a mut Entry {
+    pub(super) fn get_mut<'a>(&'a mut self, at: At, crowds: &'a mut Slab<Crowd>) -> &'a mut Entry {
         match self {
             Self::None => panic!("a gate has the entry that was found"),
             Self::One(entry) => entry,
-            Self::Many(slot) => &mut crowds.get_mut(*slot)[at],
+            Self::Many(slot) => crowds.get_mut(*slot).get_mut(at),
         }
     }
 
-    pub(super) fn insert(&mut self, at: usize, entry: Entry, crowds: &mut Slab<Vec<Entry>>) {
+    /// Inserts an entry where it would be, and gives back where it is.
+    pub(super) fn insert(&mut self, at: At, entry: Entry, crowds: &mut Slab<Crowd>) -> At {
         match self {
-            Self::None => *self = Self::One(entry),
+            Self::None => {
+                *self = Self::One(entry);
+                at
+            }
             Self::One(other) => {
-                let crowd = if at == 0 { vec![entry, *other] } else { vec![*other, entry] };
+                let mut crowd = Crowd::with_room(2);
+                crowd.insert(At::FIRST, *other);
                 *self = Self::Many(crowds.insert(crowd));
+                self.insert(at, entry, crowds)
             }
-            Self::Many(slot) => {
-                let crowd = crowds.get_mut(*slot);
-                if crowd.len() == crowd.capacity() {
-                    // Doubling would leave a quarter of all crowds' room free.
-                    crowd.reserve_exact(1 + crowd.len() / 4);
-                }
-                crowd.insert(at, entry);
-            }
+            Self::Many(slot) => crowds.get_mut(*slot).insert(at, entry),
         }
     }
 
     /// Makes room for two or more further entries, which have to follow.
-    pub(super) fn reserve(&mut self, more: usize, crowds: &mut Slab<Vec<Entry>>) {
+    pub(super) fn reserve(&mut self, more: usize, crowds: &mut Slab<Crowd>) {
         match self {
-            Self::None => *self = Self::Many(crowds.insert(Vec::with_capacity(more))),
+            Self::None => *self = Self::Many(crowds.insert(Crowd::with_room(more))),
             Self::One(one) => {
-                let mut crowd = Vec::with_capacity(1 + more);
-                crowd.push(*one);
+                let mut crowd = Crowd::with_room(1 + more);
+                crowd.insert(At::FIRST, *one);
                 *self = Self::Many(crowds.insert(crowd));
             }
-            Self::Many(slot) => crowds.get_mut(*slot).reserve_exact(more),
+            Self::Many(slot) => crowds.get_mut(*slot).reserve(more),
         }
     }
 
-    pub(super) fn remove(&mut self, at: usize, crowds: &mut Slab<Vec<Entry>>) {
+    pub(super) fn remove(&mut self, at: At, crowds: &mut Slab<Crowd>) {
         match self {
             Self::None => panic!("a gate has the entry that is removed"),
             Self::One(_) => *self = Self::None,
@@ -162,7 +160,7 @@ impl Places {
                 let slot = *slot;
                 let crowd = crowds.get_mut(slot);
                 crowd.remove(at);
-                if let [last] = crowd[..] {
+                if let Some(last) = crowd.only() {
                     crowds.remove(slot);
                     *self = Self::One(last);
                 }
@@ -236,20 +234,19 @@ mod tests {
     fn places_stand_in_order_and_need_a_crowd_only_while_there_are_several() {
         let mut crowds = Slab::default();
         let mut places = Places::None;
-        let place = |location, lot| Place { location: LocationId(location), sku: SkuId(0), lot: LotId(lot) };
         for (location, lot) in [(3, 0), (1, 2), (1, 1), (2, 0)] {
-            let at = find(places.get(&crowds), place(location, lot)).expect_err("it is new");
+            let at = places.get(&crowds).find(LocationId(location), LotId(lot)).expect_err("it is new");
             let entry = Entry { holder: location, ..Entry::new(LocationId(location), LotId(lot)) };
             places.insert(at, entry, &mut crowds);
         }
-        let order = |places: &Places, crowds: &Slab<Vec<Entry>>| -> Vec<(u32, u32)> {
+        let order = |places: &Places, crowds: &Slab<Crowd>| -> Vec<(u32, u32)> {
             places.get(crowds).iter().map(|entry| (entry.location.0, entry.lot.0)).collect()
         };
         assert_eq!(order(&places, &crowds), [(1, 1), (1, 2), (2, 0), (3, 0)]);
-        let at = find(places.get(&crowds), place(2, 0)).expect("it is there");
+        let at = places.get(&crowds).find(LocationId(2), LotId(0)).expect("it is there");
         assert_eq!(places.get_mut(at, &mut crowds).holder, 2);
         for left in [3, 2, 1, 0] {
-            places.remove(0, &mut crowds);
+            places.remove(At::FIRST, &mut crowds);
             assert_eq!((places.get(&crowds).len(), crowds.len() > 0), (left, left > 1));
         }
         assert!(places.is_empty());

@@ -2,7 +2,8 @@
 
 use super::{
     Memory,
-    places::{self, Entry, GateRow, Marks},
+    crowd::Entries,
+    places::{Entry, GateRow, Marks},
 };
 use crate::{
     LocationId, Place, SiteId, SkuId,
@@ -30,13 +31,13 @@ impl Memory {
         sku: SkuId,
     ) -> impl Iterator<Item = (Place, Position)> + '_ {
         let site = self.locations[location.index()].site;
-        let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
-        let first = places.partition_point(|entry| entry.location < location);
-        let here = places[first..].iter().take_while(move |entry| entry.location == location);
+        let places =
+            self.gate_slot(site, sku).map_or(Entries::NONE, |slot| self.places(self.gates.get(slot)));
+        let here = places.from(location).take_while(move |entry| entry.location == location);
         here.filter_map(move |entry| self.unpack_position(sku, entry))
     }
 
-    pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> &'a [Entry] {
+    pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> Entries<'a> {
         gate.places.get(&self.crowds)
     }
 
@@ -70,19 +71,16 @@ impl Memory {
     pub(super) fn entry(&self, place: Place) -> Option<&Entry> {
         let gate = self.gates.get(self.gate_slot(self.site_of(place), place.sku)?);
         let places = self.places(gate);
-        places::find(places, place).ok().map(|at| &places[at])
+        places.find(place.location, place.lot).ok().map(|at| places.get(at))
     }
 
     /// Changes the entry of a place, which begins and ends with what it names.
     pub(super) fn change_entry(&mut self, place: Place, change: impl FnOnce(&mut Entry)) {
         let slot = self.make_gate(self.site_of(place), place.sku);
         let (places, crowds) = (&mut self.gates.get_mut(slot).places, &mut self.crowds);
-        let at = match places::find(places.get(crowds), place) {
+        let at = match places.get(crowds).find(place.location, place.lot) {
             Ok(at) => at,
-            Err(at) => {
-                places.insert(at, Entry::new(place.location, place.lot), crowds);
-                at
-            }
+            Err(at) => places.insert(at, Entry::new(place.location, place.lot), crowds),
         };
         let entry = places.get_mut(at, crowds);
         change(entry);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Memory, NOWHERE};
+use super::{Memory, NOWHERE, crowd::Entries};
 use crate::{
     Amount, Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId,
     Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
@@ -72,7 +72,8 @@ impl Tables for Memory {
     }
 
     fn positions(&self, site: SiteId, sku: SkuId) -> impl Iterator<Item = (Place, Position)> {
-        let places = self.gate_slot(site, sku).map_or(&[][..], |slot| self.places(self.gates.get(slot)));
+        let places =
+            self.gate_slot(site, sku).map_or(Entries::NONE, |slot| self.places(self.gates.get(slot)));
         places.iter().filter_map(move |entry| self.unpack_position(sku, entry))
     }
 

@@ -9,11 +9,7 @@ use std::hint::black_box;
 
 use smallvec::SmallVec;
 
-use super::{
-    Memory, NOWHERE,
-    carts::CartRow,
-    places::{self, Entry},
-};
+use super::{Memory, NOWHERE, carts::CartRow, crowd::Entries};
 use crate::{
     Code, Command, Event, Fact, Place, Request, Row, SiteId, SkuId,
     command::{Checkout, PlaceHold},
@@ -71,7 +67,7 @@ impl Memory {
         let holders: SmallVec<[u32; WARM_MAX]> = gates
             .iter()
             .filter(|slot| **slot != NOWHERE)
-            .filter_map(|slot| self.places(self.gates.get(*slot)).first())
+            .filter_map(|slot| self.places(self.gates.get(*slot)).iter().next())
             .map(|entry| entry.holder)
             .collect();
         let mut nodes = 0;
@@ -143,9 +139,9 @@ impl Memory {
     pub(super) fn warm_gates(&self, skus: impl Iterator<Item = (SiteId, SkuId)>) {
         let gates: SmallVec<[u32; WARM_MAX]> =
             skus.take(WARM_MAX).filter_map(|(site, sku)| self.gate_near(site, sku)).collect();
-        let crowds: SmallVec<[&[Entry]; WARM_MAX]> =
+        let crowds: SmallVec<[Entries<'_>; WARM_MAX]> =
             gates.iter().map(|slot| self.places(self.gates.get(*slot))).collect();
-        let first = crowds.iter().filter_map(|entries| entries.first());
+        let first = crowds.iter().filter_map(|entries| entries.iter().next());
         black_box(first.map(|entry| entry.holder).fold(0, u32::wrapping_add));
     }
 
@@ -166,11 +162,13 @@ impl Memory {
             })
             .collect();
         // Where a gate's places are, and then what stands there: a gate with one place has it in its row.
-        let crowds: SmallVec<[(Place, &[Entry]); WARM_MAX]> =
+        let crowds: SmallVec<[(Place, Entries<'_>); WARM_MAX]> =
             gates.iter().map(|(place, slot)| (*place, self.places(self.gates.get(*slot)))).collect();
         let holders: SmallVec<[u32; WARM_MAX]> = crowds
             .iter()
-            .filter_map(|(place, entries)| places::find(entries, *place).ok().map(|at| entries[at].holder))
+            .filter_map(|(place, entries)| {
+                entries.find(place.location, place.lot).ok().map(|at| entries.get(at).holder)
+            })
             .collect();
         let held = holders.iter().filter(|holder| **holder != NOWHERE);
         black_box(held.map(|holder| self.links(*holder).previous).fold(0, u32::wrapping_add));

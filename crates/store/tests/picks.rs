@@ -1,0 +1,185 @@
+//! Lines with as many picks as a decision may touch: each step of their life takes the time of what it touches.
+
+use std::time::Duration;
+
+use jaego_domain::{
+    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
+    command::{
+        Adjust, AdjustLine, AllocateTransfer, Change, CloseTransfer, ConfirmHold, HoldLine, HoldPart,
+        PickTransfer, PlaceHold, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation,
+        SetLot, SetSite, SetSku, ShipTransfer, TransferLine, TransferPart, UnpickTransfer,
+    },
+    limits::LINES_MAX,
+    row::{LocationKind, Tracking},
+    turn,
+};
+use jaego_store::conformance::START;
+use jaego_testkit::thread_time;
+
+/// Serial numbers of the SKU: so many picks has a line that holds all of them.
+const SERIALS: usize = 2 * LINES_MAX;
+/// Processor time that one decision about all of them may take, with what is written, in the profile of the tests.
+const DECISION_MAX: Duration = Duration::from_secs(1);
+
+fn code(text: &str) -> Code {
+    Code::new("code", text).unwrap()
+}
+
+fn units(units: usize) -> Quantity {
+    Quantity::new("quantity", units as u64).unwrap()
+}
+
+struct Warehouse {
+    memory: Memory,
+}
+
+impl Warehouse {
+    /// A site with `serials` serial numbers of a SKU in one bin, and another site.
+    fn open(serials: usize) -> Self {
+        let mut warehouse = Self { memory: Memory::new() };
+        for site in ["ICN", "PUS"] {
+            let (name, time_zone) = (Name::default(), TimeZone::new("UTC").unwrap());
+            let set = SetSite { site: code(site), name, time_zone, strategy: Strategy::Fefo };
+            warehouse.must(Command::SetSite(set));
+        }
+        let locations = [
+            ("ICN", "DOCK", LocationKind::Staging),
+            ("ICN", "A-01", LocationKind::Storage),
+            ("PUS", "A-01", LocationKind::Storage),
+            ("PUS", "GATE", LocationKind::Receiving),
+        ];
+        for (site, location, kind) in locations {
+            let (site, location, zone) = (code(site), code(location), Name::default());
+            let set = SetLocation { site, location, zone, pick_order: 1, kind };
+            warehouse.must(Command::SetLocation(set));
+        }
+        let (name, tracking, safety_stock, prices) =
+            (Name::default(), Tracking::Serial, Vec::new(), Vec::new());
+        warehouse.must(Command::SetSku(SetSku { sku: code("phone"), name, tracking, safety_stock, prices }));
+        let numbers: Vec<usize> = (0..serials).collect();
+        for (part, numbers) in numbers.chunks(LINES_MAX).enumerate() {
+            warehouse.stock(part, numbers);
+        }
+        warehouse
+    }
+
+    fn stock(&mut self, part: usize, numbers: &[usize]) {
+        let lots: Vec<Code> = numbers.iter().map(|number| code(&format!("N{number}"))).collect();
+        for lot in &lots {
+            let (sku, lot) = (code("phone"), lot.clone());
+            let set = SetLot { sku, lot, received_on: None, expires_on: None, blocked: false };
+            self.must(Command::SetLot(set));
+        }
+        let line = |lot| AdjustLine {
+            site: code("ICN"),
+            location: code("A-01"),
+            sku: code("phone"),
+            lot: Some(lot),
+            change: Change::Add(Quantity::ONE, Outside::Supplier),
+        };
+        let (id, reason) = (code(&format!("J{part}")), Name::default());
+        let lines = lots.into_iter().map(line).collect();
+        self.must(Command::Adjust(Adjust { id, reason, lines, release: None }));
+    }
+
+    fn give(&mut self, command: Command) -> Result<(), Refusal> {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::submit_for_good(&mut self.memory, &request, START, &mut Vec::new()).map(|_| ())
+    }
+
+    fn must(&mut self, command: Command) {
+        self.give(command).unwrap();
+    }
+
+    /// Gives a command that touches all that the line has, within its time.
+    fn soon(&mut self, step: &str, command: Command) {
+        let begun = thread_time();
+        self.must(command);
+        let took = thread_time() - begun;
+        println!("{step}: {took:?}");
+        assert!(took < DECISION_MAX, "{step}: {took:?}");
+    }
+
+    fn request(&mut self, id: &str, quantity: usize) {
+        let line = TransferLine { line: code("1"), sku: code("phone"), quantity: units(quantity), lot: None };
+        let (id, from, to) = (code(id), code("ICN"), code("PUS"));
+        self.must(Command::RequestTransfer(RequestTransfer { id, from, to, priority: 0, lines: vec![line] }));
+    }
+}
+
+fn allocate(id: &str) -> Command {
+    let (strategy, partial, lines, dry_run) = (None, true, None, false);
+    Command::AllocateTransfer(AllocateTransfer { id: code(id), strategy, partial, lines, dry_run })
+}
+
+fn pick(id: &str) -> Command {
+    Command::PickTransfer(PickTransfer { id: code(id), lines: None, claimant: None, staging: None })
+}
+
+fn unpick(id: &str, quantity: usize) -> Command {
+    let part = TransferPart { line: code("1"), quantity: Some(units(quantity)) };
+    Command::UnpickTransfer(UnpickTransfer { id: code(id), lines: Some(vec![part]), to: None })
+}
+
+fn release(id: &str, quantity: usize) -> Command {
+    let part = TransferPart { line: code("1"), quantity: Some(units(quantity)) };
+    Command::ReleaseTransfer(ReleaseTransfer { id: code(id), lines: Some(vec![part]) })
+}
+
+fn ship(id: &str, shipment: &str) -> Command {
+    Command::ShipTransfer(ShipTransfer { id: code(id), shipment: code(shipment), lines: None })
+}
+
+fn receive(id: &str) -> Command {
+    let (lines, location, quarantine) = (None, None, None);
+    Command::ReceiveTransfer(ReceiveTransfer { id: code(id), lines, location, quarantine })
+}
+
+fn place(id: &str, quantity: usize) -> Command {
+    let (site, sku) = (code("ICN"), code("phone"));
+    let line = HoldLine { site, sku, quantity: units(quantity), location: None, lot: None };
+    Command::PlaceHold(PlaceHold {
+        id: code(id),
+        owner: None,
+        lines: vec![line].into(),
+        expires_in_ms: None,
+        partial: false,
+        strategy: None,
+    })
+}
+
+fn part(quantity: usize) -> Option<Vec<HoldPart>> {
+    Some(vec![HoldPart { line: 1, quantity: Some(units(quantity)) }])
+}
+
+#[test]
+fn each_step_of_a_transfer_line_of_many_picks_takes_the_time_of_what_it_touches() {
+    let mut warehouse = Warehouse::open(SERIALS);
+    warehouse.request("T1", SERIALS);
+    warehouse.soon("allocate", allocate("T1"));
+    warehouse.soon("release", release("T1", SERIALS / 2));
+    warehouse.soon("top up", allocate("T1"));
+    warehouse.soon("pick", pick("T1"));
+    warehouse.soon("unpick", unpick("T1", SERIALS / 2));
+    warehouse.soon("ship", ship("T1", "S1"));
+    warehouse.soon("receive", receive("T1"));
+    warehouse.soon("pick the rest", pick("T1"));
+    warehouse.soon("ship the rest", ship("T1", "S2"));
+    warehouse.soon("close", Command::CloseTransfer(CloseTransfer { id: code("T1") }));
+    jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
+}
+
+#[test]
+fn each_step_of_a_hold_line_of_many_picks_takes_the_time_of_what_it_touches() {
+    let mut warehouse = Warehouse::open(SERIALS);
+    warehouse.soon("place", place("H1", SERIALS));
+    let (id, lines) = (code("H1"), part(SERIALS / 2));
+    warehouse.soon("release", Command::ReleaseHold(ReleaseHold { id, lines }));
+    warehouse.soon("place another", place("H2", SERIALS / 2));
+    let (id, lines, to, release_rest) = (code("H1"), part(SERIALS / 4), None, true);
+    warehouse.soon("confirm", Command::ConfirmHold(ConfirmHold { id, lines, to, release_rest }));
+    let (id, lines, to, release_rest) = (code("H2"), None, Some(code("DOCK")), false);
+    warehouse
+        .soon("confirm to a location", Command::ConfirmHold(ConfirmHold { id, lines, to, release_rest }));
+    jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
+}
