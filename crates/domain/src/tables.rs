@@ -70,6 +70,10 @@ pub trait Tables {
     /// The index of the line of this name.
     fn line_named(&self, transfer: &Code, name: &Code) -> Option<u32>;
 
+    /// How many parts a transfer has, which is what it takes to end it: its picks, its staged quantities and its lots on
+    /// the way, line by line. 0 where there is none of this id.
+    fn transfer_part_count(&self, transfer: &Code) -> usize;
+
     /// The wallet of this owner.
     fn wallet(&self, owner: &Code) -> Option<&row::Wallet>;
     /// The balance of an outside account for a currency: below zero where money came from.

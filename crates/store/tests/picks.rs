@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, TimeZone,
+    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
     command::{
-        Adjust, AdjustLine, AllocateTransfer, Change, CloseTransfer, ConfirmHold, HoldLine, HoldPart,
-        PickTransfer, PlaceHold, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation,
-        SetLot, SetSite, SetSku, ShipTransfer, TransferLine, TransferPart, UnpickTransfer,
+        Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, CloseTransfer,
+        ConfirmHold, HoldLine, HoldPart, PickTransfer, PlaceHold, ReceiveTransfer, ReleaseHold,
+        ReleaseTransfer, RequestTransfer, SetLocation, SetLot, SetSite, SetSku, ShipTransfer, TransferLine,
+        TransferPart, UnpickTransfer,
     },
-    limits::LINES_MAX,
+    limits::{LINES_MAX, PARTS_MAX},
     row::{LocationKind, Tracking},
     turn,
 };
@@ -108,7 +109,13 @@ impl Warehouse {
 }
 
 fn allocate(id: &str) -> Command {
-    let (strategy, partial, lines, dry_run) = (None, true, None, false);
+    allocate_at_most(id, None)
+}
+
+fn allocate_at_most(id: &str, quantity: Option<usize>) -> Command {
+    let (line, quantity, location, lot) = (code("1"), quantity.map(units), None, None);
+    let lines = quantity.map(|_| vec![AllocateLine { line, quantity, location, lot }]);
+    let (strategy, partial, dry_run) = (None, true, false);
     Command::AllocateTransfer(AllocateTransfer { id: code(id), strategy, partial, lines, dry_run })
 }
 
@@ -182,4 +189,35 @@ fn each_step_of_a_hold_line_of_many_picks_takes_the_time_of_what_it_touches() {
     warehouse
         .soon("confirm to a location", Command::ConfirmHold(ConfirmHold { id, lines, to, release_rest }));
     jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
+}
+
+/// Allocated in parts it could have more than one decision can give up again.
+#[test]
+fn a_transfer_gets_no_more_picks_than_ending_it_can_give_up() {
+    let mut warehouse = Warehouse::open(PARTS_MAX + 10);
+    let beyond = |parts| Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+    for id in ["T1", "T2", "T3"] {
+        warehouse.request(id, PARTS_MAX + 10);
+        warehouse.must(allocate_at_most(id, Some(SERIALS)));
+        // What is picked and what is on the way counts as well.
+        if id != "T1" {
+            warehouse.must(pick(id));
+        }
+        if id == "T3" {
+            warehouse.must(ship(id, "S1"));
+        }
+        let rest = PARTS_MAX - SERIALS;
+        assert_eq!(warehouse.give(allocate_at_most(id, Some(rest + 1))), beyond(PARTS_MAX + 1));
+        warehouse.must(allocate_at_most(id, Some(rest)));
+        assert_eq!(warehouse.give(allocate(id)), beyond(PARTS_MAX + 10));
+        warehouse.must(match id {
+            "T3" => Command::CloseTransfer(CloseTransfer { id: code(id) }),
+            _ => Command::CancelTransfer(CancelTransfer { id: code(id), release: true }),
+        });
+        assert_eq!(warehouse.memory.transfer_part_count(&code(id)), 0);
+        if id == "T2" {
+            // What was cancelled lies in staging, from where nothing is allocated.
+            warehouse = Warehouse::open(PARTS_MAX + 10);
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
         AllocateTransfer, CancelTransfer, CloseTransfer, ReleaseTransfer, RequestTransfer, TransferPart,
     },
     event::{LostLine, RequestedLine, ShippedLine, Take},
+    limits::PARTS_MAX,
     row::{self, End},
 };
 
@@ -114,6 +115,11 @@ impl<T: Tables> Desk<'_, T> {
         let partial = Partial::of(command.partial);
         let mut takes = Vec::with_capacity(wants.len());
         let short = self.allocate(&wants, command.strategy, partial, name, |take| takes.push(take))?;
+        let parts = tables.transfer_part_count(id) + takes.len();
+        if parts > PARTS_MAX {
+            // More could be held, and not given up again in one decision. Of what is on the way no lot is new.
+            return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+        }
         Ok(Verdict::New(Fact::TransferAllocated { id: id.clone(), takes, short }))
     }
 

@@ -211,6 +211,10 @@ impl Tables for Memory {
         self.order_slot(id).map(|slot| self.orders.rows.get(slot).work())
     }
 
+    fn transfer_part_count(&self, transfer: &Code) -> usize {
+        self.transfer_slot(transfer).map_or(0, |slot| self.transfers.get(slot).parts)
+    }
+
     fn order_pick_count(&self, order: &Code) -> usize {
         self.order_slot(order).map_or(0, |slot| self.orders.rows.get(slot).pick_count())
     }

@@ -16,6 +16,8 @@ pub(super) struct TransferRow {
     pub(super) lines: Vec<LineRow>,
     /// The lines' indexes in the order of their names.
     pub(super) by_name: Vec<u32>,
+    /// Parts of all lines.
+    pub(super) parts: usize,
     pub(super) works: Works,
 }
 
@@ -31,6 +33,11 @@ impl LineRow {
         let mut places = held_places(&self.line).into_iter().zip(&self.nodes);
         places.find(|(at, _)| *at == place).is_some_and(|(_, first)| *first == node)
     }
+}
+
+/// How many parts a line has: picks, staged quantities, and lots on the way.
+fn part_count(line: &Line) -> usize {
+    line.picks.len() + line.staged.len() + line.transit.len()
 }
 
 /// Where a line holds something, once for each pick and each staged quantity.
@@ -70,6 +77,7 @@ impl Memory {
                     transfer: *transfer,
                     lines: Vec::new(),
                     by_name: Vec::new(),
+                    parts: 0,
                     works: Works::default(),
                 };
                 let requested = row.transfer.requested;
@@ -103,6 +111,7 @@ impl Memory {
         let before = std::mem::replace(&mut row.lines, lines.collect());
         let count = u32::try_from(row.lines.len()).expect("LINES_MAX fits a u32");
         row.by_name = (0..count).collect();
+        row.parts = row.lines.iter().map(|row| part_count(&row.line)).sum();
         let TransferRow { lines, by_name, .. } = row;
         by_name.sort_unstable_by(|a, b| lines[*a as usize].line.name.cmp(&lines[*b as usize].line.name));
         for (row, line) in before.iter().zip(0..) {
@@ -119,7 +128,10 @@ impl Memory {
         let slot = self.transfer_slot(id).expect("a line's transfer is there");
         self.last_transfer = slot;
         self.strike_line(slot, line as usize);
-        let before = std::mem::replace(&mut self.transfers.get_mut(slot).lines[line as usize].line, row);
+        let transfer = self.transfers.get_mut(slot);
+        transfer.parts += part_count(&row);
+        let before = std::mem::replace(&mut transfer.lines[line as usize].line, row);
+        transfer.parts -= part_count(&before);
         self.enter_line(slot, line);
         self.recount(slot, line, &before.picks);
         before
