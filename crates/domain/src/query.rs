@@ -619,10 +619,12 @@ pub fn position(tables: &impl Tables, place: Place, row: &row::Position, now: Ti
 
 /// What a strategy may take from a position at `now`: nothing, where [`verdict`] knows a reason.
 pub fn available(tables: &impl Tables, place: Place, row: &row::Position, now: Timestamp) -> Quantity {
-    match standing_in_the_way(tables, place, now) {
-        Some(_) => Quantity::ZERO,
-        None => row.movable(),
+    let movable = row.movable();
+    // Most of what is looked at in vain is held: that is told without a look at its lot.
+    if movable.is_zero() || standing_in_the_way(tables, place, now).is_some() {
+        return Quantity::ZERO;
     }
+    movable
 }
 
 /// Why a strategy passes a position over, or that it does not.

@@ -1,4 +1,4 @@
-//! How positions are chosen. One way a file, each behind [`Order`].
+//! How positions are chosen. One way a file.
 
 mod explicit;
 mod fefo;
@@ -55,30 +55,47 @@ impl Strategy {
         })
     }
 
+    /// Puts candidates into the order in which they are taken, each until it is empty or nothing more is wanted.
+    ///
+    /// Its law: the order depends on nothing but the candidates' quantities, dates and codes, so that two stores
+    /// that number their rows differently come to the same answer.
     pub(crate) fn order(self, candidates: &mut [Candidate<'_>], wanted: Quantity) {
         // A single position needs no choice, and most lines have a single position.
         if candidates.len() < 2 {
             return;
         }
-        let order: &dyn Order = match self {
-            Self::Fefo => &fefo::Fefo,
-            Self::Fifo => &fifo::Fifo,
-            Self::PickOrder => &pick_order::PickOrder,
-            Self::FewestLocations => &fewest_locations::FewestLocations,
-            Self::SmallestFirst => &smallest_first::SmallestFirst,
-            Self::Explicit => &explicit::Explicit,
-        };
-        order.order(candidates, wanted);
+        match self.comparison() {
+            Some(compare) => candidates.sort_by(compare),
+            None => fewest_locations::order(candidates, wanted),
+        }
+    }
+
+    /// How many of these candidates are enough to take from `count`: those are first then, in any order. All of them are
+    /// needed where the order depends on what they have together.
+    pub(crate) fn part_first(self, candidates: &mut [Candidate<'_>], count: usize) -> usize {
+        let Some(compare) = self.comparison() else { return candidates.len() };
+        if count == 0 || count >= candidates.len() {
+            return count.min(candidates.len());
+        }
+        candidates.select_nth_unstable_by(count - 1, compare);
+        count
+    }
+
+    /// Which of two candidates comes first, unless that depends on the others.
+    fn comparison(self) -> Option<Compare> {
+        match self {
+            Self::Fefo => Some(fefo::compare),
+            Self::Fifo => Some(fifo::compare),
+            Self::PickOrder => Some(pick_order::compare),
+            Self::FewestLocations => None,
+            Self::SmallestFirst => Some(smallest_first::compare),
+            Self::Explicit => Some(explicit::compare),
+        }
     }
 }
 
-/// Puts candidates into the order in which they are taken, each until it is empty or nothing more is wanted.
-///
-/// Its law: the order depends on nothing but the candidates' quantities, dates and codes, so that two stores
-/// that number their rows differently come to the same answer.
-trait Order {
-    fn order(&self, candidates: &mut [Candidate<'_>], wanted: Quantity);
-}
+/// Which of two candidates is taken first. No two places are equal.
+type Compare = fn(&Candidate<'_>, &Candidate<'_>) -> Ordering;
 
 /// A position with something available.
 #[derive(Clone, Debug)]

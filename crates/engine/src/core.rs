@@ -24,8 +24,13 @@ use crate::{
 const LEAVING_MAX: usize = 1_024;
 
 /// Lines of documents that the commands of one batch may touch: those that they name, and all of a document where they
-/// work on all of it. It bounds how long a batch keeps the writer busy, and how much its answers have to tell.
+/// work on all of it; of an atomic batch also the positions that they look at, at 64 for a line. It bounds how long a batch
+/// keeps the writer busy, and how much its answers have to tell.
 pub const LINES_TOUCHED_MAX: usize = 1 << 20;
+
+/// Positions that are looked at to allocate for a command and count as one line: of a SKU with 100,000 serial numbers, a
+/// hold counts as 1,562 lines.
+const POSITIONS_PER_LINE: usize = 64;
 
 /// What a look from outside counts as, in lines: it has a page of events to put into words.
 const LOOK_COST: usize = 1_024;
@@ -531,7 +536,8 @@ impl Core {
             if requests.iter().any(|request| self.misses(request, &submission.fetched)) {
                 return Rest::Away(submission);
             }
-            let lines = self.lines_of_all(requests);
+            let looked: usize = requests.iter().map(|request| self.look_count(request.command())).sum();
+            let lines = self.lines_of_all(requests) + looked;
             if lines > LINES_TOUCHED_MAX {
                 let what = "lines of documents that an atomic batch touches";
                 let failure = Failure::TooLarge { what, count: lines, max: LINES_TOUCHED_MAX };
@@ -554,6 +560,8 @@ impl Core {
             let Some(request) = submission.requests.next() else { break };
             decided += 1;
             let mut touched = self.line_count(request.command());
+            // Behind the last request nobody waits for the rest of the batch.
+            let looked = if submission.requests.len() > 0 { self.look_count(request.command()) } else { 0 };
             let so_far = submission.lines_touched + touched;
             let slot = if so_far > LINES_TOUCHED_MAX {
                 touched = 0;
@@ -569,7 +577,7 @@ impl Core {
                 }
             };
             submission.lines_touched += touched;
-            lines += touched;
+            lines += touched + looked;
             submission.slots.push(slot);
             self.encode();
             let mut yields = lines >= self.limits.lines_before_yield;
@@ -593,6 +601,11 @@ impl Core {
             command.each_document(|key| lines = lines.max(self.memory.line_count(&key)));
         }
         lines.max(self.proposals_closed(command))
+    }
+
+    /// The lines that the positions count as which a command looks at to allocate.
+    fn look_count(&self, command: &Command) -> usize {
+        self.memory.positions_looked_at(command) / POSITIONS_PER_LINE
     }
 
     /// The open proposals that a card's new owner or price may end.

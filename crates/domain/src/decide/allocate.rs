@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{desk::Desk, shelf::Shelf};
 use crate::{
-    Code, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Strategy, Tables, WARM_MAX,
+    Code, LocationId, LotId, Place, Quantity, Refusal, SiteId, SkuId, Strategy, Tables, Timestamp, WARM_MAX,
     event::{Short, Take},
     outcome, query,
     refusal::Shortage,
@@ -14,6 +14,10 @@ use crate::{
 
 /// Positions of a SKU that each line of a command looks at again. Of more, a second line of the SKU makes a [`Shelf`].
 const SHELF_POSITIONS_MIN: usize = 32;
+
+/// Candidates that are kept at the least until those that come too late are left out: each is compared a few times, and
+/// none is sorted that is not taken.
+const SORTED_MIN: usize = 1_024;
 
 /// What a line wants.
 #[derive(Clone, Copy)]
@@ -104,10 +108,13 @@ impl<'a, T: Tables> Desk<'a, T> {
         if remember && self.shelves.contains_key(&(want.site, want.sku)) {
             return self.take_from_shelf(want, strategy, take);
         }
-        let (mut candidates, looked) = self.candidates(want.site, want.sku, |place| {
-            want.lot.is_none_or(|lot| lot == place.lot)
-                && want.location.is_none_or(|location| location == place.location)
-        });
+        // Each has something, so that no more of them are taken from than units are wanted.
+        let count = usize::try_from(want.quantity.get()).unwrap_or(usize::MAX).min(self.picks_max);
+        let (mut candidates, looked) =
+            self.candidates(want.site, want.sku, Some((strategy, count)), |place| {
+                want.lot.is_none_or(|lot| lot == place.lot)
+                    && want.location.is_none_or(|location| location == place.location)
+            });
         if remember && looked > SHELF_POSITIONS_MIN {
             self.shelves.insert((want.site, want.sku), None);
         }
@@ -134,7 +141,7 @@ impl<'a, T: Tables> Desk<'a, T> {
         let key = (want.site, want.sku);
         let is_ready = matches!(&self.shelves[&key], Some(shelf) if shelf.strategy() == strategy);
         if !is_ready {
-            let (candidates, _) = self.candidates(want.site, want.sku, |_| true);
+            let (candidates, _) = self.candidates(want.site, want.sku, None, |_| true);
             self.shelves.insert(key, Some(Shelf::new(strategy, candidates.into_vec())));
         }
         let shelf = self.shelves.get_mut(&key).and_then(Option::as_mut).expect("it was just made");
@@ -146,11 +153,12 @@ impl<'a, T: Tables> Desk<'a, T> {
     }
 
     /// The positions of a SKU at a site that `fits` lets pass and that have something available, and how many positions
-    /// were looked at.
+    /// were looked at. With `first`, others may be left out than the first so many by a strategy.
     fn candidates(
         &self,
         site: SiteId,
         sku: SkuId,
+        first: Option<(Strategy, usize)>,
         fits: impl Fn(Place) -> bool,
     ) -> (SmallVec<[Candidate<'a>; 4]>, usize) {
         let tables = self.tables;
@@ -165,25 +173,35 @@ impl<'a, T: Tables> Desk<'a, T> {
             if available.is_zero() {
                 continue;
             }
-            let location = tables.location(place.location);
-            let lot = (place.lot != LotId::NONE).then(|| tables.lot(place.lot));
-            candidates.push(Candidate {
-                location: place.location,
-                lot: place.lot,
-                available,
-                pick_order: location.pick_order,
-                location_code: &location.code,
-                lot_code: lot.map(|lot| &lot.code),
-                received_on: lot.and_then(|lot| lot.received_on),
-                expires_on: lot.and_then(|lot| lot.expires_on),
-                since: position.since,
-            });
+            candidates.push(self.candidate(place, available, position.since));
+            if let Some((strategy, count)) = first
+                && candidates.len() >= count.saturating_mul(2).max(SORTED_MIN)
+            {
+                let enough = strategy.part_first(&mut candidates, count);
+                candidates.truncate(enough);
+            }
         }
         (candidates, looked)
     }
 
+    pub(super) fn candidate(&self, place: Place, available: Quantity, since: Timestamp) -> Candidate<'a> {
+        let location = self.tables.location(place.location);
+        let lot = (place.lot != LotId::NONE).then(|| self.tables.lot(place.lot));
+        Candidate {
+            location: place.location,
+            lot: place.lot,
+            available,
+            pick_order: location.pick_order,
+            location_code: &location.code,
+            lot_code: lot.map(|lot| &lot.code),
+            received_on: lot.and_then(|lot| lot.received_on),
+            expires_on: lot.and_then(|lot| lot.expires_on),
+            since,
+        }
+    }
+
     /// What is available at a place to this command's next line.
-    fn available(&self, place: Place, position: &row::Position) -> Quantity {
+    pub(super) fn available(&self, place: Place, position: &row::Position) -> Quantity {
         let mut position = *position;
         // Most commands have one line and give nothing back: two looks at empty maps cost nothing.
         if let Some(credit) = self.credit.get(&place) {

@@ -1,12 +1,15 @@
 //! What lies where: gates with their places, and positions.
 
+use smallvec::SmallVec;
+
 use super::{
     Memory,
     crowd::Entries,
     places::{Entry, GateRow, Marks},
+    transfers::{LineRow, TransferRow},
 };
 use crate::{
-    LocationId, Place, SiteId, SkuId,
+    Code, Command, LocationId, Place, SiteId, SkuId, Tables,
     row::{Gate, Position},
 };
 
@@ -39,6 +42,39 @@ impl Memory {
 
     pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> Entries<'a> {
         gate.places.get(&self.crowds)
+    }
+
+    /// How many positions a command looks at to allocate its lines, in all; each SKU at a site counts once. Carts, and what
+    /// an order that is there lacks, are not counted.
+    pub fn positions_looked_at(&self, command: &Command) -> usize {
+        let mut gates: SmallVec<[u32; 8]> = SmallVec::new();
+        let mut note = |site: &Code, sku: &Code| {
+            if let (Some(site), Some(sku)) = (self.site_id(site), self.sku_id(sku)) {
+                gates.extend(self.gate_slot(site, sku));
+            }
+        };
+        match command {
+            Command::PlaceHold(place) => place.lines.iter().for_each(|line| note(&line.site, &line.sku)),
+            Command::ChangeHold(change) => change.lines.iter().for_each(|line| note(&line.site, &line.sku)),
+            Command::PlaceOrder(place) => place.lines.iter().for_each(|line| note(&place.site, &line.sku)),
+            Command::AllocateTransfer(allocate) => {
+                let Some(slot) = self.transfer_slot(&allocate.id) else { return 0 };
+                let TransferRow { transfer, lines, .. } = self.transfers.get(slot);
+                let mut note = |line: &LineRow| gates.extend(self.gate_slot(transfer.from, line.line.sku));
+                match &allocate.lines {
+                    None => lines.iter().for_each(note),
+                    Some(named) => {
+                        let indexes =
+                            named.iter().filter_map(|line| self.line_named(&allocate.id, &line.line));
+                        indexes.for_each(|index| note(&lines[index as usize]));
+                    }
+                }
+            }
+            _ => return 0,
+        }
+        gates.sort_unstable();
+        gates.dedup();
+        gates.iter().map(|slot| self.places(self.gates.get(*slot)).len()).sum()
     }
 
     pub(super) fn gate_slot(&self, site: SiteId, sku: SkuId) -> Option<u32> {

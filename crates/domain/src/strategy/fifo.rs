@@ -1,12 +1,9 @@
 //! First received, first out.
 
-use super::{Candidate, Order, by_age, by_walk};
-use crate::Quantity;
+use std::cmp::Ordering;
 
-pub(super) struct Fifo;
+use super::{Candidate, by_age, by_walk};
 
-impl Order for Fifo {
-    fn order(&self, candidates: &mut [Candidate<'_>], _wanted: Quantity) {
-        candidates.sort_by(|a, b| by_age(a, b).then_with(|| by_walk(a, b)));
-    }
+pub(super) fn compare(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+    by_age(a, b).then_with(|| by_walk(a, b))
 }

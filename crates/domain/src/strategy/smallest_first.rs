@@ -1,12 +1,9 @@
 //! Small rests first, so that bins become empty.
 
-use super::{Candidate, Order, by_walk};
-use crate::Quantity;
+use std::cmp::Ordering;
 
-pub(super) struct SmallestFirst;
+use super::{Candidate, by_walk};
 
-impl Order for SmallestFirst {
-    fn order(&self, candidates: &mut [Candidate<'_>], _wanted: Quantity) {
-        candidates.sort_by(|a, b| a.available.cmp(&b.available).then_with(|| by_walk(a, b)));
-    }
+pub(super) fn compare(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+    a.available.cmp(&b.available).then_with(|| by_walk(a, b))
 }

@@ -3,9 +3,10 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use jaego_domain::{
-    Command, Query, Refusal, Request,
-    command::{ExtendHold, HoldLine, PlaceHold},
+    Command, Name, Outside, Query, Refusal, Request,
+    command::{Adjust, AdjustLine, Change, ExtendHold, HoldLine, PlaceHold, SetLot, SetSku},
     limits::LINES_MAX,
+    row::Tracking,
 };
 use jaego_engine::{Engine, LINES_TOUCHED_MAX, SystemClock, open, sim_disk::SimDisk};
 use jaego_store::{Batch, Failure, Results, Store};
@@ -89,6 +90,55 @@ fn a_batch_touches_a_bounded_number_of_lines() {
     match atomic(many(times)).unwrap().results {
         Results::Each(each) => assert!(each.iter().all(Result::is_ok)),
         Results::Refused(refused) => panic!("{refused:?}"),
+    }
+    engine.close().unwrap();
+}
+
+/// Serial numbers of a SKU of which each hold looks at all.
+const SERIALS: usize = 8_000;
+
+fn with_serials(seed: u64) -> Arc<Engine> {
+    let engine = with_a_large_hold(seed);
+    let (sku, name, safety_stock, prices) = (code("phone"), Name::default(), Vec::new(), Vec::new());
+    let set = SetSku { sku, name: name.clone(), tracking: Tracking::Serial, safety_stock, prices };
+    one(&engine, request(Command::SetSku(set))).unwrap();
+    let lots: Vec<_> = (0..SERIALS).map(|number| code(&format!("N{number}"))).collect();
+    let set = lots.iter().map(|lot| {
+        let (sku, lot) = (code("phone"), lot.clone());
+        request(Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked: false }))
+    });
+    assert!(submit(&engine, set.collect()).iter().all(Result::is_ok));
+    let line = |lot| AdjustLine {
+        site: code("ICN"),
+        location: code("A-1"),
+        sku: code("phone"),
+        lot: Some(lot),
+        change: Change::Add(quantity(1), Outside::Supplier),
+    };
+    let (id, lines) = (code("PHONES"), lots.into_iter().map(line).collect());
+    one(&engine, request(Command::Adjust(Adjust { id, reason: name, lines, release: None }))).unwrap();
+    engine
+}
+
+#[test]
+fn a_batch_of_small_holds_lets_others_in_where_each_looks_at_many_positions() {
+    const HOLDS: usize = 500;
+    let engine = with_serials(4);
+    let first = engine.status().sequence;
+    let requests = (0..HOLDS).map(|number| request(hold(&format!("H{number}"), "phone", 1))).collect();
+    let batch = engine.submit(Batch { requests, atomic: false });
+    let seen = engine.query(Query::Hold(code("LARGE"))).wait().unwrap().sequence;
+    let last = batch.wait().unwrap().sequence;
+    assert_eq!(last.0, first.0 + HOLDS as u64);
+    // They count as 126 lines each, and others have their turn after 8,192.
+    assert!(seen < last, "the question saw {} of {HOLDS} holds", seen.0 - first.0);
+    // An atomic batch has no turns to give: it touches as many lines in all as any other.
+    let requests =
+        |count: usize| (0..count).map(|number| request(hold(&format!("A{number}"), "phone", 1))).collect();
+    let times = LINES_TOUCHED_MAX / (SERIALS / 64 + 1);
+    match engine.submit(Batch { requests: requests(times + 1), atomic: true }).wait().unwrap_err() {
+        Failure::TooLarge { count, max, .. } => assert!(count > max && max == LINES_TOUCHED_MAX, "{count}"),
+        other => panic!("{other}"),
     }
     engine.close().unwrap();
 }
