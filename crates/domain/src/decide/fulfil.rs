@@ -8,21 +8,49 @@ use super::{
     Verdict, adjust::repeat_or_taken, allocate::Want, desk::Desk, picking::Reach, transfer::part_of,
 };
 use crate::{
-    Code, Fact, LotId, Outside, Quantity, Refusal, Tables,
+    Code, Fact, LocationId, LotId, Outside, Place, Quantity, Refusal, SkuId, Tables,
     command::{
         PickLine, PickTransfer, ReceiveLine, ReceiveTransfer, ShipTransfer, ShortReason, TransferPart,
         UnpickTransfer,
     },
     event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
+    limits::PARTS_MAX,
     row::{self, Filing, LocationKind},
 };
 
 /// Where picked goods come from and go to, and where damaged ones would.
 struct Places {
-    staging: crate::LocationId,
-    quarantine: Result<crate::LocationId, Refusal>,
+    staging: LocationId,
+    quarantine: Result<LocationId, Refusal>,
     /// Where they may come from.
     reach: Reach,
+}
+
+/// Places where goods were missed.
+#[derive(Default)]
+struct Gaps {
+    /// What is available there besides. Never zero.
+    left: BTreeMap<(SkuId, LotId, LocationId), Quantity>,
+    /// How much of a line was missed there.
+    missed: HashMap<(u32, Place), Quantity>,
+}
+
+impl Gaps {
+    /// Notes what was missed at a place where so much is available besides.
+    fn note(&mut self, take: &Take, available: Quantity) {
+        *self.missed.entry((take.line, take.place())).or_default() += take.quantity;
+        if !available.is_zero() {
+            self.left.insert((take.sku, take.lot, take.location), available);
+        }
+    }
+
+    fn shrink(&mut self, at: (SkuId, LotId, LocationId), quantity: Quantity) {
+        let left = self.left.get_mut(&at).expect("there is as much left as is taken");
+        *left -= quantity;
+        if left.is_zero() {
+            self.left.remove(&at);
+        }
+    }
 }
 
 impl<T: Tables> Desk<'_, T> {
@@ -133,9 +161,12 @@ impl<T: Tables> Desk<'_, T> {
         missed: &[MissedLine],
     ) -> (Vec<Take>, Vec<Short>) {
         let mut wants: BTreeMap<u32, Want> = BTreeMap::new();
+        let mut gaps = Gaps::default();
         for MissedLine { take, .. } in missed {
             // Elsewhere: not where the goods were just found to be missing or damaged.
-            self.taken.insert(take.place(), self.position(take.place()).on_hand);
+            let (place, position) = (take.place(), self.position(take.place()));
+            gaps.note(take, self.available(place, &position));
+            self.taken.insert(place, position.on_hand);
             let want = wants.entry(take.line).or_insert_with(|| Want {
                 line: take.line,
                 site: transfer.from,
@@ -148,13 +179,60 @@ impl<T: Tables> Desk<'_, T> {
         }
         let mut takes = Vec::new();
         let mut short = Vec::new();
+        let room = PARTS_MAX.saturating_sub(self.tables.transfer_part_count(id));
         for want in wants.values() {
+            self.picks_max = room.saturating_sub(takes.len());
             let got = self.allocate_line(want, None, true, &mut |take| takes.push(take));
             if got < want.quantity {
                 short.push(Short { line: want.line, requested: want.quantity, available: got });
             }
         }
+        for short in &mut short {
+            let room = room.saturating_sub(takes.len());
+            short.available += self.fill_gaps(&wants[&short.line], short, &mut gaps, room, &mut takes);
+        }
+        short.retain(|short| short.available < short.requested);
+        takes.sort_by_key(|take| take.line);
         (takes, short)
+    }
+
+    /// Takes for a line that is still short what is left where other goods were missed, and says how much that was. What
+    /// was missed at a place is not replaced there, so that a line takes no more there than it missed at other places.
+    fn fill_gaps(
+        &self,
+        want: &Want,
+        short: &Short,
+        gaps: &mut Gaps,
+        room: usize,
+        takes: &mut Vec<Take>,
+    ) -> Quantity {
+        let lots = want.lot.map_or((LotId::NONE, LotId(u32::MAX)), |lot| (lot, lot));
+        let first = (want.sku, lots.0, LocationId(0));
+        let last = (want.sku, lots.1, LocationId(u32::MAX));
+        let here = gaps.left.range(first..=last).map(|((sku, lot, location), left)| {
+            let place = Place { location: *location, sku: *sku, lot: *lot };
+            let missed = gaps.missed.get(&(want.line, place)).copied().unwrap_or_default();
+            self.candidate(place, (*left).min(want.quantity - missed), self.position(place).since)
+        });
+        let mut candidates: Vec<_> = here.filter(|candidate| !candidate.available.is_zero()).collect();
+        self.tables.site(want.site).strategy.order(&mut candidates, short.requested - short.available);
+        let mut rest = short.requested - short.available;
+        for candidate in candidates.iter().take(room) {
+            let quantity = rest.min(candidate.available);
+            if quantity.is_zero() {
+                break;
+            }
+            rest -= quantity;
+            gaps.shrink((want.sku, candidate.lot, candidate.location), quantity);
+            takes.push(Take {
+                line: want.line,
+                sku: want.sku,
+                location: candidate.location,
+                lot: candidate.lot,
+                quantity,
+            });
+        }
+        short.requested - short.available - rest
     }
 
     pub(super) fn unpick_transfer(&self, command: &UnpickTransfer) -> Result<Verdict, Refusal> {
