@@ -13,6 +13,7 @@ mod fill;
 mod fulfil;
 mod hold;
 mod master;
+mod open_line;
 mod order;
 mod picking;
 mod shelf;

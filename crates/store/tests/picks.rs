@@ -6,9 +6,9 @@ use jaego_domain::{
     Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, CloseTransfer,
-        ConfirmHold, HoldLine, HoldPart, PickTransfer, PlaceHold, ReceiveTransfer, ReleaseHold,
-        ReleaseTransfer, RequestTransfer, SetLocation, SetLot, SetSite, SetSku, ShipTransfer, TransferLine,
-        TransferPart, UnpickTransfer,
+        ConfirmHold, HoldLine, HoldPart, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer,
+        ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation, SetLot, SetSite, SetSku, ShipTransfer,
+        TransferLine, TransferPart, UnpickTransfer,
     },
     limits::{LINES_MAX, PARTS_MAX},
     row::{LocationKind, Tracking},
@@ -188,6 +188,44 @@ fn each_step_of_a_hold_line_of_many_picks_takes_the_time_of_what_it_touches() {
     let (id, lines, to, release_rest) = (code("H2"), None, Some(code("DOCK")), false);
     warehouse
         .soon("confirm to a location", Command::ConfirmHold(ConfirmHold { id, lines, to, release_rest }));
+    jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
+}
+
+#[test]
+fn each_name_of_a_part_takes_the_time_of_what_it_takes() {
+    let mut warehouse = Warehouse::open(SERIALS);
+    warehouse.request("T1", SERIALS);
+    warehouse.must(allocate("T1"));
+    let serials = |from: usize| (from..from + LINES_MAX).map(|number| code(&format!("N{number}")));
+    let picked = |lot: Option<Code>, location: Option<Code>| PickLine {
+        line: code("1"),
+        location,
+        lot,
+        quantity: Quantity::ONE,
+        short: None,
+    };
+    let pick = |lines| {
+        Command::PickTransfer(PickTransfer {
+            id: code("T1"),
+            lines: Some(lines),
+            claimant: None,
+            staging: None,
+        })
+    };
+    let named = serials(LINES_MAX).map(|lot| picked(Some(lot), None)).collect();
+    warehouse.soon("pick serial numbers", pick(named));
+    let any = (0..LINES_MAX).map(|number| picked(None, (number % 2 == 0).then(|| code("A-01")))).collect();
+    warehouse.soon("pick any", pick(any));
+    warehouse.must(ship("T1", "S1"));
+    let received =
+        |lot| ReceiveLine { line: code("1"), lot, quantity: Quantity::ONE, damaged: Quantity::ZERO };
+    let receive = |lines| {
+        let (id, location, quarantine) = (code("T1"), None, None);
+        Command::ReceiveTransfer(ReceiveTransfer { id, lines: Some(lines), location, quarantine })
+    };
+    let named = serials(LINES_MAX).map(|lot| received(Some(lot))).collect();
+    warehouse.soon("receive serial numbers", receive(named));
+    warehouse.soon("receive any", receive((0..LINES_MAX).map(|_| received(None)).collect()));
     jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
 }
 

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::{
-    Verdict, adjust::repeat_or_taken, allocate::Want, desk::Desk, picking::Reach, transfer::part_of,
+    Verdict,
+    adjust::repeat_or_taken,
+    allocate::Want,
+    desk::Desk,
+    open_line::{OpenPicks, OpenTransit},
+    picking::Reach,
+    transfer::part_of,
 };
 use crate::{
     Code, Fact, LocationId, LotId, Outside, Place, Quantity, Refusal, SkuId, Tables,
@@ -70,7 +76,7 @@ impl<T: Tables> Desk<'_, T> {
                 }
             }
             Some(lines) => {
-                let mut open: HashMap<u32, Vec<row::Pick>> = HashMap::new();
+                let mut open: HashMap<u32, OpenPicks> = HashMap::new();
                 let quarantine = self.location_of_kind(transfer.from, None, LocationKind::Quarantine);
                 let places = Places { staging, quarantine, reach };
                 for line in lines {
@@ -92,65 +98,72 @@ impl<T: Tables> Desk<'_, T> {
         transfer: &row::Transfer,
         line: &PickLine,
         places: &Places,
-        open: &mut HashMap<u32, Vec<row::Pick>>,
+        open: &mut HashMap<u32, OpenPicks>,
         picked: &mut Vec<PickedLine>,
         missed: &mut Vec<MissedLine>,
     ) -> Result<(), Refusal> {
-        let (index, row) = self.named_line(&command.id, &line.line)?;
+        let index = self.line_of(&command.id, &line.line)?;
+        let picks = open.entry(index).or_insert_with(|| {
+            let row = self.tables.line(&command.id, index);
+            let within = |pick: &row::Pick| self.is_within(&places.reach, pick.location);
+            OpenPicks::new(row.sku, self.by_walk(row.picks).into_iter().filter(within).collect())
+        });
+        let sku = picks.sku;
         let location = line.location.as_ref().map(|code| self.location(transfer.from, code)).transpose()?;
-        let lot = self.wanted_lot(row.sku, line.lot.as_ref())?;
+        let lot = self.wanted_lot(sku, line.lot.as_ref())?;
         let quarantine = match line.short {
             Some((_, ShortReason::Damaged)) => Some(places.quarantine.clone()?),
             _ => None,
         };
-        let picks = open.entry(index).or_insert_with(|| {
-            let mut picks = row.picks.clone();
-            picks.sort_by_key(|pick| {
-                let location = self.tables.location(pick.location);
-                let lot = (pick.lot != LotId::NONE).then(|| &self.tables.lot(pick.lot).code);
-                (location.pick_order, &location.code, lot)
-            });
-            picks
-        });
-        let named = |pick: &row::Pick| {
-            location.is_none_or(|location| location == pick.location) && lot.is_none_or(|lot| lot == pick.lot)
-        };
-        let fits = |pick: &row::Pick| named(pick) && self.is_within(&places.reach, pick.location);
-        let held: Quantity = picks.iter().filter(|pick| fits(pick)).map(|pick| pick.quantity).sum();
         let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
         let Some(requested) = line.quantity.checked_add(short) else {
             return Err(Refusal::invalid("quantity", "and what was short are more than 9007199254740991"));
         };
-        if requested > held {
-            let others = picks.iter().filter(|pick| named(pick) && !fits(pick) && !pick.quantity.is_zero());
-            self.nobody_elses(&command.id, &places.reach, others)?;
+        let filter = (location, lot);
+        if !picks.has(filter, requested) {
+            let held = picks.left(filter);
+            let all = self.by_walk(self.tables.line(&command.id, index).picks);
+            let is_other = |pick: &&row::Pick| {
+                location.is_none_or(|location| location == pick.location)
+                    && lot.is_none_or(|lot| lot == pick.lot)
+                    && !self.is_within(&places.reach, pick.location)
+            };
+            self.nobody_elses(&command.id, &places.reach, all.iter().filter(is_other))?;
             let document = command.id.clone();
             return Err(Refusal::NotHeld { document, line: line.line.clone(), requested, held });
         }
         let (mut taken, mut short) = (line.quantity, short);
-        for pick in picks.iter_mut().filter(|pick| fits(pick)) {
-            let take = |quantity| Take {
-                line: index,
-                sku: row.sku,
-                location: pick.location,
-                lot: pick.lot,
-                quantity,
-            };
-            let good = taken.min(pick.quantity);
+        while !taken.is_zero() || !short.is_zero() {
+            let (mut good, mut bad) = (Quantity::ZERO, Quantity::ZERO);
+            let pick = picks.take(filter, |pick| {
+                good = taken.min(pick.quantity);
+                bad = short.min(pick.quantity - good);
+                good + bad
+            });
+            let pick = pick.expect("as much is left as was asked for");
+            let take = |quantity| Take { line: index, sku, location: pick.location, lot: pick.lot, quantity };
             if !good.is_zero() {
                 let take = take(good);
                 self.may_leave(&take)?;
                 picked.push(PickedLine { take, staging: places.staging });
                 taken -= good;
             }
-            let bad = short.min(pick.quantity - good);
             if !bad.is_zero() {
                 missed.push(MissedLine { take: take(bad), quarantine });
                 short -= bad;
             }
-            pick.quantity -= good + bad;
         }
         Ok(())
+    }
+
+    /// Picks in the order of the walk.
+    fn by_walk(&self, mut picks: Vec<row::Pick>) -> Vec<row::Pick> {
+        picks.sort_by_key(|pick| {
+            let location = self.tables.location(pick.location);
+            let lot = (pick.lot != LotId::NONE).then(|| &self.tables.lot(pick.lot).code);
+            (location.pick_order, &location.code, lot)
+        });
+        picks
     }
 
     /// Allocates elsewhere what was missed, as far as possible, and says what was not.
@@ -338,30 +351,26 @@ impl<T: Tables> Desk<'_, T> {
             arrives(&transfer, &lines)?;
             return Ok(Verdict::New(Fact::TransferReceived { id: id.clone(), lines }));
         };
-        let mut transit: HashMap<u32, Vec<(LotId, Quantity)>> = HashMap::new();
+        let mut transit: HashMap<u32, OpenTransit> = HashMap::new();
         let mut moved = HashMap::new();
         let mut serials = HashMap::new();
         let quarantine =
             self.location_of_kind(transfer.to, command.quarantine.as_ref(), LocationKind::Quarantine);
         for line in named {
-            let (index, row) = self.named_line(id, &line.line)?;
-            let left = transit.entry(index).or_insert_with(|| row.transit.clone());
+            let index = self.line_of(id, &line.line)?;
+            let left = transit.entry(index).or_insert_with(|| {
+                let row = self.tables.line(id, index);
+                OpenTransit::new(row.sku, row.transit)
+            });
+            let sku = left.sku;
             for (quantity, damaged) in [(line.quantity, false), (line.damaged, true)] {
                 if quantity.is_zero() {
                     continue;
                 }
                 let location = if damaged { quarantine.clone()? } else { good };
                 let from = lines.len();
-                self.receive_quantity(line, &row, quantity, left, |lot, expected, excess| {
-                    lines.push(ReceivedLine {
-                        line: index,
-                        sku: row.sku,
-                        lot,
-                        location,
-                        damaged,
-                        expected,
-                        excess,
-                    });
+                self.receive_quantity(line, quantity, left, |lot, expected, excess| {
+                    lines.push(ReceivedLine { line: index, sku, lot, location, damaged, expected, excess });
                 })?;
                 for received in &lines[from..] {
                     let ReceivedLine { sku, lot, excess, .. } = *received;
@@ -378,24 +387,21 @@ impl<T: Tables> Desk<'_, T> {
     fn receive_quantity(
         &self,
         line: &ReceiveLine,
-        row: &row::Line,
         quantity: Quantity,
-        transit: &mut [(LotId, Quantity)],
+        transit: &mut OpenTransit,
         mut receive: impl FnMut(LotId, Quantity, Quantity),
     ) -> Result<(), Refusal> {
+        let sku = transit.sku;
         let lot = match &line.lot {
-            Some(_) => Some(self.exact_lot(row.sku, line.lot.as_ref())?),
+            Some(_) => Some(self.exact_lot(sku, line.lot.as_ref())?),
             None => None,
         };
         let mut rest = quantity;
-        for (on_way, left) in transit.iter_mut().filter(|(on_way, _)| lot.is_none_or(|lot| lot == *on_way)) {
-            let expected = rest.min(*left);
-            if expected.is_zero() {
-                continue;
-            }
+        while !rest.is_zero()
+            && let Some((lot, expected)) = transit.take(lot, rest)
+        {
             rest -= expected;
-            *left -= expected;
-            receive(*on_way, expected, Quantity::ZERO);
+            receive(lot, expected, Quantity::ZERO);
         }
         if rest.is_zero() {
             return Ok(());
@@ -403,7 +409,7 @@ impl<T: Tables> Desk<'_, T> {
         // More than was on the way: only whoever holds the goods can say of which lot.
         let lot = match lot {
             Some(lot) => lot,
-            None => self.exact_lot(row.sku, None)?,
+            None => self.exact_lot(sku, None)?,
         };
         receive(lot, Quantity::ZERO, rest);
         Ok(())
