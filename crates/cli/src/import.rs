@@ -249,12 +249,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             refused.tell(&name);
         }
         let allocated = match options.allocate && sent.is_ok() && loaded.done > 0 {
-            true => Some(allocate::all(&service.client, &loaded.accepted(&commands)).await?),
-            false => None,
+            true => allocate::all(&service.client, &loaded.accepted(&commands)).await.map(Some),
+            false => Ok(None),
         };
-        let ended = end(&service, options.noun, &loaded, commands.len(), bad, allocated.as_ref());
-        // What broke off a load is told behind what came of it.
+        let told = allocated.as_ref().ok().and_then(Option::as_ref);
+        let ended = end(&service, options.noun, &loaded, commands.len(), bad, told);
+        // What broke off is told behind what came of it.
         sent?;
+        allocated?;
         ended
     })
 }
@@ -457,7 +459,7 @@ fn load_id(key: &str, load: &str) -> String {
 /// Rows of lines become documents: rows of the same id one after the other. A document with a wrong row is left out:
 /// without it, it would be another document under the same id.
 fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
-    let mut incomplete = incomplete(&rows, &errors.rows);
+    let mut incomplete = incomplete(&rows, errors);
     let mut documents: Vec<Row> = Vec::new();
     let mut first_lines: HashMap<String, u64> = HashMap::new();
     for mut row in rows {
@@ -497,16 +499,23 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
 }
 
 /// The documents that wrong rows belong to: where such a row has no id that can be read, those of the rows around it.
-fn incomplete(rows: &[Row], wrong: &[Row]) -> HashSet<String> {
-    let mut ids = HashSet::new();
-    for row in wrong {
-        if row.fields.contains_key("id") {
-            ids.insert(id_of(row));
-            continue;
+fn incomplete(rows: &[Row], errors: &mut Errors) -> HashSet<String> {
+    let mut ids: HashSet<String> = errors.rows.iter().filter_map(|row| row.id.clone()).collect();
+    if errors.rows.iter().all(|row| row.id.is_some()) {
+        return ids;
+    }
+    let wrong = errors.rows.iter().map(|row| (row.line, row.id.clone()));
+    let mut all: Vec<(u64, Option<String>)> =
+        rows.iter().map(|row| (row.line, Some(id_of(row)))).chain(wrong).collect();
+    all.sort_by_key(|(line, _)| *line);
+    for (at, (line, _)) in all.iter().enumerate().filter(|(_, (_, id))| id.is_none()) {
+        let before = all[..at].iter().rev().find_map(|(_, id)| id.as_ref());
+        let behind = all[at + 1..].iter().find_map(|(_, id)| id.as_ref());
+        for id in before.into_iter().chain(behind) {
+            if ids.insert(id.clone()) {
+                errors.add(*line, format!("{id} is left out: this row, which says no id, may be part of it"));
+            }
         }
-        let next = rows.partition_point(|other| other.line < row.line);
-        ids.extend(rows[..next].last().map(id_of));
-        ids.extend(rows.get(next).map(id_of));
     }
     ids
 }
@@ -926,8 +935,25 @@ mod tests {
             "id,site,customer,backorder,sku,quantity\nO1,ICN,kim,true,mug,2\nO1,ICN,kim,true,cup,1\nO2,ICN,,,mug,1\nO2,ICN,lee,,cup,1\n",
         );
         let order = r#"{"backorder":true,"customer":"kim","id":"O1","lines":[{"quantity":2,"sku":"mug"},{"quantity":1,"sku":"cup"}],"op":"place_order","site":"ICN"}"#;
-        assert_eq!((commands.len(), &*commands[0]), (2, order));
+        assert_eq!((commands.len(), &*commands[0]), (1, order));
         assert_eq!(errors, "f:5: customer is another than in line 4\n");
+    }
+
+    #[test]
+    fn a_row_without_an_id_keeps_out_those_around_it_and_says_so() {
+        let (commands, errors) = told(
+            Noun::Orders,
+            Format::Csv,
+            "id,site,sku,quantity\nO0,ICN,mug,1\nO1,ICN,mug,x\nO1,ICN\nO2,ICN,mug,1\nO3,ICN,mug,1\n",
+        );
+        let ids: Vec<_> = commands.iter().map(|json| &json[json.find("\"id\"").unwrap()..][..9]).collect();
+        assert_eq!(ids, ["\"id\":\"O0\"", "\"id\":\"O3\""]);
+        let told: Vec<_> = errors.lines().collect();
+        assert!(
+            told[0].starts_with("f:3: quantity: ") && told[1].starts_with("f:4: it has 2 fields"),
+            "{errors}"
+        );
+        assert_eq!(told[2..], ["f:4: O2 is left out: this row, which says no id, may be part of it"]);
     }
 
     #[test]
@@ -937,9 +963,10 @@ mod tests {
             Format::Csv,
             "id,from,to,line,sku,quantity\nT1,A,B,1,mug,2\nT1,A,B,2,cup,1\nT2,A,B,1,mug,1\nT1,A,B,3,mug,1\nT1,A,C,4,mug,1\n",
         );
-        assert_eq!(commands.len(), 2);
+        // What is wrong with a document keeps all of it out.
+        assert_eq!(commands.len(), 1);
         assert!(
-            commands[0].contains(r#""lines":[{"line":"1","quantity":2,"sku":"mug"},{"line":"2""#),
+            commands[0].contains(r#""id":"T2","lines":[{"line":"1","quantity":1,"sku":"mug"}]"#),
             "{commands:?}"
         );
         assert_eq!(errors, "f:5: id T1 is in line 2 already\nf:6: to is another than in line 5\n");

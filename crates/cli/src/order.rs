@@ -199,7 +199,7 @@ async fn act_by(
     }
     let told = |outcome: &Outcome| {
         let mut text = outcome::text(&format!("order {} {}", action.order, done(outcome)), outcome);
-        if let Some(balance) = outcome.balance {
+        if let Some(balance) = outcome.balance.filter(|_| !outcome.repeat) {
             text += &format!("the wallet has {balance} now\n");
         }
         text

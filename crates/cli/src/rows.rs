@@ -20,7 +20,9 @@ use crate::exit::{FAILURE, Told, Usage};
 
 /// Bytes of a file: it is read whole, so that it is known whole before anything is sent.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Errors of a file that are told on a terminal; a file or a pipe gets all of them.
+/// Errors of a file that are told; the rest is counted.
+const ERRORS_MAX: usize = 100_000;
+/// Those that are told on a terminal.
 const ERRORS_SHOWN_MAX: usize = 100;
 
 /// How a file is written.
@@ -87,26 +89,37 @@ pub(crate) struct Row {
 #[derive(Default)]
 pub(crate) struct Errors {
     told: Vec<(u64, String)>,
-    /// The rows of a CSV file that are wrong, with those of their fields that can be read.
-    pub(crate) rows: Vec<Row>,
+    count: usize,
+    /// The rows of a CSV file that are wrong.
+    pub(crate) rows: Vec<WrongRow>,
+}
+
+/// A row that is wrong.
+pub(crate) struct WrongRow {
+    pub(crate) line: u64,
+    /// Its `id`, if it has one that can be read.
+    pub(crate) id: Option<String>,
 }
 
 impl Errors {
     pub(crate) fn add(&mut self, line: u64, what: impl Into<String>) {
-        self.told.push((line, what.into()));
+        self.count += 1;
+        if self.told.len() < ERRORS_MAX {
+            self.told.push((line, what.into()));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.count == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.told.len()
+        self.count
     }
 
-    /// All errors in the order of their lines.
+    /// The errors in the order of their lines.
     pub(crate) fn text(&self, file: &str) -> String {
-        self.first(file, usize::MAX)
+        self.first(file, ERRORS_MAX)
     }
 
     /// So many errors in the order of their lines, and how many more there are.
@@ -117,16 +130,17 @@ impl Errors {
         for (line, what) in told.iter().take(max) {
             let _ = writeln!(text, "{file}:{line}: {what}");
         }
-        if told.len() > max {
-            let more = told.len() - max;
-            let _ = writeln!(text, "{file}: and {more} errors more; 2>FILE has all of them");
+        let more = self.count - told.len().min(max);
+        if more > 0 {
+            let _ =
+                writeln!(text, "{file}: and {more} errors more; 2>FILE has the first {ERRORS_MAX} of all");
         }
         text
     }
 
     /// Tells the errors on standard error.
     pub(crate) fn tell(&self, file: &str) {
-        let max = if io::stderr().is_terminal() { ERRORS_SHOWN_MAX } else { usize::MAX };
+        let max = if io::stderr().is_terminal() { ERRORS_SHOWN_MAX } else { ERRORS_MAX };
         eprint!("{}", self.first(file, max));
     }
 
@@ -207,14 +221,14 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
             Err(error) => {
                 let line = place.line_at(error.position());
                 errors.add(line, csv_error(&error));
-                errors.rows.push(Row { line, fields: Map::new() });
+                errors.rows.push(WrongRow { line, id: None });
                 continue;
             }
         };
         let line = place.line_at(record.position());
         if record.len() != names.len() {
             errors.add(line, format!("it has {} fields, and the header has {}", record.len(), names.len()));
-            errors.rows.push(Row { line, fields: Map::new() });
+            errors.rows.push(WrongRow { line, id: None });
             continue;
         }
         let before = errors.len();
@@ -243,8 +257,12 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
                 },
             }
         }
-        let rows = if errors.len() == before { &mut rows } else { &mut errors.rows };
-        rows.push(Row { line, fields });
+        if errors.len() == before {
+            rows.push(Row { line, fields });
+        } else {
+            let id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
+            errors.rows.push(WrongRow { line, id });
+        }
     }
     rows
 }
@@ -431,6 +449,6 @@ mod tests {
         assert_eq!(errors.text("f").lines().count(), ERRORS_SHOWN_MAX + 7);
         let shown = errors.first("f", ERRORS_SHOWN_MAX);
         assert_eq!(shown.lines().count(), ERRORS_SHOWN_MAX + 1);
-        assert!(shown.ends_with("f: and 7 errors more; 2>FILE has all of them\n"), "{shown}");
+        assert!(shown.ends_with("f: and 7 errors more; 2>FILE has the first 100000 of all\n"), "{shown}");
     }
 }

@@ -292,7 +292,8 @@ pub type Refusals = Vec<(usize, Refusal)>;
 ///
 /// # Errors
 /// Each request that was refused, by its index, and why: those behind the first are decided as if the refused ones before
-/// them were not there. Nothing was changed.
+/// them were not there. Behind `too_many_parts` none is: what gives out so much and takes it back is done once. Nothing was
+/// changed.
 ///
 /// # Panics
 /// If the store [owes stock](Tables::owes_stock).
@@ -316,10 +317,14 @@ pub fn submit_atomic(
             if is_last { Ok(()) } else { fill_between(tables, now, events, &mut undo, &mut parts) }
         });
         if let Err(refusal) = decided {
+            let is_too_much = matches!(refusal, Refusal::TooManyParts { .. });
             refused.push((index, refusal));
             Changes { before: undo.before.split_off(rows_so_far) }.undo(tables);
             events.truncate(events_so_far);
             parts = parts_so_far;
+            if is_too_much {
+                break;
+            }
         }
     }
     if refused.is_empty() {
