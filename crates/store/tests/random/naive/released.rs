@@ -27,7 +27,12 @@ impl Naive {
         };
         match decided {
             Ok(Decision::Event(event)) => {
-                let Fact::Adjusted { lines, .. } = &event.fact else { return false };
+                let lines = match &event.fact {
+                    Fact::Adjusted { lines, .. } => lines,
+                    // It was adjusted under this id before, and its key is noted anew.
+                    Fact::RequestNoted { .. } => return true,
+                    _ => return false,
+                };
                 let (mut held, mut on_hand) = (self.held.clone(), self.on_hand.clone());
                 lines.iter().all(|line| {
                     let there = on_hand.entry(line.place).or_default();
