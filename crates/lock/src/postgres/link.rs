@@ -195,11 +195,13 @@ impl Link {
     pub(super) async fn keep(self: Arc<Self>) {
         let mut pause = limits::CONNECT_PAUSE_MIN;
         let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
+        let mut warned = false;
         loop {
             let started = Instant::now();
             let connected = timeout(limit, self.connect()).await.unwrap_or(Err(Failure::NoAnswer));
             let (failure, next) = match connected {
                 Ok((live, driver)) => {
+                    warned = false;
                     let live = Arc::new(live);
                     if !self.enter(State::Live(Arc::clone(&live))) {
                         return;
@@ -216,7 +218,14 @@ impl Link {
                     (Arc::clone(&failure), State::Failed(failure))
                 }
             };
-            tracing::debug!(error = %failure, "no connection to the lock server");
+            // Once of all connections of a process. Steps tell their callers, but one that has none is silent for ever.
+            let warns = matches!((&*failure, &self.purpose), (Failure::Schema { .. }, Purpose::Notices(_)));
+            if warns && !warned {
+                warned = true;
+                tracing::warn!(error = %failure, "no connection to the lock server");
+            } else {
+                tracing::debug!(error = %failure, "no connection to the lock server");
+            }
             if !self.enter(next) {
                 return;
             }
@@ -321,12 +330,15 @@ impl Link {
         let release = prepare("release($1, $2, $3, $4, $5)").await?;
         let clock_jumped = prepare("clock_jumped()").await?;
         let sweep =
-            format!("SELECT {schema}.now_us() AS o_now, o_more FROM {schema}.sweep($1, $2) AS o_more");
+            format!("SELECT {schema}.now_us() AS o_now, o_more FROM {schema}.sweep_some($1, $2) AS o_more");
         let sweep = client.prepare(&sweep).await.map_err(incomplete)?;
         let live = Live { client, acquire, renew, release, clock_jumped, sweep };
         if let Purpose::Notices(hearing) = &self.purpose {
             live.client.batch_execute(&format!("LISTEN {schema}")).await?;
-            live.sweep(hearing).await?;
+            if live.sweep(hearing).await? {
+                // There is more, so the first look is at once.
+                self.suspect.notify_one();
+            }
         }
         Ok((live, driver))
     }

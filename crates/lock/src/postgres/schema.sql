@@ -486,22 +486,15 @@ CREATE OR REPLACE FUNCTION {schema}.lasts_us(p_fence bigint, p_lease_us bigint) 
     SELECT CASE WHEN p_fence IS NULL AND p_lease_us < 60000000 THEN 60000000 ELSE p_lease_us END
 $$;
 
--- It told nobody whether there was more.
-DO $$ BEGIN
-    IF pg_get_function_result(to_regprocedure('{schema}.sweep(bytea, text)')) = 'void' THEN
-        DROP FUNCTION {schema}.sweep(bytea, text);
-    END IF;
-END $$;
-
 -- Removes what has ended and nobody asked for since, and notes what the caller is called. Never waits for a step.
 -- Returns whether there may be more to remove than it did.
-CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.sweep_some(p_process bytea, p_name text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_max CONSTANT bigint := 10000;
     v_now bigint := {schema}.now_us();
     v_lease bigint;
-    v_entries bigint;
-    v_ends bigint;
+    v_count bigint;
+    v_more boolean := false;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     IF p_name <> '' AND NOT EXISTS (
@@ -523,14 +516,28 @@ BEGIN
         UPDATE {schema}.entries SET until_us = v_now + {schema}.lasts_us(fence, v_lease) WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM {schema}.entries WHERE until_us > v_now + {schema}.lasts_us(fence, v_lease) + 5000000
             LIMIT v_max FOR UPDATE SKIP LOCKED));
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_more := v_count = v_max;
     END IF;
     DELETE FROM {schema}.entries WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.entries WHERE until_us <= {schema}.now_us() - 60000000
         LIMIT v_max FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS v_entries = ROW_COUNT;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    v_more := v_more OR v_count = v_max;
     DELETE FROM {schema}.ends WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {schema}.ends WHERE until_us <= {schema}.now_us()
         LIMIT v_max FOR UPDATE SKIP LOCKED));
-    GET DIAGNOSTICS v_ends = ROW_COUNT;
-    RETURN v_entries = v_max OR v_ends = v_max;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    RETURN v_more OR v_count = v_max;
+END $$;
+
+-- For earlier programs, which are told nothing and may make the schema again. One that was told had another return type.
+DO $$ BEGIN
+    IF pg_get_function_result(to_regprocedure('{schema}.sweep(bytea, text)')) = 'boolean' THEN
+        DROP FUNCTION {schema}.sweep(bytea, text);
+    END IF;
+END $$;
+CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM {schema}.sweep_some(p_process, p_name);
 END $$;

@@ -1,8 +1,14 @@
 //! Schemas that an earlier version has made.
 
-use tokio::time::{sleep, timeout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{PATIENCE, connect, ms, options, process, server};
+use jaego_lock::{Error, Locks, Postgres, backend};
+use tokio::time::{sleep, timeout};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::{PATIENCE, connect, ms, options, process, server, settings};
 
 /// As it was before there was a clock.
 const WITHOUT_CLOCK: &str = "DROP TABLE jaego_lock.clock";
@@ -22,6 +28,10 @@ const WITHOUT_TURNS: &str = "
         OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint, OUT o_key integer,
         OUT o_holder_remaining bigint, OUT o_retry_after bigint, OUT o_head bytea
     ) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$;
+    DROP FUNCTION jaego_lock.sweep_some;
+    DROP FUNCTION jaego_lock.sweep;
+    CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$;
     INSERT INTO jaego_lock.entries (key, owner, mode, until_us, fence, holders_max)
         SELECT 'a', decode(repeat(fence::text, 32), 'hex'), 'allocate', jaego_lock.now_us() + 600000000, fence, 1024
         FROM generate_series(7, 8) AS fence";
@@ -49,6 +59,83 @@ async fn locks_that_are_held_since_before_there_were_turns_have_one() {
     for guard in [joined, again, alone] {
         assert!(guard.release().await.was_held());
     }
+}
+
+/// The sweep as it was before it told whether there is more, and as it was when it had no other name.
+const EARLIER_SWEEPS: [&str; 2] = [
+    "DROP FUNCTION jaego_lock.sweep_some; DROP FUNCTION jaego_lock.sweep;
+     CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$",
+    "DROP FUNCTION jaego_lock.sweep_some; DROP FUNCTION jaego_lock.sweep;
+     CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS boolean LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$",
+];
+
+/// How an earlier program makes its own, and calls it.
+const EARLIER_MIGRATION: &str = "
+    CREATE OR REPLACE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS
+        $$ BEGIN DELETE FROM jaego_lock.ends; END $$";
+const EARLIER_CALL: &str = "SELECT jaego_lock.now_us() AS o_now FROM jaego_lock.sweep('\\x17', 'earlier')";
+
+#[tokio::test]
+async fn an_earlier_program_sweeps_beside_a_later_one() {
+    for earlier in EARLIER_SWEEPS {
+        let server = server();
+        options(&server).migrate().await.unwrap();
+        let client = connect(&server).await;
+        client.batch_execute(earlier).await.unwrap();
+        options(&server).migrate().await.unwrap();
+        client.batch_execute("INSERT INTO jaego_lock.ends VALUES ('\\x17', true, 0)").await.unwrap();
+        client.batch_execute(EARLIER_CALL).await.unwrap();
+        let left: i64 = client.query_one("SELECT count(*) FROM jaego_lock.ends", &[]).await.unwrap().get(0);
+        assert_eq!(left, 0, "it is swept up");
+        client.batch_execute(EARLIER_MIGRATION).await.unwrap();
+        let locks = process(&server).await;
+        assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
+    }
+}
+
+/// Counts how often a program is warned of its connections.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU64>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        if *metadata.level() == Level::WARN && metadata.target().ends_with("postgres::link") {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Callers are told so, and whoever reads the log is, once, though it is tried again and again.
+#[tokio::test]
+async fn a_schema_that_was_not_migrated_is_told_of() {
+    let warnings = Warnings::default();
+    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(warnings.clone()));
+    let server = server();
+    options(&server).migrate().await.unwrap();
+    connect(&server).await.batch_execute(EARLIER_SWEEPS[0]).await.unwrap();
+    let locks = Locks::with_settings(Postgres::start(options(&server)), settings()).unwrap();
+    let error = locks.lock("a").acquire().await.unwrap_err();
+    let Error::Refused { source: backend::Error::Refused { source, .. }, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(source.to_string().ends_with("run PostgresOptions::migrate"), "{source}");
+    // Long enough for some more tries.
+    sleep(PATIENCE).await;
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+    options(&server).migrate().await.unwrap();
+    let taken = timeout(PATIENCE * 5, async {
+        loop {
+            match locks.lock("a").acquire().await {
+                Ok(guard) => return guard,
+                Err(Error::Refused { .. }) => sleep(ms(20)).await,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    });
+    assert!(taken.await.expect("it goes on").release().await.was_held());
 }
 
 /// Who was granted rights on the tables one by one has them on those that come later.

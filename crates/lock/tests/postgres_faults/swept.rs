@@ -2,14 +2,50 @@
 
 use std::time::{Duration, Instant};
 
+use jaego_testkit::Postgres;
 use tokio::time::sleep;
 
-use super::{PATIENCE, ms, process, server};
+use super::{PATIENCE, ms, options, process, server};
 
 /// Between two looks of a process, and for what there is to sweep up in one. The same again would take it too long.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// Rows that one sweep takes at the most.
 const SWEEP_MAX: u32 = 10_000;
+
+const ROWS: u32 = 5 * SWEEP_MAX;
+
+/// Puts rows into both tables that ended long ago.
+fn litter(server: &Postgres) {
+    let (over, gone) = ("jaego_lock.now_us() - 1", "jaego_lock.now_us() - 61000000");
+    for sql in [
+        format!(
+            "INSERT INTO jaego_lock.ends SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), true, {over}
+             FROM generate_series(1, {ROWS}) AS n"
+        ),
+        format!(
+            "INSERT INTO jaego_lock.entries (key, owner, mode, until_us, fence, holders_max)
+             SELECT 'b' || n, '\\x17', 'exclusive', {gone}, n, 1 FROM generate_series(1, {ROWS}) AS n"
+        ),
+    ] {
+        server.execute("postgres", &sql).unwrap();
+    }
+}
+
+/// Waits until what is counted is no more than one sweep takes.
+async fn until_few(server: &Postgres, count: &str, patience: Duration) {
+    let left = || server.execute("postgres", count).unwrap().trim().parse::<u32>().unwrap();
+    let started = Instant::now();
+    while left() > SWEEP_MAX {
+        assert!(started.elapsed() < patience, "{} are left", left());
+        sleep(ms(50)).await;
+    }
+}
+
+const LEFT: &str =
+    "SELECT (SELECT count(*) FROM jaego_lock.ends) + (SELECT count(*) FROM jaego_lock.entries)";
+/// Rows that last longer than the longest lease: were given before the clock was set back.
+const LASTING: &str =
+    "SELECT count(*) FROM jaego_lock.entries WHERE until_us > jaego_lock.now_us() + 66000000";
 
 /// More than one sweep takes is removed at one look, not at as many looks as it takes sweeps.
 #[tokio::test]
@@ -17,25 +53,31 @@ async fn more_than_one_sweep_takes_is_swept_up_at_once() {
     let server = server();
     let locks = process(&server).await;
     assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
-    let rows = 5 * SWEEP_MAX;
-    let (over, gone) = ("jaego_lock.now_us() - 1", "jaego_lock.now_us() - 61000000");
-    for sql in [
-        format!(
-            "INSERT INTO jaego_lock.ends SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), true, {over}
-             FROM generate_series(1, {rows}) AS n"
-        ),
-        format!(
-            "INSERT INTO jaego_lock.entries (key, owner, mode, until_us, fence, holders_max)
-             SELECT 'b' || n, '\\x17', 'exclusive', {gone}, n, 1 FROM generate_series(1, {rows}) AS n"
-        ),
-    ] {
-        server.execute("postgres", &sql).unwrap();
-    }
-    let left = "SELECT (SELECT count(*) FROM jaego_lock.ends) + (SELECT count(*) FROM jaego_lock.entries)";
-    let left = || server.execute("postgres", left).unwrap().trim().parse::<u32>().unwrap();
-    let started = Instant::now();
-    while left() > SWEEP_MAX {
-        assert!(started.elapsed() < LOOK_PAUSE * 2 + PATIENCE, "{} are left", left());
-        sleep(ms(50)).await;
-    }
+    litter(&server);
+    until_few(&server, LEFT, LOOK_PAUSE * 2 + PATIENCE).await;
+}
+
+/// The first sweep, when a process connects, goes on as well.
+#[tokio::test]
+async fn more_than_one_sweep_takes_is_swept_up_by_who_comes() {
+    let server = server();
+    options(&server).migrate().await.unwrap();
+    litter(&server);
+    let _locks = process(&server).await;
+    until_few(&server, LEFT, LOOK_PAUSE - ms(500)).await;
+}
+
+/// More rows than one sweep shortens, after the clock was set back by an hour.
+#[tokio::test]
+async fn more_than_one_sweep_takes_is_cut_short_at_once() {
+    let server = server();
+    let locks = process(&server).await;
+    assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
+    let waiters = format!(
+        "INSERT INTO jaego_lock.entries (key, owner, mode, until_us, place, holders_max, fair)
+         SELECT 'b' || n, '\\x17', 'exclusive', jaego_lock.now_us() + 3600000000, n, 1, false
+         FROM generate_series(1, {ROWS}) AS n"
+    );
+    server.execute("postgres", &waiters).unwrap();
+    until_few(&server, LASTING, LOOK_PAUSE * 2 + PATIENCE).await;
 }
