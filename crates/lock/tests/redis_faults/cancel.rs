@@ -141,6 +141,13 @@ async fn dropped_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     .await
 }
 
+async fn let_go_soon(rival: Option<Guard>) {
+    if let Some(guard) = rival {
+        sleep(up_to(20_000)).await;
+        assert!(guard.release().await.was_held());
+    }
+}
+
 /// Somebody else has one of the keys, or nobody has, and lets it go while the wish is in the middle of its steps.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_await_can_be_the_last() {
@@ -158,15 +165,15 @@ async fn each_await_can_be_the_last() {
                     let keys: Vec<String> = (0..KEYS).map(name).collect();
                     let (here, there) = (here.clone(), there.clone());
                     tasks.spawn(async move {
-                        if let Some(key) = keys.get(rival) {
-                            let guard = there.lock(key).lease(LONG).acquire().await.unwrap();
-                            tokio::spawn(async move {
-                                sleep(up_to(20_000)).await;
-                                assert!(guard.release().await.was_held());
-                            });
-                        }
+                        let rival = match keys.get(rival) {
+                            Some(key) => Some(there.lock(key).lease(LONG).acquire().await.unwrap()),
+                            None => None,
+                        };
+                        let rival = tokio::spawn(let_go_soon(rival));
                         let held = dropped_after(polls, wish.acquire(here, keys)).await;
-                        (number, held.map(Result::unwrap).is_some())
+                        let is_done = held.map(Result::unwrap).is_some();
+                        rival.await.unwrap();
+                        (number, is_done)
                     });
                 }
             }
@@ -285,8 +292,11 @@ async fn no_keeper_goes_on_after_the_release() {
         done.renewals
     );
     // A busy machine may lose a hold before it is let go.
-    assert!(done.released.len() as u64 >= CYCLES.now() / 100 * 99, "{} were released", done.released.len());
-    assert!(done.renewals > CYCLES.now() / 2, "{} renewals of {} holds", done.renewals, CYCLES.now());
+    let (released, lost) = (done.released.len() as u64, stats.losses);
+    assert!(released + lost >= CYCLES.now() / 100 * 99, "{released} were released, {lost} lost");
+    assert!(released > CYCLES.now() / 2, "{released} were released, {lost} lost");
+    // About half of them are.
+    assert!(done.renewals > CYCLES.now() / 4, "{} renewals of {} holds", done.renewals, CYCLES.now());
     assert!(overtaken > CYCLES.now() / 200, "{overtaken} renewals were on their way at the release");
     assert_eq!(stats.held, 0);
     observer.until_clean(CLEAN_WITHIN).await;
