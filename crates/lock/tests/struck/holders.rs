@@ -28,9 +28,6 @@ const HALF_FREE_WITHIN: Duration = Duration::from_millis(500);
 /// … and nine of ten, on a machine that is busy.
 const MOST_FREE_WITHIN: Duration = Duration::from_secs(1);
 
-/// So many of those who were stopped write late, on each server.
-const LATE_WRITES_MIN: u64 = 250;
-
 /// Between two looks, writes or tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -82,8 +79,8 @@ impl Step {
 struct Outcome {
     /// How long after the end of each lease the next one was granted, by the server's clock.
     delays: Vec<Duration>,
-    /// Writes of those who were let go on, each after one of a later holder. All of them were refused.
-    late_writes: u64,
+    /// Writes of those who were let go on, each after one of a later holder, that were refused.
+    refused: u64,
 }
 
 /// Of a holder: its lease is short, so that a stop outlasts it.
@@ -216,8 +213,9 @@ impl<G: Ground> Lane<G> {
         assert!(accepted.is_sorted(), "{}: a stale write was accepted", self.key);
         assert!(!accepted.is_empty());
         let late_writes = if !self.kill && self.step.writes_late() { self.rounds } else { 0 };
-        assert_eq!(self.guarded.refused(&self.key).await, late_writes, "{}", self.key);
-        Outcome { delays, late_writes }
+        let refused = self.guarded.refused(&self.key).await;
+        assert_eq!(refused, late_writes, "{}", self.key);
+        Outcome { delays, refused }
     }
 
     /// When the hold ends by the server's clock, if there is one.
@@ -408,17 +406,16 @@ pub(crate) async fn strike_all<G: Ground>(ground: &G, test: &'static str, stops:
     let ways = STEPS.len() as u64 + 1;
     let [stops, kills] = [stops, kills].map(|strikes| strikes.lanes * strikes.rounds.now() * ways);
     let outcomes = lanes.join_all().await;
-    let late_writes: u64 = outcomes.iter().map(|outcome| outcome.late_writes).sum();
+    let refused: u64 = outcomes.iter().map(|outcome| outcome.refused).sum();
     let mut delays: Vec<_> = outcomes.into_iter().flat_map(|outcome| outcome.delays).collect();
     delays.sort_unstable();
     let [half, most, all] = [50, 90, 100].map(|percent| delays[(delays.len() - 1) * percent / 100]);
     println!(
-        "{stops} stops, {late_writes} late writes, all refused, and {kills} kills in {:?}; of {} leases half were followed by a grant within {half:?}, 9 of 10 {most:?}, \
+        "{stops} stops, {refused} late writes refused, and {kills} kills in {:?}; of {} leases half were followed by a grant within {half:?}, 9 of 10 {most:?}, \
          all {all:?}",
         BootTime::now().since(started),
         delays.len()
     );
-    assert!(late_writes >= LATE_WRITES_MIN, "{late_writes} late writes");
     assert!(half <= HALF_FREE_WITHIN && most <= MOST_FREE_WITHIN, "{half:?}, {most:?}");
     ground.until_clean(PATIENCE).await;
 }
