@@ -217,12 +217,11 @@ async fn what_is_guarded_takes_nothing_stale_when_the_clock_jumps() {
         // Until it is ended: the other one may not have heard it yet.
         return std::future::pending().await;
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clock-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let clock = folder.join("shift_s");
+    // Declared before the twin, so removed after it has ended: its server reads the clock until then.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let clock = folder.path().join("shift_s");
     set_clock(&clock, 0);
-    let variables = [(PROGRAM, program(&folder, &clock)), (CLOCK, clock.display().to_string())];
+    let variables = [(PROGRAM, program(folder.path(), &clock)), (CLOCK, clock.display().to_string())];
     let mut twin = Twin::start(JUMPS, &variables).unwrap();
     twin.hear_of("done", PATIENCE * 60).unwrap();
-    fs::remove_dir_all(folder).unwrap();
 }
