@@ -114,6 +114,16 @@ pub const FAULTS: &[Fault] = &[
         says: &["is left to a process that was shut down"],
     },
     Fault {
+        name: "who is granted a lock is told of a shutdown that is another one's",
+        module: "acquisition",
+        sound: "            if inner.closing() { Err(Error::ShutDown) } else { Ok(guard) }",
+        faulty: "            if inner.closing() || \
+                 crate::rt::planted(\"who is granted a lock is told of a shutdown that is another one's\") {\n \
+                 Err(Error::ShutDown)\n} else {\nOk(guard)\n}",
+        found_by: "closing",
+        says: &["not served after"],
+    },
+    Fault {
         name: "a release is not remembered, so an acquire may overtake it",
         module: "tenure",
         sound: "        remember: limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS,",

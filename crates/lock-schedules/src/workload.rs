@@ -17,6 +17,8 @@ use crate::{
 };
 
 const PROCESSES: usize = 2;
+/// The one that shuts down, where one does.
+const CLOSED: usize = 0;
 const EXCLUSIVE: &str = "exclusive";
 const SHARED: &str = "shared";
 /// The greatest number that anybody who names one lets hold a mode.
@@ -209,10 +211,10 @@ impl World {
         self.free_from(self.started + CRASHED_LEASE + limits::LEASE_EXTRA);
     }
 
-    /// The first process shuts down, and must leave nothing behind.
+    /// One process shuts down, and must leave nothing behind.
     async fn close_one(self: Arc<Self>) {
         yields(any(CLOSING_YIELDS_MAX)).await;
-        let (wire, locks) = &self.processes[0];
+        let (wire, locks) = &self.processes[CLOSED];
         locks.shutdown().await;
         for key in KEYS {
             let state = self.memory.look(&LockKey::new(key).expect("a key")).await.expect("memory answers");
@@ -224,7 +226,8 @@ impl World {
     }
 
     async fn client(self: Arc<Self>, client: usize) {
-        let locks = &self.processes[client % PROCESSES].1;
+        let process = client % PROCESSES;
+        let locks = &self.processes[process].1;
         for _ in 0..=any(ROUNDS_MAX - 1) {
             let wish = self.wish();
             self.counts(|counts| counts.requests += 1);
@@ -237,7 +240,7 @@ impl World {
             let answer = before(taken, patience).await;
             match answer {
                 None => self.free_from(BootTime::now()),
-                Some(Err(error)) => self.not_got(&wish, asked, &error),
+                Some(Err(error)) => self.not_got(process, &wish, asked, &error),
                 Some(Ok(held)) => self.got(&wish, asked, held).await,
             }
         }
@@ -270,10 +273,10 @@ impl World {
         Wish { keys, mode, holders_max, fair: self.queues && any(3) == 0, wait, lease }
     }
 
-    fn not_got(&self, wish: &Wish, asked: BootTime, error: &Error) {
+    fn not_got(&self, process: usize, wish: &Wish, asked: BootTime, error: &Error) {
         let waited = BootTime::now().since(asked);
         match self.mood {
-            Mood::Closing if matches!(error, Error::ShutDown) => {}
+            Mood::Closing if process == CLOSED && matches!(error, Error::ShutDown) => {}
             Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed => {
                 panic!("not served after {waited:?}: {error}")
             }
