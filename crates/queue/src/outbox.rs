@@ -38,7 +38,7 @@ end
 if last ~= ARGV[1] then
   return {'moved', last}
 end
-for at = 5, #ARGV, 3 do
+for at = 4, #ARGV, 3 do
   if ARGV[2] == '' then
     last = redis.call('XADD', KEYS[1], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   else
@@ -46,7 +46,7 @@ for at = 5, #ARGV, 3 do
   end
 end
 if ARGV[3] ~= '' then
-  redis.call('SET', KEYS[2], last .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
+  redis.call('SET', KEYS[2], last .. ' ' .. ARGV[3])
 end
 return {'added', last}
 ";
@@ -62,8 +62,10 @@ pub struct Outbox {
     store: Arc<dyn Store>,
     meters: OutboxMeters,
     stopping: watch::Receiver<bool>,
-    /// The last event that this process is done with.
-    done: Option<Sequence>,
+    /// The end of the stream as this process left it; that of no entry where it published none.
+    end: MessageId,
+    /// Whether it was said that the noted position is another store's.
+    is_stale_said: bool,
 }
 
 /// Why an outbox refuses to publish, rather than leave events out or mix two histories.
@@ -160,7 +162,14 @@ impl Outbox {
         metrics: &Metrics,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { options, store, meters: OutboxMeters::new(metrics), stopping, done: None }
+        Self {
+            options,
+            store,
+            meters: OutboxMeters::new(metrics),
+            stopping,
+            end: MessageId::default(),
+            is_stale_said: false,
+        }
     }
 
     /// Publishes until the process is to end or the store has ended. Connects again whenever it has to, and looks again
@@ -215,7 +224,7 @@ impl Outbox {
         let mut noted_at = Instant::now();
         tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
         loop {
-            self.done = Some(done);
+            self.end = end;
             let durable = self.store.status().durable;
             self.meters.sequence.set(gauge(done.0));
             self.meters.lag.set(gauge(durable.0.saturating_sub(done.0)));
@@ -237,7 +246,7 @@ impl Outbox {
             let is_position_due = !self.options.kinds.is_empty()
                 && (noted_at.elapsed() >= limits::POSITION_PAUSE || done >= self.store.status().durable);
             if !wanted.is_empty() || is_position_due {
-                end = self.publish(&mut link, &script, &wanted, end, done).await?;
+                end = self.publish(&mut link, &script, &wanted, end, last).await?;
                 noted_at = Instant::now();
             }
             pause.reset();
@@ -245,20 +254,20 @@ impl Outbox {
     }
 
     /// Where the stream ends, once it is sure that what it has is of this store.
-    async fn resume(&self, link: &mut Link) -> Result<Start, Ending> {
+    async fn resume(&mut self, link: &mut Link) -> Result<Start, Ending> {
+        let store = self.store.status().durable.0;
         let Some(end) = self.end_of_stream(link).await? else {
-            if let Some(done) = self.done.filter(|done| *done > self.options.after) {
-                tracing::warn!(stream = %self.options.stream, published = done.0, after = self.options.after.0,
+            if self.end != MessageId::default() {
+                tracing::warn!(stream = %self.options.stream, published = self.end.milliseconds, after = self.options.after.0,
                     "the stream is gone: its events are published again");
             }
             let end = MessageId::default();
-            let done = self.position(link, end).await?.unwrap_or_default().max(self.options.after);
+            let done = self.position(link, end, store).await?.unwrap_or_default().max(self.options.after);
             return Ok(Start { done, end });
         };
         if end.sequence != 0 {
             return Err(Halt::Foreign { id: end.to_string() }.into());
         }
-        let store = self.store.status().durable.0;
         if end.milliseconds > store {
             return Err(Halt::Ahead { stream: end.milliseconds, store }.into());
         }
@@ -269,29 +278,52 @@ impl Outbox {
                 return Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into());
             }
         }
-        let last = Sequence(end.milliseconds);
-        if let Some(done) = self.position(link, end).await?.filter(|done| (last.0..=store).contains(&done.0))
-        {
-            return Ok(Start { done, end });
-        }
-        if let Some(done) = self.done.filter(|done| *done > last && self.options.kinds.is_empty()) {
-            tracing::warn!(stream = %self.options.stream, published = done.0, after = last.0,
+        if self.end > end {
+            tracing::warn!(stream = %self.options.stream, published = self.end.milliseconds, after = end.milliseconds,
                 "Redis has lost the stream's last events: they are published again");
         }
-        Ok(Start { done: last, end })
+        let done = self.position(link, end, store).await?.unwrap_or(Sequence(end.milliseconds));
+        Ok(Start { done, end })
     }
 
-    /// How far an outbox of the same kinds has looked that left the stream as it is.
-    async fn position(&self, link: &mut Link, end: MessageId) -> Result<Option<Sequence>, Error> {
+    /// How far an outbox of the same kinds has looked that left the stream as it is, where this store has that event.
+    async fn position(
+        &mut self,
+        link: &mut Link,
+        end: MessageId,
+        store: u64,
+    ) -> Result<Option<Sequence>, Ending> {
         let Some(kinds) = self.chosen_kinds() else { return Ok(None) };
         let doing = "read the position of the outbox";
         let read = cmd("GET").arg(self.position_key()).to_owned();
         let Some(noted) = message::bytes(link.run(doing, &read).await?) else { return Ok(None) };
         let noted = String::from_utf8_lossy(&noted);
-        let mut parts = noted.split(' ');
-        let is_ours = parts.next() == Some(&*end.to_string());
+        let Some(mark) = noted.strip_prefix(&format!("{end} ")) else { return Ok(None) };
+        let mut parts = mark.split(' ');
         let done = parts.next().and_then(|done| done.parse().ok()).map(Sequence);
-        Ok(done.filter(|_| is_ours && parts.next() == Some(&*kinds)))
+        let Some(done) = done.filter(|_| parts.next() == Some(&*kinds)) else { return Ok(None) };
+        if end.milliseconds <= done.0 && done.0 <= store && self.is_own(mark, done, &kinds).await? {
+            return Ok(Some(done));
+        }
+        if !std::mem::replace(&mut self.is_stale_said, true) {
+            tracing::warn!(stream = %self.options.stream, position = %noted, store, after = end.milliseconds,
+                "the noted position is no event of this store, which was restored from a backup or is another one: all \
+                 events behind the last entry are looked at again");
+        }
+        Ok(None)
+    }
+
+    /// Whether a noted position is that of the store's event of this number.
+    async fn is_own(&self, mark: &str, done: Sequence, kinds: &str) -> Result<bool, Ending> {
+        let Some(before) = done.0.checked_sub(1) else { return Ok(false) };
+        let own = match self.events(Sequence(before), 1).await {
+            Ok(own) => own,
+            // Whoever cannot read it any more cannot compare it, but may well go on after it.
+            Err(Ending::Halted(_)) => return Ok(true),
+            Err(ending) => return Err(ending),
+        };
+        let own = own.first().filter(|own| own.outcome.sequence == done);
+        Ok(own.is_none_or(|own| mark == position_mark(own, kinds)))
     }
 
     fn position_key(&self) -> String {
@@ -391,7 +423,7 @@ impl Outbox {
         events.iter().filter(is_wanted).collect()
     }
 
-    /// Adds events, all in one step, where the stream still ends as it was left, and notes that all up to `done` were
+    /// Adds events, all in one step, where the stream still ends as it was left, and notes that all up to `last` were
     /// looked at. Returns its new end.
     async fn publish(
         &self,
@@ -399,7 +431,7 @@ impl Outbox {
         script: &str,
         wanted: &[&EventView],
         end: MessageId,
-        done: Sequence,
+        last: &EventView,
     ) -> Result<MessageId, Error> {
         let mut publish = cmd("EVALSHA");
         publish
@@ -409,10 +441,7 @@ impl Outbox {
             .arg(self.position_key())
             .arg(end.to_string());
         publish.arg(self.options.events_max.map(|events_max| events_max.to_string()).unwrap_or_default());
-        match self.chosen_kinds() {
-            Some(kinds) => publish.arg(done.0).arg(kinds),
-            None => publish.arg("").arg(""),
-        };
+        publish.arg(self.chosen_kinds().map(|kinds| position_mark(last, &kinds)).unwrap_or_default());
         for event in wanted {
             publish.arg(entry_id(event.outcome.sequence).to_string()).arg(event.kind).arg(event_json(event));
         }
@@ -461,6 +490,12 @@ impl Outbox {
 /// The id of an event's entry.
 fn entry_id(sequence: Sequence) -> MessageId {
     MessageId { milliseconds: sequence.0, sequence: 0 }
+}
+
+/// What is noted of the last event that was looked at: its number, the kinds that were looked for, and, to know it again,
+/// when it happened (milliseconds) and what it is.
+fn position_mark(last: &EventView, kinds: &str) -> String {
+    format!("{} {kinds} {} {}", last.outcome.sequence, last.outcome.at.0, last.kind)
 }
 
 fn is_no_key(error: &redis::RedisError) -> bool {

@@ -98,6 +98,11 @@ fn kinds_can_be_chosen_and_old_events_left_out() {
     world.end(running);
 }
 
+/// What an outbox of chosen kinds has noted.
+fn position(client: &mut Client) -> String {
+    client.run(&["GET", &format!("{EVENTS}:position")])
+}
+
 #[test]
 fn what_nobody_wants_is_looked_at_once() {
     let world = World::new(Durability::None);
@@ -110,8 +115,9 @@ fn what_nobody_wants_is_looked_at_once() {
     world.end(running);
     let published = client.entries(EVENTS);
     assert_ne!(published.last().unwrap().0, format!("{end}-0"), "what came last is not wanted");
-    let position: String = client.run(&["GET", &format!("{EVENTS}:position")]);
-    assert_eq!(position, format!("{} {end} sku_set", published.last().unwrap().0));
+    let last = world.store.events(Sequence(end - 1), 1).wait().unwrap().events.remove(0);
+    let at = last.outcome.at.0;
+    assert_eq!(position(&mut client), format!("{} {end} sku_set {at} held", published.last().unwrap().0));
     // It goes on behind what it has looked at, though the stream ends long before, and the journal begins later.
     world.store.archived.store(usize::try_from(end).unwrap(), Ordering::SeqCst);
     with_events(&world, &mut client, 5);
@@ -229,6 +235,8 @@ fn another_history_is_not_mixed_in() {
     let _: u64 = client.run(&["DEL", "orders:replies"]);
     with_events(&world, &mut client, 100);
     halted(&world, world.outbox_options(), published);
+    let kinds = vec!["held".to_owned()];
+    halted(&world, OutboxOptions { kinds, ..world.outbox_options() }, published);
     // A stream with entries of other programs is none of ours.
     let _: u64 = client.run(&["DEL", EVENTS]);
     let _: String = client.run(&["XADD", EVENTS, "*", "any", "thing"]);
@@ -236,6 +244,60 @@ fn another_history_is_not_mixed_in() {
     let _: u64 = client.run(&["DEL", EVENTS]);
     let _: String = client.run(&["XADD", EVENTS, "5-0", "any", "thing"]);
     halted(&world, world.outbox_options(), 1);
+}
+
+#[test]
+fn a_position_of_another_history_leaves_no_event_out() {
+    let mut world = World::new(Durability::None);
+    let mut client = world.client();
+    let options = |kind: &str| OutboxOptions { kinds: vec![kind.to_owned()], ..world.outbox_options() };
+    let (none, held, skus) = (options("hold_released"), options("held"), options("sku_set"));
+    with_events(&world, &mut client, 50);
+    // The position of who found nothing to publish: there is no stream.
+    let running = world.outbox_with(none.clone());
+    let end = world.store.status().durable.0;
+    world.wait_for("jaego_outbox_sequence", end);
+    world.end(running);
+    let noted = position(&mut client);
+    assert!(noted.starts_with(&format!("0-0 {end} hold_released ")), "{noted}");
+    let ids =
+        |client: &mut Client| -> Vec<_> { client.entries(EVENTS).into_iter().map(|(id, _)| id).collect() };
+    let held_ids = |store: &Shop| -> Vec<_> {
+        let events = store.events(Sequence(0), 1_000).wait().unwrap().events;
+        let held = events.iter().filter(|event| event.kind == "held");
+        held.map(|event| format!("{}-0", event.outcome.sequence)).collect()
+    };
+
+    // A store that is behind it, and one that went on past it with another event of that number.
+    for (events, kind, is_same_time) in [(10, "held", false), (100, "held", false), (100, "sku_set", true)] {
+        let _: u64 = client.run(&["DEL", EVENTS]);
+        let _: u64 = client.run(&["DEL", "orders:replies"]);
+        world.store = Arc::new(Shop::new());
+        with_events(&world, &mut client, events);
+        let of_event = world.store.events(Sequence(end - 1), 1).wait().unwrap().events;
+        let at = of_event.first().filter(|_| is_same_time).map_or(1, |event| event.outcome.at.0);
+        let _: String =
+            client.run(&["SET", &format!("{EVENTS}:position"), &format!("0-0 {end} held {at} {kind}")]);
+        let running = world.outbox_with(held.clone());
+        let expected = held_ids(&world.store);
+        assert_eq!(expected.len(), events);
+        let published = || (ids(&mut client) == expected).then_some(());
+        wait_until(format!("all {events} of {end} {at} {kind}"), PATIENCE, published).unwrap();
+        world.end(running);
+    }
+
+    // A stream that is of both histories, and a position that is of one.
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    let running = world.outbox_with(skus);
+    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    world.end(running);
+    let last = ids(&mut client).pop().unwrap();
+    let stale = format!("{last} {end} held 1 held");
+    let _: String = client.run(&["SET", &format!("{EVENTS}:position"), &stale]);
+    let running = world.outbox_with(held);
+    let all = || (ids(&mut client).len() == 101).then_some(());
+    wait_until(format!("one SKU and all holds behind {last}"), PATIENCE, all).unwrap();
+    world.end(running);
 }
 
 #[test]
