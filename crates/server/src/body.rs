@@ -291,7 +291,7 @@ pub(crate) struct Uptake {
 pub(crate) struct ResponseBody {
     inner: Body,
     /// What is counted of it, until it is handed over in pieces that count themselves.
-    held: Held,
+    held: Option<Held>,
     /// Of a long piece, what is still to be handed over (HTTP/2 only).
     rest: Bytes,
     uptake: Option<Arc<Uptake>>,
@@ -305,19 +305,26 @@ impl fmt::Debug for ResponseBody {
 }
 
 impl ResponseBody {
+    /// The body of an answer that counts until it is read.
     pub(crate) fn new(inner: Body, open: OpenRequest) -> ResponseBody {
-        let needs_watching = open.0.pulse.is_multiplexed() && !inner.is_end_stream();
-        let uptake = needs_watching.then(|| open.0.pulse.watch_uptake());
         // What is made piece by piece counts when a piece is there.
         let bytes = inner.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
-        let held = Held::new(&open.0.shared.answers, bytes);
-        ResponseBody { inner, held, rest: Bytes::new(), uptake, _open: open }
+        let held = Held::new(&open.0.peers_answers, bytes);
+        ResponseBody { held: Some(held), ..ResponseBody::uncounted(inner, open) }
+    }
+
+    /// The body of an answer whose bytes are shared by all who get it, so that one that waits takes no memory.
+    pub(crate) fn uncounted(inner: Body, open: OpenRequest) -> ResponseBody {
+        let needs_watching = open.0.pulse.is_multiplexed() && !inner.is_end_stream();
+        let uptake = needs_watching.then(|| open.0.pulse.watch_uptake());
+        ResponseBody { inner, held: None, rest: Bytes::new(), uptake, _open: open }
     }
 
     /// The next piece as it was made, counted until the last of it is gone.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        frame.map_ok(|frame| frame.map_data(|data| self.held.part(data)))
+        let Some(held) = &mut self.held else { return frame };
+        frame.map_ok(|frame| frame.map_data(|data| held.part(data)))
     }
 }
 

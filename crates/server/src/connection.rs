@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::answers::Answers;
 use crate::body::Uptake;
 use crate::handshake;
 use crate::limits::Limits;
@@ -28,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) peer: SocketAddr,
     /// Places among the requests in flight that all connections of the peer have taken.
     pub(crate) peers_requests: Arc<AtomicUsize>,
+    /// Answers to the peer that wait to be read, on all its connections.
+    pub(crate) peers_answers: Arc<Answers>,
     pub(crate) pulse: Pulse,
 }
 
@@ -167,9 +170,10 @@ pub(crate) async fn run(
     socket: TcpStream,
     peer: SocketAddr,
     peers_requests: Arc<AtomicUsize>,
+    peers_answers: Arc<Answers>,
     shared: Arc<Shared>,
 ) -> Ending {
-    let link = Arc::new(Link { shared, peer, peers_requests, pulse: Pulse::new() });
+    let link = Arc::new(Link { shared, peer, peers_requests, peers_answers, pulse: Pulse::new() });
     let Some(certificates) = &link.shared.certificates else {
         let socket = WatchedSocket::new(socket, &link);
         return serve(socket, link).await;

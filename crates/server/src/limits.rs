@@ -63,8 +63,12 @@ pub struct Limits {
     /// are not counted, since `requests_in_flight_max` bounds them.
     pub long_body_bytes_max: usize,
     /// Bytes of answers that wait to be read, of all connections together: from then on reads are 503 `busy` before they
-    /// run. What commands are answered goes out in any case, and what was being read then comes on top.
+    /// run. What commands are answered goes out in any case, and what was being read then comes on top. Public routes are
+    /// neither counted nor held back.
     pub answer_bytes_max: usize,
+    /// Of these, the ones of one peer, counted like connections: from then on its reads are 503 `busy`. By default half, so
+    /// that nobody who does not read keeps others from reading; behind a proxy raise it to `answer_bytes_max`.
+    pub answer_bytes_per_peer_max: usize,
     /// What a `busy` answer asks the caller to wait. Whole seconds, at least one.
     pub busy_retry_after: Duration,
     /// How long a shutdown lets running requests finish.
@@ -130,6 +134,7 @@ impl Default for Limits {
             requests_per_peer_max: 1024,
             long_body_bytes_max: 512 * MIB,
             answer_bytes_max: 256 * MIB,
+            answer_bytes_per_peer_max: 128 * MIB,
             busy_retry_after: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(20),
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
+use crate::answers::Answers;
 use crate::auth::PeerKey;
 use crate::connection::{self, Ending};
 use crate::metrics::{Counter, Gauge, Metrics};
@@ -90,10 +91,17 @@ struct Connections {
 }
 
 /// What is counted of a peer that has connections.
-#[derive(Default)]
 struct Peer {
     connections: usize,
     requests_in_flight: Arc<AtomicUsize>,
+    answers: Arc<Answers>,
+}
+
+impl Peer {
+    fn new(shared: &Shared) -> Peer {
+        let answers = Arc::new(Answers::of_peer(&shared.answers));
+        Peer { connections: 0, requests_in_flight: Arc::default(), answers }
+    }
 }
 
 impl Connections {
@@ -136,10 +144,12 @@ impl Connections {
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let counted = self.per_peer.entry(key).or_default();
+        let counted = self.per_peer.entry(key).or_insert_with(|| Peer::new(shared));
         counted.connections += 1;
         let peers_requests = Arc::clone(&counted.requests_in_flight);
-        let task = self.tasks.spawn(connection::run(socket, peer, peers_requests, Arc::clone(shared)));
+        let peers_answers = Arc::clone(&counted.answers);
+        let run = connection::run(socket, peer, peers_requests, peers_answers, Arc::clone(shared));
+        let task = self.tasks.spawn(run);
         self.peers.insert(task.id(), key);
         self.open.add(1);
     }

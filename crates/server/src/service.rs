@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, RawPathParams, RawQuery, rejection::RawPathParamsRejection},
     routing::{MethodFilter, on},
 };
@@ -136,7 +136,10 @@ pub fn mount(
                 },
             ),
         )
-        .route(OPENAPI_PATH, on(MethodFilter::GET, || async { json(openapi_json().into(), None) }))
+        .route(
+            OPENAPI_PATH,
+            on(MethodFilter::GET, || async { json(Bytes::from_static(openapi_json().as_bytes()), None) }),
+        )
         .route(DOCS_PATH, on(MethodFilter::GET, || async { axum::response::Html(DOCS_HTML) }));
     shell.router(routes, router).ready_when(move || {
         let status = ready.status();
@@ -491,8 +494,8 @@ fn problem_of(failure: &Failure) -> Problem {
     }
 }
 
-fn json(text: Vec<u8>, sequence: Option<Sequence>) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+fn json(text: impl Into<Bytes>, sequence: Option<Sequence>) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(sequence) = sequence {

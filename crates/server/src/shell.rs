@@ -203,6 +203,13 @@ struct Row {
     is_audited: bool,
 }
 
+impl Row {
+    /// Whether its answers are the same bytes for everybody, so that one more that waits to be read takes no memory.
+    fn is_shared(&self) -> bool {
+        self.is_read && self.access == Access::Public
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Health,
@@ -368,15 +375,21 @@ impl Shared {
     }
 
     /// Whether a read may begin: only while not too much of what was read before waits for its readers.
-    fn may_read(&self) -> Result<(), Problem> {
+    fn may_read(&self, link: &Link) -> Result<(), Problem> {
         let (bytes, max) = (self.answers.bytes(), self.limits.answer_bytes_max);
-        if bytes < max {
+        let (own, share) = (link.peers_answers.bytes(), self.limits.answer_bytes_per_peer_max);
+        let detail = if own >= share {
+            format!(
+                "Answers of {own} bytes to this address wait to be read, and it begins no reads from {share} on. Read them."
+            )
+        } else if bytes >= max {
+            format!(
+                "Answers of {bytes} bytes wait to be read, and no reads begin from {max} on. Try again shortly."
+            )
+        } else {
             return Ok(());
-        }
+        };
         self.held_back.increment();
-        let detail = format!(
-            "Answers of {bytes} bytes wait to be read, and no reads begin from {max} on. Try again shortly."
-        );
         Err(Problem { detail: detail.into(), ..Problem::busy(self.limits.busy_retry_after) })
     }
 
@@ -515,8 +528,8 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         )
         .retry_after(shared.limits.busy_retry_after));
     }
-    if row.is_read {
-        shared.may_read()?;
+    if row.is_read && !row.is_shared() {
+        shared.may_read(link)?;
     }
     shared.admit(link)?;
     ticket.admitted = true;
@@ -672,10 +685,14 @@ impl Ticket {
             shared.shed.increment();
         }
         self.audit(&response);
+        let is_shared = self.row.is_some_and(|row| shared.rows[row].is_shared());
         self.leave();
         self.answered = true;
         let open = self.open.take().expect("a request is answered once");
-        response.map(|body| ResponseBody::new(body, open))
+        match is_shared {
+            true => response.map(|body| ResponseBody::uncounted(body, open)),
+            false => response.map(|body| ResponseBody::new(body, open)),
+        }
     }
 
     fn log(&self, status: StatusCode, micros: u64) {

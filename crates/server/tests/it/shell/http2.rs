@@ -76,9 +76,9 @@ async fn open(server: &Server, window: u32) -> TcpStream {
 }
 
 /// Asks for something, and takes no more of it than a window lets through.
-pub(crate) async fn ask_and_take(server: &Server, path: &str, window: u32) -> TcpStream {
+pub(crate) async fn ask_and_take(server: &Server, path: &str, token: &str, window: u32) -> TcpStream {
     let mut stream = open(server, window).await;
-    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get(path, None))).await.unwrap();
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get(path, Some(token)))).await.unwrap();
     stream
 }
 

@@ -7,6 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::shell::http2;
+use crate::shell::sizes::connect_from;
 use crate::shell::support::{BIG_BYTES, Client, Server, quick};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -137,47 +138,94 @@ async fn an_answer_that_nobody_reads_is_given_up() {
 async fn answers_that_nobody_reads_hold_back_reads_and_no_commands() {
     const SHOWN: &str = "jaego_http_answer_bytes";
     // The fourth of these answers goes past it.
-    let limits =
-        Limits { answer_bytes_max: 3 * BIG_BYTES + 1, write_grace: Duration::from_secs(60), ..quick() };
+    let limits = Limits {
+        answer_bytes_max: 3 * BIG_BYTES + 1,
+        answer_bytes_per_peer_max: usize::MAX,
+        write_grace: Duration::from_secs(60),
+        ..quick()
+    };
     let server = Server::start(limits).await;
-    let big = b"GET /big HTTP/1.1\r\nHost: t\r\n\r\n";
+    let secret = server.token(Role::Reader);
+    let token = format!("Bearer {secret}");
+    let page = format!("GET /page HTTP/1.1\r\nHost: t\r\nAuthorization: {token}\r\n\r\n");
+    let read =
+        async |path| server.connect().await.request("GET", path, &[("Authorization", &token)], b"").await;
     let mut unread = Vec::new();
     for number in 1..=4 {
         let mut client = server.connect().await;
-        client.send(big).await;
+        client.send(page.as_bytes()).await;
         server.metric_becomes(SHOWN, (number * BIG_BYTES) as f64).await;
         unread.push(client);
     }
-    let answer = server.get("/big").await;
+    let answer = read("/page").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(answer.text().contains("134217728 bytes wait to be read"), "{}", answer.text());
-    assert_eq!(server.get("/open").await.status, 503, "it would come on top, however short");
+    assert_eq!(read("/read").await.status, 503, "it would come on top, however short");
     // Commands are answered, and whoever looks after the service sees what is wrong.
     for _ in 0..20 {
         let answer = server.connect().await.request("POST", "/echo", &[], b"decided").await;
         assert_eq!((answer.status, answer.text()), (200, "decided"));
     }
     assert_eq!(server.get("/healthz").await.status, 200);
+    // What is public is the same bytes for everybody.
+    assert_eq!(server.get("/big").await.body.len(), BIG_BYTES);
     assert_eq!(server.metric("jaego_http_reads_held_back_total"), 2.0);
     // One of them reads, the others go.
     let mut reader = unread.pop().unwrap();
     assert_eq!(reader.answer().await.body.len(), BIG_BYTES);
     server.metric_becomes(SHOWN, (3 * BIG_BYTES) as f64).await;
-    assert_eq!(server.get("/open").await.status, 200);
+    assert_eq!(read("/read").await.status, 200);
     drop(unread);
     server.metric_becomes(SHOWN, 0.0).await;
 
     let mut unread = Vec::new();
     for number in 1..=4 {
-        unread.push(http2::ask_and_take(&server, "/big", 40_000).await);
+        unread.push(http2::ask_and_take(&server, "/page", &secret, 40_000).await);
         server.metric_becomes(SHOWN, (number * BIG_BYTES) as f64).await;
     }
-    assert_eq!(server.get("/open").await.status, 503);
+    assert_eq!(read("/read").await.status, 503);
     drop(unread);
     server.metric_becomes(SHOWN, 0.0).await;
-    assert_eq!(server.get("/big").await.body.len(), BIG_BYTES);
+    assert_eq!(read("/page").await.body.len(), BIG_BYTES);
     server.metric_becomes(SHOWN, 0.0).await;
+}
+
+/// One who reads nothing takes its share, and what it has of public answers takes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_one_peer_does_not_read_hold_back_no_other() {
+    const SHOWN: &str = "jaego_http_answer_bytes";
+    let limits = Limits {
+        answer_bytes_max: 4 * BIG_BYTES,
+        answer_bytes_per_peer_max: 2 * BIG_BYTES,
+        write_grace: Duration::from_secs(60),
+        ..quick()
+    };
+    let server = Server::start(limits).await;
+    let token = format!("Bearer {}", server.token(Role::Reader));
+    let headers = [("Authorization", token.as_str())];
+    let mut unread = Vec::new();
+    for _ in 0..5 {
+        let mut client = server.connect().await;
+        client.send("GET /big HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        unread.push(client);
+    }
+    let page = format!("GET /page HTTP/1.1\r\nHost: t\r\nAuthorization: {token}\r\n\r\n");
+    for number in 1..=2 {
+        let mut client = server.connect().await;
+        client.send(&page).await;
+        server.metric_becomes(SHOWN, (number * BIG_BYTES) as f64).await;
+        unread.push(client);
+    }
+    let answer = server.connect().await.request("GET", "/read", &headers, b"").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    assert!(answer.text().contains("67108864 bytes to this address wait"), "{}", answer.text());
+    // All of 127.0.0.0/8 is this machine, each address another peer.
+    let mut other = connect_from("127.0.0.2:0", server.address).await;
+    assert_eq!(other.request("GET", "/page", &headers, b"").await.body.len(), BIG_BYTES);
+    drop(unread);
+    server.metric_becomes(SHOWN, 0.0).await;
+    assert_eq!(server.connect().await.request("GET", "/read", &headers, b"").await.status, 200);
 }
 
 /// The 99th percentile of the times that a good client's requests take.
@@ -249,7 +297,12 @@ async fn two_thousand_slow_peers_starve_nobody() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 
     // The usual limits, but for the ones that keep a single peer from doing this at all.
-    let limits = Limits { connections_per_peer_max: 4000, answer_bytes_max: usize::MAX, ..Limits::default() };
+    let limits = Limits {
+        connections_per_peer_max: 4000,
+        answer_bytes_max: usize::MAX,
+        answer_bytes_per_peer_max: usize::MAX,
+        ..Limits::default()
+    };
     let server = Server::start(limits).await;
     let token = format!("Bearer {}", server.token(Role::Reader));
     let mut good = server.connect().await;

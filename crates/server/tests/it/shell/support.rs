@@ -46,12 +46,14 @@ pub(crate) fn table() -> RouteRoles {
         .row_with_body(Method::POST, "/echo-long", Access::Public, 1 << 20)
         .row(Method::GET, "/sleep/{millis}", Access::Public)
         .row(Method::GET, "/big", Access::Public)
+        .row(Method::GET, "/page", Access::AtLeast(Role::Reader))
         .row(Method::GET, "/panic", Access::Public)
         .row(Method::GET, "/items/{id}", Access::AtLeast(Role::Reader))
 }
 
 fn router() -> axum::Router {
     let big = Bytes::from(vec![b'x'; BIG_BYTES]);
+    let page = big.clone();
     axum::Router::new()
         .route("/open", get(|| async { "open" }))
         .route("/read", get(whoami))
@@ -61,6 +63,7 @@ fn router() -> axum::Router {
         .route("/echo", post(|Content(body): Content| async move { body }))
         .route("/echo-long", post(|Content(body): Content| async move { body }))
         .route("/sleep/{millis}", get(sleep))
+        .route("/page", get(move || async move { page.clone() }))
         .route("/big", get(move || async move { big.clone() }))
         .route("/panic", get(panics))
         .route("/items/{id}", get(|| async { "item" }))
