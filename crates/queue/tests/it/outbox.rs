@@ -289,9 +289,8 @@ fn a_position_of_another_history_leaves_no_event_out() {
     // A stream that is of both histories, and a position that is of one.
     let _: u64 = client.run(&["DEL", EVENTS]);
     let running = world.outbox_with(skus);
-    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    let last = wait_until("a SKU", PATIENCE, || ids(&mut client).pop()).unwrap();
     world.end(running);
-    let last = ids(&mut client).pop().unwrap();
     let stale = format!("{last} {end} held 1 held");
     let _: String = client.run(&["SET", &format!("{EVENTS}:position"), &stale]);
     let running = world.outbox_with(held);
