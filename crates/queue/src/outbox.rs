@@ -45,7 +45,7 @@ for at = 4, #ARGV, 3 do
     last = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   end
 end
-if ARGV[3] ~= '' then
+if KEYS[2] then
   redis.call('SET', KEYS[2], last .. ' ' .. ARGV[3])
 end
 return {'added', last}
@@ -434,14 +434,15 @@ impl Outbox {
         last: &EventView,
     ) -> Result<MessageId, Error> {
         let mut publish = cmd("EVALSHA");
-        publish
-            .arg(script)
-            .arg(2)
-            .arg(self.options.stream.as_str())
-            .arg(self.position_key())
-            .arg(end.to_string());
+        let mark = self.chosen_kinds().map(|kinds| position_mark(last, &kinds));
+        publish.arg(script).arg(1 + usize::from(mark.is_some())).arg(self.options.stream.as_str());
+        // A key that is named has to be allowed, whether it is written or not.
+        if mark.is_some() {
+            publish.arg(self.position_key());
+        }
+        publish.arg(end.to_string());
         publish.arg(self.options.events_max.map(|events_max| events_max.to_string()).unwrap_or_default());
-        publish.arg(self.chosen_kinds().map(|kinds| position_mark(last, &kinds)).unwrap_or_default());
+        publish.arg(mark.unwrap_or_default());
         for event in wanted {
             publish.arg(entry_id(event.outcome.sequence).to_string()).arg(event.kind).arg(event_json(event));
         }
