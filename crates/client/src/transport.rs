@@ -123,7 +123,9 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(tried) => tried,
             };
-            if attempt == TRIES_MAX || !may_pass(&error) {
+            // Who is told to stay away for longer than we wait would be refused again.
+            let is_too_long = wait.is_some_and(|wait| wait > PAUSE_MAX);
+            if attempt == TRIES_MAX || is_too_long || !may_pass(&error) {
                 return Err(error);
             }
             // A random half keeps callers that were refused together from coming back together.

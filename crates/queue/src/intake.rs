@@ -453,7 +453,10 @@ impl Intake {
         let read = message.command().and_then(|command| self.commands.read(caller, command, &key));
         match read {
             // A backlog of more commands than there are keys kept is not taken for one that was decided and forgotten.
-            Ok(Ok(request)) if delivery == Delivery::First && request.key() == Some(&key) => {
+            // Where messages are kept, a group that is made anew gets what was decided once more.
+            Ok(Ok(request))
+                if delivery == Delivery::First && !self.options.keep && request.key() == Some(&key) =>
+            {
                 Ok(request.for_the_first_time())
             }
             Ok(Ok(request)) => Ok(request),
