@@ -14,7 +14,7 @@ pub const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const TRIES_MAX: u32 = 5;
 /// The pause before the second try. It doubles from try to try, and a random half of it is left out.
 pub const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// The longest pause between two tries, whatever `Retry-After` asks for.
+/// The longest pause between two tries: what `Retry-After` puts off for longer is not tried again.
 pub const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -254,7 +254,7 @@ fn a_position_of_another_history_leaves_no_event_out() {
     let (none, held, skus) = (options("hold_released"), options("held"), options("sku_set"));
     with_events(&world, &mut client, 50);
     // The position of who found nothing to publish: there is no stream.
-    let running = world.outbox_with(none.clone());
+    let running = world.outbox_with(none);
     let end = world.store.status().durable.0;
     world.wait_for("jaego_outbox_sequence", end);
     world.end(running);
