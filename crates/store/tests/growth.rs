@@ -19,6 +19,8 @@ const COUNT: u64 = 300_000;
 const COUNT_SOAK: u64 = 5_000_000;
 /// Processor time that one of them may take. A table of 229,376 keys in one piece was seen to take 15 ms to grow.
 const ONE_MAX: Duration = Duration::from_millis(5);
+/// How often all of it is tried.
+const TRIES: usize = 3;
 const SKUS: u64 = 1_000;
 
 fn code(text: &str) -> Code {
@@ -115,18 +117,28 @@ fn longest(
     longest
 }
 
-#[test]
-fn no_command_pays_for_the_growth_of_a_whole_table() {
+/// Fills a table after the other. What one command took of the processor beyond [`ONE_MAX`] is told.
+fn grow_all() -> Result<(), String> {
     let mut memory = stocked();
     let count = size(COUNT, COUNT_SOAK);
     give(&mut memory, set_sku(0, Tracking::Lot));
     let mut grow = |what: &str, keyed: bool, command: &dyn Fn(u64) -> Command| {
         let (took, number) = longest(&mut memory, count, keyed, command);
         println!("of {count} {what}, number {number} took longest: {took:?}");
-        assert!(took <= ONE_MAX, "of {count} {what}, number {number} took {took:?} of the processor");
+        (took <= ONE_MAX)
+            .then_some(())
+            .ok_or_else(|| format!("of {count} {what}, number {number} took {took:?} of the processor"))
     };
-    grow("holds", true, &place_hold);
-    grow("orders", false, &place_order);
-    grow("lots", false, &set_lot);
-    grow("SKUs", false, &|number| set_sku(number + 1, Tracking::None));
+    grow("holds", true, &place_hold)?;
+    grow("orders", false, &place_order)?;
+    grow("lots", false, &set_lot)?;
+    grow("SKUs", false, &|number| set_sku(number + 1, Tracking::None))
+}
+
+/// A table that grows in one piece takes its time whenever it is filled. What the machine takes from one command, in
+/// between and in the name of the thread, does not come three times in a row.
+#[test]
+fn no_command_pays_for_the_growth_of_a_whole_table() {
+    let tries: Vec<_> = (0..TRIES).map_while(|_| grow_all().err()).collect();
+    assert!(tries.len() < TRIES, "{tries:?}");
 }
