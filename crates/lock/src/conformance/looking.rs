@@ -104,7 +104,8 @@ pub async fn a_hold_is_broken(stage: &impl Stage) {
 pub async fn one_of_many_is_broken(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
     let kept = here.shared("a").acquire().await.unwrap();
-    let broken = there.shared("a").acquire().await.unwrap();
+    // Its lease does not run out before the breaking is told.
+    let broken = there.shared("a").lease(Duration::from_secs(20)).acquire().await.unwrap();
     let state = here.look("a").await.unwrap();
     let holder = state.holders.iter().find(|holder| holder.fence == broken.fence()).unwrap();
     let ended = here.break_holds("a", &[holder.owner]).await.unwrap().ended;
