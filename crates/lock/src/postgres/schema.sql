@@ -531,12 +531,7 @@ BEGIN
     RETURN v_more OR v_count = v_max;
 END $$;
 
--- For earlier programs, which are told nothing and may make the schema again. One that was told had another return type.
-DO $$ BEGIN
-    IF pg_get_function_result(to_regprocedure('{schema}.sweep(bytea, text)')) = 'boolean' THEN
-        DROP FUNCTION {schema}.sweep(bytea, text);
-    END IF;
-END $$;
+-- For earlier programs, which are told nothing and may make the schema again.
 CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM {schema}.sweep_some(p_process, p_name);

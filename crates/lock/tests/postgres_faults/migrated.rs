@@ -61,15 +61,11 @@ async fn locks_that_are_held_since_before_there_were_turns_have_one() {
     }
 }
 
-/// The sweep as it was before it told whether there is more, and as it was when it had no other name.
-const EARLIER_SWEEPS: [&str; 2] = [
-    "DROP FUNCTION jaego_lock.sweep_some; DROP FUNCTION jaego_lock.sweep;
-     CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS
-         $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$",
-    "DROP FUNCTION jaego_lock.sweep_some; DROP FUNCTION jaego_lock.sweep;
-     CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS boolean LANGUAGE plpgsql AS
-         $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$",
-];
+/// The sweep as it was before it told whether there is more.
+const EARLIER_SWEEP: &str = "
+    DROP FUNCTION jaego_lock.sweep_some; DROP FUNCTION jaego_lock.sweep;
+    CREATE FUNCTION jaego_lock.sweep(p_process bytea, p_name text) RETURNS void LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'of an earlier version'; END $$";
 
 /// How an earlier program makes its own, and calls it.
 const EARLIER_MIGRATION: &str = "
@@ -79,20 +75,18 @@ const EARLIER_CALL: &str = "SELECT jaego_lock.now_us() AS o_now FROM jaego_lock.
 
 #[tokio::test]
 async fn an_earlier_program_sweeps_beside_a_later_one() {
-    for earlier in EARLIER_SWEEPS {
-        let server = server();
-        options(&server).migrate().await.unwrap();
-        let client = connect(&server).await;
-        client.batch_execute(earlier).await.unwrap();
-        options(&server).migrate().await.unwrap();
-        client.batch_execute("INSERT INTO jaego_lock.ends VALUES ('\\x17', true, 0)").await.unwrap();
-        client.batch_execute(EARLIER_CALL).await.unwrap();
-        let left: i64 = client.query_one("SELECT count(*) FROM jaego_lock.ends", &[]).await.unwrap().get(0);
-        assert_eq!(left, 0, "it is swept up");
-        client.batch_execute(EARLIER_MIGRATION).await.unwrap();
-        let locks = process(&server).await;
-        assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
-    }
+    let server = server();
+    options(&server).migrate().await.unwrap();
+    let client = connect(&server).await;
+    client.batch_execute(EARLIER_SWEEP).await.unwrap();
+    options(&server).migrate().await.unwrap();
+    client.batch_execute("INSERT INTO jaego_lock.ends VALUES ('\\x17', true, 0)").await.unwrap();
+    client.batch_execute(EARLIER_CALL).await.unwrap();
+    let left: i64 = client.query_one("SELECT count(*) FROM jaego_lock.ends", &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "it is swept up");
+    client.batch_execute(EARLIER_MIGRATION).await.unwrap();
+    let locks = process(&server).await;
+    assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
 }
 
 /// Counts how often a program is warned of its connections.
@@ -115,7 +109,7 @@ async fn a_schema_that_was_not_migrated_is_told_of() {
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(warnings.clone()));
     let server = server();
     options(&server).migrate().await.unwrap();
-    connect(&server).await.batch_execute(EARLIER_SWEEPS[0]).await.unwrap();
+    connect(&server).await.batch_execute(EARLIER_SWEEP).await.unwrap();
     let locks = Locks::with_settings(Postgres::start(options(&server)), settings()).unwrap();
     let error = locks.lock("a").acquire().await.unwrap_err();
     let Error::Refused { source: backend::Error::Refused { source, .. }, .. } = error else {
