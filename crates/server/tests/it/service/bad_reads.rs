@@ -6,7 +6,10 @@ use http::Method;
 use jaego_api::{COMMANDS, READS, ReadRow, read::Form, table::BATCH_PATH};
 use jaego_server::Role;
 
-use super::bad_input::{Before, TOO_LONG, empty_part, told, world};
+use super::{
+    bad_input::{Before, TOO_LONG, told, world},
+    bad_paths::empty_part,
+};
 
 /// What a problem says: the status, the code and the field.
 type Told<'a> = (u16, &'a str, Option<&'a str>);

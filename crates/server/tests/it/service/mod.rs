@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_input;
+mod bad_paths;
 mod bad_reads;
 mod batches;
 mod feed;

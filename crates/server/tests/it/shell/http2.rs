@@ -37,32 +37,32 @@ fn text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// A header block by RFC 7541: indexed GET and http, and literals that are not to be indexed.
-fn get(path: &str, token: Option<&str>) -> Vec<u8> {
-    let mut block = vec![0x82, 0x86, 0x01];
+/// HPACK's indexed methods.
+const GET: u8 = 0x82;
+const POST: u8 = 0x83;
+
+/// A header block by RFC 7541: an indexed method and http, and literals that are not to be indexed.
+fn head(method: u8, path: &str, header: Option<(&str, &str)>) -> Vec<u8> {
+    let mut block = vec![method, 0x86, 0x01];
     text(&mut block, "test");
     block.push(0x04);
     text(&mut block, path);
-    if let Some(token) = token {
+    if let Some((name, value)) = header {
         block.push(0x00);
-        text(&mut block, "authorization");
-        text(&mut block, &format!("Bearer {token}"));
+        text(&mut block, name);
+        text(&mut block, value);
     }
     block
 }
 
-/// As above, for a POST that says how long its body is, where it does.
+fn get(path: &str, token: Option<&str>) -> Vec<u8> {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    head(GET, path, bearer.as_deref().map(|bearer| ("authorization", bearer)))
+}
+
+/// A POST that says how long its body is, where it does.
 fn post(path: &str, length: Option<&str>) -> Vec<u8> {
-    let mut block = vec![0x83, 0x86, 0x01];
-    text(&mut block, "test");
-    block.push(0x04);
-    text(&mut block, path);
-    if let Some(length) = length {
-        block.push(0x00);
-        text(&mut block, "content-length");
-        text(&mut block, length);
-    }
-    block
+    head(POST, path, length.map(|length| ("content-length", length)))
 }
 
 /// Opens a connection. A window of 0 lets the server send no body.
