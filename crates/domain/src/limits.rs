@@ -41,6 +41,9 @@ pub const FILL_LINES_MAX: usize = 1_024;
 pub const FILL_PICKS_MAX: usize = 16_384;
 /// Positions looked at for them: after the SKU that reaches it, the rest wait.
 pub const FILL_POSITIONS_MAX: usize = 262_144;
+/// Places of other goods that were missed which one short pick looks at, for all its lines together, to replace what was
+/// missed. Lines behind that stay short where nothing else is there.
+pub const GAPS_LOOKED_AT_MAX: usize = 262_144;
 /// The highest fence: the greatest whole number that every reader of JSON has exactly.
 pub const FENCE_MAX: u64 = (1 << 53) - 1;
 /// Resources whose fence is kept, for ever: about 100 bytes each.

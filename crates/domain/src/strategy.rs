@@ -127,6 +127,7 @@ fn by_age(a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Sequence, chance};
 
     fn taken(strategy: Strategy, wanted: u64, rows: &str) -> String {
         let code = |text| Code::new("code", text).unwrap();
@@ -170,6 +171,46 @@ mod tests {
                         A-02 L2 9  2 2026-01-03 2026-07-01
                         B-01 L3 2  1 -          -
                         B-02 L4 6  2 2026-01-04 2026-07-01";
+
+    #[test]
+    fn the_first_few_are_those_of_the_whole_order() {
+        const CANDIDATES: u64 = 3_000;
+        let code = |number| Code::new("code", &format!("L{number:04}")).unwrap();
+        let codes: Vec<Code> = (0..CANDIDATES).map(code).collect();
+        let candidate = |number: usize| {
+            let thrown = chance(Sequence(number as u64));
+            let day = |shift: u32| {
+                let day = 1 + (thrown >> shift) % 28;
+                (day < 25).then(|| Date::parse("day", &format!("2026-01-{day:02}")).unwrap())
+            };
+            // Few of each, so that many are equal but for their codes.
+            Candidate {
+                location: LocationId(u32::try_from(number).unwrap()),
+                lot: LotId(1),
+                available: Quantity::stored(1 + (thrown >> 8) % 3),
+                pick_order: u32::try_from((thrown >> 16) % 40).unwrap(),
+                location_code: &codes[(number * 7) % codes.len()],
+                lot_code: None,
+                received_on: day(24),
+                expires_on: day(32),
+                since: Timestamp((thrown >> 40) % 5),
+            }
+        };
+        let all: Vec<_> = (0..codes.len()).map(candidate).collect();
+        let codes =
+            |some: &[Candidate<'_>]| some.iter().map(|one| one.location_code.clone()).collect::<Vec<_>>();
+        for strategy in Strategy::ALL {
+            for count in [0, 1, 2, 1_023, 1_024, 2_999, 3_000, 3_001] {
+                let wanted = Quantity::stored(count as u64);
+                let (mut whole, mut part) = (all.clone(), all.clone());
+                strategy.order(&mut whole, wanted);
+                let enough = strategy.part_first(&mut part, count);
+                assert!(enough >= count.min(all.len()), "{} of {count}", strategy.name());
+                strategy.order(&mut part[..enough], wanted);
+                assert_eq!(codes(&part[..enough]), codes(&whole[..enough]), "{} of {count}", strategy.name());
+            }
+        }
+    }
 
     #[test]
     fn each_strategy_has_its_own_order() {

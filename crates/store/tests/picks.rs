@@ -6,12 +6,13 @@ use jaego_domain::{
     Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, CloseTransfer,
-        ConfirmHold, HoldLine, HoldPart, PickLine, PickTransfer, PlaceHold, ReceiveLine, ReceiveTransfer,
-        ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation, SetLot, SetSite, SetSku, ShipTransfer,
-        TransferLine, TransferPart, UnpickTransfer,
+        ConfirmHold, HoldLine, HoldPart, OrderLine, PickLine, PickTransfer, PlaceHold, PlaceOrder,
+        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation, SetLot,
+        SetOrderAllocation, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
+        UnpickTransfer,
     },
     limits::{LINES_MAX, PARTS_MAX},
-    row::{LocationKind, Tracking},
+    row::{LocationKind, OrderAllocation, Tracking},
     turn,
 };
 use jaego_store::conformance::START;
@@ -227,6 +228,66 @@ fn each_name_of_a_part_takes_the_time_of_what_it_takes() {
     warehouse.soon("receive serial numbers", receive(named));
     warehouse.soon("receive any", receive((0..LINES_MAX).map(|_| received(None)).collect()));
     jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
+}
+
+/// Each line is short, and each place where something was missed has something left for the others.
+#[test]
+fn a_pick_of_which_every_line_is_short_takes_the_time_of_a_decision() {
+    const LINES: usize = 10_000;
+    let mut warehouse = Warehouse::open(0);
+    let (name, tracking, safety_stock, prices) = (Name::default(), Tracking::None, Vec::new(), Vec::new());
+    warehouse.must(Command::SetSku(SetSku { sku: code("mug"), name, tracking, safety_stock, prices }));
+    let bin = |number: usize| code(&format!("B-{number}"));
+    let line = |number: usize| code(&number.to_string());
+    let (mut stocked, mut wanted, mut allocated, mut short) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for number in 0..LINES {
+        let (zone, kind) = (Name::default(), LocationKind::Storage);
+        let set = SetLocation { site: code("ICN"), location: bin(number), zone, pick_order: 1, kind };
+        warehouse.must(Command::SetLocation(set));
+        let change = Change::Add(units(2), Outside::Opening);
+        let (site, location, sku) = (code("ICN"), bin(number), code("mug"));
+        stocked.push(AdjustLine { site, location, sku: sku.clone(), lot: None, change });
+        wanted.push(TransferLine { line: line(number), sku, quantity: units(1), lot: None });
+        let (quantity, location) = (Some(units(1)), Some(bin(number)));
+        allocated.push(AllocateLine { line: line(number), quantity, location, lot: None });
+        let (quantity, missed) = (Quantity::ZERO, Some((units(1), ShortReason::NotFound)));
+        short.push(PickLine { line: line(number), location: None, lot: None, quantity, short: missed });
+    }
+    let reason = Name::default();
+    warehouse.must(Command::Adjust(Adjust { id: code("J9"), reason, lines: stocked, release: None }));
+    let (id, from, to) = (code("T1"), code("ICN"), code("PUS"));
+    warehouse.must(Command::RequestTransfer(RequestTransfer { id, from, to, priority: 0, lines: wanted }));
+    let (id, strategy, lines) = (code("T1"), Some(Strategy::Explicit), Some(allocated));
+    let allocate = AllocateTransfer { id, strategy, partial: false, lines, dry_run: false };
+    warehouse.must(Command::AllocateTransfer(allocate));
+    let (id, claimant, staging) = (code("T1"), None, None);
+    let pick = Command::PickTransfer(PickTransfer { id, lines: Some(short), claimant, staging });
+    assert_eq!(warehouse.memory.positions_looked_at(&pick), LINES);
+    warehouse.soon("short pick", pick);
+    let parts = warehouse.memory.transfer_part_count(&code("T1"));
+    assert!((1..LINES).contains(&parts), "{parts} lines were replaced");
+}
+
+/// What looks at no position counts none.
+#[test]
+fn only_what_looks_at_positions_counts_them() {
+    let mut warehouse = Warehouse::open(50);
+    let looks = |warehouse: &Warehouse, command: &Command| warehouse.memory.positions_looked_at(command);
+    assert_eq!(looks(&warehouse, &place("H1", 1)), 50);
+    warehouse.must(place("H1", 1));
+    assert_eq!(looks(&warehouse, &place("H1", 1)), 0, "it is told what was decided");
+    let order = |id: &str| {
+        let lines = vec![OrderLine { sku: code("phone"), quantity: units(1), lot: None }];
+        let (site, customer) = (code("ICN"), None);
+        Command::PlaceOrder(PlaceOrder { id: code(id), site, lines, customer, priority: 0, backorder: false })
+    };
+    assert_eq!(looks(&warehouse, &order("O1")), 50);
+    warehouse.must(order("O1"));
+    assert_eq!(looks(&warehouse, &order("O1")), 0);
+    let (site, allocation) = (code("ICN"), OrderAllocation::AtCompletion);
+    warehouse.must(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
+    assert_eq!(looks(&warehouse, &order("O2")), 0, "nothing is allocated yet");
 }
 
 /// Allocated in parts it could have more than one decision can give up again.

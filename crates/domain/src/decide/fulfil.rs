@@ -20,7 +20,7 @@ use crate::{
         UnpickTransfer,
     },
     event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
-    limits::PARTS_MAX,
+    limits::{GAPS_LOOKED_AT_MAX, PARTS_MAX},
     row::{self, Filing, LocationKind},
 };
 
@@ -200,7 +200,12 @@ impl<T: Tables> Desk<'_, T> {
                 short.push(Short { line: want.line, requested: want.quantity, available: got });
             }
         }
+        let mut looked = 0;
         for short in &mut short {
+            looked += gaps.left.len();
+            if looked > GAPS_LOOKED_AT_MAX {
+                break;
+            }
             let room = room.saturating_sub(takes.len());
             short.available += self.fill_gaps(&wants[&short.line], short, &mut gaps, room, &mut takes);
         }

@@ -156,7 +156,7 @@ impl Crowd {
         }
     }
 
-    /// Makes one list of this one and the next where they have less than half of one, so that none stands nearly empty.
+    /// Makes one list of this one and the next where they have less than half of one, so that few stand nearly empty.
     fn join(&mut self, list: usize) {
         if self.list_mut(list).len() + self.others[list].len() > LIST_MAX / 2 {
             return;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Code, Command, LocationId, Place, SiteId, SkuId, Tables,
-    row::{Gate, Position},
+    row::{Gate, OrderAllocation, Position},
 };
 
 impl Memory {
@@ -44,8 +44,8 @@ impl Memory {
         gate.places.get(&self.crowds)
     }
 
-    /// How many positions a command looks at to allocate its lines, in all; each SKU at a site counts once. Carts, and what
-    /// an order that is there lacks, are not counted.
+    /// How many positions a command looks at to allocate its lines, in all; each SKU at a site counts once. A repeat looks at
+    /// none. Carts, and what an order that is there lacks, are not counted.
     pub fn positions_looked_at(&self, command: &Command) -> usize {
         let mut gates: SmallVec<[u32; 8]> = SmallVec::new();
         let mut note = |site: &Code, sku: &Code| {
@@ -54,9 +54,22 @@ impl Memory {
             }
         };
         match command {
+            Command::PlaceHold(place) if self.hold_slot(&place.id).is_some() => return 0,
             Command::PlaceHold(place) => place.lines.iter().for_each(|line| note(&line.site, &line.sku)),
             Command::ChangeHold(change) => change.lines.iter().for_each(|line| note(&line.site, &line.sku)),
+            Command::PlaceOrder(place) if self.order_slot(&place.id).is_some() => return 0,
+            Command::PlaceOrder(place) if !self.allocates_on_arrival(&place.site) => return 0,
             Command::PlaceOrder(place) => place.lines.iter().for_each(|line| note(&place.site, &line.sku)),
+            // What was missed is looked for elsewhere.
+            Command::PickTransfer(pick) => {
+                let Some(slot) = self.transfer_slot(&pick.id) else { return 0 };
+                let TransferRow { transfer, lines, .. } = self.transfers.get(slot);
+                let short = pick.lines.iter().flatten().filter(|line| line.short.is_some());
+                let indexes = short.filter_map(|line| self.line_named(&pick.id, &line.line));
+                gates.extend(
+                    indexes.filter_map(|index| self.gate_slot(transfer.from, lines[index as usize].line.sku)),
+                );
+            }
             Command::AllocateTransfer(allocate) => {
                 let Some(slot) = self.transfer_slot(&allocate.id) else { return 0 };
                 let TransferRow { transfer, lines, .. } = self.transfers.get(slot);
@@ -75,6 +88,11 @@ impl Memory {
         gates.sort_unstable();
         gates.dedup();
         gates.iter().map(|slot| self.places(self.gates.get(*slot)).len()).sum()
+    }
+
+    fn allocates_on_arrival(&self, site: &Code) -> bool {
+        let setting = self.site_id(site).and_then(|site| self.order_setting(site));
+        setting.is_none_or(|setting| setting.allocation == OrderAllocation::OnArrival)
     }
 
     pub(super) fn gate_slot(&self, site: SiteId, sku: SkuId) -> Option<u32> {
