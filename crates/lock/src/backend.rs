@@ -251,11 +251,11 @@ pub struct Release {
 /// The answer to [`Release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It held, and does no more.
+    /// It held all of the keys, and holds none any more.
     Released,
-    /// It did not hold.
+    /// It did not hold all of them; it holds none any more.
     NotHeld {
-        /// The fence of a present holder, if there is one.
+        /// The fence of a present holder of one of them, if there is one.
         holder: Option<u64>,
     },
 }

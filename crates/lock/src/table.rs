@@ -174,7 +174,7 @@ impl Table {
         (Renewed::Held, freed)
     }
 
-    /// Ends a hold and gives up a place. The second answer names the locks that others should be told of.
+    /// Ends a hold and gives up a place. Where one of several locks was lost, they do not count as held. The second answer names the locks that others should be told of.
     pub fn release(&mut self, now: Micros, request: &Release) -> (Ended, Vec<Freed>) {
         self.forget(now);
         for key in &*request.keys {
@@ -184,14 +184,14 @@ impl Table {
             let holder = self.rival(&request.keys, request.owner);
             return (if end.released { Ended::Released } else { Ended::NotHeld { holder } }, Vec::new());
         }
-        let mut released = false;
+        let mut held = 0;
         let mut freed = Vec::new();
         for key in &*request.keys {
             let Some(lock) = self.locks.get_mut(key) else { continue };
             let (holders, waiters) = (lock.holders.len(), lock.queue.len());
             lock.holders.retain(|holder| holder.owner != request.owner);
             lock.queue.retain(|waiter| waiter.owner != request.owner);
-            released |= lock.holders.len() < holders;
+            held += usize::from(lock.holders.len() < holders);
             if lock.holders.len() < holders || lock.queue.len() < waiters {
                 freed.extend(lock.freed(now, request.claim, request.wanted).map(|next| (key.clone(), next)));
             }
@@ -199,6 +199,7 @@ impl Table {
                 self.locks.remove(key);
             }
         }
+        let released = held == request.keys.len();
         let until = add(now, request.remember);
         self.ended.insert(request.owner, End { released, until });
         self.forgetting.push_back((until, request.owner));

@@ -126,7 +126,7 @@ macro_rules! conformance {
             a_companion_that_asked_too_early_is_told, who_lets_in_too_few_is_passed_over,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             several_locks_are_all_held_when_they_are_got, a_waiter_for_several_keys_keeps_nobody_asleep, several_locks_are_entered_again,
-            steps_can_be_sent_again, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes,
+            steps_can_be_sent_again, a_release_tells_of_every_key, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes,
             those_behind_a_queue_are_told, answers_are_those_of_the_table,
             holders_and_waiters_are_told, locks_are_listed, a_hold_is_broken, one_of_many_is_broken,
             exclusion_under_random_leases, exclusion_under_load, modes_never_overlap

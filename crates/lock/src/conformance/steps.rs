@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::waiting::wish;
 use super::{PATIENCE, Stage, settings};
-use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Owner, Release, Renew, Renewed};
+use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed};
 use crate::table::Table;
 use crate::{BootTime, LockKey, Mode};
 
@@ -173,6 +173,46 @@ pub async fn a_late_acquire_takes_nothing(stage: &impl Stage) {
     assert!(matches!(backend.acquire(&next).await.unwrap(), Acquired::Granted { .. }));
 }
 
+/// Of keys that are held together one was broken, and perhaps somebody else has it: the release says that not all were
+/// held to the end, once more when it is asked once more, and none of them is kept.
+pub async fn a_release_tells_of_every_key(stage: &impl Stage) {
+    let backend = stage.backend().await;
+    let keys = together(&backend);
+    for broken in &keys {
+        for taken in [false, true] {
+            let both = Acquire { keys: keys.to_vec().into(), ..wish("a", Mode::exclusive(), false) };
+            assert!(matches!(backend.acquire(&both).await.unwrap(), Acquired::Granted { .. }));
+            let request = Break { key: broken.clone(), owners: vec![both.owner], claim: CLAIM };
+            assert_eq!(backend.break_holds(&request).await.unwrap().ended.len(), 1);
+            let rival = Acquire { waiting: None, ..wish(broken.as_str(), Mode::exclusive(), false) };
+            let mut holder = None;
+            if taken {
+                let granted = backend.acquire(&rival).await.unwrap();
+                let Acquired::Granted { fence, .. } = granted else { panic!("{granted:?}") };
+                holder = Some(fence);
+            }
+            for _ in 0..2 {
+                assert_eq!(backend.release(&ending(&both)).await.unwrap(), Ended::NotHeld { holder });
+            }
+            if taken {
+                assert_eq!(backend.release(&ending(&rival)).await.unwrap(), Ended::Released);
+            }
+        }
+    }
+    let next = Acquire { keys: keys.to_vec().into(), ..wish("a", Mode::exclusive(), false) };
+    assert!(matches!(backend.acquire(&next).await.unwrap(), Acquired::Granted { .. }));
+    assert_eq!(backend.release(&ending(&next)).await.unwrap(), Ended::Released);
+}
+
+/// Two keys that the backend takes in one step.
+fn together(backend: &impl Backend) -> [LockKey; 2] {
+    let first = LockKey::new("a").unwrap();
+    let others = (0..100_000).map(|number| LockKey::new(format!("b{number}")).unwrap());
+    let mut together = others.filter(|other| backend.group(other) == backend.group(&first));
+    let second = together.next().expect("a group has more than one key");
+    [first, second]
+}
+
 /// A long random walk is answered as by the [`Table`], but for numbers that depend on the clock.
 pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
     let seed = std::env::var("JAEGO_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -188,12 +228,7 @@ pub async fn answers_are_those_of_the_table(stage: &impl Stage) {
     let few_readers = limited(Mode::shared(), 2);
     let modes =
         [Mode::exclusive(), Mode::shared(), few_readers.clone(), limited(permit(), 2), limited(permit(), 3)];
-    // Two keys that the backend can take together.
-    let first = LockKey::new("a").unwrap();
-    let others = (0..100_000).map(|number| LockKey::new(format!("b{number}")).unwrap());
-    let mut together = others.filter(|other| backend.group(other) == backend.group(&first));
-    let second = together.next().expect("a group has more than one key");
-    let keys = [first, second];
+    let keys = together(&backend);
     let mut now = 1;
     let mut walkers: Vec<Acquire> = Vec::new();
     let mut fences: BTreeMap<Owner, (u64, u64)> = BTreeMap::new();

@@ -392,8 +392,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Ends a hold, gives up a place, and remembers the owner. Outcomes: 1 released, 0 not held; then the fence
--- of another holder or null.
+-- Ends a hold, gives up a place, and remembers the owner. Outcomes: 1 released, 0 not held all of them; then the
+-- fence of another holder or null.
 CREATE OR REPLACE FUNCTION {schema}.release(
     p_keys text[], p_owner bytea, p_remember_us bigint, p_claim_us bigint, p_wanted boolean,
     OUT o_outcome integer, OUT o_now bigint, OUT o_number bigint
@@ -409,13 +409,16 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT released INTO v_released FROM {schema}.ends WHERE owner = p_owner AND until_us > o_now;
     IF NOT FOUND THEN
-        v_released := false;
+        v_released := true;
         DELETE FROM {schema}.entries WHERE key = ANY (p_keys) AND until_us <= o_now;
         FOREACH v_key IN ARRAY p_keys LOOP
             SELECT coalesce(bool_or(wanted), false) INTO v_wanted FROM {schema}.entries WHERE key = v_key;
             DELETE FROM {schema}.entries WHERE key = v_key AND owner = p_owner RETURNING fence INTO v_fence;
-            CONTINUE WHEN NOT FOUND;
-            v_released := v_released OR v_fence IS NOT NULL;
+            IF NOT FOUND THEN
+                v_released := false;
+                CONTINUE;
+            END IF;
+            v_released := v_released AND v_fence IS NOT NULL;
             -- Whoever is not in the queue stands behind it, and is told when the queue has gone.
             IF NOT {schema}.freed(v_key, o_now, p_claim_us, v_wanted OR p_wanted) AND (v_wanted OR p_wanted) THEN
                 UPDATE {schema}.entries SET wanted = true WHERE key = v_key AND NOT wanted;

@@ -1,7 +1,7 @@
 -- Ends a hold, gives up a place, and remembers the owner.
 -- KEYS: tombstones of the owner's time, and the locks.
 -- ARGV: owner, how long to remember it (ms), time to claim (microseconds), wanted, beginning of all names.
--- Answers: 1 released, now; 0 did not hold, now, fence of another holder or 0.
+-- Answers: 1 released, now; 0 did not hold all of them, now, fence of another holder or 0.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local owner, held = ARGV[1], redis.call('GET', KEYS[2])
@@ -39,20 +39,21 @@ if ended == '1' then
 elseif ended then
   return { 0, now, rival(locks, owner) }
 end
-local released = 0
+local count = 0
 for _, lock in ipairs(locks) do
   local left, i = leave(lock, owner), holds(lock, owner)
   if i then
     remove(lock, i)
-    released = 1
+    count = count + 1
   end
   if i or left then
     freed(now, lock, ARGV[3], ARGV[4] == '1')
   end
   write(lock)
 end
-remember(tostring(released))
-if released == 1 then
+local released = count == #locks
+remember(released and '1' or '0')
+if released then
   return { 1, now }
 end
 return { 0, now, rival(locks, owner) }
