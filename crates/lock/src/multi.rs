@@ -1,10 +1,12 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use crate::acquisition;
+use crate::backend;
 use crate::clock::BootTime;
 use crate::guard::Outcome;
 use crate::inner::Inner;
 use crate::request::Terms;
+use crate::rt::timeout;
 use crate::{Error, Guard, IntoKey, LockKey, Lost, Mode, limits};
 
 /// The wish for several locks at once. Made by [`Locks::multi`](crate::Locks::multi).
@@ -49,6 +51,10 @@ impl MultiRequest {
     /// Takes all of them or none, exclusively. Keys that the backend keeps together are taken in one step;
     /// the steps go in one order, the same for everybody, so that no two requests wait for each other in a
     /// circle. Dropping the future leaves nothing behind.
+    ///
+    /// Those of several keys stand in no queue and keep nobody out who comes after them: where one of the keys is never
+    /// free for long (a stream of holders side by side, a fair queue that is never empty), they may wait for ever, and end in
+    /// [`Timeout`](Error::Timeout). What must get in there takes its keys one by one, always in the same order.
     ///
     /// # Errors
     /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way; and
@@ -102,8 +108,14 @@ impl MultiRequest {
             held.guards.push(guard);
         }
         if several {
-            for guard in &held.guards {
-                guard.settle(terms.lease, max_hold).await?;
+            let limit = if terms.wait.is_zero() {
+                inner.settings.response_timeout
+            } else {
+                deadline.remaining().max(limits::SETTLE_MIN)
+            };
+            if let Err(error) = held.settle(terms.lease, max_hold, limit).await {
+                inner.counters.refused(&error);
+                return Err(error);
             }
             // One that was got early may have been lost while the others settled.
             for guard in &held.guards {
@@ -114,6 +126,9 @@ impl MultiRequest {
     }
 
     /// Takes all of them if all are free.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), with [`Busy`](Error::Busy) where it has to wait.
     pub async fn try_acquire(self) -> Result<MultiGuard, Error> {
         self.wait(Duration::ZERO).acquire().await
     }
@@ -162,6 +177,38 @@ impl MultiGuard {
         self.first_lost().await.1
     }
 
+    /// All of them begin to count. None is asked for only when another one has answered, so that the first is not used up
+    /// when the last is there.
+    async fn settle(
+        &self,
+        lease: Option<Duration>,
+        max_hold: Duration,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        let settle = |guard| (guard, Box::pin(Guard::settle(guard, lease, max_hold)));
+        let mut open: Vec<_> = self.guards.iter().map(settle).collect();
+        let answers = std::future::poll_fn(|context| {
+            let mut failed = None;
+            open.retain_mut(|(_, settled)| match settled.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(answer) => {
+                    failed = failed.take().or(answer.err());
+                    false
+                }
+            });
+            match failed {
+                Some(error) => Poll::Ready(Err(error)),
+                None if open.is_empty() => Poll::Ready(Ok(())),
+                None => Poll::Pending,
+            }
+        });
+        if let Ok(settled) = timeout(limit, answers).await {
+            return settled;
+        }
+        let (key, doing) = (open[0].0.key().clone(), "begin the lease of a lock");
+        Err(Error::Unavailable { key, source: backend::Error::NoAnswer { doing, timeout: limit } })
+    }
+
     /// The first that is lost, and how; never comes back where there are none.
     async fn first_lost(&self) -> (&LockKey, Lost) {
         type Loss<'a> = Pin<Box<dyn Future<Output = (&'a LockKey, Lost)> + Send + 'a>>;
@@ -184,6 +231,9 @@ impl MultiGuard {
     }
 
     /// As [`Guard::extend`], for all of them. Returns until when all are valid.
+    ///
+    /// # Errors
+    /// Those of the first that could not be made longer; those before it are.
     pub async fn extend(&self, lease: Duration) -> Result<BootTime, Error> {
         for guard in &self.guards {
             guard.extend(lease).await?;
@@ -247,15 +297,24 @@ mod tests {
     use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Release, Renew, Renewed, Step};
     use crate::{Broken, LockList, LockState, Locks, Memory};
 
-    /// Locks each of which is a group of its own, and that take a while to be got.
-    struct Apart(Memory);
+    /// Locks each of which is a group of its own, and that take a while to be got and to be renewed.
+    struct Apart {
+        memory: Memory,
+        renewal_takes: Duration,
+    }
+
+    impl Apart {
+        fn locks(renewal_takes: Duration) -> Locks {
+            Locks::new(Self { memory: Memory::new(), renewal_takes })
+        }
+    }
 
     /// Less than the first attempt may take, however short the wait.
     const EACH_TAKES: Duration = limits::ATTEMPT_MIN.checked_div(4).unwrap();
 
     impl Backend for Apart {
         fn name(&self) -> &'static str {
-            self.0.name()
+            self.memory.name()
         }
 
         fn group(&self, key: &LockKey) -> u32 {
@@ -265,32 +324,35 @@ mod tests {
         fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
             Box::pin(async move {
                 sleep(EACH_TAKES).await;
-                self.0.acquire(request).await
+                self.memory.acquire(request).await
             })
         }
 
         fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
-            self.0.renew(request)
+            Box::pin(async move {
+                sleep(self.renewal_takes).await;
+                self.memory.renew(request).await
+            })
         }
 
         fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
-            self.0.release(request)
+            self.memory.release(request)
         }
 
         fn look<'a>(&'a self, key: &'a LockKey) -> Step<'a, LockState> {
-            self.0.look(key)
+            self.memory.look(key)
         }
 
         fn list<'a>(&'a self, prefix: &'a str, max: usize) -> Step<'a, LockList> {
-            self.0.list(prefix, max)
+            self.memory.list(prefix, max)
         }
 
         fn break_holds<'a>(&'a self, request: &'a Break) -> Step<'a, Broken> {
-            self.0.break_holds(request)
+            self.memory.break_holds(request)
         }
 
         fn notices(&self) -> broadcast::Receiver<Notice> {
-            self.0.notices()
+            self.memory.notices()
         }
     }
 
@@ -299,7 +361,7 @@ mod tests {
         // Together they take longer than the wait.
         const KEYS: u32 = 100;
         let wait = EACH_TAKES * (KEYS / 2);
-        let locks = Locks::new(Apart(Memory::new()));
+        let locks = Apart::locks(Duration::ZERO);
         let keys = || (0..KEYS).map(|key| key.to_string());
         let all = locks.multi(keys()).wait(wait).acquire().await.expect("none was waited for");
         assert!(all.release().await.was_held());
@@ -316,9 +378,45 @@ mod tests {
         assert!(all.release().await.was_held());
     }
 
+    #[tokio::test]
+    async fn the_leases_of_several_locks_begin_beside_each_other() {
+        const KEYS: u32 = 20;
+        let renewal_takes = Duration::from_millis(200);
+        let locks = Apart::locks(renewal_takes);
+        let keys = || (0..KEYS).map(|key| key.to_string());
+        let started = BootTime::now();
+        // Shorter than one answer after the other.
+        let lease = locks.settings().lease_min();
+        assert!(renewal_takes * KEYS > lease);
+        let all = locks.multi(keys()).lease(lease).acquire().await.expect("nobody else wants them");
+        let took = BootTime::now().since(started);
+        assert!(took < renewal_takes * KEYS / 2, "{took:?}");
+        assert!(all.release().await.was_held());
+    }
+
+    #[tokio::test]
+    async fn leases_that_do_not_begin_are_not_waited_for_longer_than_was_asked_for() {
+        let locks = Apart::locks(Duration::from_secs(3_600));
+        let response_timeout = locks.settings().response_timeout;
+        let asked = Duration::from_millis(150);
+        for (wait, limit) in [(asked, asked), (Duration::ZERO, response_timeout)] {
+            let started = BootTime::now();
+            let several = locks.multi(["1", "2", "3"]).wait(wait).lease(locks.settings().lease_min());
+            let error = several.acquire().await.expect_err("no lease has begun");
+            let took = BootTime::now().since(started);
+            assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+            assert!(took >= asked && took < limit + response_timeout, "{took:?} of {limit:?}");
+        }
+        assert_eq!(locks.stats().unavailable, 2);
+        for key in ["1", "2", "3"] {
+            let again = locks.lock(key).acquire().await.expect("nothing is kept");
+            assert!(again.release().await.was_held());
+        }
+    }
+
     #[test]
     fn a_loss_is_worse_than_what_is_not_known_whichever_is_answered_first() {
-        let unknown = crate::backend::Error::NoAnswer { doing: "release a lock", timeout: Duration::ZERO };
+        let unknown = backend::Error::NoAnswer { doing: "release a lock", timeout: Duration::ZERO };
         let by_badness = [
             Outcome::Released,
             Outcome::StillHeld(1),
