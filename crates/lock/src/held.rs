@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Guard, LockKey, Lost, MultiGuard, Outcome};
+use crate::{BootTime, Guard, LockKey, Lost, MultiGuard, Outcome};
 
 /// What is held: a [`Guard`] or a [`MultiGuard`]. For functions that take either; nobody else can implement it.
 pub trait Held: sealed::Sealed + Send + Sync {
@@ -13,6 +13,9 @@ pub trait Held: sealed::Sealed + Send + Sync {
 
     /// As [`Guard::check`].
     fn check(&self) -> Result<(), Lost>;
+
+    /// As [`Guard::valid_until`], of all of them.
+    fn valid_until(&self) -> BootTime;
 
     /// As [`Guard::lost`].
     fn lost(&self) -> impl Future<Output = Lost> + Send;
@@ -72,6 +75,10 @@ impl Held for Guard {
         self.check()
     }
 
+    fn valid_until(&self) -> BootTime {
+        self.valid_until()
+    }
+
     async fn lost(&self) -> Lost {
         self.lost().await
     }
@@ -96,6 +103,10 @@ impl Held for MultiGuard {
 
     fn check(&self) -> Result<(), Lost> {
         self.check()
+    }
+
+    fn valid_until(&self) -> BootTime {
+        self.valid_until()
     }
 
     async fn lost(&self) -> Lost {

@@ -11,7 +11,8 @@
 //! UPDATE products SET stock = stock - $1, fence = $2 WHERE id = $3 AND fence <= $2
 //! ```
 //!
-//! No row changed: somebody with a greater fence was there before (or there is no such row).
+//! No row changed: somebody with a greater fence was there before (or there is no such row). The column is
+//! `fence bigint NOT NULL DEFAULT 0`: where it is null, nobody's fence is good.
 //!
 //! # A table of fences
 //!
@@ -32,13 +33,13 @@
 //! ```
 //!
 //! MySQL and MariaDB, in the form of [`MYSQL_RAISE`], which changes one row if the fence is good and none if it
-//! is stale, or if there is no row for the lock yet. Then [`MYSQL_REGISTER`] makes one, and the first is said
-//! again:
+//! is stale, or if there is no row for the lock yet. [`MYSQL_REGISTER`] makes one, once for each name and outside of
+//! a transaction: within one it would wait for others who found no row either, and they for it.
 //!
 //! ```sql
 //! START TRANSACTION;
 //! UPDATE fences SET fence = ?, writes = writes + 1 WHERE name = ? AND fence <= ?;
-//! -- no row: INSERT IGNORE INTO fences (name, fence) VALUES (?, 0); and the UPDATE again. Still none: ROLLBACK.
+//! -- no row: ROLLBACK; INSERT IGNORE INTO fences (name, fence) VALUES (?, 0); and begin again. Still none: stale.
 //! UPDATE …;
 //! COMMIT;
 //! ```
@@ -86,5 +87,6 @@ pub const MYSQL_TABLE: &str = "CREATE TABLE IF NOT EXISTS fences (name VARBINARY
 pub const MYSQL_RAISE: &str =
     "UPDATE fences SET fence = ?, writes = writes + 1 WHERE name = ? AND fence <= ?";
 
-/// Makes a row for a name in MySQL or MariaDB, if there is none. Parameter: name.
+/// Makes a row for a name in MySQL or MariaDB, if there is none. Parameter: name. Not within a transaction, where it may
+/// end in a deadlock.
 pub const MYSQL_REGISTER: &str = "INSERT IGNORE INTO fences (name, fence) VALUES (?, 0)";

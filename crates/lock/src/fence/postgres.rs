@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::{Lent, POSTGRES_RAISE, Pool};
-use crate::{Held, LockKey};
+use crate::{Held, LockKey, limits};
 
 /// For so long after the loss of the lock is the answer to a commit that was sent before waited for.
 pub const COMMIT_GRACE: Duration = Duration::from_secs(2);
@@ -73,6 +73,10 @@ impl Error {
 /// one holder the two are the same. Call it first in the transaction that changes what the lock guards; after an error, roll
 /// that back.
 ///
+/// # Errors
+/// [`Stale`](Error::Stale); [`Database`](Error::Database) when it cannot be asked; and for a fence above
+/// [`FENCE_MAX`](limits::FENCE_MAX), which no guard has, [`OutOfRange`](crate::Error::OutOfRange).
+///
 /// ```no_run
 /// # async fn sell(guard: &jaego_lock::Guard, client: &mut tokio_postgres::Client)
 /// #     -> Result<(), Box<dyn std::error::Error>> {
@@ -84,7 +88,12 @@ impl Error {
 /// # }
 /// ```
 pub async fn raise(client: &impl GenericClient, name: &LockKey, fence: u64) -> Result<(), Error> {
-    let bigint = i64::try_from(fence).unwrap_or(i64::MAX);
+    let fence_max = limits::FENCE_MAX;
+    if fence > fence_max {
+        // Whatever is kept there refuses all smaller ones for ever.
+        return Err(Error::Lock(crate::Error::out_of_range("the fence", fence, 0, fence_max)));
+    }
+    let bigint = fence.cast_signed();
     let raised = client.execute(POSTGRES_RAISE, &[&name.as_str(), &bigint]).await;
     if raised.map_err(Error::database("check the fence"))? > 0 {
         return Ok(());
@@ -183,10 +192,10 @@ pub async fn with_transaction<T, E: From<Error>>(
 ) -> Result<T, E> {
     let done = borrow(&guard, pool, work).await;
     if guard.check().is_ok() {
-        // Released, or lost and counted as such: see above.
-        drop(guard.release().await);
+        // Released, or lost and counted as such: see above. Its server may be away: then it goes on in the background.
+        drop(timeout(guard.valid_until().remaining() + COMMIT_GRACE, guard.release()).await);
     } else {
-        // Nothing waits for the lock any more, and its server may be away: told in the background.
+        // Nothing waits for the lock any more: told in the background.
         drop(guard);
     }
     done

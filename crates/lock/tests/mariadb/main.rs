@@ -2,6 +2,7 @@
 //!
 //! `JAEGO_SOAK=n` stops processes n times as often.
 
+mod registered;
 mod stopped;
 
 use std::time::{Duration, Instant};
@@ -21,17 +22,19 @@ fn bound(statement: &str, parameters: &[&str]) -> String {
     text
 }
 
-/// How many rows the raise changed, as a program would do it: with a row for the name made when there is none.
+/// How many rows the raise changed, as a program would do it: with a row for the name made by itself when there is none.
 fn raise(database: &MariaDb, name: &str, fence: u64) -> u32 {
     let (name, fence) = (format!("'{name}'"), fence.to_string());
     let raise = bound(MYSQL_RAISE, &[&fence, &name, &fence]);
-    let tried = |before: &str| {
-        let rows =
-            database.execute(&format!("START TRANSACTION; {before}{raise}; SELECT ROW_COUNT(); COMMIT"));
+    let tried = || {
+        let rows = database.execute(&format!("START TRANSACTION; {raise}; SELECT ROW_COUNT(); COMMIT"));
         rows.unwrap().parse::<u32>().unwrap()
     };
-    match tried("") {
-        0 => tried(&format!("{}; ", bound(MYSQL_REGISTER, &[&name]))),
+    match tried() {
+        0 => {
+            database.execute(&bound(MYSQL_REGISTER, &[&name])).unwrap();
+            tried()
+        }
         rows => rows,
     }
 }

@@ -31,7 +31,7 @@ const STOPS: Size = Size { everyday: 3, soak: 125 };
 const ACCEPTED: &str = "CREATE TABLE accepted \
     (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARBINARY(256) NOT NULL, fence BIGINT NOT NULL) ENGINE=InnoDB";
 const NOTE: &str = "INSERT INTO accepted (name, fence) VALUES (?, ?)";
-async fn connect(url: &str) -> Conn {
+pub(crate) async fn connect(url: &str) -> Conn {
     Conn::new(Opts::from_url(url).unwrap()).await.unwrap()
 }
 

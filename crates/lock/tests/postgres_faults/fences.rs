@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use jaego_lock::conformance::Size;
 use jaego_lock::fence::{self, POSTGRES_TABLE};
+use jaego_lock::limits::FENCE_MAX;
 use jaego_lock::{BootTime, Locks, Lost, Memory, Redis, RedisOptions, Settings};
 use jaego_testkit::{self as testkit, Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
@@ -54,6 +55,13 @@ async fn a_stale_fence_changes_nothing() {
 
     // A holder of a lock server that has forgotten everything asks for a greater one.
     let third = locks.lock("product:17").min_fence(*seen).acquire().await.unwrap();
+    fence::raise(&client, third.key(), third.fence()).await.unwrap();
+
+    // One that no guard has would shut all of them out for ever.
+    for fence in [FENCE_MAX + 1, u64::MAX] {
+        let error = fence::raise(&client, third.key(), fence).await.unwrap_err();
+        let fence::Error::Lock(jaego_lock::Error::OutOfRange { .. }) = error else { panic!("{error}") };
+    }
     fence::raise(&client, third.key(), third.fence()).await.unwrap();
 }
 
@@ -134,12 +142,7 @@ async fn a_transaction_that_lost_its_lock_does_not_wait_for_a_lock_server_that_i
     let (server, _locks, mut client) = shop().await;
     let redis = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
     let proxy = FaultProxy::start(redis.addr()).unwrap();
-    let response_timeout = PATIENCE / 2;
-    let lease = response_timeout * jaego_lock::limits::LEASE_RESPONSE_TIMEOUTS_MIN;
-    let settings = Settings { response_timeout, keeper_lease: lease, waiter_ttl: lease, ..settings() };
-    let options = RedisOptions::new(&format!("redis://{}/", proxy.addr())).unwrap();
-    let options = options.quarantine(Duration::ZERO).response_timeout(response_timeout);
-    let locks = Locks::with_settings(Redis::start(options), settings).unwrap();
+    let (locks, lease) = locks_behind(&proxy, PATIENCE / 2);
     let guard = locks.lock("product:17").lease(lease).acquire().await.unwrap();
     let valid_until = guard.valid_until();
     let done = fence::with_transaction(guard, &mut client, async |transaction| {
@@ -154,6 +157,37 @@ async fn a_transaction_that_lost_its_lock_does_not_wait_for_a_lock_server_that_i
     // A release would have asked for longer than that.
     assert!(late < PATIENCE, "{late:?} after the loss");
     assert_eq!(stock(&connect(&server).await).await, 10, "rolled back");
+}
+
+/// What was committed at the end of the lease is told then, though nobody answers the release.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_told_in_time_though_the_lock_server_is_away() {
+    let (server, _locks, mut client) = shop().await;
+    let redis = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
+    let proxy = FaultProxy::start(redis.addr()).unwrap();
+    let (locks, lease) = locks_behind(&proxy, ms(2_000));
+    let guard = locks.lock("product:17").lease(lease).acquire().await.unwrap();
+    let valid_until = guard.valid_until();
+    let done = fence::with_transaction(guard, &mut client, async |transaction| {
+        transaction.execute(SELL, &[]).await?;
+        proxy.set(Direction::ToClient, Fault::Swallow);
+        sleep(valid_until.remaining() - ms(500)).await;
+        Ok::<(), ShopError>(())
+    });
+    done.await.unwrap();
+    let late = BootTime::now().since(valid_until);
+    // The release is sent four times, and each waits for an answer: eight seconds.
+    assert!(late < fence::COMMIT_GRACE + PATIENCE / 2, "{late:?} after the end");
+    assert_eq!(stock(&connect(&server).await).await, 9, "sold");
+}
+
+/// Locks on a Redis behind the proxy, and the shortest lease that they give.
+fn locks_behind(proxy: &FaultProxy, response_timeout: Duration) -> (Locks, Duration) {
+    let lease = response_timeout * jaego_lock::limits::LEASE_RESPONSE_TIMEOUTS_MIN;
+    let settings = Settings { response_timeout, keeper_lease: lease, waiter_ttl: lease, ..settings() };
+    let options = RedisOptions::new(&format!("redis://{}/", proxy.addr())).unwrap();
+    let options = options.quarantine(Duration::ZERO).response_timeout(response_timeout);
+    (Locks::with_settings(Redis::start(options), settings).unwrap(), lease)
 }
 
 #[tokio::test(flavor = "multi_thread")]
