@@ -6,7 +6,7 @@
 //!
 //! - at most one client relies on the lock;
 //! - whoever relies on it has it, as the server sees it, under the fence that it knows;
-//! - fences grow from grant to grant.
+//! - fences grow from each holder to the next.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ enum Server {
     Real,
     /// Forgets who was released, so that an acquire that is late takes the lock for nobody.
     WithoutMemory,
+    /// Gives all whom it serves in one tick the same fence, as one would that knows nothing but the time.
+    CoarseFences,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,7 +84,9 @@ struct State {
     table: Table,
     clients: [Client; CLIENTS],
     messages: BTreeSet<Message>,
-    last_fence: u64,
+    /// To whom it was granted last, and the fence.
+    last: Option<(usize, u64)>,
+    fence_stood_still: bool,
 }
 
 struct Model {
@@ -119,6 +123,10 @@ impl Model {
         }
     }
 
+    fn told(&self, fence: u64) -> u64 {
+        if matches!(self.server, Server::CoarseFences) { fence / TICK_US } else { fence }
+    }
+
     /// Lets a message arrive. What the server answers is on its way back.
     fn arrive(&self, state: &mut State, message: Message) {
         let now = state.now * TICK_US;
@@ -126,8 +134,12 @@ impl Model {
             Message::Acquire { client, send } => {
                 // The news of a refusal changes nothing here: all may try again at any time.
                 if let Acquired::Granted { fence, .. } = state.table.acquire(now, &self.acquire(client)) {
-                    assert!(fence >= state.last_fence, "a fence went back");
-                    state.last_fence = fence;
+                    let fence = self.told(fence);
+                    // An answer that is asked for again is the same.
+                    state.fence_stood_still |= state
+                        .last
+                        .is_some_and(|(last, seen)| fence < seen || fence == seen && client != last);
+                    state.last = Some((client, fence));
                     state.messages.insert(Message::Granted { client, send, fence });
                 }
             }
@@ -149,7 +161,7 @@ impl Model {
             Message::Release { client, .. } => {
                 let remember = match self.server {
                     // To the end of time, so that states do not differ by it.
-                    Server::Real => (horizon() + 1) * TICK_US - now,
+                    Server::Real | Server::CoarseFences => (horizon() + 1) * TICK_US - now,
                     Server::WithoutMemory => 0,
                 };
                 let release = Release {
@@ -263,10 +275,14 @@ impl Model {
         if relying.len() > 1 {
             return Err(format!("{relying:?} all rely on the lock: {state:?}"));
         }
+        if state.fence_stood_still {
+            return Err(format!("a fence did not grow: {state:?}"));
+        }
         let holders = state.table.holders(state.now * TICK_US, &self.key[0]);
         for client in relying {
             let Client::Holding { fence, .. } = state.clients[client] else { unreachable!() };
-            if !holders.contains(&(Self::owner(client), fence)) {
+            if !holders.iter().any(|&(owner, held)| (owner, self.told(held)) == (Self::owner(client), fence))
+            {
                 return Err(format!("{client} relies on what it does not have: {state:?}"));
             }
         }
@@ -288,7 +304,8 @@ impl Model {
             table: Table::default(),
             clients: [Client::Idle; CLIENTS],
             messages: BTreeSet::new(),
-            last_fence: 0,
+            last: None,
+            fence_stood_still: false,
         };
         let mut seen = HashSet::from([first.clone()]);
         let mut queue = VecDeque::from([first]);
@@ -321,5 +338,7 @@ fn the_model_finds_what_it_should() {
     let error = Model::new(Validity::FromArrival, Server::Real).explore().unwrap_err();
     assert!(error.contains("rel"), "{error}");
     let (_, orphans) = Model::new(Validity::FromSending, Server::WithoutMemory).explore().unwrap();
+    let error = Model::new(Validity::FromSending, Server::CoarseFences).explore().unwrap_err();
+    assert!(error.contains("a fence did not grow"), "{error}");
     assert!(orphans, "a late acquire should have taken the lock for nobody");
 }
