@@ -28,9 +28,9 @@ pub enum Outcome {
     /// So many other guards of the same hold still keep it. Not said of a hold that is lost: then each of its guards is
     /// told how.
     StillHeld(u32),
-    /// It was not ours any more, nor anybody else's: the lease had run out.
+    /// It was not ours any more, nor anybody else's: the lease had run out. Of several that were taken together: one of them.
     Expired,
-    /// It was not ours any more: somebody else holds it.
+    /// It was not ours any more, or of several that were taken together one was not: somebody else holds it.
     Stolen {
         /// The other one's fence.
         fence: u64,
@@ -189,7 +189,8 @@ impl Guard {
         self.renew(lease, None).await
     }
 
-    /// Lets others of `mode` join, without ever letting the lock go: from writing to reading, say.
+    /// Lets others of `mode` join, without ever letting the lock go: from writing to reading, say. That counts for all guards
+    /// of the hold, so whoever was lent one by [`reenter`](Self::reenter) leaves it to who lent it.
     ///
     /// Only from a mode for one holder to a mode for several, of another name. The other way round two holders could wait
     /// for each other for ever, so it is refused with [`Error::Upgrade`], and so is another number of holders for the mode
@@ -246,7 +247,11 @@ impl Guard {
     }
 
     /// Another guard of the same hold, for code further in that wants the lock as well. The lock goes with
-    /// the last of them. Re-entry is always said, never guessed from a thread or a task.
+    /// the last of them. Re-entry is always said, never guessed from a thread or a task. The guards have one mode: whoever
+    /// [downgrades](Self::downgrade) one lets others in beside all of them.
+    ///
+    /// # Errors
+    /// [`Lost`](Error::Lost).
     pub fn reenter(&self) -> Result<Self, Error> {
         self.tenure.add_guard()?;
         Ok(Self::new(Arc::clone(&self.tenure)))

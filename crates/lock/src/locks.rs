@@ -71,6 +71,10 @@ impl Locks {
     }
 
     /// Who holds a lock at this moment, and who waits for it.
+    ///
+    /// # Errors
+    /// [`Key`](Error::Key) for a key that is none, [`Unavailable`](Error::Unavailable) and [`Refused`](Error::Refused) when the
+    /// backend does not answer, or not this.
     pub async fn look(&self, key: impl IntoKey) -> Result<LockState, Error> {
         let key = key.into_key()?;
         let limit = self.inner.settings.response_timeout;
@@ -83,6 +87,9 @@ impl Locks {
     ///
     /// On Redis it walks through all keys of the database, in steps that hold nobody up, for
     /// [`LIST_TIMEOUT`](limits::LIST_TIMEOUT) at the most. It is for people, not for programs to decide by.
+    ///
+    /// # Errors
+    /// Those of the backend: it does not answer, or not this.
     pub async fn list(&self, prefix: &str, max: usize) -> Result<LockList, backend::Error> {
         let list = self.inner.backend.list(prefix, max.min(limits::LIST_MAX));
         within(limits::LIST_TIMEOUT, "list the locks", list).await
@@ -94,6 +101,9 @@ impl Locks {
     ///
     /// It does not stop what the holders are doing. The fence does: every later grant has a greater one, and so has
     /// [`Broken::fence`], to which whatever is guarded can be raised at once.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look). Whether the holds were ended is not known after [`Unavailable`](Error::Unavailable).
     pub async fn break_holds(&self, key: impl IntoKey, owners: &[Owner]) -> Result<Broken, Error> {
         let settings = &self.inner.settings;
         let claim = limits::CLAIM.min(settings.waiter_ttl);

@@ -50,6 +50,10 @@ impl PostgresOptions {
     /// Takes a lock for as long as the session that it opens lasts, and waits for it for up to `wait`; zero does
     /// not wait. The database must have been [prepared](Self::migrate). Dropping the future gives it up. However slowly
     /// the server answers, this takes no longer than `wait` and four [response timeouts](Self::response_timeout).
+    ///
+    /// # Errors
+    /// [`Busy`](Error::Busy) without a wait and [`Timeout`](Error::Timeout) with one when another session has it,
+    /// [`Unavailable`](Error::Unavailable) and [`Refused`](Error::Refused) when the server does not answer, or not this.
     pub async fn session_lock(&self, key: impl IntoKey, wait: Duration) -> Result<SessionLock, Error> {
         let key = key.into_key()?;
         if wait > WAIT_MAX {
