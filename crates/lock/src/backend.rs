@@ -166,7 +166,7 @@ pub struct Waiting {
 /// The answer to [`Acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
-    /// The owner holds the lock; if it did before, with the same fence.
+    /// The owner holds the lock; if it did before, with the same fence. Fences end at [`FENCE_MAX`](crate::limits::FENCE_MAX).
     Granted {
         /// Greater than all that were given out for these keys before, whatever the backend has lost.
         fence: u64,

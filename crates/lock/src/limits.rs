@@ -75,7 +75,7 @@ pub const WAKE_JITTER: Duration = Duration::from_millis(10);
 /// backend that does not answer.
 pub const ATTEMPT_MIN: Duration = Duration::from_millis(20);
 /// When the last of several locks has been got, the leases of all of them may take this long to begin even if the wait is
-/// over.
+/// over; without a wait, the [response timeout](crate::Settings::response_timeout).
 pub const SETTLE_MIN: Duration = Duration::from_millis(50);
 /// The pause after an attempt that the backend did not answer; a random half of it is left out.
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);

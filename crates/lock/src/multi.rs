@@ -53,8 +53,8 @@ impl MultiRequest {
     /// circle. Dropping the future leaves nothing behind.
     ///
     /// Those of several keys stand in no queue and keep nobody out who comes after them: where one of the keys is never
-    /// free for long (a stream of holders side by side, a fair queue that is never empty), they may wait for ever, and end in
-    /// [`Timeout`](Error::Timeout). What must get in there takes its keys one by one, always in the same order.
+    /// free for long (a stream of holders side by side, a fair queue that is never empty), they may not get in before
+    /// their wait is over. What must get in there takes its keys one by one, always in the same order.
     ///
     /// # Errors
     /// As [`Request::acquire`](crate::Request::acquire), of the first key that was in the way; and
@@ -405,7 +405,7 @@ mod tests {
             let error = several.acquire().await.expect_err("no lease has begun");
             let took = BootTime::now().since(started);
             assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-            assert!(took >= asked && took < limit + response_timeout, "{took:?} of {limit:?}");
+            assert!(took >= asked && took < limit + 2 * response_timeout, "{took:?} of {limit:?}");
         }
         assert_eq!(locks.stats().unavailable, 2);
         for key in ["1", "2", "3"] {

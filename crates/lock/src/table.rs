@@ -174,7 +174,8 @@ impl Table {
         (Renewed::Held, freed)
     }
 
-    /// Ends a hold and gives up a place. Where one of several locks was lost, they do not count as held. The second answer names the locks that others should be told of.
+    /// Ends a hold and gives up a place. A hold of several locks of which one was lost is told as lost. The second answer
+    /// names the locks that others should be told of.
     pub fn release(&mut self, now: Micros, request: &Release) -> (Ended, Vec<Freed>) {
         self.forget(now);
         for key in &*request.keys {

@@ -28,7 +28,8 @@ pub enum Error {
         /// [broken](crate::Locks::break_holds): acquire it anew with [`min_fence`](crate::Request::min_fence) of this.
         seen: u64,
     },
-    /// The lock was lost before the end.
+    /// The lock was lost before the end; or a fence was [out of range](crate::Error::OutOfRange), which is above
+    /// [`FENCE_MAX`](limits::FENCE_MAX).
     #[error(transparent)]
     Lock(#[from] crate::Error),
     /// The pool gave no connection.

@@ -170,13 +170,13 @@ async fn what_was_committed_is_told_in_time_though_the_lock_server_is_away() {
     let valid_until = guard.valid_until();
     let done = fence::with_transaction(guard, &mut client, async |transaction| {
         transaction.execute(SELL, &[]).await?;
+        sleep(valid_until.remaining() - ms(1_500)).await;
         proxy.set(Direction::ToClient, Fault::Swallow);
-        sleep(valid_until.remaining() - ms(500)).await;
         Ok::<(), ShopError>(())
     });
     done.await.unwrap();
     let late = BootTime::now().since(valid_until);
-    // The release is sent four times, and each waits for an answer: eight seconds.
+    // The release is sent four times, and waits for an answer each time: eight seconds.
     assert!(late < fence::COMMIT_GRACE + PATIENCE / 2, "{late:?} after the end");
     assert_eq!(stock(&connect(&server).await).await, 9, "sold");
 }
