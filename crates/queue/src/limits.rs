@@ -56,7 +56,7 @@ pub const SENTINELS_LATE_MAX: Duration = Duration::from_millis(500);
 /// How often the group is looked at: what is pending, and how much waits; and how often sentinels are asked whether the
 /// master is still the one.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(5);
-/// How often an outbox that finds nothing that is wanted notes how far it has looked, while there is more to look at.
+/// How often an outbox that finds nothing that is wanted notes how far it has looked.
 pub const POSITION_PAUSE: Duration = Duration::from_secs(1);
 /// How often the entries of other consumers are looked through for those that nobody works on.
 pub const CLAIM_PAUSE: Duration = Duration::from_secs(10);

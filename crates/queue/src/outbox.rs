@@ -222,32 +222,42 @@ impl Outbox {
         self.meters.halted.set(0);
         let mut look_at = Instant::now() + limits::LOOK_PAUSE;
         let mut noted_at = Instant::now();
+        // The last event that was looked at, where nothing in the stream or beside it says so.
+        let mut unnoted: Option<EventView> = None;
         tracing::info!(stream = %self.options.stream, after = done.0, "the outbox goes on");
         loop {
             self.end = end;
             let durable = self.store.status().durable;
             self.meters.sequence.set(gauge(done.0));
             self.meters.lag.set(gauge(durable.0.saturating_sub(done.0)));
-            if *self.stopping.borrow() {
+            let is_stopping = *self.stopping.borrow();
+            if let Some(last) =
+                unnoted.take_if(|_| is_stopping || noted_at.elapsed() >= limits::POSITION_PAUSE)
+            {
+                end = self.publish(&mut link, &script, &[], end, &last).await?;
+                noted_at = Instant::now();
+            }
+            if is_stopping {
                 return Ok(());
             }
             if Instant::now() >= look_at {
                 look_at = Instant::now() + limits::LOOK_PAUSE;
                 link.is_still_master(&self.options.server)?;
             }
-            let events = self.read(done, limits::PUBLISH_EVENTS).await?;
+            let mut events = self.read(done, limits::PUBLISH_EVENTS).await?;
             let Some(last) = events.last() else {
                 pause.reset();
-                self.wait(&mut link, done, end).await?;
+                let note_at = unnoted.is_some().then_some(noted_at + limits::POSITION_PAUSE);
+                self.wait(&mut link, done, end, note_at).await?;
                 continue;
             };
             done = last.outcome.sequence;
             let wanted = self.wanted(&events);
-            let is_position_due = !self.options.kinds.is_empty()
-                && (noted_at.elapsed() >= limits::POSITION_PAUSE || done >= self.store.status().durable);
-            if !wanted.is_empty() || is_position_due {
+            if wanted.is_empty() {
+                unnoted = events.pop();
+            } else {
                 end = self.publish(&mut link, &script, &wanted, end, last).await?;
-                noted_at = Instant::now();
+                (noted_at, unnoted) = (Instant::now(), None);
             }
             pause.reset();
         }
@@ -462,8 +472,15 @@ impl Outbox {
         Ok(found)
     }
 
-    /// Waits for events, and looks meanwhile whether the stream still ends as it was left.
-    async fn wait(&self, link: &mut Link, done: Sequence, end: MessageId) -> Result<(), Ending> {
+    /// Waits for events, for the end of the process, or until the position is to be noted, and looks meanwhile whether the
+    /// stream still ends as it was left.
+    async fn wait(
+        &self,
+        link: &mut Link,
+        done: Sequence,
+        end: MessageId,
+        note_at: Option<Instant>,
+    ) -> Result<(), Ending> {
         let mut events = self.store.wait_for_events(done);
         loop {
             tokio::select! {
@@ -474,7 +491,8 @@ impl Outbox {
                     }
                     return Ok(());
                 }
-                () = stopped(&self.stopping) => return Err(Ending::Stop),
+                () = stopped(&self.stopping) => return Ok(()),
+                () = time::sleep_until(note_at.unwrap_or_else(Instant::now)), if note_at.is_some() => return Ok(()),
                 () = time::sleep(limits::TRY_PAUSE) => {
                     link.is_still_master(&self.options.server)?;
                     let found = self.end_of_stream(link).await?.unwrap_or_default();

@@ -1,6 +1,11 @@
 //! Crashes between any two steps: of the intake, of another consumer, of Redis.
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
 use jaego_queue::{IntakeOptions, Server, StreamName, limits::READ_MESSAGES};
 use jaego_testkit::{Direction, Durability, Fault, FaultProxy, wait_until};
@@ -158,6 +163,101 @@ fn redis_may_be_killed_in_the_middle() {
     assert_eq!(world.store.documents("held").len(), sent.len());
     assert!(world.metric("jaego_intake_reconnects_total") >= ROUNDS as u64);
     world.end(running);
+}
+
+#[test]
+fn a_group_that_is_destroyed_is_made_anew() {
+    const ROUNDS: usize = 8;
+    const MESSAGES: usize = 1_000;
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 1_000_000);
+    let mut sent = Vec::new();
+    let mut in_the_middle = 0;
+    for round in 0..ROUNDS {
+        let before = world.answered();
+        sent.extend(
+            client.send_all((0..MESSAGES).map(|number| hold(&format!("H{round}-{number}"), "mug", 1))),
+        );
+        wait_until("first answers", PATIENCE, || (world.answered() > before).then_some(())).unwrap();
+        let _: u64 = client.run(&["XGROUP", "DESTROY", STREAM, "jaego"]);
+        in_the_middle += usize::from(client.run::<u64>(&["XLEN", STREAM]) > 0);
+    }
+    assert!(in_the_middle > 0, "the group was destroyed when all was answered");
+    let all = sent.len() + 5;
+    let replies = || (client.run::<usize>(&["XLEN", "orders:replies"]) >= all).then_some(());
+    wait_until("all replies", PATIENCE, replies).unwrap();
+    let replies = client.replies();
+    for id in &sent {
+        assert_eq!(replies[id].len(), 1, "{id} was answered more than once");
+        assert!(replies[id][0].is_done, "{:?}", replies[id]);
+    }
+    assert_eq!(world.store.open_holds(), sent.len() as u64);
+    assert!(world.metric("jaego_intake_reconnects_total") >= 1);
+    world.end(running);
+}
+
+#[test]
+fn of_a_stream_that_is_deleted_only_the_replies_are_missing() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    // It is read, and waits for the store.
+    world.store.busy.store(usize::MAX, Ordering::SeqCst);
+    let gone = client.send(&hold("H1", "mug", 1));
+    world.wait_for("jaego_intake_retries_total", 1);
+    let _: u64 = client.run(&["DEL", STREAM]);
+    world.store.busy.store(0, Ordering::SeqCst);
+    // Its effect is there, its reply is not: nobody can tell any more whether it was given.
+    wait_until("the hold", PATIENCE, || (world.store.open_holds() == 1).then_some(())).unwrap();
+    world.wait_for("jaego_intake_reconnects_total", 1);
+    let id = client.send(&hold("H2", "mug", 1));
+    assert_eq!(client.told(&id), "done");
+    assert!(!client.replies().contains_key(&gone));
+    // Who sends it again is told.
+    let id = client.send(&hold("H1", "mug", 1));
+    assert_eq!(client.told(&id), "repeat");
+    assert_eq!(world.store.open_holds(), 2);
+    world.end(running);
+}
+
+#[test]
+fn only_what_is_delivered_for_the_first_time_is_said_to_be() {
+    let mut world = World::new(Durability::None);
+    Arc::get_mut(&mut world.store).unwrap().noted = Some(Mutex::default());
+    let mut client = world.client();
+    let charge = |owner: &str, key: &str| {
+        format!(r#"{{"op":"charge","owner":"{owner}","currency":"KRW","amount":5{key}}}"#)
+    };
+    let running = world.intake();
+    let ids = [client.send(&charge("first", "")), client.send(&charge("keyed", r#","key":"mine""#))];
+    assert_eq!(ids.map(|id| client.told(&id)), ["done", "done"]);
+    world.end(running);
+    // Delivered to this consumer before, and to another one.
+    let ids = [client.send(&charge("again", "")), client.send(&charge("taken", ""))];
+    for consumer in ["jaego", "gone"] {
+        let words = ["XREADGROUP", "GROUP", "jaego", consumer, "COUNT", "1", "STREAMS", STREAM, ">"];
+        assert_ne!(client.run::<redis::Value>(&words), redis::Value::Nil);
+    }
+    let options = || IntakeOptions { claim_idle: Duration::from_millis(1), ..world.options() };
+    let running = world.intake_with(options());
+    assert_eq!(ids.map(|id| client.told(&id)), ["done", "done"]);
+    world.end(running);
+    // A group that is made anew gets what is kept once more.
+    let running = world.intake_with(IntakeOptions { keep: true, ..options() });
+    let id = client.send(&charge("kept", ""));
+    assert_eq!(client.told(&id), "done");
+    world.end(running);
+    let noted = world.store.noted.as_ref().unwrap().lock().unwrap().clone();
+    let first = |owner: &str| {
+        let of_owner: Vec<_> =
+            noted.iter().filter(|text| text.contains(&format!("owner: {owner},"))).collect();
+        assert!(!of_owner.is_empty(), "{owner} in {noted:?}");
+        of_owner.iter().all(|text| text.contains("is_first: true"))
+    };
+    assert_eq!(["first", "keyed", "again", "taken", "kept"].map(first), [true, false, false, false, false]);
 }
 
 #[test]

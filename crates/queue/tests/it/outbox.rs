@@ -3,11 +3,11 @@
 use std::{
     sync::{Arc, atomic::Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jaego_domain::Sequence;
-use jaego_queue::{OutboxOptions, limits::PUBLISH_EVENTS};
+use jaego_queue::{OutboxOptions, Server, limits::PUBLISH_EVENTS};
 use jaego_server::service::event_json;
 use jaego_store::Store;
 use jaego_testkit::{Durability, wait_until};
@@ -129,6 +129,76 @@ fn what_nobody_wants_is_looked_at_once() {
     // Who wants others has to look at them.
     let running = world.outbox_with(options("held"));
     world.wait_for("jaego_outbox_halted", 1);
+    world.end(running);
+}
+
+#[test]
+fn what_nobody_wants_costs_redis_a_note_a_second() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 1);
+    let options = OutboxOptions { kinds: vec!["sku_set".to_owned()], ..world.outbox_options() };
+    let running = world.outbox_with(options);
+    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    let scripts = |client: &mut Client| {
+        let text: String = client.run(&["INFO", "commandstats"]);
+        let line = text.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        line.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = scripts(&mut client);
+    let started = Instant::now();
+    let commits = 200;
+    for _ in 0..commits {
+        // One after the other, each seen by the outbox.
+        world.commit();
+        world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    }
+    let noted = scripts(&mut client) - before;
+    let seconds = started.elapsed().as_secs();
+    assert!(noted <= seconds + 1, "{noted} notes of {commits} commits in {seconds} s");
+    // What is not noted yet is noted soon, though nothing more comes.
+    let end = format!(" {} ", world.store.status().durable.0);
+    wait_until("the note", PATIENCE, || position(&mut client).contains(&end).then_some(())).unwrap();
+    world.commit();
+    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    world.end(running);
+    let end = format!(" {} ", world.store.status().durable.0);
+    assert!(position(&mut client).contains(&end), "and at the end of the process");
+}
+
+#[test]
+fn an_outbox_may_do_with_the_rights_that_it_is_said_to_need() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 20);
+    let mut allow = |user: &str, keys: &str, commands: &str| {
+        let rights = format!("ACL SETUSER {user} on >secret {keys} {commands}");
+        let _: () = client.run(&rights.split(' ').collect::<Vec<_>>());
+    };
+    let all = "+evalsha +script|load +exists +xadd +xinfo +xrevrange";
+    let chosen = format!("{all} +get +set");
+    allow("all", "~events", all);
+    allow("chosen", "~events ~events:position", &chosen);
+    allow("unknowing", "~events", &chosen);
+    let as_user = |user: &str, kinds: &[&str]| {
+        let url = world.redis.url().replacen("redis://", &format!("redis://{user}:secret@"), 1);
+        let server = Server::parse(&url).unwrap();
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        world.outbox_with(OutboxOptions { server, kinds, ..world.outbox_options() })
+    };
+    let durable = world.store.status().durable.0;
+    let running = as_user("chosen", &["sku_set"]);
+    world.wait_for("jaego_outbox_sequence", durable);
+    world.end(running);
+    assert!(position(&mut client).contains(&format!(" {durable} sku_set ")));
+    // Without the key of the position nothing is published, and that is told by the connection that is made again and again.
+    let reconnects = world.metric("jaego_outbox_reconnects_total");
+    let running = as_user("unknowing", &["sku_set"]);
+    world.wait_for("jaego_outbox_reconnects_total", reconnects + 2);
+    world.end(running);
+    let _: u64 = client.run(&["DEL", EVENTS]);
+    let running = as_user("all", &[]);
+    prove(&world, &mut client, 0);
     world.end(running);
 }
 

@@ -4,13 +4,16 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use jaego_domain::{Query, Refusal, Sequence, Timestamp, View};
+use jaego_domain::{
+    Code, Command, Name, Query, Refusal, Request, Sequence, Strategy, TimeZone, Timestamp, View,
+    command::SetSite,
+};
 use jaego_queue::{Intake, IntakeOptions, Outbox, OutboxOptions, Server, StreamName};
 use jaego_server::{
     Metrics, Role, Tokens,
@@ -18,7 +21,7 @@ use jaego_server::{
 };
 use jaego_store::{
     Answer, Answers, BalanceFilter, BalancePage, Batch, EventPage, Failure, MovementFilter, MovementPage,
-    PastStock, Reference, Reply, StatementFilter, StatementPage, Status, StockAsOf, Store,
+    PastStock, Reference, Reply, Results, StatementFilter, StatementPage, Status, StockAsOf, Store,
 };
 use jaego_testkit::{Durability, Redis, RedisOptions, wait_until};
 use redis::{Connection, FromRedisValue, RedisResult, cmd, pipe};
@@ -109,6 +112,18 @@ impl World {
         let (stop, stopping) = watch::channel(false);
         let outbox = Outbox::new(options, self.store.clone(), &self.metrics, stopping);
         Running { stop, task: self.runtime.spawn(outbox.run()) }
+    }
+
+    /// A commit that no queue asked for: another site.
+    pub(crate) fn commit(&self) {
+        let code = |text: &str| Code::new("code", text).unwrap();
+        let site = code(&format!("S{}", self.store.status().durable));
+        let time_zone = TimeZone::new("UTC").unwrap();
+        let command =
+            Command::SetSite(SetSite { site, name: Name::default(), time_zone, strategy: Strategy::Fifo });
+        let requests = vec![Request::new(command, None, code("tester")).unwrap()];
+        let answers = self.store.submit(Batch { requests, atomic: false }).wait().unwrap();
+        assert!(matches!(&answers.results, Results::Each(each) if each[0].is_ok()), "{:?}", answers.results);
     }
 
     /// Ends a queue and waits for its end.
@@ -252,6 +267,8 @@ pub(crate) struct Shop {
     pub(crate) busy: AtomicUsize,
     /// How many of its first events cannot be read any more.
     pub(crate) archived: AtomicUsize,
+    /// What was asked of it, where somebody wants to know.
+    pub(crate) noted: Option<Mutex<Vec<String>>>,
     /// The text of a command that ends the whole process whenever it is to be decided.
     deadly: Option<String>,
 }
@@ -266,6 +283,7 @@ impl Shop {
             inner: Reference::new(clock),
             busy: AtomicUsize::new(0),
             archived: AtomicUsize::new(0),
+            noted: None,
             deadly: None,
         }
     }
@@ -300,6 +318,9 @@ impl Store for Shop {
         let is_deadly = |text: &String| batch.requests.iter().any(|one| format!("{one:?}").contains(text));
         if self.deadly.as_ref().is_some_and(is_deadly) {
             std::process::abort();
+        }
+        if let Some(noted) = &self.noted {
+            noted.lock().unwrap().extend(batch.requests.iter().map(|one| format!("{one:?}")));
         }
         let is_busy = self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| busy.checked_sub(1));
         match is_busy {
