@@ -66,11 +66,25 @@ pub fn position(text: &str) -> Result<Place, Refusal> {
     }
 }
 
+fn json(answer: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("answers have no maps with keys that are not text")
+}
+
+/// Writes the answer to a query as JSON for a caller who may see some sites only: what a lot has `inside` of all of
+/// them is left out. Whether the caller may see the rest of the view is for the service to say.
+pub fn to_json_of_some_sites(view: &View) -> Vec<u8> {
+    match view {
+        View::Lot(view) => json(&Lot::of_some_sites(view)),
+        View::Lots(listed) => {
+            let items: Vec<_> = listed.items.iter().map(Lot::of_some_sites).collect();
+            json(&List { items, next: listed.next.map(cursor) })
+        }
+        view => to_json(view),
+    }
+}
+
 /// Writes the answer to a query as JSON.
 pub fn to_json(view: &View) -> Vec<u8> {
-    fn json(answer: &impl Serialize) -> Vec<u8> {
-        serde_json::to_vec(answer).expect("answers have no maps with keys that are not text")
-    }
     fn page<'a, V, T: From<&'a V> + Serialize>(listed: &'a Listed<V>) -> Vec<u8> {
         let items: Vec<T> = listed.items.iter().map(T::from).collect();
         json(&List { items, next: listed.next.map(cursor) })

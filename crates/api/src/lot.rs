@@ -53,8 +53,16 @@ pub struct Lot {
     pub expires_on: Option<Word>,
     /// Whether it is recalled.
     pub blocked: bool,
-    /// How much of it is inside: at all sites and between them.
-    pub inside: u64,
+    /// How much of it is inside: at all sites and between them. A token that is bound to sites is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<u64>,
+}
+
+impl Lot {
+    /// The lot as those see it who may not know what other sites have.
+    pub(crate) fn of_some_sites(view: &query::LotView) -> Self {
+        Self { inside: None, ..view.into() }
+    }
 }
 
 impl From<&query::LotView> for Lot {
@@ -66,7 +74,7 @@ impl From<&query::LotView> for Lot {
             received_on: view.received_on.as_ref().map(day),
             expires_on: view.expires_on.as_ref().map(day),
             blocked: view.blocked,
-            inside: view.inside.get(),
+            inside: Some(view.inside.get()),
         }
     }
 }

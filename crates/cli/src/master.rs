@@ -435,7 +435,7 @@ fn lots(lots: &[Lot]) -> Table {
             lot.received_on.as_deref().unwrap_or_default(),
             lot.expires_on.as_deref().unwrap_or_default(),
             if lot.blocked { "blocked" } else { "" },
-            &lot.inside.to_string(),
+            &lot.inside.map_or(String::new(), |inside| inside.to_string()),
         ]);
     }
     table

@@ -393,9 +393,9 @@ impl Service {
                 Err(failure) => refuse(&problem_of(&failure)),
                 Ok(answer) => match answer.value {
                     Err(refusal) => refuse(&Problem::from(&refusal).at_sequence(answer.sequence)),
-                    Ok(view) => match scope::view(caller, &view) {
+                    Ok(view) => match scope::show(caller, view) {
                         Err(problem) => refuse(&problem),
-                        Ok(()) => json(jaego_api::list::to_json(&view), Some(answer.sequence)),
+                        Ok(text) => json(text, Some(answer.sequence)),
                     },
                 },
             },

@@ -3,15 +3,16 @@
 //! A bound token acts only where every site that the command touches is one of its own. A transfer has two ends:
 //! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
 //! all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them. It fills carts of its own sites, and
-//! neither checks them out nor cancels what was paid for, which moves money.
+//! neither checks them out nor cancels what was paid for, which moves money. What it is shown says nothing of the stock of
+//! other sites: of a transfer to its own it sees neither bins nor who picks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use jaego_api::{Problem, Read};
-use jaego_domain::{Code, Command, DocumentKey, Query, Request, View};
+use jaego_api::{Problem, Read, list};
+use jaego_domain::{Code, Command, DocumentKey, Query, Request, View, query::TransferView};
 use jaego_store::Store;
 
 use super::problem_of;
@@ -271,6 +272,8 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             // A hold may hold elsewhere as well: the list tells only what it holds at the site.
             | Query::Holds { site, .. },
         ) => named(caller, site.as_ref()),
+        // Who picks is the business of the site that gives.
+        Read::Query(Query::Transfers { from, worker: Some(_), .. }) => named(caller, from.as_ref()),
         Read::Query(Query::Transfers { from, to, .. }) => {
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }
@@ -307,21 +310,32 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
     }
 }
 
-/// Refuses with `forbidden` what a bound token may not see, now that it is known where it is.
-pub(super) fn view(caller: &Caller, view: &View) -> Result<(), Box<Problem>> {
+/// A view as JSON, without what a bound token may not see of it. Refuses with `forbidden` what it may not see at all, now
+/// that it is known where it is.
+pub(super) fn show(caller: &Caller, mut view: View) -> Result<Vec<u8>, Box<Problem>> {
     if caller.sites().is_none() {
-        return Ok(());
+        return Ok(list::to_json(&view));
     }
-    match view {
-        View::Order(order) => enter(caller, &order.summary.site),
-        View::Cart(cart) => enter(caller, &cart.summary.site),
-        View::Hold(hold) => hold.lines.iter().try_for_each(|line| enter(caller, &line.site)),
-        View::Transfer(transfer) => {
-            let summary = &transfer.summary;
-            enter(caller, &summary.from).or_else(|_| enter(caller, &summary.to))
+    match &mut view {
+        View::Order(order) => enter(caller, &order.summary.site)?,
+        View::Cart(cart) => enter(caller, &cart.summary.site)?,
+        View::Hold(hold) => hold.lines.iter().try_for_each(|line| enter(caller, &line.site))?,
+        View::Transfer(transfer) if enter(caller, &transfer.summary.from).is_err() => {
+            enter(caller, &transfer.summary.to)?;
+            hide_giver(transfer);
         }
-        _ => Ok(()),
+        _ => {}
     }
+    Ok(list::to_json_of_some_sites(&view))
+}
+
+/// Takes out of a transfer what lies where at the site that gives, and who picks it there. How far each line is stays.
+fn hide_giver(transfer: &mut TransferView) {
+    for line in &mut transfer.lines {
+        line.picks.clear();
+        line.staged.clear();
+    }
+    transfer.picking.clear();
 }
 
 fn enter(caller: &Caller, site: &Code) -> Result<(), Box<Problem>> {

@@ -167,7 +167,7 @@ const BOUND: [(&str, [bool; 3]); 52] = [
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 56] = [
+const BOUND_READS: [(&str, [bool; 3]); 57] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, false, false]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -222,6 +222,7 @@ const BOUND_READS: [(&str, [bool; 3]); 56] = [
     ("/v1/orders/O1/explain", [true, false, false]),
     ("/v1/transfers?worker=ann", [false, false, false]),
     ("/v1/transfers?from=ICN&worker=ann", [true, false, false]),
+    ("/v1/transfers?to=PUS&worker=ann", [false, false, false]),
     ("/v1/wallets/kim/authorizations", [false, false, false]),
     ("/v1/accounts", [false, false, false]),
 ];
@@ -270,6 +271,58 @@ async fn a_token_that_is_bound_to_a_site_stays_there() {
             assert_eq!(status, if may { 200 } else { 403 }, "{url} bound to {site}: {answer}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_token_is_told_nothing_of_the_stock_of_other_sites() {
+    let (store, _) = reference();
+    let service = Service::over(store).await;
+    let admin = service.caller(Role::Admin);
+    admin.stock(10).await;
+    admin.world().await;
+    // Four of them go to the order that waits.
+    let line = json!({"site": "ICN", "location": "A-01", "sku": "milk", "lot": "L1", "change": 7});
+    for (path, body) in [
+        ("/v1/adjustments", json!({"id": "J1", "lines": [line]})),
+        ("/v1/transfers/T1/allocate", json!({"partial": "allow"})),
+        ("/v1/transfers/T1/pick", json!({"lines": [{"line": "1", "quantity": 2}]})),
+        ("/v1/transfers/T1/ship", json!({"shipment": "S1", "lines": [{"line": "1", "quantity": 1}]})),
+        ("/v1/transfers/T1/claim", json!({"worker": "ann"})),
+    ] {
+        let (status, answer) = admin.post(path, &body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    let bound = |sites: &[&str]| super::support::Caller {
+        service: &service,
+        token: service.token(sites[0], Role::Operator, Some(sites)),
+    };
+    let (giver, getter, both) = (bound(&["ICN"]), bound(&["PUS"]), bound(&["PUS", "ICN"]));
+
+    assert_eq!(admin.get("/v1/skus/milk/lots/L1").await.1["inside"], 7);
+    for caller in [&giver, &getter, &both] {
+        let (_, lot) = caller.get("/v1/skus/milk/lots/L1").await;
+        assert_eq!((&lot["lot"], lot.get("inside")), (&json!("L1"), None));
+        let (_, lots) = caller.get("/v1/skus/milk/lots").await;
+        assert_eq!((&lots["items"][0], &lots["next"]), (&lot, &json!(null)));
+    }
+
+    let (_, whole) = admin.get("/v1/transfers/T1").await;
+    let line = &whole["lines"][0];
+    assert_eq!(
+        (&line["picks"][0]["location"], &line["staged"][0]["location"]),
+        (&json!("A-01"), &json!("S-01"))
+    );
+    assert_eq!(whole["picking"][0]["claim"]["worker"], "ann");
+    for caller in [&giver, &both] {
+        assert_eq!(caller.get("/v1/transfers/T1").await.1, whole);
+    }
+    // Whoever gets the goods is told how far they are, and what is on the way.
+    let mut shown = whole.clone();
+    for secret in ["/lines/0/picks", "/lines/0/staged", "/picking"] {
+        *shown.pointer_mut(secret).unwrap() = json!([]);
+    }
+    assert_eq!(shown["lines"][0]["transit"], json!([{"lot": "L1", "quantity": 1}]));
+    assert_eq!(getter.get("/v1/transfers/T1").await.1, shown);
 }
 
 /// Whether a URL is one of this route.
