@@ -10,9 +10,9 @@ use crate::{
     body::{FENCED_HEADER, KEY_HEADER, NDJSON_TYPE, SEQUENCE_HEADER},
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
     outcome::Outcome,
-    problem::{PROBLEM_TYPE, PROBLEMS, Problem},
+    problem::{PROBLEM_TYPE, Problem, ProblemKind},
     read::{READS, ReadRow},
-    table::{BATCH_PATH, BATCH_ROLE, COMMANDS, CommandRow},
+    table::{BATCH_PATH, BATCH_ROLE, COMMANDS, CommandRow, HEALTHZ_PATH, METRICS_PATH, READYZ_PATH, Role},
     value::Text,
 };
 
@@ -51,6 +51,19 @@ pub fn document() -> Value {
         operation(&mut paths, row.path, "GET", read(row, &mut answers));
     }
     operation(&mut paths, BATCH_PATH, "POST", batch(&mut answers));
+    operation(&mut paths, HEALTHZ_PATH, "GET", of_the_shell("healthz", "Whether the process lives", None));
+    operation(
+        &mut paths,
+        READYZ_PATH,
+        "GET",
+        of_the_shell("readyz", "Whether the service takes requests", None),
+    );
+    operation(
+        &mut paths,
+        METRICS_PATH,
+        "GET",
+        of_the_shell("metrics", "The metrics, as Prometheus reads them", Some(Role::Reader)),
+    );
     let problem = answers.subschema_for::<Problem>();
 
     schemas.extend(requests.take_definitions(true));
@@ -92,10 +105,11 @@ fn description() -> String {
     let mut text = String::from(
         "Stock that is never oversold. Quantities are whole numbers of a SKU's smallest unit. Instants are \
          RFC 3339 in UTC. Unknown fields are refused.\n\nA creation may be sent again with the same `id` and body, \
-         and an action with the same `Idempotency-Key`: the first outcome comes again.\n\n| code | status | title |\n\
+         and an action with the same `Idempotency-Key`: the first outcome comes again. Do so after `request_timeout`, \
+         `store_failed` and `internal`, and where no answer came: whether the request took effect is not known.\n\n| code | status | title |\n\
          |---|---|---|\n",
     );
-    for kind in PROBLEMS {
+    for kind in ProblemKind::all() {
         text.push_str(&format!("| `{}` | {} | {} |\n", kind.code, kind.status, kind.title));
     }
     text
@@ -187,7 +201,10 @@ fn read(row: &ReadRow, answers: &mut SchemaGenerator) -> Value {
     let mut responses = answered((row.schema)(answers));
     if row.name == "events" {
         responses["200"]["content"]["text/event-stream"] = json!({
-            "schema": { "type": "string", "description": "One event a message; the message's id is the cursor." },
+            "schema": {
+                "type": "string",
+                "description": "One event a message; the message's id is the cursor.",
+            },
         });
     }
     json!({
@@ -198,6 +215,24 @@ fn read(row: &ReadRow, answers: &mut SchemaGenerator) -> Value {
         "parameters": parameters,
         "responses": responses,
     })
+}
+
+/// A route that answers in plain text: for everybody, unless it asks for a role.
+fn of_the_shell(name: &str, summary: &str, role: Option<Role>) -> Value {
+    let mut operation = json!({
+        "operationId": name,
+        "tags": ["service"],
+        "summary": summary,
+        "responses": {
+            "200": { "description": "So it is.", "content": { "text/plain": { "schema": { "type": "string" } } } },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    });
+    match role {
+        Some(role) => operation["x-role"] = role.as_str().into(),
+        None => operation["security"] = json!([]),
+    }
+    operation
 }
 
 fn batch(answers: &mut SchemaGenerator) -> Value {
@@ -311,8 +346,22 @@ mod tests {
             COMMANDS.iter().map(|row| (row.method.as_str().to_owned(), row.path.to_owned())).collect();
         routed.extend(READS.iter().map(|row| ("GET".to_owned(), row.path.to_owned())));
         routed.insert(("POST".to_owned(), BATCH_PATH.to_owned()));
+        routed.extend(
+            [HEALTHZ_PATH, READYZ_PATH, METRICS_PATH].map(|path| ("GET".to_owned(), path.to_owned())),
+        );
         assert_eq!(described, routed);
-        assert_eq!(routed.len(), COMMANDS.len() + READS.len() + 1, "two rows have one route");
+        assert_eq!(routed.len(), COMMANDS.len() + READS.len() + 4, "two rows have one route");
+    }
+
+    #[test]
+    fn the_document_has_every_code() {
+        let document = document();
+        let text = document["info"]["description"].as_str().unwrap();
+        for code in ["request_timeout", "unauthorized", "insufficient_stock"] {
+            let kind = ProblemKind::of(code);
+            assert!(text.contains(&format!("\n| `{code}` | {} | {} |\n", kind.status, kind.title)), "{code}");
+        }
+        assert_eq!(text.matches("\n| `").count(), ProblemKind::all().count());
     }
 
     #[test]

@@ -42,8 +42,9 @@ pub struct Problem {
     pub retry_after_s: Option<u32>,
 }
 
-/// What is the same in every problem of a code.
+/// What is the same in every problem of a code. All of them are in [`PROBLEMS`] and [`SHELL_PROBLEMS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProblemKind {
     /// The name.
     pub code: &'static str,
@@ -57,8 +58,70 @@ const fn kind(code: &'static str, status: u16, title: &'static str) -> ProblemKi
     ProblemKind { code, status, title }
 }
 
-/// Every problem of requests, refusals and stores. The connection's own (no token, too many failures, headers
-/// too long) come from the service before a request reaches this crate.
+impl ProblemKind {
+    /// The kind of a code that is known as the program is built: in a `const` block, a code that there is not does not
+    /// compile.
+    ///
+    /// # Panics
+    /// If there is no such kind: that is a bug of the caller.
+    pub const fn of(code: &str) -> &'static Self {
+        match (find(PROBLEMS, code), find(SHELL_PROBLEMS, code)) {
+            (Some(kind), _) | (None, Some(kind)) => kind,
+            (None, None) => panic!("there is no kind of problem of this code"),
+        }
+    }
+
+    /// Every kind that there is.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        PROBLEMS.iter().chain(SHELL_PROBLEMS)
+    }
+}
+
+const fn find(kinds: &'static [ProblemKind], code: &str) -> Option<&'static ProblemKind> {
+    let mut at = 0;
+    while at < kinds.len() {
+        if is_same(kinds[at].code.as_bytes(), code.as_bytes()) {
+            return Some(&kinds[at]);
+        }
+        at += 1;
+    }
+    None
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// The problems of the connection and of the shell around the routes: what is said before a request reaches its route, or
+/// in its place.
+pub const SHELL_PROBLEMS: &[ProblemKind] = &[
+    // The connection says no.
+    kind("tls_required", 400, "This port speaks TLS"),
+    kind("head_too_large", 431, "The headers are too large"),
+    // The caller is nobody.
+    kind("unauthorized", 401, "A valid token is needed"),
+    kind("too_many_failures", 429, "Too many failures"),
+    // There is no such route.
+    kind("route_not_found", 404, "There is no such route"),
+    kind("method_not_allowed", 405, "The method is not allowed here"),
+    kind("route_without_role", 403, "The route has no role"),
+    // The body cannot be read.
+    kind("encoding_unsupported", 415, "Bodies are taken as they are"),
+    kind("body_too_large", 413, "The body is too large"),
+    kind("body_too_slow", 408, "The body came too slowly"),
+    kind("body_broken", 400, "The body could not be read"),
+    // The service did not come to an answer: what became of the request is not known.
+    kind("request_timeout", 503, "The request took too long"),
+    kind("internal", 500, "The server failed"),
+    // What `/readyz` says.
+    kind("not_ready", 503, "Not ready"),
+];
+
+/// Every problem of requests, refusals and stores.
 pub const PROBLEMS: &[ProblemKind] = &[
     // The request cannot be read.
     kind("malformed", 400, "The request is malformed"),
@@ -171,12 +234,12 @@ pub const PROBLEMS: &[ProblemKind] = &[
 ];
 
 impl Problem {
-    /// A problem of a kind in [`PROBLEMS`].
+    /// A problem of a kind that there is.
     ///
     /// # Panics
     /// If there is no such kind: that is a bug of the caller.
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
-        let Some(kind) = PROBLEMS.iter().find(|kind| kind.code == code) else {
+        let Some(kind) = ProblemKind::all().find(|kind| kind.code == code) else {
             panic!("there is no kind of problem called {code}");
         };
         Self {
@@ -649,11 +712,30 @@ mod tests {
 
     #[test]
     fn codes_and_titles_are_told_apart() {
-        let codes: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.code).collect();
-        let titles: BTreeSet<_> = PROBLEMS.iter().map(|kind| kind.title).collect();
-        assert_eq!((codes.len(), titles.len()), (PROBLEMS.len(), PROBLEMS.len()));
+        let codes: BTreeSet<_> = ProblemKind::all().map(|kind| kind.code).collect();
+        let titles: BTreeSet<_> = ProblemKind::all().map(|kind| kind.title).collect();
+        let count = PROBLEMS.len() + SHELL_PROBLEMS.len();
+        assert_eq!((codes.len(), titles.len()), (count, count));
+        for kind in ProblemKind::all() {
+            assert_eq!(ProblemKind::of(kind.code), kind);
+            assert!((400..600).contains(&kind.status), "{kind:?}");
+        }
         let refusals: BTreeSet<_> = Refusal::CODES.iter().collect();
         assert_eq!(refusals.len(), Refusal::CODES.len(), "each code stands once");
+    }
+
+    /// What a program has to tell apart, where no request has brought it about: it cannot be guessed from the refusals.
+    #[test]
+    fn the_guide_has_the_problems_of_the_shell_and_of_the_store() {
+        let guide = include_str!("../../../docs/API.md");
+        let of_the_service = ["busy", "closed", "starting", "store_failed", "store_full", "rate_limited"];
+        let kinds = of_the_service.map(ProblemKind::of);
+        for kind in kinds.into_iter().chain(SHELL_PROBLEMS) {
+            let (status, code) = (kind.status.to_string(), format!("`{}`", kind.code));
+            let is_row =
+                |line: &str| line.starts_with("| ") && line.contains(&status) && line.contains(&code);
+            assert!(guide.lines().any(is_row), "docs/API.md has no row for {status} {code}");
+        }
     }
 
     #[test]

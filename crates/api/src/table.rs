@@ -30,6 +30,13 @@ use crate::{
     wallet::{Authorize, Capture, Charge, Pay, Refund, SetWalletLimit, Void},
 };
 
+/// Where it is asked whether the process lives. Anybody may.
+pub const HEALTHZ_PATH: &str = "/healthz";
+/// Where it is asked whether the service takes requests. Anybody may.
+pub const READYZ_PATH: &str = "/readyz";
+/// Where the metrics are, for readers.
+pub const METRICS_PATH: &str = "/metrics";
+
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]

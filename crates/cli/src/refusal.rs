@@ -90,7 +90,10 @@ fn advice(code: &str) -> Option<&'static str> {
         "checkout_blocked" => {
             "take out what there is too little of, and charge the wallet: `jaego cart show CART`, `jaego wallet show OWNER`"
         }
-        "too_many_requests" | "busy" => "wait a moment and give it again",
+        "too_many_failures" | "rate_limited" | "busy" => "wait a moment and give it again",
+        "request_timeout" | "store_failed" | "internal" => {
+            "give it again with the same id or --key: that tells whether it took effect"
+        }
         _ => return None,
     })
 }

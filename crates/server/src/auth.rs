@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
+use jaego_api::problem::ProblemKind;
 
 use crate::limiter::{Allowance, Limiter};
 use crate::limits::Limits;
@@ -73,19 +74,13 @@ pub(crate) fn authenticate(
     if let Err(wait) = failures.failed(peer.into(), Instant::now()) {
         let detail =
             "Too many requests from this address came without a valid token. Wait, and check the token.";
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_failures",
-            "Too many failures",
-            detail,
-        )
-        .retry_after(wait));
+        return Err(Problem::new(const { ProblemKind::of("too_many_failures") }, detail).retry_after(wait));
     }
     let detail = match sent {
         None => "Send a token in the header: Authorization: Bearer jaego_<id>_<secret>.",
         Some(_) => "The Authorization header holds no valid token. It may be mistyped or revoked.",
     };
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed", detail))
+    Err(Problem::new(const { ProblemKind::of("unauthorized") }, detail))
 }
 
 /// What follows `Bearer` (in any case) and one or more spaces.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use jaego_api::problem::ProblemKind;
 use tokio::time::Sleep;
 
 use crate::answers::Held;
@@ -85,22 +85,16 @@ impl BodyError {
     pub fn problem(&self) -> Problem {
         match self {
             BodyError::TooLarge { bytes_max } => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "The body is too large",
+                const { ProblemKind::of("body_too_large") },
                 format!("This route takes {bytes_max} bytes at most. Send less at a time."),
             ),
             BodyError::NoRoom { retry_after, .. } => Problem::busy(*retry_after),
             BodyError::TooSlow => Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_too_slow",
-                "The body came too slowly",
+                const { ProblemKind::of("body_too_slow") },
                 "The rest of the body was waited for too long. Nothing was changed.",
             ),
             BodyError::Broken(_) | BodyError::Cut => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "body_broken",
-                "The body could not be read",
+                const { ProblemKind::of("body_broken") },
                 "The body ended early or is wrongly encoded. Nothing was changed.",
             ),
         }
@@ -159,12 +153,7 @@ async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 }
 
 fn unreadable() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "body_broken",
-        "The body could not be read",
-        "The body could not be read.",
-    )
+    Problem::new(const { ProblemKind::of("body_broken") }, "The body could not be read.")
 }
 
 /// A request's body, held to its size and pace. No timer runs and no clock is read while its bytes are there already.

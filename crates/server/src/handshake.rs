@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use http::StatusCode;
+use jaego_api::problem::ProblemKind;
 use jaego_tls::{Accepted, Certificates};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -131,9 +131,7 @@ async fn greet(
 /// Tells somebody who speaks HTTP without TLS what to speak here, and closes in order.
 async fn tell_plain(mut socket: TcpStream) -> io::Result<()> {
     let problem = Problem::new(
-        StatusCode::BAD_REQUEST,
-        "tls_required",
-        "This port speaks TLS",
+        const { ProblemKind::of("tls_required") },
         "The request came without TLS, and this port speaks nothing else: ask for https:// instead of http://.",
     );
     let body = problem.to_json();

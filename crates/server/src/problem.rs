@@ -6,17 +6,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use jaego_api::problem::ProblemKind;
 use serde::Serialize;
 
 /// One problem, answered as `application/problem+json`.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The problem's name, for programs: lower case with underscores.
-    pub code: &'static str,
-    /// The same in a few words, for people. It does not change from case to case.
-    pub title: &'static str,
+    /// Its code, title and status. There are no others than those that the wire's crate has and its documents tell.
+    pub kind: &'static ProblemKind,
     /// What happened this time, and what to try.
     pub detail: Cow<'static, str>,
     /// When to come again, sent as `Retry-After` in whole seconds, rounded up.
@@ -42,13 +39,13 @@ struct Document<'a> {
 
 impl Problem {
     /// A problem without `Retry-After`.
-    pub fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Problem {
-        Problem { status, code, title, detail: detail.into(), retry_after: None }
+    pub fn new(kind: &'static ProblemKind, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem { kind, detail: detail.into(), retry_after: None }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status).expect("each kind of problem has a status")
     }
 
     /// The same, asking the caller to come again after `wait`.
@@ -60,9 +57,7 @@ impl Problem {
     /// 503 `busy`: the server has as much to do as it allows itself.
     pub fn busy(retry_after: Duration) -> Problem {
         Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "Too much at once",
+            const { ProblemKind::of("busy") },
             "The server has as many requests in hand as it takes on. Nothing was changed; try again shortly.",
         )
         .retry_after(retry_after)
@@ -73,10 +68,10 @@ impl Problem {
     /// The document.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let document = Document {
-            r#type: format!("/problems/{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            code: self.code,
+            r#type: format!("/problems/{}", self.kind.code),
+            title: self.kind.title,
+            status: self.kind.status,
+            code: self.kind.code,
             detail: &self.detail,
         };
         serde_json::to_vec(&document).expect("a document of strings and a number is always JSON")
@@ -113,14 +108,14 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.to_json()));
-        *response.status_mut() = self.status;
-        response.extensions_mut().insert(ProblemCode(Cow::Borrowed(self.code)));
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(ProblemCode(Cow::Borrowed(self.kind.code)));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"jaego\""));
         }
         response

@@ -18,6 +18,8 @@ use axum::routing::future::RouteFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use jaego_api::problem::ProblemKind;
+use jaego_api::table::{HEALTHZ_PATH, METRICS_PATH, READYZ_PATH};
 use jaego_tls::Certificates;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -132,19 +134,15 @@ impl Shell {
 
     fn with_routes(mut self, routes: RouteRoles) -> Shell {
         self.routes = routes
-            .row(Method::GET, HEALTHZ, Access::Public)
-            .row(Method::GET, READYZ, Access::Public)
-            .row(Method::GET, METRICS, Access::AtLeast(Role::Reader));
+            .row(Method::GET, HEALTHZ_PATH, Access::Public)
+            .row(Method::GET, READYZ_PATH, Access::Public)
+            .row(Method::GET, METRICS_PATH, Access::AtLeast(Role::Reader));
         self
     }
 }
 
 /// What is spoken over TLS, as ALPN names it: HTTP/2 and HTTP/1.1.
 pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
-
-const HEALTHZ: &str = "/healthz";
-const READYZ: &str = "/readyz";
-const METRICS: &str = "/metrics";
 
 /// The code of what is shed, wherever that was decided.
 const BUSY: &str = "busy";
@@ -274,9 +272,9 @@ impl Shared {
             .iter()
             .map(|row| Row {
                 endpoint: match (row.method.as_str(), row.path.as_str()) {
-                    ("GET", HEALTHZ) => Endpoint::Health,
-                    ("GET", READYZ) => Endpoint::Readiness,
-                    ("GET", METRICS) => Endpoint::Metrics,
+                    ("GET", HEALTHZ_PATH) => Endpoint::Health,
+                    ("GET", READYZ_PATH) => Endpoint::Readiness,
+                    ("GET", METRICS_PATH) => Endpoint::Metrics,
                     _ => Endpoint::Router,
                 },
                 access: row.access,
@@ -350,7 +348,7 @@ impl Shared {
                 Readiness::NotReady(reason) => reason,
             }
         };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready", reason)
+        Problem::new(const { ProblemKind::of("not_ready") }, reason)
             .retry_after(self.limits.busy_retry_after)
             .into_response()
     }
@@ -456,9 +454,7 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
     let bytes_max = shared.limits.head_bytes_max;
     if head_bytes(&request) > bytes_max {
         return Err(Problem::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head_too_large",
-            "The headers are too large",
+            const { ProblemKind::of("head_too_large") },
             format!("Request line and headers may have {bytes_max} bytes together."),
         ));
     }
@@ -483,9 +479,7 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         // Only whoever may come in learns what there is.
         if row.is_some() && own < role {
             return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "The role does not allow this",
+                const { ProblemKind::of("forbidden") },
                 format!("This needs the role {}, and the token's role is {}.", role.as_str(), own.as_str()),
             ));
         }
@@ -495,9 +489,7 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
         Match::MethodNotAllowed(allow) => return Ok(Work::ready(method_not_allowed(allow.clone()))),
         Match::NotFound => {
             return Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "route_not_found",
-                "There is no such route",
+                const { ProblemKind::of("route_not_found") },
                 "Nothing is served under this path. The API is described in /openapi.json.",
             ));
         }
@@ -520,13 +512,8 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
     if let Some(reason) = (shared.starting)() {
         let detail =
             format!("The service is not ready yet: {reason}. Nothing was changed; try again shortly.");
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "starting",
-            "The service is starting",
-            detail,
-        )
-        .retry_after(shared.limits.busy_retry_after));
+        return Err(Problem::new(const { ProblemKind::of("starting") }, detail)
+            .retry_after(shared.limits.busy_retry_after));
     }
     if row.is_read && !row.is_shared() {
         shared.may_read(link)?;
@@ -565,9 +552,7 @@ fn start(link: &Link, mut request: Request<Incoming>, ticket: &mut Ticket) -> Re
 
 fn method_not_allowed(allow: HeaderValue) -> Response<Body> {
     let mut response = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "The method is not allowed here",
+        const { ProblemKind::of("method_not_allowed") },
         "The path is served, but not for this method. The header Allow names the methods.",
     )
     .into_response();
@@ -578,12 +563,7 @@ fn method_not_allowed(allow: HeaderValue) -> Response<Body> {
 /// A packed body may come to any size when it is unpacked.
 fn encoded(encoding: &HeaderValue) -> Problem {
     let detail = format!("The body is encoded as {encoding:?}. Send it as it is, without Content-Encoding.");
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "encoding_unsupported",
-        "Bodies are taken as they are",
-        detail,
-    )
+    Problem::new(const { ProblemKind::of("encoding_unsupported") }, detail)
 }
 
 /// The size of a head as it would stand in HTTP/1, in bytes.
@@ -799,21 +779,16 @@ impl Future for Answer {
 }
 
 fn timed_out() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "request_timeout",
-        "The request took too long",
-        "The answer was not ready in time. The command may still take effect: send it again with the same key.",
+    Problem::new(const { ProblemKind::of("request_timeout") }, "The answer was not ready in time. A command may still take effect: send it again with the same id or key.",
     )
     .retry_after(std::time::Duration::from_secs(1))
 }
 
 fn internal() -> Problem {
     Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "The server failed",
-        "The server failed on this request. Its log says more under the request id.",
+        const { ProblemKind::of("internal") },
+        "The server failed on this request. Its log says more under the request id. Whether a command took effect is told \
+         by sending it again with the same id or key.",
     )
 }
 
@@ -886,12 +861,7 @@ where
             GuardedProjection::Inner { future } => future.poll(cx),
             GuardedProjection::Refused => {
                 let detail = "No row of the table of roles names this route, so nobody may use it.";
-                let problem = Problem::new(
-                    StatusCode::FORBIDDEN,
-                    "route_without_role",
-                    "The route has no role",
-                    detail,
-                );
+                let problem = Problem::new(const { ProblemKind::of("route_without_role") }, detail);
                 Poll::Ready(Ok(problem.into_response()))
             }
         }

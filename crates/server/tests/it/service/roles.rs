@@ -21,6 +21,9 @@ const OTHERS: [(&str, &str, Option<Role>); 5] = [
     ("GET", "/metrics", Some(Role::Reader)),
 ];
 
+/// Those that are not in the document of the API: itself and the page that shows it.
+const ABOUT_THE_API: [&str; 2] = ["/openapi.json", "/docs"];
+
 fn role(needed: Needed) -> Role {
     Role::ALL
         .into_iter()
@@ -47,6 +50,12 @@ async fn every_route_is_in_the_tables_and_asks_for_the_role_that_they_tell() {
         (row.method.as_str(), row.path.as_str(), role)
     });
     assert_eq!(served.collect::<BTreeSet<_>>(), told().into_iter().collect());
+    let document = jaego_api::openapi::document();
+    for (method, path, role) in told().into_iter().filter(|(_, path, _)| !ABOUT_THE_API.contains(path)) {
+        let operation = &document["paths"][path][method.to_ascii_lowercase()];
+        assert_eq!(operation["x-role"].as_str(), role.map(Role::as_str), "{method} {path}");
+        assert_eq!(operation["security"] == json!([]), role.is_none(), "{method} {path}");
+    }
 
     let unknown = format!("Bearer jaego_{}_{}", "0".repeat(16), "0".repeat(64));
     let mut callers = vec![(None, String::new()), (None, "Bearer nonsense".into()), (None, unknown)];

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::Method;
+use jaego_api::problem::ProblemKind;
 use jaego_server::shell::PROTOCOLS;
 use jaego_server::tokens::TokenGrant;
 use jaego_server::{Access, Caller, Content, Drained, Limits, Metrics, Role, RouteRoles, Shell, Tokens};
@@ -198,7 +199,7 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The `code` of a problem document that is whole and agrees with the status.
+    /// The `code` of a problem document that is whole and agrees with the status, and with the kinds that are documented.
     pub(crate) fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
@@ -207,7 +208,11 @@ impl Answer {
             assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {problem}");
         }
         assert!(self.header("x-request-id").is_some(), "{self:?}");
-        problem["code"].as_str().unwrap().to_owned()
+        let code = problem["code"].as_str().unwrap();
+        let is_it = |kind: &&ProblemKind| (kind.code, kind.status) == (code, self.status);
+        let kind = ProblemKind::all().find(is_it).unwrap_or_else(|| panic!("{problem} is of no kind"));
+        assert_eq!(problem["title"], kind.title);
+        code.to_owned()
     }
 }
 
