@@ -203,7 +203,8 @@ fn read(row: &ReadRow, answers: &mut SchemaGenerator) -> Value {
         responses["200"]["content"]["text/event-stream"] = json!({
             "schema": {
                 "type": "string",
-                "description": "One event a message; the message's id is the cursor.",
+                "description": "One event a message; the message's id is the cursor. A message of the event `problem` has a \
+                    problem document, and is the last one.",
             },
         });
     }

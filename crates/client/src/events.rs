@@ -49,7 +49,8 @@ impl Events {
     /// Waits for the next event. Dropping the wait loses nothing.
     ///
     /// # Errors
-    /// What is left wrong after as many tries as a request has; calling again goes on with new ones.
+    /// What is left wrong after as many tries as a request has; calling again goes on with new ones. Where the feed itself
+    /// failed, its problem is an [`Error::Refused`].
     pub async fn next(&mut self) -> Result<Event, Error> {
         let mut pause = PAUSE_MIN;
         for attempt in 1.. {
@@ -81,11 +82,16 @@ impl Events {
                     self.after = seen(&message).unwrap_or(self.after).max(self.after);
                     continue;
                 };
-                let event: Event = serde_json::from_str(&data).map_err(|error| Error::Answer {
+                let unreadable = |error: serde_json::Error| Error::Answer {
                     what: call.what(),
                     status: 200,
                     source: error.into(),
-                })?;
+                };
+                if field(&message, "event:") == Some("problem") {
+                    let problem = serde_json::from_str(&data).map_err(unreadable)?;
+                    return Err(Error::Refused { what: call.what(), problem: Box::new(problem) });
+                }
+                let event: Event = serde_json::from_str(&data).map_err(unreadable)?;
                 self.after = event.sequence;
                 return Ok(event);
             }
@@ -156,7 +162,12 @@ impl Events {
 
 /// The sequence of a message that has one.
 fn seen(message: &str) -> Option<u64> {
-    message.lines().find_map(|line| line.strip_prefix("id:"))?.trim().parse().ok()
+    field(message, "id:")?.parse().ok()
+}
+
+/// What a message says in a field of one line.
+fn field<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    message.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
 /// The data of a message; comments, which are signs of life, have none.

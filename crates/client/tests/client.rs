@@ -163,3 +163,20 @@ async fn the_feed_goes_on_where_it_broke() {
     );
     assert_eq!(header(&requests[0], "accept"), Some("text/event-stream"));
 }
+
+#[tokio::test]
+async fn a_feed_that_fails_says_why() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let event = "id: 5\nevent: held\ndata: {\"sequence\":5,\"at\":\"2026-03-01T14:59:59.999Z\",\"kind\":\"held\",\"by\":\"cart\",\
+                 \"document\":null}\n\n";
+    let problem = r#"{"type":"/problems/history_unreadable","title":"t","status":500,"code":"history_unreadable","detail":"d"}"#;
+    let failed = format!("{head}event: problem\ndata: {problem}\n\n");
+    let mut answers = vec![failed.clone(), format!("{head}{event}")];
+    // The first try of the second event finds the end of the stream that had the first.
+    answers.extend(vec![failed; TRIES_MAX as usize - 1]);
+    let (client, served) = serve(answers).await;
+    let mut events = client.events(4, &[]);
+    assert_eq!(events.next().await.unwrap().sequence, 5, "it may pass");
+    assert_eq!(events.next().await.unwrap_err().code(), Some("history_unreadable"));
+    assert_eq!(served.await.unwrap().len(), 1 + TRIES_MAX as usize);
+}

@@ -11,7 +11,7 @@ use jaego_domain::Sequence;
 use jaego_store::{EventView, Failure, Store};
 use tokio::{sync::watch, time};
 
-use super::{feeds::OpenFeed, refuse, show};
+use super::{feeds::OpenFeed, problem_of, refuse, show};
 
 /// Events that one read of the store gives the feed at the most.
 const EVENTS_A_READ: usize = 256;
@@ -120,7 +120,7 @@ impl Feed {
                 Err(failure) => {
                     // Said once, and then the reader comes again with its last event.
                     self.ended = true;
-                    return Some(Bytes::from(format!("event: problem\ndata: {failure}\n\n")));
+                    return Some(problem(&failure));
                 }
             };
             let mut text = Vec::new();
@@ -151,6 +151,12 @@ impl Feed {
         }
         None
     }
+}
+
+/// A problem document in place of an event. It is one line, as data of a message has to be.
+fn problem(failure: &Failure) -> Bytes {
+    let text = problem_of(failure).to_json();
+    Bytes::from([b"event: problem\ndata: ", &*text, b"\n\n"].concat())
 }
 
 /// Says how far a feed has looked, with no event. A reader of rare kinds then goes on from there when it comes again; from

@@ -1,11 +1,12 @@
 //! The feed as Server-Sent Events: every event once, in order, wherever the connection was cut.
 
 use std::{
+    sync::Arc,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use jaego_server::{Limits, Role};
+use jaego_server::{Limits, Opening, Role};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -174,6 +175,20 @@ async fn a_feed_ends_at_once_when_the_service_stops() {
     // The end is the end of an answer, not of a connection that broke.
     while listener.more().await {}
     assert!(listener.raw.is_empty() || listener.raw.starts_with(b"0\r\n"), "{:?}", listener.raw);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_fails_ends_with_a_problem_document() {
+    // A store that is not open yet fails every read.
+    let service = Service::over(Arc::new(Opening::default())).await;
+    let caller = service.caller(Role::Admin);
+    let page = caller.send("GET", "/v1/events", &[], b"").await;
+    assert_eq!((page.status, page.code().as_str()), (503, "closed"));
+    let mut listener = Listener::open(&caller, "", None).await;
+    while !listener.text.ends_with("\n\n") {
+        assert!(listener.more().await, "{:?}", listener.text);
+    }
+    assert_eq!(listener.text, format!("event: problem\ndata: {}\n\n", page.text()));
 }
 
 /// Waits until so many feeds are open, as the metrics have it.
