@@ -60,7 +60,7 @@ impl Noun {
     pub(crate) fn columns(self) -> &'static [Column] {
         const SITES: &[Column] = &[
             needed("site", Kind::Text),
-            optional("name", Kind::Text),
+            optional("name", Kind::Name),
             optional("time_zone", Kind::Text),
             optional("strategy", Kind::Text),
             optional("order_allocation", Kind::Text),
@@ -68,13 +68,13 @@ impl Noun {
         const LOCATIONS: &[Column] = &[
             needed("site", Kind::Text),
             needed("location", Kind::Text),
-            optional("zone", Kind::Text),
+            optional("zone", Kind::Name),
             optional("pick_order", Kind::Whole),
             needed("kind", Kind::Text),
         ];
         const SKUS: &[Column] = &[
             needed("sku", Kind::Text),
-            optional("name", Kind::Text),
+            optional("name", Kind::Name),
             optional("tracking", Kind::Text),
             optional("safety_stock.", Kind::Whole),
             optional("prices.", Kind::Whole),
@@ -133,6 +133,14 @@ impl Noun {
             Self::Stock => STOCK,
             Self::Transfers => TRANSFERS,
             Self::Orders => ORDERS,
+        }
+    }
+
+    /// The fields that an object of its JSON lines may have. A document is one object, with its lines.
+    fn fields(self) -> Vec<&'static str> {
+        match self.head() {
+            Some(head) => ["id"].into_iter().chain(head.iter().copied()).chain(["lines"]).collect(),
+            None => self.columns().iter().map(Column::field).collect(),
         }
     }
 
@@ -323,7 +331,10 @@ pub(crate) fn prepare(
     errors: &mut Errors,
 ) -> Vec<Command> {
     let bad = errors.len();
-    let mut rows = rows::read(bytes, format, noun.columns(), errors);
+    let mut rows = match format {
+        Format::Csv => rows::read(bytes, format, noun.columns(), errors),
+        Format::Jsonl => rows::read_jsonl(bytes, &noun.fields(), errors),
+    };
     let mut tier_count = 1;
     if noun == Noun::Tiers {
         tier_count = rows.len();
@@ -349,10 +360,6 @@ pub(crate) fn prepare(
             continue;
         }
         first_lines.insert(key.clone(), line);
-        if fields.contains_key("op") || fields.contains_key("key") {
-            errors.add(line, "a row has neither op nor key");
-            continue;
-        }
         if noun == Noun::Cards {
             // A load that is given again sets the cards again. Within one, a batch that is sent again because the
             // connection broke must not take back a swap that came in between.
@@ -835,6 +842,40 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_there_is_not_overwrites_nothing() {
+        for (noun, row, field) in [
+            (Noun::Stock, r#""site":"ICN","location":"A-01","sku":"mug","quantity":8,"change":-3"#, "change"),
+            (
+                Noun::Stock,
+                r#""site":"ICN","location":"A-01","sku":"mug","quantity":8,"account":"supplier""#,
+                "account",
+            ),
+            (
+                Noun::Stock,
+                r#""site":"ICN","location":"A-01","sku":"mug","quantity":8,"counted":8"#,
+                "counted",
+            ),
+            (Noun::Wallets, r#""owner":"kim","currency":"KRW","balance":10,"amount":7"#, "amount"),
+            (Noun::Wallets, r#""owner":"kim","currency":"KRW","balance":10,"reason":"card""#, "reason"),
+            (Noun::Cards, r#""card":"sword","owner":"kim","price":1,"key":"k""#, "key"),
+            (Noun::Sites, r#""site":"ICN","op":"set_sku""#, "op"),
+            (
+                Noun::Orders,
+                r#""id":"O1","site":"ICN","lines":[{"sku":"mug","quantity":2}],"sku":"mug""#,
+                "sku",
+            ),
+        ] {
+            let (commands, errors) = told(noun, Format::Jsonl, &format!("{{{row}}}\n"));
+            assert_eq!(commands, [""; 0], "{row}");
+            assert!(errors.starts_with(&format!("f:1: there is no field {field:?} here, only ")), "{errors}");
+        }
+        let transfer =
+            r#"{"id":"T1","from":"A","to":"B","priority":3,"lines":[{"line":"1","sku":"mug","quantity":2}]}"#;
+        let (commands, errors) = told(Noun::Transfers, Format::Jsonl, transfer);
+        assert_eq!((commands.len(), errors.as_str()), (1, ""));
+    }
+
+    #[test]
     fn what_else_a_row_says_is_a_second_command() {
         let text = "site,order_allocation\nICN,at_completion\nGMP,\nPUS,later\n";
         let (sites, errors) = told(Noun::Sites, Format::Csv, text);
@@ -914,7 +955,7 @@ mod tests {
             (
                 "{\"from\":0}\n{\"from\":5,\"op\":1}\n",
                 Format::Jsonl,
-                "f:2: a tier has from, and nothing else\n",
+                "f:2: there is no field \"op\" here, only from\n",
             ),
         ] {
             assert_eq!(told(Noun::Tiers, format, text), (Vec::new(), wrong.to_owned()), "{text}");

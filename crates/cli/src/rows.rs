@@ -54,7 +54,10 @@ impl Format {
 /// What a column's cells are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// A code, or another word without spaces at its ends: they are taken off.
     Text,
+    /// A name for people, which may begin and end with spaces, or be nothing else.
+    Name,
     Whole,
     Flag,
 }
@@ -67,6 +70,13 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
     /// Whether it has to be there, and every row has to fill it.
     pub(crate) is_needed: bool,
+}
+
+impl Column {
+    /// The field that it fills.
+    pub(crate) fn field(&self) -> &'static str {
+        self.name.strip_suffix('.').unwrap_or(self.name)
+    }
 }
 
 pub(crate) const fn needed(name: &'static str, kind: Kind) -> Column {
@@ -171,17 +181,25 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads rows. What is wrong goes to `errors`, and the rows that are right are given.
+/// Reads rows, in JSON lines objects with fields of the columns' names. What is wrong goes to `errors`, and the rows that
+/// are right are given.
 pub(crate) fn read(bytes: &[u8], format: Format, columns: &[Column], errors: &mut Errors) -> Vec<Row> {
-    // Spreadsheets begin their files with a mark of the byte order.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match format {
         Format::Csv => read_csv(bytes, columns, errors),
-        Format::Jsonl => read_jsonl(bytes, errors),
+        Format::Jsonl => {
+            let names: Vec<_> = columns.iter().map(Column::field).collect();
+            read_jsonl(bytes, &names, errors)
+        }
     }
 }
 
+/// A file without the mark of the byte order that spreadsheets begin theirs with.
+fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
+    let bytes = unmarked(bytes);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let header = match reader.headers() {
         Ok(header) => header.clone(),
@@ -235,7 +253,7 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
         let mut fields = Map::new();
         for (cell, column) in record.iter().zip(&places) {
             let Some((column, site)) = column else { continue };
-            let cell = cell.trim();
+            let cell = if column.kind == Kind::Name { cell } else { cell.trim() };
             if cell.is_empty() {
                 if column.is_needed {
                     errors.add(line, format!("{} is empty", column.name));
@@ -308,7 +326,7 @@ fn csv_error(error: &csv::Error) -> String {
 
 fn value(cell: &str, kind: Kind) -> Result<Value, String> {
     match kind {
-        Kind::Text => Ok(cell.into()),
+        Kind::Text | Kind::Name => Ok(cell.into()),
         Kind::Whole => match cell.parse::<i64>() {
             Ok(number) => Ok(number.into()),
             Err(_) => Err(format!("{cell:?} is not a whole number")),
@@ -321,14 +339,21 @@ fn value(cell: &str, kind: Kind) -> Result<Value, String> {
     }
 }
 
-fn read_jsonl(bytes: &[u8], errors: &mut Errors) -> Vec<Row> {
+/// Reads JSON lines, whose objects may have fields of these names.
+pub(crate) fn read_jsonl(bytes: &[u8], names: &[&str], errors: &mut Errors) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+    for (index, line) in unmarked(bytes).split(|byte| *byte == b'\n').enumerate() {
         let number = index as u64 + 1;
         if line.trim_ascii().is_empty() {
             continue;
         }
         match serde_json::from_slice::<Fields>(line) {
+            Ok(Fields(fields)) if fields.keys().any(|field| !names.contains(&field.as_str())) => {
+                let known = names.join(", ");
+                for field in fields.keys().filter(|field| !names.contains(&field.as_str())) {
+                    errors.add(number, format!("there is no field {field:?} here, only {known}"));
+                }
+            }
             Ok(Fields(mut fields)) => {
                 // As in a CSV file's empty cell, nothing is said: null must not be another name for the same row.
                 fields.retain(|_, value| !value.is_null());
@@ -379,6 +404,7 @@ mod tests {
         needed("quantity", Kind::Whole),
         optional("blocked", Kind::Flag),
         optional("safety_stock.", Kind::Whole),
+        optional("name", Kind::Name),
     ];
 
     fn told(format: Format, text: &str) -> (Vec<String>, String) {
@@ -393,6 +419,34 @@ mod tests {
         let (rows, errors) =
             told(Format::Jsonl, r#"{"sku":"mug","quantity":4,"blocked":null,"safety_stock":null}"#);
         assert_eq!((errors.as_str(), rows), ("", vec![r#"1 {"quantity":4,"sku":"mug"}"#.to_owned()]));
+    }
+
+    #[test]
+    fn a_field_that_there_is_not_is_told_by_its_name() {
+        let text =
+            "{\"sku\":\"mug\",\"quantity\":4,\"change\":-3,\"key\":null}\n{\"sku\":\"cup\",\"quantity\":1}\n";
+        let (rows, errors) = told(Format::Jsonl, text);
+        assert_eq!(rows, [r#"2 {"quantity":1,"sku":"cup"}"#]);
+        assert_eq!(
+            errors,
+            "f:1: there is no field \"change\" here, only sku, quantity, blocked, safety_stock, name\n\
+             f:1: there is no field \"key\" here, only sku, quantity, blocked, safety_stock, name\n"
+        );
+    }
+
+    #[test]
+    fn a_name_keeps_its_spaces_and_a_code_has_none() {
+        let (rows, errors) =
+            told(Format::Csv, "sku,quantity,name\n mug\u{3000},\u{a0}4 ,\u{3000}큰 컵 \ncup,1,  \npot,1,\n");
+        assert_eq!(errors, "");
+        assert_eq!(
+            rows,
+            [
+                "2 {\"name\":\"\u{3000}큰 컵 \",\"quantity\":4,\"sku\":\"mug\"}",
+                r#"3 {"name":"  ","quantity":1,"sku":"cup"}"#,
+                r#"4 {"quantity":1,"sku":"pot"}"#,
+            ]
+        );
     }
 
     #[test]
@@ -424,7 +478,7 @@ mod tests {
         let (_, errors) = told(Format::Csv, "sku,amount,sku\nmug,4,mug\n");
         assert_eq!(
             errors,
-            "f:1: there is no column \"amount\" here, only sku, quantity, blocked, safety_stock.SITE\n\
+            "f:1: there is no column \"amount\" here, only sku, quantity, blocked, safety_stock.SITE, name\n\
              f:1: the column sku is there twice\nf:1: the column quantity is missing\n"
         );
         // Ends of lines as they were on old machines.

@@ -782,6 +782,32 @@ fn what_is_exported_can_be_imported_elsewhere() {
 }
 
 #[test]
+fn names_keep_their_spaces_from_export_to_import() {
+    let (house, other) = (House::start(), House::start());
+    for words in [
+        &["site", "set", "ICN", "--name", " 인천 "][..],
+        &["location", "set", "ICN", "A-01", "--zone", "\u{3000}cold\u{a0}"],
+        &["location", "set", "ICN", "A-02", "--zone", "  "],
+        &["location", "set", "ICN", "A-03"],
+        &["sku", "set", "mug", "--name", "mug, \"big\" "],
+    ] {
+        let ran = house.run_words(words);
+        assert_eq!(ran.code, 0, "{words:?}: {}", ran.err);
+    }
+    for noun in ["sites", "locations", "skus"] {
+        let said = house.run(&format!("export {noun} --format jsonl")).out;
+        for end in ["csv", "jsonl"] {
+            let file = house.folder.path().join(format!("{noun}.{end}")).display().to_string();
+            house.done(&format!("export {noun} {file}"));
+            other.done(&format!("import {noun} {file}"));
+            assert_eq!(other.run(&format!("export {noun} --format jsonl")).out, said, "{end}");
+        }
+    }
+    let location = other.run("location show ICN A-02 --json").out;
+    assert!(location.contains(r#""zone":"  ""#), "{location}");
+}
+
+#[test]
 fn an_export_that_breaks_off_leaves_the_last_one_as_it_was() {
     let mut house = House::furnished();
     let file = house.folder.path().join("stock.csv");

@@ -111,7 +111,7 @@ const COLUMNS: &[Column] = &[
     needed("sku", Kind::Text),
     needed("quantity", Kind::Whole),
     optional("blocked", Kind::Flag),
-    optional("name", Kind::Text),
+    optional("name", Kind::Name),
     optional("safety_stock.", Kind::Whole),
     optional("prices.", Kind::Whole),
 ];
