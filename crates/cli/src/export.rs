@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use jaego_api::{
@@ -156,12 +156,28 @@ enum Out {
     Jsonl(Box<dyn Write>),
 }
 
+/// What a row says that no column has. A field that is an object has a column for each of its names.
+fn without_column(columns: &[String], fields: &Value) -> Option<String> {
+    let has_column = |name: &String| columns.contains(name);
+    let said = fields.as_object()?.iter().filter(|(_, value)| !value.is_null());
+    let mut names = said.flat_map(|(field, value)| match value {
+        Value::Object(inner) => inner.keys().map(|name| format!("{field}.{name}")).collect(),
+        _ => vec![field.clone()],
+    });
+    names.find(|name| !has_column(name))
+}
+
 impl Sink {
     fn row(&mut self, fields: Value) -> Result<()> {
         self.rows += 1;
         match &mut self.out {
             Out::Jsonl(to) => writeln!(to, "{}", said(fields))?,
             Out::Csv(to) => {
+                if let Some(field) = without_column(&self.columns, &fields) {
+                    // Only what began after the header was written has none.
+                    let row = &fields[self.columns[0].as_str()];
+                    bail!("{field} of {row} was set while the export ran, and has no column: export again");
+                }
                 let cells = self.columns.iter().map(|column| {
                     let value = match column.split_once('.') {
                         Some((object, name)) => &fields[object][name],
@@ -509,5 +525,32 @@ impl<T: DeserializeOwned> Pages<T> {
         self.is_over = page.next.is_none();
         self.after = page.next;
         Ok(Some(page.items))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_column_breaks_the_export_off() {
+        let columns = ["sku", "name", "safety_stock.ICN", "prices.KRW"].map(str::to_owned).to_vec();
+        let sku = |safety_stock: Value, prices: Value| json!({ "sku": "mug", "name": "", "safety_stock": safety_stock, "prices": prices });
+        for (row, told) in [
+            (sku(json!({ "ICN": 5 }), json!({ "KRW": 900 })), None),
+            (sku(json!({}), json!({})), None),
+            (sku(json!({ "GMP": 5 }), json!({})), Some("safety_stock.GMP")),
+            (sku(json!({ "ICN": 5 }), json!({ "KRW": 900, "USD": 4 })), Some("prices.USD")),
+            (json!({ "sku": "mug", "colour": null }), None),
+            (json!({ "sku": "mug", "colour": "red" }), Some("colour")),
+        ] {
+            let out = Out::Csv(Box::new(csv::Writer::from_writer(Box::new(io::sink()))));
+            let mut sink = Sink { out, columns: columns.clone(), rows: 0 };
+            let broken_off = sink.row(row.clone()).err().map(|error| error.to_string());
+            let expected = told.map(|field| {
+                format!("{field} of \"mug\" was set while the export ran, and has no column: export again")
+            });
+            assert_eq!(broken_off, expected, "{row}");
+        }
     }
 }
