@@ -1,7 +1,7 @@
 //! `jaego export`: out of a service into files that `jaego import` reads.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -14,13 +14,14 @@ use jaego_api::{
     limits::PAGE_MAX,
     list::List,
     location::Location,
-    lot::Lot,
+    lot::{Lot, Trace},
     order::{Order, OrderSummary},
     site::Site,
     sku::Sku,
-    stock::Position,
+    stock::{Candidate, Position},
     trade::Card,
     transfer::{Transfer, TransferSummary},
+    value::Word,
     wallet::Wallet,
 };
 use serde::de::DeserializeOwned;
@@ -322,15 +323,30 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
+    /// What lies where, held or not. What is missing until somebody counts it is left out: an import would make it
+    /// available.
     async fn stock(&mut self) -> Result<()> {
+        let mut unavailable = Unavailable::default();
+        let (mut missing_units, mut missing_places) = (0, 0);
         let mut pages: Pages<Position> = Pages::new("stock", &[]);
         while let Some(page) = pages.next(self.service).await? {
             for position in page.into_iter().filter(|position| position.on_hand > 0) {
+                let (position, missing) = unavailable.missing(self.service, position).await?;
+                missing_units += missing;
+                missing_places += usize::from(missing > 0);
+                if position.on_hand == missing {
+                    continue;
+                }
                 self.row(json!({
                     "site": position.site, "location": position.location, "sku": position.sku,
-                    "lot": position.lot, "quantity": position.on_hand,
+                    "lot": position.lot, "quantity": position.on_hand - missing,
                 }))?;
             }
+        }
+        if missing_places > 0 {
+            self.notes.push(format!(
+                "{missing_units} units in {missing_places} positions are missing until they are counted, and left out"
+            ));
         }
         Ok(())
     }
@@ -489,6 +505,62 @@ impl<'a> Export<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells what is missing of a position from what is unavailable there for another reason.
+#[derive(Default)]
+struct Unavailable {
+    /// By site and location: whether all that lies there is, because of the location's kind.
+    places: HashMap<(Word, Word), bool>,
+    /// SKU, lot and site: all of such a lot is unavailable there, because it is blocked or its last day is over.
+    lots: HashSet<(Word, Word, Word)>,
+}
+
+impl Unavailable {
+    /// A position and how much of it is missing until somebody counts it. It may have been read again. Where all that
+    /// nobody holds is unavailable for another reason, nothing is known to be missing.
+    async fn missing(&mut self, service: &Service, position: Position) -> Result<(Position, u64)> {
+        if position.unavailable == 0 || self.is_place(service, &position).await? {
+            return Ok((position, 0));
+        }
+        let Some(lot) = position.lot.clone() else {
+            let missing = position.unavailable;
+            return Ok((position, missing));
+        };
+        let of_site = (position.sku.clone(), lot.clone(), position.site.clone());
+        if self.lots.contains(&of_site) {
+            return Ok((position, 0));
+        }
+        // A lot may be blocked at any time: what it is and what lies there is asked at one moment.
+        let at = [("sku", &*position.sku), ("lot", &*lot)];
+        let trace: Trace = service.client.read("trace", &at).await?;
+        let is_it = |one: &Candidate| {
+            one.position.site == position.site && one.position.location == position.location
+        };
+        let Some(now) = trace.positions.into_iter().find(is_it) else {
+            // It has gone since it was listed.
+            return Ok((Position { on_hand: 0, ..position }, 0));
+        };
+        if matches!(now.verdict.as_str(), "lot_blocked" | "lot_expired") {
+            self.lots.insert(of_site);
+            return Ok((now.position, 0));
+        }
+        let missing = now.position.unavailable;
+        Ok((now.position, missing))
+    }
+
+    /// Whether what lies there is unavailable because of the location's kind, which is fixed for as long as it does.
+    async fn is_place(&mut self, service: &Service, position: &Position) -> Result<bool> {
+        let place = (position.site.clone(), position.location.clone());
+        if let Some(is_unavailable) = self.places.get(&place) {
+            return Ok(*is_unavailable);
+        }
+        let at = [("site", &*place.0), ("location", &*place.1)];
+        let location: Location = service.client.read("location", &at).await?;
+        let is_unavailable = location.kind.as_str() != "storage";
+        self.places.insert(place, is_unavailable);
+        Ok(is_unavailable)
     }
 }
 
