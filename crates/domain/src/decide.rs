@@ -28,7 +28,7 @@ use crate::{
     limits::{KEY_WINDOW_MS, KEYS_MAX, PARTS_MAX},
 };
 use desk::Desk;
-pub(crate) use fill::fill;
+pub(crate) use fill::{Lots, fill};
 
 /// An accepted request.
 #[derive(Clone, Debug, PartialEq)]

@@ -100,8 +100,8 @@ pub trait Tables {
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
     /// Waiting orders of a site, those that are wholly allocated or those that are not.
     fn waiting(&self, site: SiteId, allocated: bool, by: WaitingBy) -> impl Iterator<Item = Waiting>;
-    /// Whether a line of some order waits for this SKU at this site.
-    fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool;
+    /// Whether a line of some order waits for this lot of a SKU at a site, or for any of its lots.
+    fn is_awaited(&self, site: SiteId, sku: SkuId, lot: LotId) -> bool;
     /// The SKUs that lines of orders wait for at a site.
     fn awaited_skus(&self, site: SiteId) -> Vec<SkuId>;
     /// The lines that wait for a SKU at a site, of this lot only or of any: by priority and then by age.

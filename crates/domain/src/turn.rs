@@ -3,18 +3,18 @@
 //! Every store strings [`decide`] and [`apply`] together through these functions, so that all of them come to
 //! the same events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Changes, Code, Decision, Event, Fact, LotId, PickWorkId, Quantity, Refusal, Repeat, Request, Row,
+    Changes, Code, Decision, Event, Fact, LotId, PickWorkId, Place, Quantity, Refusal, Repeat, Request, Row,
     Sequence, SiteId, SkuId, Tables, Timestamp, apply, apply_for_good,
     command::Fenced,
     decide,
-    decide::fill,
-    event::Watched,
+    decide::{Lots, fill},
+    event::{Freed, Watched},
     limits::{FILL_LINES_MAX, PARTS_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
-    query::site_stock,
-    row::Tracking,
+    query::{available, site_stock},
+    row::{HolderKind, Lot, Position, Site, Tracking},
 };
 
 /// The author of what nobody asked for: lapses, what waiting orders get, and the stock watch.
@@ -71,7 +71,8 @@ pub fn fill_on(tables: &impl Tables, now: Timestamp) -> Option<Event> {
     if unfilled.is_empty() {
         return None;
     }
-    fill(tables, now, &unfilled.into_iter().collect()).map(|fact| of_itself(tables, now, fact))
+    let unfilled = unfilled.into_iter().map(|pair| (pair, Lots::Any)).collect();
+    fill(tables, now, &unfilled).map(|fact| of_itself(tables, now, fact))
 }
 
 /// What lapses in one sweep, and when the first lapses that has to wait for another.
@@ -154,43 +155,83 @@ pub fn follow_up(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option
     match fact {
         Fact::StockWatched { .. } => None,
         Fact::OrdersFilled { .. } => watch(tables, changes),
-        _ => fill_after(tables, changes).or_else(|| watch(tables, changes)),
+        _ => fill_after(tables, fact, changes).or_else(|| watch(tables, changes)),
     }
 }
 
-/// Fills orders that waited for what these changes may have made available.
-fn fill_after(tables: &impl Tables, changes: &Changes) -> Option<Event> {
-    let mut touched: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
+/// Fills orders that waited for what a fact with these changes made available, and those from which it took something.
+fn fill_after(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option<Event> {
+    let mut arrived: BTreeMap<(SiteId, SkuId), Lots> = BTreeMap::new();
+    let mut note = |site, sku, lot| arrived.entry((site, sku)).or_default().add(lot);
     for row in &changes.before {
         match row {
-            Row::Position(place, _) => {
+            Row::Position(place, before) => {
                 // Mostly nobody waits for anything: then this is one look at an empty table.
                 let site = tables.location(place.location).site;
-                if tables.is_awaited(site, place.sku) {
-                    touched.insert((site, place.sku));
+                if tables.is_awaited(site, place.sku, place.lot) && has_grown(tables, *place, before.as_ref())
+                {
+                    note(site, place.sku, place.lot);
                 }
             }
             Row::Lot(lot, Some(before)) => {
                 let row = tables.lot(*lot);
-                if (before.blocked, before.expires_on) != (row.blocked, row.expires_on) {
+                if may_be_given_again(before, row) {
                     let sites = (0..tables.head().sites).map(SiteId);
-                    let waiting = sites.filter(|site| tables.is_awaited(*site, row.sku));
-                    touched.extend(waiting.map(|site| (site, row.sku)));
+                    let waiting = sites.filter(|site| tables.is_awaited(*site, row.sku, *lot));
+                    waiting.for_each(|site| note(site, row.sku, *lot));
                 }
-            }
-            // Where the day ends later, lots are good again.
-            Row::Site(site, Some(before)) if before.time_zone != tables.site(*site).time_zone => {
-                let awaited = tables.awaited_skus(*site).into_iter();
-                touched.extend(awaited.filter(|sku| may_expire(tables, *site, *sku)).map(|sku| (*site, sku)));
             }
             _ => {}
         }
     }
-    if touched.is_empty() {
+    let mut any: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
+    // An order that lost what it held waits for it, and may have what lies elsewhere.
+    if let Fact::Adjusted { lines, .. } = fact {
+        let of_orders = |freed: &Freed| freed.holder.kind == HolderKind::Order;
+        let lost = lines.iter().filter(|line| line.freed.iter().any(of_orders)).map(|line| line.place);
+        let lost = lost.map(|place| (tables.location(place.location).site, place));
+        let waits = lost.filter(|(site, place)| tables.is_awaited(*site, place.sku, place.lot));
+        any.extend(waits.map(|(site, place)| (site, place.sku)));
+    }
+    for row in &changes.before {
+        // Where the day ends later, lots are good again.
+        if let Row::Site(site, Some(before)) = row
+            && is_earlier_now(tables, *site, before)
+        {
+            let awaited = tables.awaited_skus(*site).into_iter();
+            let again = awaited.filter(|sku| may_expire(tables, *site, *sku));
+            any.extend(again.map(|sku| (*site, sku)));
+        }
+    }
+    arrived.extend(any.into_iter().map(|pair| (pair, Lots::Any)));
+    if arrived.is_empty() {
         return None;
     }
     let at = tables.head().at;
-    fill(tables, at, &touched).map(|fact| of_itself(tables, at, fact))
+    fill(tables, at, &arrived).map(|fact| of_itself(tables, at, fact))
+}
+
+/// Whether more is available at a place than lay there unheld before.
+fn has_grown(tables: &impl Tables, place: Place, before: Option<&Position>) -> bool {
+    let Some(row) = tables.position(place) else { return false };
+    row.movable() > before.map_or(Quantity::ZERO, Position::movable)
+        && !available(tables, place, &row, tables.head().at).is_zero()
+}
+
+/// Whether a lot is open that was blocked, or is good for longer than it was.
+fn may_be_given_again(before: &Lot, row: &Lot) -> bool {
+    let is_good_for_longer = match (before.expires_on, row.expires_on) {
+        (Some(before), Some(day)) => day > before,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    !row.blocked && (before.blocked || is_good_for_longer)
+}
+
+/// Whether it is an earlier day at a site than it was before the site was set.
+fn is_earlier_now(tables: &impl Tables, site: SiteId, before: &Site) -> bool {
+    let now = tables.head().at;
+    tables.site(site).time_zone.day(now) < before.time_zone.day(now)
 }
 
 /// Whether something of a SKU lies at a site that expires one day.

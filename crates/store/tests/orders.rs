@@ -14,8 +14,9 @@ use jaego_domain::{
     TimeZone, Timestamp, View,
     command::{
         Adjust, AdjustLine, AllocateOrder, AllocateTransfer, CancelOrder, Change, ClaimOrders, ClaimPicks,
-        ClaimPolicy, Claimant, CompleteOrder, ExtendClaim, HoldLine, OrderLine, PlaceHold, PlaceOrder,
-        RequestTransfer, SetLocation, SetLot, SetSite, SetSku, TransferLine,
+        ClaimPolicy, Claimant, CompleteOrder, ConfirmHold, ExtendClaim, HoldLine, HoldPart, OrderLine,
+        PlaceHold, PlaceOrder, ReleaseHold, RequestTransfer, SetLocation, SetLot, SetSite, SetSku,
+        TransferLine,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, SWEEP_MAX},
     query::{Page, Period},
@@ -256,6 +257,66 @@ fn an_order_gets_no_more_picks_than_cancelling_can_give_up() {
     assert_eq!(give(complete), Ok(()), "the next in line got what O1 cannot hold");
     assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O1") })), Ok(()));
     assert_eq!(memory.order_pick_count(&code("O1")), 0);
+}
+
+/// 100,000 serial numbers are here and one order waits for another one: what a command costs does not depend on them. With a
+/// look at each of them a command took 20 ms.
+#[test]
+fn who_waits_for_another_lot_costs_no_command_a_look_at_those_that_are_here() {
+    const COMMANDS: usize = 100;
+    const SOON: Duration = Duration::from_millis(300);
+    let mut memory = Memory::new();
+    let mut give = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        let begun = thread_time();
+        turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).unwrap();
+        thread_time() - begun
+    };
+    for command in world(Tracking::Serial) {
+        give(command);
+    }
+    let serials: Vec<Code> = (0..2 * LINES_MAX).map(|number| code(&format!("N{number}"))).collect();
+    for lot in serials.iter().chain([&code("WANTED")]) {
+        let (sku, lot) = (code("mug"), lot.clone());
+        give(Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked: false }));
+    }
+    for (part, serials) in serials.chunks(LINES_MAX).enumerate() {
+        let line = |lot: &Code| AdjustLine { lot: Some(lot.clone()), ..received(1) };
+        let (id, lines) = (code(&format!("J{part}")), serials.iter().map(line).collect());
+        give(Command::Adjust(Adjust { id, reason: Name::default(), lines, release: None }));
+    }
+    let (id, site, customer, priority, backorder) = (code("O1"), code("ICN"), None, 0, true);
+    let lines = vec![OrderLine { sku: code("mug"), quantity: units(1), lot: Some(code("WANTED")) }];
+    give(Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder }));
+    let line = HoldLine {
+        site: code("ICN"),
+        sku: code("mug"),
+        quantity: units(2 * COMMANDS),
+        location: None,
+        lot: None,
+    };
+    give(Command::PlaceHold(PlaceHold {
+        id: code("H1"),
+        owner: None,
+        lines: vec![line].into(),
+        expires_in_ms: None,
+        partial: false,
+        strategy: None,
+    }));
+    let part = || Some(vec![HoldPart { line: 1, quantity: Some(units(1)) }]);
+    let (id, to, release_rest) = (code("H1"), None, false);
+    let confirm = ConfirmHold { id, lines: part(), to, release_rest };
+    let release = ReleaseHold { id: code("H1"), lines: part() };
+    let commands = [Command::ConfirmHold(confirm), Command::ReleaseHold(release)];
+    for (what, command) in ["confirmed", "released"].into_iter().zip(commands) {
+        let took: Duration = (0..COMMANDS).map(|_| give(command.clone())).sum();
+        println!("{COMMANDS} of them {what}: {took:?}");
+        assert!(took < SOON, "{COMMANDS} of them {what}: {took:?}");
+    }
+    let adjust = AdjustLine { lot: Some(code("WANTED")), ..received(1) };
+    let (id, reason, lines) = (code("J9"), Name::default(), vec![adjust]);
+    give(Command::Adjust(Adjust { id, reason, lines, release: None }));
+    assert_eq!(memory.order_pick_count(&code("O1")), 1, "it gets what it waited for");
 }
 
 /// Every line of a hold wants of the same SKU, which lies in many bins: one decision looks at each bin twice. Looking at all

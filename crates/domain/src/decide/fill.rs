@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
 use hashbrown::HashMap;
@@ -15,9 +15,34 @@ use crate::{
     query::available,
 };
 
+/// The lots of a SKU that there may be for those who wait; stock without a lot is [`LotId::NONE`].
+pub(crate) enum Lots {
+    These(BTreeSet<LotId>),
+    Any,
+}
+
+impl Default for Lots {
+    fn default() -> Self {
+        Self::These(BTreeSet::new())
+    }
+}
+
+impl Lots {
+    pub(crate) fn add(&mut self, lot: LotId) {
+        if let Self::These(lots) = self {
+            lots.insert(lot);
+        }
+    }
+}
+
 /// Fills what waits for these SKUs at these sites at `now`: by priority, then by age. It takes what there is, and stops
-/// at [`FILL_LINES_MAX`] lines; what is left then is noted for another event. `None` where nothing changes.
-pub(crate) fn fill(tables: &impl Tables, now: Timestamp, pairs: &BTreeSet<(SiteId, SkuId)>) -> Option<Fact> {
+/// at [`FILL_LINES_MAX`] lines; what is left then is noted for another event. `None` where nothing changes. Of other lots
+/// than those that are named there has to be nothing for those who wait, unless the SKU is one that is noted.
+pub(crate) fn fill(
+    tables: &impl Tables,
+    now: Timestamp,
+    pairs: &BTreeMap<(SiteId, SkuId), Lots>,
+) -> Option<Fact> {
     let mut filler = Filler {
         desk: Desk::new(tables, now),
         orders: Vec::new(),
@@ -27,9 +52,10 @@ pub(crate) fn fill(tables: &impl Tables, now: Timestamp, pairs: &BTreeSet<(SiteI
         looked: 0,
     };
     let (mut left, mut done) = (Vec::new(), Vec::new());
-    for pair in pairs {
-        let has_left = filler.fill(pair.0, pair.1);
-        match (tables.is_unfilled(pair.0, pair.1), has_left) {
+    for (pair, lots) in pairs {
+        let is_unfilled = tables.is_unfilled(pair.0, pair.1);
+        let has_left = filler.fill(pair.0, pair.1, if is_unfilled { &Lots::Any } else { lots });
+        match (is_unfilled, has_left) {
             (false, true) => left.push(*pair),
             (true, false) => done.push(*pair),
             _ => {}
@@ -66,23 +92,29 @@ type Rank = (Reverse<u32>, Sequence, u32);
 impl<T: Tables> Filler<'_, T> {
     /// Fills what waits for a SKU, and says whether it stopped while there may be more to give. The first SKU of an event
     /// gets something or is done.
-    fn fill(&mut self, site: SiteId, sku: SkuId) -> bool {
+    fn fill(&mut self, site: SiteId, sku: SkuId, arrived: &Lots) -> bool {
         if self.looked >= FILL_POSITIONS_MAX || self.is_full() {
             return true;
         }
         let tables = self.desk.tables;
-        let mut lots: BTreeSet<LotId> = BTreeSet::new();
+        let is_asked_for = |lot: LotId| match arrived {
+            Lots::These(lots) => lots.contains(&lot),
+            Lots::Any => tables.awaiting(site, sku, Some(lot)).next().is_some(),
+        };
+        let (mut is_there, mut lots) = (false, BTreeSet::new());
         for (place, position) in tables.positions(site, sku) {
             self.looked += 1;
             if !available(tables, place, &position, self.desk.now).is_zero() {
-                lots.insert(place.lot);
+                is_there = true;
+                if place.lot != LotId::NONE && is_asked_for(place.lot) {
+                    lots.insert(place.lot);
+                }
             }
         }
-        if lots.is_empty() {
+        if !is_there {
             return false;
         }
         // Lines that want any lot, and for each lot that is here those that want only this one.
-        lots.remove(&LotId::NONE);
         let queue = |lot| (lot, tables.awaiting(site, sku, lot));
         let mut queues: Vec<_> = std::iter::once(None).chain(lots.into_iter().map(Some)).map(queue).collect();
         let mut heads: BinaryHeap<Reverse<(Rank, usize)>> = BinaryHeap::new();

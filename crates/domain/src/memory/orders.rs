@@ -99,13 +99,15 @@ impl Orders {
         })
     }
 
-    pub(super) fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool {
+    pub(super) fn is_awaited(&self, site: SiteId, sku: SkuId, lot: LotId) -> bool {
         if self.awaiting.is_empty() {
             return false;
         }
-        let first = AwaitingKey::first(site, sku, LotId::NONE);
-        let next = self.awaiting.range(first..).next();
-        next.is_some_and(|(key, _)| (key.site, key.sku) == (site, sku))
+        // Those that want any lot come first.
+        [LotId::NONE, lot].into_iter().any(|wanted| {
+            let next = self.awaiting.range(AwaitingKey::first(site, sku, wanted)..).next();
+            next.is_some_and(|(key, _)| (key.site, key.sku, key.lot) == (site, sku, wanted))
+        })
     }
 
     pub(super) fn awaited_skus(&self, site: SiteId) -> Vec<SkuId> {

@@ -171,8 +171,8 @@ impl Tables for Memory {
         self.orders.waiting(site, allocated, by)
     }
 
-    fn is_awaited(&self, site: SiteId, sku: SkuId) -> bool {
-        self.orders.is_awaited(site, sku)
+    fn is_awaited(&self, site: SiteId, sku: SkuId, lot: LotId) -> bool {
+        self.orders.is_awaited(site, sku, lot)
     }
 
     fn awaiting(&self, site: SiteId, sku: SkuId, lot: Option<LotId>) -> impl Iterator<Item = Awaiting> {

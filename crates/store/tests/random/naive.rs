@@ -458,6 +458,20 @@ impl Naive {
         self.orders.agrees(memory, &lines)
     }
 
+    /// Whoever waits for stock has got what there is, unless it is given out in further turns.
+    fn nobody_waits_for_what_is_there(&self, memory: &Memory, now: Timestamp) -> Result<(), String> {
+        if memory.owes_stock() {
+            return Ok(());
+        }
+        for place in self.on_hand.keys() {
+            let site = self.locations[&place.location].0;
+            if memory.is_awaited(site, place.sku, place.lot) && self.available(*place, now) > 0 {
+                return Err(format!("somebody waits for what is available at {place:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Compares every wallet with the tables.
     fn agrees_on_money(&self, memory: &Memory) -> Result<(), String> {
         for ((owner, currency), purse) in &self.purses {
@@ -586,6 +600,7 @@ impl Naive {
         }
         self.agrees_on_picks(memory)?;
         self.agrees_on_orders(memory)?;
+        self.nobody_waits_for_what_is_there(memory, now)?;
         for (holder, _) in self.held.keys().filter(|(holder, _)| holder.kind == HolderKind::Cart) {
             if self.cart_ends.get(&holder.id).is_none_or(|end| *end <= now) {
                 return Err(format!("{holder:?} holds what has lapsed"));
