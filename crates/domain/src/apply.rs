@@ -10,7 +10,7 @@ mod trade;
 mod wallet;
 
 use crate::{
-    Account, Changes, Event, Fact, LotId, Place, Quantity, Row, Tables,
+    Account, Changes, Event, Fact, LotId, Place, Quantity, Row, SiteId, Tables,
     event::{
         AdjustedLine, HeldLine, MissedLine, MovedLine, PickedLine, ReceivedLine, ShippedLine, Take,
         UnpickedLine,
@@ -93,10 +93,11 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
                 })),
             ));
             // The gates come second: they are found by way of their SKU.
-            for (site, _) in &old {
+            let stays = |site: &SiteId| safety_stock.iter().any(|(other, _)| other == site);
+            for (site, _) in old.iter().filter(|(site, _)| !stays(site)) {
                 book.gate(*site, *id, |gate| gate.safety_level = Quantity::ZERO);
             }
-            for (site, level) in safety_stock {
+            for (site, level) in safety_stock.iter().filter(|level| !old.contains(level)) {
                 book.gate(*site, *id, |gate| gate.safety_level = *level);
             }
             if let Fact::SkuPriced { prices, .. } = &event.fact {

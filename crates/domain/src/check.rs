@@ -238,6 +238,10 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
             ));
         }
     }
+    for (site, sku) in memory.wrong_sums() {
+        let (site, sku) = (&memory.site(site).code, &memory.sku(sku).code);
+        wrong.push(format!("SKU {sku}: what the watch takes for available at {site} is not what lies there"));
+    }
     lots.remove(&LotId::NONE);
     for (lot, sum) in lots {
         let row = memory.lot(lot);

@@ -12,6 +12,7 @@ mod hold_row;
 mod holders;
 mod holds;
 mod kept_code;
+mod levels;
 mod list;
 mod master;
 mod occupants;
@@ -54,6 +55,7 @@ use crowd::Crowd;
 use hold_row::HoldRow;
 use holders::Node;
 use kept_code::KeptCode;
+use levels::Level;
 use occupants::Occupants;
 use orders::Orders;
 use picking::Picking;
@@ -89,7 +91,7 @@ pub struct Memory {
     /// The places of gates that have more than one.
     crowds: Slab<Crowd>,
     /// Safety levels that are not zero: few SKUs are watched.
-    safety_levels: Sharded<(SiteId, SkuId), Quantity>,
+    safety_levels: Sharded<(SiteId, SkuId), Level>,
     /// How many places have a position.
     position_count: u64,
     /// What is missing somewhere: little ever is.

@@ -40,6 +40,10 @@ pub trait Tables {
 
     /// The gate of a SKU at a site: there since the first stock or the first safety level.
     fn gate(&self, site: SiteId, sku: SkuId) -> Option<row::Gate>;
+    /// What is available of a SKU at a site where it has a safety level, at `now`: a sum that is kept. Zero where it has none.
+    fn watched_available(&self, site: SiteId, sku: SkuId, now: Timestamp) -> Quantity;
+    /// The SKUs with a safety level at a site of which some day more or less is available, because lots of them end.
+    fn watched_with_last_days(&self, site: SiteId) -> Vec<SkuId>;
     /// What lies at a place; a place where nothing lies has no row.
     fn position(&self, place: Place) -> Option<row::Position>;
     /// All positions of a SKU at a site, in no particular order.

@@ -13,7 +13,7 @@ use crate::{
     decide::{Lots, fill},
     event::{Freed, Watched},
     limits::{FILL_LINES_MAX, PARTS_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
-    query::{available, site_stock},
+    query::available,
     row::{HolderKind, Lot, Position, Site, Tracking},
 };
 
@@ -406,9 +406,16 @@ fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
             Row::Position(place, _) if !tables.sku(place.sku).safety_stock.is_empty() => {
                 touched.insert((tables.location(place.location).site, place.sku));
             }
-            Row::Lot(lot, _) => {
-                let sku = tables.lot(*lot).sku;
-                touched.extend(tables.sku(sku).safety_stock.iter().map(|(site, _)| (*site, sku)));
+            Row::Lot(lot, Some(before)) => {
+                let row = tables.lot(*lot);
+                if (before.blocked, before.expires_on) != (row.blocked, row.expires_on) {
+                    let levels = tables.sku(row.sku).safety_stock.iter();
+                    touched.extend(levels.map(|(site, _)| (*site, row.sku)));
+                }
+            }
+            // Where the day ends at another time, lots end at another time.
+            Row::Site(site, Some(before)) if before.time_zone != tables.site(*site).time_zone => {
+                touched.extend(tables.watched_with_last_days(*site).into_iter().map(|sku| (*site, sku)));
             }
             Row::Sku(sku, before) => {
                 touched.extend(tables.sku(*sku).safety_stock.iter().map(|(site, _)| (*site, *sku)));
@@ -425,10 +432,7 @@ fn watch(tables: &impl Tables, changes: &Changes) -> Option<Event> {
     let mut items = Vec::new();
     for (site, sku) in touched {
         let gate = tables.gate(site, sku).unwrap_or_default();
-        let available = match gate.safety_level.is_zero() {
-            true => Quantity::ZERO,
-            false => site_stock(tables, site, sku, head.at).available,
-        };
+        let available = tables.watched_available(site, sku, head.at);
         let low = available < gate.safety_level;
         if low != gate.low {
             items.push(Watched { site, sku, available, level: gate.safety_level, low });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jaego_domain::{
-    Code, Command, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
+    Code, Command, Date, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, CloseTransfer,
         ConfirmHold, HoldLine, HoldPart, OrderLine, PickLine, PickTransfer, PlaceHold, PlaceOrder,
@@ -288,6 +288,44 @@ fn only_what_looks_at_positions_counts_them() {
     let (site, allocation) = (code("ICN"), OrderAllocation::AtCompletion);
     warehouse.must(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
     assert_eq!(looks(&warehouse, &order("O2")), 0, "nothing is allocated yet");
+}
+
+/// A SKU with a safety level lies in 50,000 serial numbers: what a command costs does not depend on them. With a look at each of
+/// them a command took 1 ms.
+#[test]
+fn the_stock_watch_costs_no_command_a_look_at_all_that_lies_there() {
+    const COMMANDS: usize = 500;
+    const SOON: Duration = Duration::from_millis(200);
+    let mut warehouse = Warehouse::open(LINES_MAX);
+    let (name, tracking, prices) = (Name::default(), Tracking::Serial, Vec::new());
+    let safety_stock = vec![(code("ICN"), units(LINES_MAX))];
+    warehouse.must(Command::SetSku(SetSku { sku: code("phone"), name, tracking, safety_stock, prices }));
+    let mut soon = |what: &str, command: &dyn Fn(usize) -> Command| {
+        let commands: Vec<_> = (0..COMMANDS).map(command).collect();
+        let begun = thread_time();
+        commands.into_iter().for_each(|command| warehouse.must(command));
+        let took = thread_time() - begun;
+        println!("{COMMANDS} {what}: {took:?}");
+        assert!(took < SOON, "{COMMANDS} {what}: {took:?}");
+    };
+    let lot = |number: usize| code(&format!("N{number}"));
+    let set = |number: usize, blocked| {
+        let expires_on = Some(Date::parse("expires_on", &format!("2030-01-{:02}", 1 + number % 30)).unwrap());
+        let (sku, received_on) = (code("phone"), None);
+        Command::SetLot(SetLot { sku, lot: lot(number), received_on, expires_on, blocked })
+    };
+    let adjust = |number: usize| {
+        let change = Change::Add(Quantity::ONE, Outside::Supplier);
+        let (site, location, sku) = (code("ICN"), code("A-01"), code("phone"));
+        let lines = vec![AdjustLine { site, location, sku, lot: Some(lot(LINES_MAX + number)), change }];
+        let (id, reason) = (code(&format!("A{number}")), Name::default());
+        Command::Adjust(Adjust { id, reason, lines, release: None })
+    };
+    soon("new lots", &|number| set(LINES_MAX + number, false));
+    soon("receipts", &adjust);
+    soon("blocked lots", &|number| set(number, true));
+    soon("lots with a last day", &|number| set(number, false));
+    jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
 }
 
 /// Allocated in parts it could have more than one decision can give up again.

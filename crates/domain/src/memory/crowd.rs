@@ -75,6 +75,14 @@ impl<'a> Entries<'a> {
         self.first.iter().chain(self.others.iter().flatten())
     }
 
+    /// Those of a lot: a search for each location.
+    pub(super) fn of_lot(self, lot: LotId) -> impl Iterator<Item = &'a Entry> {
+        let first = self.first.first().map(|entry| entry.location);
+        let next = move |at: &LocationId| self.from(LocationId(at.0 + 1)).next().map(|entry| entry.location);
+        let locations = std::iter::successors(first, next);
+        locations.filter_map(move |location| self.find(location, lot).ok().map(|at| self.get(at)))
+    }
+
     /// Those from a location on.
     pub(super) fn from(self, location: LocationId) -> impl Iterator<Item = &'a Entry> {
         let from = (location, LotId::NONE);
@@ -210,6 +218,9 @@ mod tests {
                 let from = (LocationId(number(40, 13)), LotId::NONE);
                 let behind = crowd.entries().from(from.0).map(key);
                 assert!(behind.eq(plain.range(from..).copied()), "step {step}, from {from:?}");
+                let lot = LotId(number(20, 700));
+                let of_lot = plain.iter().copied().filter(|(_, other)| *other == lot);
+                assert!(crowd.entries().of_lot(lot).map(key).eq(of_lot), "step {step}, {lot:?}");
             }
         }
         let lists_left = crowd.entries().others.len();

@@ -101,7 +101,9 @@ impl Memory {
             return Some(Box::new(row));
         };
         if at < self.lots.len() {
-            return Some(Box::new(std::mem::replace(&mut self.lots[at], *row)));
+            let before = std::mem::replace(&mut self.lots[at], *row);
+            self.recount_watched_lot(id, &before);
+            return Some(Box::new(before));
         }
         assert_eq!(at, self.lots.len(), "numbers are handed out in order");
         self.sku_lots.get_or_default(row.sku).push(id);

@@ -9,7 +9,7 @@ use super::{
     transfers::{LineRow, TransferRow},
 };
 use crate::{
-    Code, Command, LocationId, Place, SiteId, SkuId, Tables,
+    Code, Command, LocationId, Place, Quantity, SiteId, SkuId, Tables,
     row::{Gate, OrderAllocation, Position},
 };
 
@@ -157,22 +157,14 @@ impl Memory {
         let slot = self.make_gate(site, sku);
         let before = self.unpack_gate(self.gates.get(slot));
         self.gates.get_mut(slot).marks = gate.map(|gate| Marks { stocked: gate.stocked, low: gate.low });
-        match gate.map(|gate| gate.safety_level).filter(|level| !level.is_zero()) {
-            Some(level) => drop(self.safety_levels.insert((site, sku), level)),
-            None if before.is_some_and(|gate| !gate.safety_level.is_zero()) => {
-                self.safety_levels.remove(&(site, sku));
-            }
-            None => {}
-        }
+        self.put_safety_level(site, sku, gate.map_or(Quantity::ZERO, |gate| gate.safety_level));
         self.drop_gate_if_empty(slot);
         before
     }
 
     pub(super) fn unpack_gate(&self, row: &GateRow) -> Option<Gate> {
         let Marks { stocked, low } = row.marks?;
-        let level = (!self.safety_levels.is_empty()).then(|| self.safety_levels.get(&(row.site, row.sku)));
-        let safety_level = level.flatten().copied().unwrap_or_default();
-        Some(Gate { stocked, safety_level, low })
+        Some(Gate { stocked, safety_level: self.safety_level(row.site, row.sku), low })
     }
 
     pub(super) fn position_at(&self, place: Place) -> Option<Position> {
@@ -192,6 +184,7 @@ impl Memory {
             self.missing.insert(place, missing);
         }
         self.change_entry(place, |entry| entry.put(position));
+        self.recount_watched(place, before, position);
         match (before, position) {
             (None, Some(_)) => {
                 self.position_count += 1;

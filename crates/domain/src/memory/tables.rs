@@ -67,6 +67,14 @@ impl Tables for Memory {
         self.unpack_gate(self.gates.get(self.gate_slot(site, sku)?))
     }
 
+    fn watched_available(&self, site: SiteId, sku: SkuId, now: Timestamp) -> Quantity {
+        self.watched_available(site, sku, now)
+    }
+
+    fn watched_with_last_days(&self, site: SiteId) -> Vec<SkuId> {
+        self.watched_with_last_days(site)
+    }
+
     fn position(&self, place: Place) -> Option<Position> {
         self.position_at(place)
     }
