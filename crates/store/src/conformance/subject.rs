@@ -10,7 +10,7 @@ use jaego_domain::{
 };
 
 use super::{START, Told};
-use crate::{BalanceFilter, Batch, Done, Reply, Results, StatementFilter, StockAsOf, Store, past};
+use crate::{BalanceFilter, Batch, Done, Reply, Results, StatementFilter, StockAsOf, Store, past, render};
 
 /// A request as a caller would send it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub enum LookBack {
     Balance(BalanceFilter),
     /// What money went into a wallet and out of it.
     Statement(StatementFilter),
+    /// Each crossing of a SKU's safety levels that the stock watch told, oldest first.
+    Watched(Code),
 }
 
 /// Something that answers like a store, empty at first, its clock in the hand of the scenario.
@@ -202,6 +204,10 @@ impl Subject for BareSubject {
             LookBack::Statement(filter) => {
                 Told::statement(past::statement(&self.tables, &self.events, filter))
             }
+            LookBack::Watched(sku) => {
+                let views = self.events.iter().map(|event| render::event_view(&self.tables, event));
+                Told::watched(sku, views)
+            }
         }
     }
 }
@@ -274,9 +280,17 @@ impl Subject for StoreSubject {
             LookBack::Stock(filter) => Told::past_stock(wait(self.store.stock_as_of(filter.clone())).value),
             LookBack::Balance(filter) => Told::balance(wait(self.store.balances(filter.clone())).value),
             LookBack::Statement(filter) => Told::statement(wait(self.store.statement(filter.clone())).value),
+            LookBack::Watched(sku) => {
+                // What the clock brings about is told with the next turn.
+                wait(self.store.query(Query::Sku(sku.clone()))).value.expect("the SKU is there");
+                Told::watched(sku, wait(self.store.events(Sequence(0), EVENTS_MAX)).events)
+            }
         }
     }
 }
+
+/// Events of one scenario, at the most.
+const EVENTS_MAX: usize = 100_000;
 
 /// The answer that there has to be.
 fn wait<T>(reply: Reply<T>) -> T {

@@ -14,7 +14,7 @@ use jaego_domain::{
 };
 
 use super::START;
-use crate::{BalancePage, Done, PastStock, StatementPage};
+use crate::{BalancePage, Done, EventView, PastStock, StatementPage};
 
 /// An answer: what it is, and what it says.
 ///
@@ -469,6 +469,15 @@ impl Told {
                 Self::new("").with("lines", or_none(lines)).with("reasons", or_none(reasons))
             }
         }
+    }
+
+    /// The crossings of a SKU's safety levels that these events tell.
+    pub fn watched(sku: &Code, events: impl IntoIterator<Item = EventView>) -> Self {
+        let items = events.into_iter().flat_map(|event| event.watched);
+        let crossings = items.filter(|(_, of, ..)| of == sku).map(|(site, _, available, _, low)| {
+            format!("{site}:{available}:{}", if low { "low" } else { "enough" })
+        });
+        Self::new("").with("told", or_none(crossings.collect::<Vec<_>>().join(",")))
     }
 
     fn order(order: &OrderView) -> Self {

@@ -59,6 +59,7 @@
 //! time          +60s                                       also ms, m, h, d
 //! position      SITE LOCATION SKU [LOT]        total SKU        hold ID        transfer ID
 //! was           SITE LOCATION SKU [LOT] at=60s             as it was 60 seconds after the start
+//! watched       SKU                            each crossing of its safety levels that was told, as ICN:4:low,ICN:5:enough
 //! balance       SKU [SITE] [since=60s] [until=5m]          the changes, as +10:10,-3:7, and the reasons
 //! explain       TRANSFER [LINE]     trace SKU LOT     site SITE     location SITE LOCATION     sku SKU     lot SKU LOT
 //! batch … end   atomic … end
@@ -154,6 +155,7 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             after: None,
             limit: 1_000,
         })),
+        "watched" => Deed::LookBack(LookBack::Watched(words.code()?)),
         "wallet" => Deed::Look(Query::Wallet(words.code()?)),
         "authorization" => Deed::Look(Query::Authorization(words.code()?)),
         "statement" => Deed::LookBack(LookBack::Statement(StatementFilter {

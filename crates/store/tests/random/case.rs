@@ -148,6 +148,7 @@ impl Case {
             self.forgetful.apply(&event);
             self.remember(event);
         }
+        self.naive.watch_again();
         Ok(())
     }
 

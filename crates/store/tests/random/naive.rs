@@ -5,6 +5,7 @@
 mod orders;
 mod released;
 mod trades;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,7 @@ pub(crate) struct Naive {
     fences: BTreeMap<Code, u64>,
     orders: orders::Orders,
     trades: trades::Trades,
+    watch: watch::Watch,
     /// When what a cart holds lapses.
     cart_ends: BTreeMap<Code, Timestamp>,
 }
@@ -319,18 +321,19 @@ impl Naive {
             Fact::SaleRefunded { owner, currency, amount, .. } => {
                 self.purse(owner, *currency).refunded += i128::from(amount.get());
             }
-            Fact::SkuPriced { .. }
-            | Fact::OrderAllocationSet { .. }
+            Fact::SkuSet { id, safety_stock, .. } | Fact::SkuPriced { id, safety_stock, .. } => {
+                self.watch.set_levels(*id, safety_stock);
+            }
+            Fact::StockWatched { items } => self.crossed(items, event.at),
+            Fact::OrderAllocationSet { .. }
             | Fact::OrderClaimed { .. }
             | Fact::OrdersClaimed { .. }
             | Fact::ClaimExtended { .. }
             | Fact::OrderUnclaimed { .. }
             | Fact::ClaimsLapsed { .. }
-            | Fact::SkuSet { .. }
             | Fact::Reversed { .. }
             | Fact::HoldExtended { .. }
             | Fact::TransferReceived { .. }
-            | Fact::StockWatched { .. }
             | Fact::RequestNoted { .. } => {}
         }
         self.on_hand.retain(|_, quantity| *quantity > 0);
@@ -340,6 +343,7 @@ impl Naive {
             let works = self.pick_works();
             self.claims.retain(|work, _| works.contains_key(work));
         }
+        self.watch.last = event.at;
     }
 
     fn claim(&mut self, id: &Code, zone: &Name, worker: &Code, fence: Sequence, expires_at: Timestamp) {
@@ -548,7 +552,8 @@ impl Naive {
     }
 
     /// Compares every place with the tables.
-    pub(crate) fn agrees(&self, memory: &Memory, now: Timestamp) -> Result<(), String> {
+    pub(crate) fn agrees(&mut self, memory: &Memory, now: Timestamp) -> Result<(), String> {
+        self.watch_again();
         for (resource, fence) in &self.fences {
             let theirs = memory.fence(resource).map(|row| row.fence);
             if theirs != Some(*fence) {
@@ -601,6 +606,7 @@ impl Naive {
         self.agrees_on_picks(memory)?;
         self.agrees_on_orders(memory)?;
         self.nobody_waits_for_what_is_there(memory, now)?;
+        self.crossings_are_told(now)?;
         for (holder, _) in self.held.keys().filter(|(holder, _)| holder.kind == HolderKind::Cart) {
             if self.cart_ends.get(&holder.id).is_none_or(|end| *end <= now) {
                 return Err(format!("{holder:?} holds what has lapsed"));

@@ -414,6 +414,7 @@ pub(super) fn past_url(past: &LookBack) -> String {
                 [("currency", currency), ("since", time(filter.since)), ("until", time(filter.until))];
             format!("/v1/wallets/{}/statement?{}limit={}", filter.owner, said(&filters), filter.limit)
         }
+        LookBack::Watched(_) => "/v1/events?kind=stock_watched&limit=1000".to_owned(),
     }
 }
 
@@ -442,6 +443,14 @@ pub(super) fn past_view(past: &LookBack, json: &Value) -> Told {
             });
             let reasons = list(&json["items"], |line| word(&line["reason"]).replace(' ', "_"));
             Told::new("").with("lines", or_none(lines)).with("reasons", or_none(reasons))
+        }
+        LookBack::Watched(sku) => {
+            let crossings = items.iter().flat_map(|event| event["watched"].as_array().unwrap());
+            let crossings = crossings.filter(|item| item["sku"] == sku.as_str()).map(|item| {
+                let low = if item["low"] == true { "low" } else { "enough" };
+                format!("{}:{}:{low}", word(&item["site"]), item["available"])
+            });
+            Told::new("").with("told", or_none(crossings.collect::<Vec<_>>().join(",")))
         }
     }
 }
