@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jaego_domain::{
-    Code, Command, Date, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables, TimeZone,
+    Code, Command, Currency, Date, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables,
+    TimeZone,
     command::{
-        Adjust, AdjustLine, AllocateLine, AllocateTransfer, CancelTransfer, Change, CloseTransfer,
-        ConfirmHold, HoldLine, HoldPart, OrderLine, PickLine, PickTransfer, PlaceHold, PlaceOrder,
-        ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, SetLocation, SetLot,
-        SetOrderAllocation, SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart,
-        UnpickTransfer,
+        Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, CancelTransfer, Change, Checkout,
+        CloseTransfer, CompleteOrder, ConfirmHold, DiscardCart, HoldLine, HoldPart, OrderLine, PickLine,
+        PickTransfer, PlaceHold, PlaceOrder, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer,
+        RequestTransfer, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetSite, SetSku,
+        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
     },
     limits::{LINES_MAX, PARTS_MAX},
     row::{LocationKind, OrderAllocation, Tracking},
@@ -288,6 +289,64 @@ fn only_what_looks_at_positions_counts_them() {
     let (site, allocation) = (code("ICN"), OrderAllocation::AtCompletion);
     warehouse.must(Command::SetOrderAllocation(SetOrderAllocation { site, allocation }));
     assert_eq!(looks(&warehouse, &order("O2")), 0, "nothing is allocated yet");
+    warehouse.must(order("O2"));
+    let allocate = |id: &str| Command::AllocateOrder(AllocateOrder { id: code(id) });
+    let complete = |id: &str| Command::CompleteOrder(CompleteOrder { id: code(id), claimant: None });
+    assert_eq!((looks(&warehouse, &allocate("O2")), looks(&warehouse, &complete("O2"))), (50, 50));
+    warehouse.must(allocate("O2"));
+    assert_eq!((looks(&warehouse, &allocate("O2")), looks(&warehouse, &complete("O2"))), (0, 0));
+}
+
+/// A cart is looked for when it is checked out, and with each change where it holds its items.
+#[test]
+fn carts_count_the_positions_that_their_items_look_at() {
+    let mut warehouse = Warehouse::open(50);
+    let looks = |warehouse: &Warehouse, command: &Command| warehouse.memory.positions_looked_at(command);
+    let cart = |hold_s| {
+        let (id, site, owner) = (code("C1"), code("ICN"), code("kim"));
+        Command::SetCart(SetCart { id, site, owner, hold_s })
+    };
+    let item = |quantity| {
+        let (id, sku) = (code("C1"), code("phone"));
+        Command::SetCartItem(SetCartItem { id, sku, quantity: units(quantity) })
+    };
+    let currency = Currency::new("currency", "KRW").unwrap();
+    let checkout =
+        Command::Checkout(Checkout { id: code("C1"), order: None, currency, expected_total: None });
+    warehouse.must(cart(None));
+    assert_eq!((looks(&warehouse, &item(1)), looks(&warehouse, &checkout)), (0, 0), "it is empty");
+    warehouse.must(item(1));
+    assert_eq!((looks(&warehouse, &item(2)), looks(&warehouse, &checkout)), (0, 50));
+    assert_eq!(looks(&warehouse, &cart(Some(60))), 50);
+    warehouse.must(cart(Some(60)));
+    assert_eq!((looks(&warehouse, &item(2)), looks(&warehouse, &item(0))), (50, 0));
+    warehouse.must(Command::DiscardCart(DiscardCart { id: code("C1") }));
+    assert_eq!((looks(&warehouse, &item(2)), looks(&warehouse, &checkout)), (0, 0));
+}
+
+/// Whoever waits has it looked for among all positions of the SKU.
+#[test]
+fn what_is_waited_for_counts_the_positions_that_filling_looks_at() {
+    let mut warehouse = Warehouse::open(50);
+    let looks = |warehouse: &Warehouse, command: &Command| warehouse.memory.positions_looked_at(command);
+    let set = |lot: &str, blocked| {
+        let (sku, lot) = (code("phone"), code(lot));
+        Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked })
+    };
+    let adjust = |lot: &str| {
+        let change = Change::Add(Quantity::ONE, Outside::Supplier);
+        let (site, location, sku, lot) = (code("ICN"), code("A-01"), code("phone"), Some(code(lot)));
+        let lines = vec![AdjustLine { site, location, sku, lot, change }];
+        Command::Adjust(Adjust { id: code("J9"), reason: Name::default(), lines, release: None })
+    };
+    warehouse.must(set("WANTED", true));
+    warehouse.must(set("OTHER", true));
+    assert_eq!((looks(&warehouse, &adjust("WANTED")), looks(&warehouse, &set("WANTED", false))), (0, 0));
+    let lines = vec![OrderLine { sku: code("phone"), quantity: units(1), lot: Some(code("WANTED")) }];
+    let (id, site, customer, priority, backorder) = (code("O1"), code("ICN"), None, 0, true);
+    warehouse.must(Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder }));
+    assert_eq!((looks(&warehouse, &adjust("WANTED")), looks(&warehouse, &set("WANTED", false))), (50, 50));
+    assert_eq!((looks(&warehouse, &adjust("OTHER")), looks(&warehouse, &set("OTHER", false))), (0, 0));
 }
 
 /// A SKU with a safety level lies in 50,000 serial numbers: what a command costs does not depend on them. With a look at each of

@@ -107,7 +107,7 @@ impl CartRow {
         Cart {
             site: self.site,
             owner: self.owner.clone(),
-            hold_s: (self.hold_s != 0).then_some(self.hold_s),
+            hold_s: self.hold_s(),
             opened: self.opened,
             opened_at: self.opened_at,
             set: self.set,
@@ -136,6 +136,29 @@ impl CartRow {
     /// Whether it holds something.
     pub(super) fn holds(&self) -> bool {
         !self.picks.is_empty()
+    }
+
+    /// For how many seconds it holds its items, if it does.
+    pub(super) fn hold_s(&self) -> Option<u32> {
+        (self.hold_s != 0).then_some(self.hold_s)
+    }
+
+    /// The SKUs of its items.
+    pub(super) fn skus(&self) -> impl Iterator<Item = SkuId> + '_ {
+        self.lines.iter().map(|line| line.sku)
+    }
+
+    /// The SKUs of which it holds less than was put into it.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = SkuId> + '_ {
+        // Picks stand in the order of their lines.
+        let mut picks = self.picks.iter().peekable();
+        self.lines.iter().zip(0..).filter_map(move |(line, number)| {
+            let mut held = Quantity::ZERO;
+            while let Some(pick) = picks.next_if(|held| held.line == number) {
+                held += pick.pick.quantity;
+            }
+            (held < line.quantity).then_some(line.sku)
+        })
     }
 
     /// How many lines it has.

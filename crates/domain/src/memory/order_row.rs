@@ -228,8 +228,15 @@ impl OrderRow {
     }
 
     /// Every line that waits for stock: its index, its SKU, the lot that it wants, and how much it lacks.
-    pub(super) fn each_awaiting(&self, mut visit: impl FnMut(u32, SkuId, Option<LotId>, Quantity)) {
-        if !self.awaits_stock || self.status.may_rest() || self.is_allocated {
+    pub(super) fn each_awaiting(&self, visit: impl FnMut(u32, SkuId, Option<LotId>, Quantity)) {
+        if self.awaits_stock && !self.status.may_rest() {
+            self.each_lacking(visit);
+        }
+    }
+
+    /// Every line that holds less than it asks for, in the same words.
+    pub(super) fn each_lacking(&self, mut visit: impl FnMut(u32, SkuId, Option<LotId>, Quantity)) {
+        if self.is_allocated {
             return;
         }
         match &self.lines {

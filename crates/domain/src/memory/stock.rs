@@ -4,13 +4,14 @@ use smallvec::SmallVec;
 
 use super::{
     Memory,
+    carts::CartRow,
     crowd::Entries,
     places::{Entry, GateRow, Marks},
     transfers::{LineRow, TransferRow},
 };
 use crate::{
-    Code, Command, LocationId, Place, Quantity, SiteId, SkuId, Tables,
-    row::{Gate, OrderAllocation, Position},
+    Code, Command, LocationId, LotId, Place, Quantity, SiteId, SkuId, Tables,
+    row::{CartStatus, Gate, OrderAllocation, Position},
 };
 
 impl Memory {
@@ -44,8 +45,9 @@ impl Memory {
         gate.places.get(&self.crowds)
     }
 
-    /// How many positions a command looks at to allocate its lines, in all; each SKU at a site counts once. A repeat looks at
-    /// none. Carts, and what an order that is there lacks, are not counted.
+    /// How many positions a command looks at to allocate its lines or to give those who wait what it brings, in all; each SKU
+    /// at a site counts once. A repeat looks at none. What is put into a cart and ordered by commands that go with this one,
+    /// and is not there yet, is not counted.
     pub fn positions_looked_at(&self, command: &Command) -> usize {
         let mut gates: SmallVec<[u32; 8]> = SmallVec::new();
         let mut note = |site: &Code, sku: &Code| {
@@ -60,6 +62,50 @@ impl Memory {
             Command::PlaceOrder(place) if self.order_slot(&place.id).is_some() => return 0,
             Command::PlaceOrder(place) if !self.allocates_on_arrival(&place.site) => return 0,
             Command::PlaceOrder(place) => place.lines.iter().for_each(|line| note(&place.site, &line.sku)),
+            Command::AllocateOrder(allocate) => self.lacking_gates(&allocate.id, &mut gates),
+            Command::CompleteOrder(complete) => {
+                let site = self.order_slot(&complete.id).map(|slot| self.orders.rows.get(slot).site);
+                if site.is_some_and(|site| self.order_allocation(site) == OrderAllocation::AtCompletion) {
+                    self.lacking_gates(&complete.id, &mut gates);
+                }
+            }
+            Command::SetCart(set) => {
+                let Some(cart) = self.open_cart(&set.id) else { return 0 };
+                if set.hold_s.is_some() && set.hold_s != cart.hold_s() {
+                    gates.extend(cart.skus().filter_map(|sku| self.gate_slot(cart.site, sku)));
+                }
+            }
+            Command::SetCartItem(set) => {
+                let Some(cart) = self.open_cart(&set.id).filter(|cart| cart.hold_s().is_some()) else {
+                    return 0;
+                };
+                // What it lacks of other items is looked for as well.
+                let item = self.sku_id(&set.sku).filter(|_| !set.quantity.is_zero());
+                let lacking = cart.lacking().filter(|sku| Some(*sku) != item);
+                gates
+                    .extend(item.into_iter().chain(lacking).filter_map(|sku| self.gate_slot(cart.site, sku)));
+            }
+            Command::Checkout(checkout) => {
+                let Some(cart) = self.open_cart(&checkout.id) else { return 0 };
+                gates.extend(cart.skus().filter_map(|sku| self.gate_slot(cart.site, sku)));
+            }
+            Command::Adjust(adjust) => {
+                for line in &adjust.lines {
+                    let (site, sku) = (self.site_id(&line.site), self.sku_id(&line.sku));
+                    let Some((site, sku)) = site.zip(sku) else { continue };
+                    let lot = line.lot.as_ref().map_or(Some(LotId::NONE), |lot| self.find_lot(sku, lot));
+                    if lot.is_some_and(|lot| self.orders.is_awaited(site, sku, lot)) {
+                        gates.extend(self.gate_slot(site, sku));
+                    }
+                }
+            }
+            Command::SetLot(set) => {
+                let Some(sku) = self.sku_id(&set.sku) else { return 0 };
+                let Some(lot) = self.find_lot(sku, &set.lot) else { return 0 };
+                let gates_of_sku = self.skus[sku.index()].gates.iter();
+                let awaited = gates_of_sku.filter(|(site, _)| self.orders.is_awaited(*site, sku, lot));
+                gates.extend(awaited.map(|(_, slot)| *slot));
+            }
             // What was missed is looked for elsewhere.
             Command::PickTransfer(pick) => {
                 let Some(slot) = self.transfer_slot(&pick.id) else { return 0 };
@@ -91,8 +137,26 @@ impl Memory {
     }
 
     fn allocates_on_arrival(&self, site: &Code) -> bool {
-        let setting = self.site_id(site).and_then(|site| self.order_setting(site));
-        setting.is_none_or(|setting| setting.allocation == OrderAllocation::OnArrival)
+        let site = self.site_id(site);
+        site.is_none_or(|site| self.order_allocation(site) == OrderAllocation::OnArrival)
+    }
+
+    fn order_allocation(&self, site: SiteId) -> OrderAllocation {
+        self.order_setting(site).map_or_else(OrderAllocation::default, |setting| setting.allocation)
+    }
+
+    /// Enters the gates of what an order lacks that has not ended.
+    fn lacking_gates(&self, order: &Code, gates: &mut SmallVec<[u32; 8]>) {
+        let Some(slot) = self.order_slot(order) else { return };
+        let row = self.orders.rows.get(slot);
+        if !row.status.may_rest() {
+            row.each_lacking(|_, sku, _, _| gates.extend(self.gate_slot(row.site, sku)));
+        }
+    }
+
+    fn open_cart(&self, id: &Code) -> Option<&CartRow> {
+        let row = self.carts.rows.get(self.cart_slot(id)?);
+        (row.status == CartStatus::Open).then_some(row)
     }
 
     pub(super) fn gate_slot(&self, site: SiteId, sku: SkuId) -> Option<u32> {
