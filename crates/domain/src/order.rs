@@ -146,6 +146,9 @@ pub struct OrderLine {
     pub picks: SmallVec<[Pick; 1]>,
 }
 
+/// A line of an order, by index from 0, and all that is held for it.
+pub type LinePicks = (u32, SmallVec<[Pick; 1]>);
+
 impl Order {
     /// Whether all that was ordered is held.
     pub fn is_allocated(&self) -> bool {

@@ -10,7 +10,7 @@ mod wallet;
 use crate::{Sequence, Timestamp};
 pub use crate::{
     cart::{Cart, CartLine, CartState, CartStatus, Sale},
-    order::{Claim, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, OrderWork},
+    order::{Claim, LinePicks, Order, OrderAllocation, OrderLine, OrderSetting, OrderStatus, OrderWork},
     trade::{Card, CloseReason, PriceTiers, Proposal, ProposalEnd, ProposalKind, ProposalStatus},
 };
 pub use filing::{Answered, Filed, Filing};

@@ -96,6 +96,8 @@ pub trait Tables {
     fn warm_gates(&self, _skus: impl Iterator<Item = (SiteId, SkuId)>) {}
     /// The order of this id.
     fn order(&self, id: &Code) -> Option<row::Order>;
+    /// One line of an order, by index from 0. Panics if there is no such line.
+    fn order_line(&self, order: &Code, line: u32) -> row::OrderLine;
     /// How the work on the order of this id stands: of an order of thousands of lines no more than that is read.
     fn order_work(&self, id: &Code) -> Option<row::OrderWork>;
     /// How many picks an order has: what it takes to end it. 0 where there is none of this id.
@@ -214,6 +216,8 @@ pub enum Row {
     Order(Code, Option<Box<row::Order>>),
     /// The claim on an order that is not at its end, which is processed under it, or waits where there is none.
     OrderClaim(Code, Option<Box<row::Claim>>),
+    /// What some lines of an order hold that is not at its end, each of them once.
+    OrderPicks(Code, Vec<row::LinePicks>),
     OrderSetting(SiteId, Option<row::OrderSetting>),
     /// Whether stock is there that waiting lines have yet to get.
     Unfilled(SiteId, SkuId, bool),

@@ -234,11 +234,8 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
-                HolderKind::Order => self.change_order(id, |order| {
-                    for Freed { holder, quantity } in parts {
-                        let line = &mut order.lines[holder.line as usize];
-                        order::shrink_line(line, place.location, place.lot, *quantity);
-                    }
+                HolderKind::Order => self.change_lines(id, parts, |line, quantity| {
+                    order::shrink_line(line, place.location, place.lot, quantity);
                 }),
                 HolderKind::Cart => self.change_cart(id, |_, cart| {
                     for Freed { quantity, .. } in parts {
@@ -281,12 +278,9 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
-                HolderKind::Order => self.change_order(id, |order| {
-                    for Freed { holder, quantity } in parts {
-                        let line = &mut order.lines[holder.line as usize];
-                        order::shrink_line(line, from.location, from.lot, *quantity);
-                        order::grow_line(line, to.location, to.lot, *quantity);
-                    }
+                HolderKind::Order => self.change_lines(id, parts, |line, quantity| {
+                    order::shrink_line(line, from.location, from.lot, quantity);
+                    order::grow_line(line, to.location, to.lot, quantity);
                 }),
                 HolderKind::Cart => self.change_cart(id, |_, cart| {
                     for Freed { quantity, .. } in parts {

@@ -1,12 +1,14 @@
 //! Writes what was decided about orders and claims.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::book::{Book, shrink_pick};
 use crate::{
     Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp, WARM_MAX,
-    event::{OrderedLine, Take},
+    event::{Freed, OrderedLine, Take},
     row::{Claim, Order, OrderLine, OrderSetting, OrderStatus, Pick},
 };
 
@@ -58,7 +60,7 @@ impl<T: Tables> Book<'_, T> {
             Fact::OrdersFilled { orders, left, done } => {
                 for filled in orders {
                     self.hold_all(&filled.takes);
-                    self.change_order(&filled.order, |order| grow(order, &filled.takes));
+                    self.fill_lines(&filled.order, &filled.takes);
                 }
                 for (pairs, unfilled) in [(left, true), (done, false)] {
                     for (site, sku) in pairs {
@@ -134,6 +136,35 @@ impl<T: Tables> Book<'_, T> {
         }
     }
 
+    /// Lines of an order hold more. It takes the time of what they hold, and not that of the order.
+    fn fill_lines(&mut self, id: &Code, takes: &[Take]) {
+        let mut takes: Vec<&Take> = takes.iter().collect();
+        takes.sort_by_key(|take| take.line);
+        let lines = takes.chunk_by(|a, b| a.line == b.line).map(|takes| {
+            let mut line = self.tables.order_line(id, takes[0].line);
+            grow_by(&mut line, takes);
+            (takes[0].line, line.picks)
+        });
+        let lines = lines.collect();
+        self.put(Row::OrderPicks(id.clone(), lines));
+    }
+
+    /// Changes what lines of an order hold that hold something at one place: each holder with its quantity.
+    pub(super) fn change_lines(
+        &mut self,
+        id: &Code,
+        parts: &[Freed],
+        mut change: impl FnMut(&mut OrderLine, Quantity),
+    ) {
+        let mut lines: BTreeMap<u32, OrderLine> = BTreeMap::new();
+        for Freed { holder, quantity } in parts {
+            let line = lines.entry(holder.line);
+            change(line.or_insert_with(|| self.tables.order_line(id, holder.line)), *quantity);
+        }
+        let lines = lines.into_iter().map(|(number, line)| (number, line.picks)).collect();
+        self.put(Row::OrderPicks(id.clone(), lines));
+    }
+
     pub(super) fn change_order(&mut self, id: &Code, change: impl FnOnce(&mut Order)) {
         let mut order = self.tables.order(id).expect("the event's order is there");
         change(&mut order);
@@ -168,6 +199,25 @@ fn grow(order: &mut Order, takes: &[Take]) {
     }
     let fits = order.lines.iter().all(|line| line.held() <= line.quantity);
     assert!(fits, "a line of an order holds no more than it asked for");
+}
+
+/// A line of an order holds more, as [`grow`] says.
+fn grow_by(line: &mut OrderLine, takes: &[&Take]) {
+    let before = line.picks.len();
+    let places = line.picks.iter().enumerate().map(|(at, pick)| ((pick.location, pick.lot), at));
+    let held: Option<HashMap<_, _>> = (takes.len() > GROW_PLAINLY_MAX).then(|| places.collect());
+    for Take { location, lot, quantity, .. } in takes {
+        let place = (*location, *lot);
+        let at = match &held {
+            None => line.picks[..before].iter().position(|pick| (pick.location, pick.lot) == place),
+            Some(held) => held.get(&place).copied(),
+        };
+        match at {
+            Some(at) => line.picks[at].quantity += *quantity,
+            None => line.picks.push(Pick { location: *location, lot: *lot, quantity: *quantity }),
+        }
+    }
+    assert!(line.held() <= line.quantity, "a line of an order holds no more than it asked for");
 }
 
 /// Where each line has which of its picks.

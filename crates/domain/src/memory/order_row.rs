@@ -38,10 +38,10 @@ enum Lines {
 }
 
 /// What is held for a line, by the line's index, and the node that it is entered under.
-struct HeldPick {
-    pick: Pick,
-    line: u32,
-    node: u32,
+pub(super) struct HeldPick {
+    pub(super) pick: Pick,
+    pub(super) line: u32,
+    pub(super) node: u32,
 }
 
 impl Lines {
@@ -199,6 +199,80 @@ impl OrderRow {
         }
     }
 
+    /// One line.
+    pub(super) fn line(&self, line: u32) -> OrderLine {
+        match &self.lines {
+            Lines::One { .. } => {
+                assert_eq!(line, 0, "it has one line");
+                self.unpack().lines.swap_remove(0)
+            }
+            Lines::Many { lines, picks } => {
+                let Wanted { sku, lot, quantity } = lines.get(line as usize);
+                let picks = picks_of(picks, line).iter().map(|held| held.pick).collect();
+                OrderLine { sku, lot, quantity, picks }
+            }
+        }
+    }
+
+    /// Takes other picks in the place of those of some lines, which are in order, as the picks are. It has several lines.
+    pub(super) fn put_picks(&mut self, changed: &[u32], held: Vec<HeldPick>) {
+        let Lines::Many { picks, .. } = &mut self.lines else { panic!("several lines are kept as many") };
+        let kept = std::mem::take(picks).into_iter();
+        let mut kept = kept.filter(|held| changed.binary_search(&held.line).is_err()).peekable();
+        let mut merged = Vec::with_capacity(kept.size_hint().1.unwrap_or_default() + held.len());
+        for new in held {
+            while let Some(before) = kept.next_if(|kept| kept.line < new.line) {
+                merged.push(before);
+            }
+            merged.push(new);
+        }
+        merged.extend(kept);
+        *picks = merged.into_boxed_slice();
+        let lacks = |line: &u32| !self.lacks(*line).is_zero();
+        self.is_allocated = !changed.iter().any(lacks) && !self.lacks_something();
+    }
+
+    /// Whether some line holds less than it asks for.
+    fn lacks_something(&self) -> bool {
+        let Lines::Many { lines, picks } = &self.lines else { return !self.lacks(0).is_zero() };
+        let mut picks = picks.iter().peekable();
+        lines.iter().zip(0..).any(|(line, number)| {
+            let mut held = Quantity::ZERO;
+            while let Some(pick) = picks.next_if(|held| held.line == number) {
+                held += pick.pick.quantity;
+            }
+            held < line.quantity
+        })
+    }
+
+    /// Whether lines that lack something wait for it.
+    fn awaits(&self) -> bool {
+        self.awaits_stock && !self.status.may_rest()
+    }
+
+    /// What a line waits for, if it waits for stock: its SKU, and the lot that it wants.
+    pub(super) fn awaited_by(&self, line: u32) -> Option<(SkuId, Option<LotId>)> {
+        if !self.awaits() || self.lacks(line).is_zero() {
+            return None;
+        }
+        match &self.lines {
+            Lines::One { sku, .. } => Some((*sku, None)),
+            Lines::Many { lines, .. } => {
+                let Wanted { sku, lot, .. } = lines.get(line as usize);
+                Some((sku, lot))
+            }
+        }
+    }
+
+    /// Every place where a line of several is entered as a holder, and by which node.
+    pub(super) fn each_node_of(&self, line: u32, mut visit: impl FnMut(Place, u32)) {
+        let Lines::Many { lines, picks } = &self.lines else { panic!("several lines are kept as many") };
+        let sku = lines.get(line as usize).sku;
+        for HeldPick { pick, node, .. } in picks_of(picks, line) {
+            visit(Place { location: pick.location, sku, lot: pick.lot }, *node);
+        }
+    }
+
     /// How the work on it stands.
     pub(super) fn work(&self) -> OrderWork {
         let claim = self.claim.as_deref().cloned();
@@ -229,7 +303,7 @@ impl OrderRow {
 
     /// Every line that waits for stock: its index, its SKU, the lot that it wants, and how much it lacks.
     pub(super) fn each_awaiting(&self, visit: impl FnMut(u32, SkuId, Option<LotId>, Quantity)) {
-        if self.awaits_stock && !self.status.may_rest() {
+        if self.awaits() {
             self.each_lacking(visit);
         }
     }

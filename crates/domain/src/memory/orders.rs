@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{
     Memory,
-    order_row::OrderRow,
+    order_row::{HeldPick, OrderRow},
     queue::Queue,
     slab::{Index, Slab},
     sorted::Sorted,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
     limits::PARTS_MAX,
-    row::{Claim, HolderKind, Order, OrderSetting, OrderStatus},
+    row::{Claim, HolderKind, LinePicks, Order, OrderSetting, OrderStatus},
 };
 
 #[derive(Default)]
@@ -53,6 +53,12 @@ struct AwaitingKey {
 }
 
 impl AwaitingKey {
+    /// The key of a line of a row that waits for this.
+    fn of(row: &OrderRow, line: u32, sku: SkuId, lot: Option<LotId>) -> Self {
+        let (site, priority, placed) = (row.site, Reverse(row.priority), row.placed);
+        Self { site, sku, lot: lot.unwrap_or(LotId::NONE), priority, placed, line }
+    }
+
     /// The first key of a SKU, a site and a wanted lot.
     fn first(site: SiteId, sku: SkuId, lot: LotId) -> Self {
         Self { site, sku, lot, priority: Reverse(u32::MAX), placed: Sequence(0), line: 0 }
@@ -178,16 +184,21 @@ impl Orders {
             return keys;
         }
         row.each_awaiting(|line, sku, lot, _| {
-            keys.push(AwaitingKey {
-                site: row.site,
-                sku,
-                lot: lot.unwrap_or(LotId::NONE),
-                priority: Reverse(row.priority),
-                placed: row.placed,
-                line,
-            });
+            keys.push(AwaitingKey::of(row, line, sku, lot));
         });
         keys
+    }
+
+    /// The keys of some lines of a row, as far as they wait.
+    fn awaiting_keys_of(row: &OrderRow, lines: &[u32]) -> SmallVec<[AwaitingKey; 1]> {
+        if row.pick_count() >= PARTS_MAX {
+            return SmallVec::new();
+        }
+        let key = |line: &u32| {
+            let (sku, lot) = row.awaited_by(*line)?;
+            Some(AwaitingKey::of(row, *line, sku, lot))
+        };
+        lines.iter().filter_map(key).collect()
     }
 
     /// Enters a row in all indexes but that of its id and those of holders.
@@ -313,6 +324,57 @@ impl Memory {
         let before = std::mem::replace(&mut row.claim, claim);
         orders.enter_work(slot);
         before
+    }
+
+    /// Puts what some lines of an order hold, and gives back what they held. Of the other lines nothing is entered anew.
+    pub(super) fn put_order_picks(&mut self, id: &Code, mut lines: Vec<LinePicks>) -> Vec<LinePicks> {
+        lines.sort_unstable_by_key(|(line, _)| *line);
+        let slot = self.order_slot(id).expect("an order that holds something else is there");
+        self.orders.last = slot;
+        let row = self.orders.rows.get(slot);
+        let before: Vec<LinePicks> = lines.iter().map(|(line, _)| (*line, row.line(*line).picks)).collect();
+        let count = |lines: &[LinePicks]| lines.iter().map(|(_, picks)| picks.len()).sum::<usize>();
+        let (picks, picks_after) = (row.pick_count(), row.pick_count() - count(&before) + count(&lines));
+        if row.line_count() == 1 || (picks >= PARTS_MAX) != (picks_after >= PARTS_MAX) {
+            // Whether its other lines wait changes as well, or it has none.
+            let mut order = row.unpack();
+            for (line, picks) in lines {
+                order.lines[line as usize].picks = picks;
+            }
+            self.put_order(id, Some(Box::new(order)));
+            return before;
+        }
+        let changed: Vec<u32> = lines.iter().map(|(line, _)| *line).collect();
+        for key in Orders::awaiting_keys_of(row, &changed) {
+            self.orders.awaiting.remove(&key);
+        }
+        self.orders.strike_work(slot);
+        self.hold_in_place_of(slot, &changed, lines);
+        for key in Orders::awaiting_keys_of(self.orders.rows.get(slot), &changed) {
+            self.orders.awaiting.insert(key, slot);
+        }
+        self.orders.enter_work(slot);
+        before
+    }
+
+    /// Enters what some lines of an order hold in the place of what they held.
+    fn hold_in_place_of(&mut self, slot: u32, changed: &[u32], lines: Vec<LinePicks>) {
+        let row = self.orders.rows.get(slot);
+        let mut nodes: SmallVec<[(Place, u32); 4]> = SmallVec::new();
+        changed.iter().for_each(|line| row.each_node_of(*line, |place, node| nodes.push((place, node))));
+        let skus: SmallVec<[SkuId; 4]> = changed.iter().map(|line| row.line(*line).sku).collect();
+        for (place, node) in nodes {
+            self.strike_holder(place, node);
+        }
+        let mut held = Vec::new();
+        for ((line, picks), sku) in lines.into_iter().zip(skus) {
+            for pick in picks {
+                let place = Place { location: pick.location, sku, lot: pick.lot };
+                let node = self.enter_holder(place, HolderKind::Order, slot, line);
+                held.push(HeldPick { pick, line, node });
+            }
+        }
+        self.orders.rows.get_mut(slot).put_picks(changed, held);
     }
 
     fn insert_order(&mut self, id: &Code, hash: u64, order: Order) {

@@ -8,8 +8,8 @@ use crate::{
     Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
         Answered, Authorization, Card, Cart, Fence, Filed, Filing, Gate, Head, Hold, Holder, HolderKind,
-        Line, Location, LocationKind, Lot, Order, OrderSetting, OrderWork, Position, PriceTiers, Proposal,
-        Sale, Site, Sku, Transfer, Wallet,
+        Line, Location, LocationKind, Lot, Order, OrderLine, OrderSetting, OrderWork, Position, PriceTiers,
+        Proposal, Sale, Site, Sku, Transfer, Wallet,
     },
 };
 
@@ -215,6 +215,11 @@ impl Tables for Memory {
         self.orders.awaited_skus(site)
     }
 
+    fn order_line(&self, order: &Code, line: u32) -> OrderLine {
+        let slot = self.order_slot(order).expect("a line is of an order that is there");
+        self.orders.rows.get(slot).line(line)
+    }
+
     fn order_work(&self, id: &Code) -> Option<OrderWork> {
         self.order_slot(id).map(|slot| self.orders.rows.get(slot).work())
     }
@@ -380,6 +385,10 @@ impl Tables for Memory {
             Row::OrderClaim(id, claim) => {
                 let before = self.put_order_claim(&id, claim);
                 Row::OrderClaim(id, before)
+            }
+            Row::OrderPicks(id, lines) => {
+                let before = self.put_order_picks(&id, lines);
+                Row::OrderPicks(id, before)
             }
             Row::OrderSetting(site, setting) => {
                 Row::OrderSetting(site, self.orders.put_setting(site, setting))

@@ -234,6 +234,7 @@ tagged! {
         36 PickClaim { 0: transfer, 1: zone, 2: row }
         40 OrderClaim { 0: order, 1: row }
         41 CartState { 0: id, 1: row }
+        42 OrderPicks { 0: order, 1: lines }
         28 Prices { 0: sku, 1: prices }
         29 Cart { 0: id, 1: row }
         30 Sale { 0: order, 1: row }

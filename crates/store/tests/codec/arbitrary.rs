@@ -434,7 +434,7 @@ fn stock_rows() -> BoxedStrategy<Row> {
     .boxed()
 }
 
-fn pick() -> BoxedStrategy<Pick> {
+pub(crate) fn pick() -> BoxedStrategy<Pick> {
     (location(), lot(), some_quantity())
         .prop_map(|(location, lot, quantity)| Pick { location, lot, quantity })
         .boxed()

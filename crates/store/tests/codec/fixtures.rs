@@ -170,6 +170,7 @@ fn there_is_a_sample_of_every_row() {
         Row::Sale(..) => 27,
         Row::OrderClaim(..) => 28,
         Row::CartState(..) => 29,
+        Row::OrderPicks(..) => 30,
     };
     let rows = [
         samples::rows(),
@@ -181,8 +182,9 @@ fn there_is_a_sample_of_every_row() {
         carts::rows(),
         claims::rows(),
         claims::states(),
+        claims::picks(),
     ]
     .concat();
     let there: BTreeSet<_> = rows.iter().map(number).collect();
-    assert_eq!(there, (0..30).collect());
+    assert_eq!(there, (0..31).collect());
 }

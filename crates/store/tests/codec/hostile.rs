@@ -78,6 +78,7 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (picking::rows_file(), Err(picking::rows())),
         (claims::rows_file(), Err(claims::rows())),
         (claims::states_file(), Err(claims::states())),
+        (claims::picks_file(), Err(claims::picks())),
         (carts::events_file(), Ok(carts::events())),
         (carts::rows_file(), Err(carts::rows())),
         (refunds::events_file(), Ok(refunds::events())),
@@ -162,6 +163,7 @@ fn random_bytes_are_read_or_refused() {
         carts::rows(),
         claims::rows(),
         claims::states(),
+        claims::picks(),
     ]
     .concat();
     written.extend(events.iter().map(|event| codec::encode([event])));
