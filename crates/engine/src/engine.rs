@@ -210,7 +210,8 @@ impl Engine {
                 Timestamp(clock.now().0.saturating_sub(lag_ms))
             };
             let now = Box::new(now);
-            let (repeats, mut ledger) = (Repeats::new(past.clone()), Ledger::new(past, indexes.clone(), now));
+            let repeats = Repeats::new(past.clone(), indexes.clone());
+            let mut ledger = Ledger::new(past, indexes.clone(), now);
             let (inbox, finish) = (inbox.clone(), owed.clone());
             let body = move || {
                 repeats.run(&owing, |batch, reply| submit(&inbox, &finish, batch, reply, config.waiting_max));

@@ -17,7 +17,7 @@ impl<D: Disk> Ledger<D> {
         let mut events = Vec::new();
         let (mut parts, mut transfers) = (0, 0);
         let limit = limit.clamp(1, PAGE_MAX);
-        let read = self.past.each_event(after.next(), |event| {
+        let read = self.past.each_event(&self.indexes, after.next(), |event| {
             parts += event.fact.part_count();
             event.fact.each_transfer(|_| transfers += 1);
             events.push(event);

@@ -64,7 +64,7 @@ pub(crate) type Now = Box<dyn Fn() -> Timestamp + Send>;
 
 pub(crate) struct Ledger<D: Disk> {
     pub(super) past: Past<D>,
-    indexes: Arc<Indexes<D>>,
+    pub(super) indexes: Arc<Indexes<D>>,
     tail: Tail<D>,
     /// What time it is, as far as nothing can happen before it any more.
     pub(super) now: Now,
@@ -243,7 +243,7 @@ impl Resolved {
         };
         let more = match &key {
             Some(key) => chapters.each_event_of(key, start, visit)?,
-            None => chapters.past.each_event(Sequence(start), visit)?,
+            None => chapters.past.each_event(chapters.indexes, Sequence(start), visit)?,
         };
         // A page that ended early because of `until` has nothing after it.
         let more = more && (matches >= limit || looked >= looked_max);

@@ -28,7 +28,7 @@ use crate::{
     core::Job,
     disk::Disk,
     inbox::Inbox,
-    index::{Error, Sites},
+    index::{Error, Indexes, Sites},
     journal::Reader,
 };
 
@@ -91,7 +91,12 @@ impl<D: Disk> Past<D> {
     }
 
     /// Reads events from `start` on until `visit` has had enough, and says whether there may be more.
-    fn each_event(&self, start: Sequence, mut visit: impl FnMut(Event) -> bool) -> Result<bool, Error> {
+    fn each_event(
+        &self,
+        indexes: &Indexes<D>,
+        start: Sequence,
+        mut visit: impl FnMut(Event) -> bool,
+    ) -> Result<bool, Error> {
         let mut next = start.0;
         while let Some((first, payload)) = self.recent.holding(next) {
             for event in codec::decode(&payload, Sequence(first))? {
@@ -108,7 +113,11 @@ impl<D: Disk> Past<D> {
         if next > self.reader.durable_sequence() {
             return Ok(false);
         }
-        let mut frames = self.reader.frames_from(next.max(self.reader.first_sequence()))?;
+        let start = next.max(self.reader.first_sequence());
+        let mut frames = match indexes.frame_of(start)? {
+            Some(position) => self.reader.frames_at(position, start)?,
+            None => self.reader.frames_from(start)?,
+        };
         while let Some(frame) = frames.next()? {
             for event in codec::decode(frame.payload, Sequence(frame.first_sequence))? {
                 let event = event?;

@@ -3,23 +3,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::mpsc,
+    iter::Peekable,
+    sync::{Arc, mpsc},
 };
 
-use jaego_domain::{Event, MovementId, Outcome, Refusal, Sequence, Timestamp, outcome};
-use jaego_store::{Answers, Batch, Done, Failure, ReplyTo, Results};
+use jaego_domain::{Event, Movement, MovementId, Outcome, Refusal, Sequence, Timestamp, outcome};
+use jaego_store::{Answers, Batch, Done, Failure, ReplyTo, Results, codec};
 
 use super::{Past, ToShow};
 use crate::{
     core::{Decided, Deliver, Earlier, Slot},
     disk::Disk,
     inbox::Inbox,
-    index::Error,
+    index::{Error, Indexes},
 };
-
-/// Events that are read over on the way from one wanted event to the next; where there are more, reading begins
-/// anew.
-const READ_OVER_MAX: u64 = 10_000;
 
 /// What the lane is asked.
 pub(crate) enum Owed {
@@ -33,11 +30,12 @@ pub(crate) enum Owed {
 
 pub(crate) struct Repeats<D: Disk> {
     past: Past<D>,
+    indexes: Arc<Indexes<D>>,
 }
 
 impl<D: Disk> Repeats<D> {
-    pub(crate) fn new(past: Past<D>) -> Self {
-        Self { past }
+    pub(crate) fn new(past: Past<D>, indexes: Arc<Indexes<D>>) -> Self {
+        Self { past, indexes }
     }
 
     /// Answers until nobody can ask any more. `submit` puts a prepared batch into the writer's line.
@@ -73,7 +71,7 @@ impl<D: Disk> Repeats<D> {
                 _ => {}
             }
         }
-        let events = match self.events_of(wanted) {
+        let events = match self.events_of(&wanted) {
             Ok(Ok(events)) => events,
             Ok(Err(missing)) => {
                 let detail =
@@ -97,60 +95,110 @@ impl<D: Disk> Repeats<D> {
         outcomes_of(&self.past, events.into_values().collect(), BTreeMap::new(), answer);
     }
 
+    /// Hands each reversal the movement that it names, where the journal has it. Closing ends it: nothing of the batch is
+    /// decided yet.
     fn lend(&self, batch: &mut Batch) -> Result<(), Error> {
+        let reader = &self.past.reader;
+        let kept = reader.first_sequence()..=reader.durable_sequence();
+        let asked = batch.requests.iter().filter_map(|request| request.wanted_movement());
+        let mut lent: BTreeMap<MovementId, Option<(Movement, &'static str)>> =
+            asked.filter(|id| kept.contains(&id.sequence.0)).map(|id| (id, None)).collect();
+        let wanted: BTreeSet<Sequence> = lent.keys().map(|id| id.sequence).collect();
+        self.each_of(
+            &wanted,
+            || !self.past.inbox.lock().closing,
+            |event| {
+                let document = event.fact.document().map_or("reversal", |(kind, _)| kind);
+                let mut id = MovementId { sequence: event.sequence, index: 0 };
+                event.fact.movements(|movement| {
+                    if let Some(lent) = lent.get_mut(&id) {
+                        *lent = Some((movement, document));
+                    }
+                    id.index += 1;
+                });
+            },
+        )?;
         for request in &mut batch.requests {
-            let Some(MovementId { sequence, index }) = request.wanted_movement() else { continue };
-            let Some(event) = self.event(sequence)? else { continue };
-            let document = event.fact.document().map_or("reversal", |(kind, _)| kind);
-            let mut number = 0;
-            let mut found = None;
-            event.fact.movements(|movement| {
-                if number == index {
-                    found = Some(movement);
-                }
-                number += 1;
-            });
-            if let Some(movement) = found {
+            let found = request.wanted_movement().and_then(|id| lent.get(&id)?.clone());
+            if let Some((movement, document)) = found {
                 request.lend_movement(movement, document);
             }
         }
         Ok(())
     }
 
-    /// Durable events, or the first one that the journal does not have, or no longer. Reads each frame once,
-    /// where what is wanted lies close together: a client that lost its connection asks for a whole batch again.
+    /// Durable events, or the first one that the journal does not have, or no longer.
     fn events_of(
         &self,
-        mut wanted: BTreeSet<Sequence>,
+        wanted: &BTreeSet<Sequence>,
     ) -> Result<Result<BTreeMap<Sequence, Event>, Sequence>, Error> {
-        let reader = &self.past.reader;
         let mut found = BTreeMap::new();
-        while let Some(first) = wanted.pop_first() {
-            if first.0 < reader.first_sequence() || first.0 > reader.durable_sequence() {
-                return Ok(Err(first));
-            }
-            let mut next = Some(first);
-            self.past.each_event(first, |event| {
-                let sequence = event.sequence;
-                if next == Some(sequence) {
-                    found.insert(sequence, event);
-                    next = wanted.pop_first();
-                }
-                next.is_some_and(|next| next.0 <= sequence.0.saturating_add(READ_OVER_MAX))
-            })?;
-            if !found.contains_key(&first) {
-                return Ok(Err(first));
-            }
-            wanted.extend(next);
-        }
-        Ok(Ok(found))
+        let missing = self.each_of(wanted, || true, |event| drop(found.insert(event.sequence, event)))?;
+        Ok(missing.map_or(Ok(found), Err))
     }
 
-    /// One durable event; `None` where the journal has none of this number, or no longer.
-    fn event(&self, sequence: Sequence) -> Result<Option<Event>, Error> {
-        let found = self.events_of(BTreeSet::from([sequence]))?;
-        Ok(found.ok().and_then(|mut found| found.remove(&sequence)))
+    /// Visits durable events, in order, until one is not there, which it gives back. It reads each frame once, from where
+    /// it lies where that is known: a client that lost its connection asks for a whole batch again.
+    ///
+    /// # Errors
+    /// `Stopped` as soon as it may not go on.
+    fn each_of(
+        &self,
+        wanted: &BTreeSet<Sequence>,
+        may_go_on: impl Fn() -> bool,
+        mut visit: impl FnMut(Event),
+    ) -> Result<Option<Sequence>, Error> {
+        let reader = &self.past.reader;
+        let mut wanted = wanted.iter().copied().peekable();
+        let (mut bytes, mut walk) = (Vec::new(), None);
+        while let Some(first) = wanted.peek().copied() {
+            if !may_go_on() {
+                return Err(Error::Stopped);
+            }
+            if first.0 < reader.first_sequence() || first.0 > reader.durable_sequence() {
+                return Ok(Some(first));
+            }
+            if let Some((start, payload)) = self.past.recent.holding(first.0) {
+                visit_wanted(&payload, start, &mut wanted, &mut visit)?;
+            } else if let Some(position) = self.indexes.frame_of(first.0)? {
+                let frame = reader.frame_at(position, &mut bytes)?;
+                visit_wanted(frame.payload, frame.first_sequence, &mut wanted, &mut visit)?;
+            } else {
+                let frames = match &mut walk {
+                    None => walk.insert(reader.frames_from(first.0)?),
+                    Some(frames) => {
+                        frames.skip_to(first.0)?;
+                        frames
+                    }
+                };
+                let Some(frame) = frames.next()? else { return Ok(Some(first)) };
+                visit_wanted(frame.payload, frame.first_sequence, &mut wanted, &mut visit)?;
+            }
+            if wanted.peek() == Some(&first) {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
+}
+
+/// Visits the events of a frame that are wanted next.
+fn visit_wanted(
+    payload: &[u8],
+    first: u64,
+    wanted: &mut Peekable<impl Iterator<Item = Sequence>>,
+    visit: &mut impl FnMut(Event),
+) -> Result<(), Error> {
+    let mut events = codec::decode(payload, Sequence(first))?;
+    while let Some(sequence) = wanted.peek().copied() {
+        events.skip_to(sequence)?;
+        let Some(event) = events.next().transpose()?.filter(|event| event.sequence == sequence) else {
+            break;
+        };
+        wanted.next();
+        visit(event);
+    }
+    Ok(())
 }
 
 impl Earlier {

@@ -30,7 +30,7 @@ use jaego_store::{Failure, codec};
 use crate::{
     disk::{Disk, DiskFile},
     history::Past,
-    journal::{self, Segment},
+    journal::{self, Position, Segment},
 };
 
 pub(crate) use draft::{Draft, document_key};
@@ -116,6 +116,21 @@ impl<D: Disk> Indexes<D> {
         match self.open(segment, origin) {
             Some(index) => Ok(index),
             None => self.make(segment, origin).map(|(index, _)| index),
+        }
+    }
+
+    /// Where the frame lies that holds an event of a sealed segment, if its index is there and tells.
+    pub(crate) fn frame_of(&self, sequence: u64) -> Result<Option<Position>, Error> {
+        let Some(segment) = self.past.reader.sealed_segment_of(sequence) else { return Ok(None) };
+        let origin = self.origin(&segment)?;
+        let Some(index) = self.open(&segment, origin) else { return Ok(None) };
+        match Stretch::Sealed(index).frame_of(sequence) {
+            Err(Error::Index { segment, source }) => {
+                tracing::warn!(segment, error = %source, "an index is damaged and is made anew");
+                self.discard(segment);
+                Ok(None)
+            }
+            found => found,
         }
     }
 

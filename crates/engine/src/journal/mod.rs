@@ -33,6 +33,7 @@ mod format;
 mod mend;
 mod reader;
 mod recovery;
+mod signposts;
 mod spare;
 mod standing;
 mod walker;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::journal::format::{FrameHeader, Kind, SegmentHeader, frame_hash, segment_name};
 use crate::journal::reader::Shared;
+use crate::journal::signposts::Signposts;
 use crate::journal::spare::{SPARE_NAME, Spares};
 
 pub use crate::journal::error::Error;
@@ -170,7 +172,7 @@ impl<D: Disk> Journal<D> {
         let active = begin_segment(&*disk, file, header)?;
         drop(spares);
         let segment = active.published();
-        Journal::assemble(disk, config, active, vec![segment])
+        Journal::assemble(disk, config, active, vec![segment], Signposts::default())
     }
 
     /// Opens the journal of a folder, to be read from the frame that holds sequence `from` on: 1, or the one
@@ -184,10 +186,11 @@ impl<D: Disk> Journal<D> {
         config: Config,
         active: Active<D::File>,
         segments: Vec<Segment>,
+        signposts: Signposts,
     ) -> Result<Journal<D>, Error> {
         let mut spares = Spares::new(disk.clone(), config.segment_len, config.preparation)?;
         spares.prepare()?;
-        let shared = Arc::new(Shared::new(segments, active.offset));
+        let shared = Arc::new(Shared::new(segments, active.offset, signposts));
         Ok(Journal { disk, config, active, shared, spares, buffer: Vec::new(), failure: None })
     }
 

@@ -1,12 +1,13 @@
 //! Reads durable frames while the journal is being written, from any thread.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskFile};
 use crate::journal::error::Error;
 use crate::journal::format::{
     FRAME_HEADER_LEN, FrameHeader, Kind, SECTOR_LEN, SegmentHeader, StoreId, segment_name,
 };
+use crate::journal::signposts::{Signposts, stretch_of};
 use crate::journal::walker::{Frame, Position, Step, Walker, usize_of};
 
 /// What the journal has told its readers.
@@ -22,16 +23,23 @@ pub(crate) struct Published {
 #[derive(Debug)]
 pub(crate) struct Shared {
     published: Mutex<Published>,
+    signposts: Mutex<Signposts>,
 }
 
 impl Shared {
-    pub(crate) fn new(segments: Vec<Segment>, durable_offset: u64) -> Shared {
-        Shared { published: Mutex::new(Published { segments, durable_offset }) }
+    pub(crate) fn new(segments: Vec<Segment>, durable_offset: u64, signposts: Signposts) -> Shared {
+        let published = Mutex::new(Published { segments, durable_offset });
+        Shared { published, signposts: Mutex::new(signposts) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Published> {
         // Every change is one assignment or one push, so a panic elsewhere leaves nothing half done.
-        self.published.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signposts(&self) -> MutexGuard<'_, Signposts> {
+        // A place that was not entered is only a longer way.
+        self.signposts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,10 +121,18 @@ impl<D: Disk> Reader<D> {
         Ok(self.walk(&next)?.header.previous)
     }
 
+    /// The sealed segment that holds `sequence`, if one does.
+    pub(crate) fn sealed_segment_of(&self, sequence: u64) -> Option<Segment> {
+        let published = self.shared.lock();
+        let (_, sealed) = published.segments.split_last().expect("there is always an active segment");
+        let at = sealed.partition_point(|segment| segment.next_sequence <= sequence);
+        sealed.get(at).filter(|segment| segment.first_sequence <= sequence).cloned()
+    }
+
     /// The frames from the one that holds `sequence` on. The first one may begin before it.
     ///
-    /// Finding it walks through one segment at most. A sequence that is not durable yet is fine: its frame
-    /// comes once it is.
+    /// Finding it walks through one segment at most, and where somebody walked before, through a part of it. A sequence
+    /// that is not durable yet is fine: its frame comes once it is.
     pub fn frames_from(&self, sequence: u64) -> Result<Frames<D>, Error> {
         let segments = self.segments();
         let floor = segments[0].first_sequence;
@@ -124,8 +140,20 @@ impl<D: Disk> Reader<D> {
             return Err(Error::BelowFloor { sequence, floor });
         }
         let segment = segments.iter().rev().find(|segment| segment.first_sequence <= sequence);
-        let walker = self.walk(segment.expect("the floor is the first segment's"))?;
-        Ok(Frames { reader: self.clone(), walker, from: sequence })
+        let segment = segment.expect("the floor is the first segment's");
+        let known = self.shared.signposts().before(segment.segment, sequence);
+        let walker = match known {
+            Some(offset) => self.walk_from(segment, offset)?,
+            None => self.walk(segment)?,
+        };
+        Ok(Frames { reader: self.clone(), walker, from: sequence, entered: None })
+    }
+
+    /// The same, where an index tells the position of the frame that holds `sequence`.
+    pub(crate) fn frames_at(&self, position: Position, sequence: u64) -> Result<Frames<D>, Error> {
+        let (segment, _) = self.segment_and_limit(position.segment)?;
+        let walker = self.walk_from(&segment, position.offset)?;
+        Ok(Frames { reader: self.clone(), walker, from: sequence, entered: None })
     }
 
     /// The one frame at a position that [`crate::journal::Journal::append`] or an earlier read told, read into
@@ -188,6 +216,22 @@ impl<D: Disk> Reader<D> {
         Ok(Walker::new(file, name, header))
     }
 
+    /// A walk that begins with the frame at an offset. What that one says of those before it is believed: its checksum,
+    /// which the store's id is part of, vouches for it.
+    fn walk_from(&self, segment: &Segment, offset: u64) -> Result<Walker<D::File>, Error> {
+        let mut walker = self.walk(segment)?;
+        let mut bytes = [0; FRAME_HEADER_LEN];
+        let read = walker.file.read_exact_at(&mut bytes, offset);
+        read.map_err(|source| Error::io("read", &walker.name, source))?;
+        let header = FrameHeader::decode(&bytes, self.store.seed())
+            .filter(|header| header.segment == segment.segment && header.offset == offset);
+        let Some(header) = header else {
+            return Err(Error::damaged(&walker.name, offset, "no frame is here"));
+        };
+        walker.go_to(&header);
+        Ok(walker)
+    }
+
     // The floor may have been raised between looking the segment up and opening it.
     fn removed(&self, segment: &Segment, error: std::io::Error) -> Error {
         let floor = self.first_sequence();
@@ -217,9 +261,23 @@ pub struct Frames<D: Disk> {
     reader: Reader<D>,
     walker: Walker<D::File>,
     from: u64,
+    /// The stretch of which a frame was last entered among the signposts.
+    entered: Option<Position>,
 }
 
 impl<D: Disk> Frames<D> {
+    /// Has the next frame be the one that holds `sequence`, which lies behind those that were read. It goes there the
+    /// shorter way: on from here, or anew from the last place before it that is known.
+    pub(crate) fn skip_to(&mut self, sequence: u64) -> Result<(), Error> {
+        let ahead = self.reader.frames_from(sequence)?;
+        let place = |walker: &Walker<D::File>| (walker.header.segment, walker.offset);
+        if place(&ahead.walker) > place(&self.walker) {
+            self.walker = ahead.walker;
+        }
+        self.from = sequence;
+        Ok(())
+    }
+
     /// The next frame; `None` when all durable frames were read. Asking again later is fine.
     #[expect(clippy::should_implement_trait, reason = "a frame borrows the reader's buffer")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, Error> {
@@ -236,6 +294,11 @@ impl<D: Disk> Frames<D> {
             };
             match (self.walker.step(limit)?, segments_after) {
                 (Step::Frame(header), _) if header.kind == Kind::Records => {
+                    let stretch = Some(stretch_of(&header));
+                    if self.entered != stretch {
+                        self.reader.shared.signposts().enter(&header);
+                        self.entered = stretch;
+                    }
                     if header.first_sequence + u64::from(header.count) > self.from {
                         break header;
                     }

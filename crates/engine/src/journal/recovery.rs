@@ -13,6 +13,7 @@ use crate::journal::format::{
     FORMAT_VERSION, FrameHeader, Kind, NoSegment, SECTOR_LEN, SegmentHeader, StoreId, parse_segment_name,
 };
 use crate::journal::reader::Segment;
+use crate::journal::signposts::Signposts;
 use crate::journal::walker::{Broken, Frame, Step, Walker};
 use crate::journal::{Active, Config, Journal, RESERVED_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN};
 
@@ -58,6 +59,7 @@ pub struct Recovery<D: Disk> {
     unsealed: Option<Walker<D::File>>,
     cut: Option<Cut>,
     ended: bool,
+    signposts: Signposts,
 }
 
 impl<D: Disk> Recovery<D> {
@@ -85,6 +87,7 @@ impl<D: Disk> Recovery<D> {
             unsealed: None,
             cut: None,
             ended: false,
+            signposts: Signposts::default(),
         })
     }
 
@@ -100,6 +103,7 @@ impl<D: Disk> Recovery<D> {
             let step = self.walker.step(self.walker.header.len)?;
             match step {
                 Step::Frame(header) if header.kind == Kind::Records => {
+                    self.signposts.enter(&header);
                     if header.first_sequence + u64::from(header.count) > self.from {
                         self.frames += 1;
                         return Ok(Some(self.walker.frame(&header)));
@@ -161,7 +165,7 @@ impl<D: Disk> Recovery<D> {
             last: self.walker.last,
             synced: true,
         };
-        let mut journal = Journal::assemble(self.disk, self.config, active, listed)?;
+        let mut journal = Journal::assemble(self.disk, self.config, active, listed, self.signposts)?;
         // What was recovered is durable and will be built upon: from now on damage to it is damage.
         journal.write_watermark()?;
         Ok((journal, report))

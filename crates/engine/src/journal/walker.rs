@@ -95,6 +95,13 @@ impl<F: DiskFile> Walker<F> {
         }
     }
 
+    /// Goes to a frame of the segment, which vouches for what lies before it.
+    pub(crate) fn go_to(&mut self, frame: &FrameHeader) {
+        self.offset = frame.offset;
+        self.hash = frame.previous;
+        self.next_sequence = frame.first_sequence;
+    }
+
     /// Reads what lies at the walker's place, looking at nothing from `limit` on.
     pub(crate) fn step(&mut self, limit: u64) -> Result<Step, Error> {
         let header_end = self.offset + SECTOR_LEN as u64;

@@ -4,7 +4,11 @@
 
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -67,15 +71,23 @@ pub(crate) struct GatedDisk {
     pub(crate) gate: Arc<Gate>,
     /// Stops reads.
     pub(crate) reads: Arc<Gate>,
+    read_by_history: Arc<AtomicU64>,
 }
 
 impl GatedDisk {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { disk: SimDisk::new(seed), gate: Arc::default(), reads: Arc::default() }
+        let (gate, reads, read_by_history) = Default::default();
+        Self { disk: SimDisk::new(seed), gate, reads, read_by_history }
+    }
+
+    /// Bytes that the two threads read which answer about the past.
+    pub(crate) fn read_by_history(&self) -> u64 {
+        self.read_by_history.load(Ordering::SeqCst)
     }
 
     fn file(&self, file: SimFile) -> GatedFile {
-        GatedFile { file, gate: self.gate.clone(), reads: self.reads.clone() }
+        let read_by_history = self.read_by_history.clone();
+        GatedFile { file, gate: self.gate.clone(), reads: self.reads.clone(), read_by_history }
     }
 }
 
@@ -83,6 +95,7 @@ pub(crate) struct GatedFile {
     file: SimFile,
     gate: Arc<Gate>,
     reads: Arc<Gate>,
+    read_by_history: Arc<AtomicU64>,
 }
 
 impl Disk for GatedDisk {
@@ -120,6 +133,9 @@ impl DiskFile for GatedFile {
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         self.reads.pass();
+        if matches!(thread::current().name(), Some("jaego-repeats" | "jaego-ledger")) {
+            self.read_by_history.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        }
         self.file.read_at(bytes, offset)
     }
 

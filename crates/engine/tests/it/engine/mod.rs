@@ -13,6 +13,7 @@ mod kill;
 mod lanes;
 mod large;
 mod life;
+mod near;
 mod past;
 mod promises;
 mod rest;
