@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use jaego_domain::{Code, Quantity, Refusal, Sequence};
+use jaego_domain::{Asked, Code, Quantity, Refusal, Sequence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -413,7 +413,10 @@ impl From<&Refusal> for Problem {
                 fact("movement", movement.as_str().into());
             }
             Refusal::HistoryArchived { asked, since, first } => {
-                fact("asked", Time::from(*asked).to_string().into());
+                match asked {
+                    Asked::At(time) => fact("asked", Time::from(*time).to_string().into()),
+                    Asked::After(event) => fact("after", event.0.into()),
+                }
                 fact("since", Time::from(*since).to_string().into());
                 fact("first", first.0.into());
             }

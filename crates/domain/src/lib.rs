@@ -61,7 +61,7 @@ pub use outcome::{ClaimView, Outcome, PickClaimView, PickView, outcome};
 pub use picking::{PickWork, PickWorkId};
 pub use quantity::Quantity;
 pub use query::{Query, View};
-pub use refusal::{Holding, Refusal, Shortage};
+pub use refusal::{Asked, Holding, Refusal, Shortage};
 pub use repeat::Repeat;
 pub use strategy::Strategy;
 pub use tables::{Changes, Row, Tables};

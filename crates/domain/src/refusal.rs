@@ -45,6 +45,15 @@ pub struct Holding {
     pub quantity: Quantity,
 }
 
+/// From where on somebody asked for the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// What was at this time, or since.
+    At(Timestamp),
+    /// What came after this event, with which another page ended.
+    After(Sequence),
+}
+
 /// Why a request was refused. [`Refusal::code`] is the name that callers program against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the things and the numbers that the message shows")]
@@ -103,7 +112,7 @@ pub enum Refusal {
     },
     /// The past that was asked for lies before the first event that is kept.
     HistoryArchived {
-        asked: Timestamp,
+        asked: Asked,
         since: Timestamp,
         first: Sequence,
     },

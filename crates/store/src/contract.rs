@@ -36,14 +36,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads how the balance of a SKU came to be what it is, oldest first.
     ///
-    /// Refuses with `sku_not_found`, `site_not_found`, and with `history_archived` where `since` is before the first
-    /// event that is kept.
+    /// Refuses with `sku_not_found`, `site_not_found`, and with `history_archived` where `since` or the event behind
+    /// `after` is before the first one that is kept.
     fn balances(&self, filter: BalanceFilter) -> Reply<Answer<Result<BalancePage, Refusal>>>;
 
     /// Reads what money went into a wallet and out of it, oldest first.
     ///
-    /// Refuses with `wallet_not_found`, and with `history_archived` where `since` is before the first event that is
-    /// kept.
+    /// Refuses with `wallet_not_found`, and with `history_archived` where `since` or the event behind `after` is before
+    /// the first one that is kept.
     fn statement(&self, filter: StatementFilter) -> Reply<Answer<Result<StatementPage, Refusal>>>;
 
     /// How the store is doing; never waits.

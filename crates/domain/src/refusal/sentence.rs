@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MissingFunds, Refusal};
+use super::{Asked, MissingFunds, Refusal};
 use crate::Name;
 
 impl fmt::Display for Refusal {
@@ -32,10 +32,13 @@ impl fmt::Display for Refusal {
             Self::TransferNotFound { transfer } => write!(f, "there is no transfer {transfer}"),
             Self::LineNotFound { document, line } => write!(f, "{document} has no line {line}"),
             Self::MovementNotFound { movement } => write!(f, "there is no movement {movement}"),
-            Self::HistoryArchived { asked, since, first } => write!(
-                f,
-                "what was at {asked} is archived: the history that is kept begins at {since} with event {first}"
-            ),
+            Self::HistoryArchived { asked, since, first } => {
+                match asked {
+                    Asked::At(time) => write!(f, "what was at {time} is archived")?,
+                    Asked::After(event) => write!(f, "what came after event {event} is archived")?,
+                }
+                write!(f, ": the history that is kept begins at {since} with event {first}")
+            }
             Self::OutcomeArchived { event, first } => write!(
                 f,
                 "it was done by event {event}, which is archived: the history that is kept begins with event {first}"

@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jaego_domain::{
-    Event, LocationId, LotId, Memory, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables, Timestamp,
-    row::Position,
+    Asked, Event, LocationId, LotId, Memory, Place, Quantity, Refusal, Sequence, SiteId, SkuId, Tables,
+    Timestamp, row::Position,
 };
 use jaego_store::{
     Answer, BalanceFilter, BalancePage, PastStock, ReplyTo, StockAsOf,
@@ -131,15 +131,10 @@ impl<D: Disk> Ledger<D> {
         let value = match resolved {
             Err(refusal) => Err(refusal),
             Ok((scope, sku, now)) => self.look_back(|chapters| {
-                let start = match filter.since {
-                    Some(since) => chapters.begin(since, since.0.checked_sub(1), at)?,
-                    None => Ok(0),
-                };
-                let start = match start {
-                    Ok(start) => start.max(filter.after.map_or(0, |after| after.0)),
+                let start = match chapters.begin_page(filter.since, filter.after, at)? {
+                    Ok(start) => start,
                     Err(refusal) => return Ok(Err(refusal)),
                 };
-                let start = start.max(chapters.first_sequence() - 1);
                 chapters.balance(filter, &scope, sku, start, (sequence, now), limit).map(Ok)
             })?,
         };
@@ -231,9 +226,36 @@ impl<D: Disk> Chapters<'_, D> {
         }
         let since = self.first_at()?.map_or(now, Timestamp);
         if asked < since {
+            let asked = Asked::At(asked);
             return Ok(Err(Refusal::HistoryArchived { asked, since, first: Sequence(first) }));
         }
         Ok(Ok(first - 1))
+    }
+
+    /// The event after which a page begins of what happened `since` a time, where the one before it ended with event
+    /// `after`; without either, it is the last one that is not kept. Refuses a page that would leave out what is not kept.
+    pub(super) fn begin_page(
+        &self,
+        since: Option<Timestamp>,
+        after: Option<Sequence>,
+        now: Timestamp,
+    ) -> Result<Result<u64, Refusal>, Error> {
+        let start = match since {
+            Some(since) => self.begin(since, since.0.checked_sub(1), now)?,
+            None => Ok(0),
+        };
+        let start = match start {
+            Ok(start) => start.max(after.map_or(0, |after| after.0)),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let first = self.first_sequence();
+        match after {
+            Some(after) if start < first - 1 => {
+                let (asked, since) = (Asked::After(after), self.first_at()?.map_or(now, Timestamp));
+                Ok(Err(Refusal::HistoryArchived { asked, since, first: Sequence(first) }))
+            }
+            _ => Ok(Ok(start.max(first - 1))),
+        }
     }
 
     /// What lay at the places from `from` on after event `since`, at most `limit` places.

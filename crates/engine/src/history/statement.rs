@@ -36,15 +36,10 @@ impl<D: Disk> Ledger<D> {
         let value = match known {
             Err(refusal) => Err(refusal),
             Ok(()) => self.look_back(|chapters| {
-                let start = match filter.since {
-                    Some(since) => chapters.begin(since, since.0.checked_sub(1), at)?,
-                    None => Ok(0),
-                };
-                let start = match start {
-                    Ok(start) => start.max(filter.after.map_or(0, |after| after.0)),
+                let start = match chapters.begin_page(filter.since, filter.after, at)? {
+                    Ok(start) => start,
                     Err(refusal) => return Ok(Err(refusal)),
                 };
-                let start = start.max(chapters.first_sequence() - 1);
                 chapters.statement(filter, start, sequence).map(Ok)
             })?,
         };

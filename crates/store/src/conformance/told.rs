@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use jaego_domain::{
-    Amount, ClaimView, Code, Currency, Holding, Name, PickClaimView, PickView, PickWork, Quantity, Refusal,
-    Shortage, Timestamp, View,
+    Amount, Asked, ClaimView, Code, Currency, Holding, Name, PickClaimView, PickView, PickWork, Quantity,
+    Refusal, Shortage, Timestamp, View,
     event::ClosedProposal,
     query::{
         AccountView, AuthorizationView, Candidate, CardView, CartView, HeldAt, HoldSummary, InTransit,
@@ -131,7 +131,11 @@ impl Told {
             }
             Refusal::OutcomeArchived { event, first } => told.with("event", event).with("first", first),
             Refusal::HistoryArchived { asked, since, first } => {
-                told.with("asked", time(*asked)).with("since", time(*since)).with("first", first)
+                let told = match asked {
+                    Asked::At(at) => told.with("asked", time(*at)),
+                    Asked::After(event) => told.with("after", event),
+                };
+                told.with("since", time(*since)).with("first", first)
             }
             Refusal::IdTaken { id } => told.with("id", id),
             Refusal::IdempotencyConflict { key } => told.with("key", key),

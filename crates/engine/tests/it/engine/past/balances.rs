@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use jaego_domain::{Query, Refusal, Timestamp, View};
+use jaego_domain::{Asked, Query, Refusal, Timestamp, View};
 use jaego_store::{BalanceFilter, StockAsOf, Store};
 
 use super::{
@@ -102,7 +102,7 @@ fn what_was_archived_is_refused_with_the_time_from_which_on_it_is_known() {
     assert!(first > 50, "nothing was archived: {first}");
     let since = twin.plain.inspect(|_, events| events[usize::try_from(first).unwrap() - 1].at);
     let archived = |asked: u64| Refusal::HistoryArchived {
-        asked: Timestamp(asked),
+        asked: Asked::At(Timestamp(asked)),
         since,
         first: jaego_domain::Sequence(first),
     };
@@ -112,6 +112,18 @@ fn what_was_archived_is_refused_with_the_time_from_which_on_it_is_known() {
         let filter = BalanceFilter { since: Some(Timestamp(asked)), ..all_of("mug", None) };
         let balance = twin.engine.balances(filter).wait().unwrap().value;
         assert_eq!(balance.unwrap_err(), archived(asked));
+    }
+    // A page that would go on in what is archived is none: its points would not follow on those of the one before.
+    for (after, is_kept) in [(0, false), (1, false), (first - 2, false), (first - 1, true), (first, true)] {
+        let after = jaego_domain::Sequence(after);
+        let filter = BalanceFilter { after: Some(after), ..all_of("mug", None) };
+        let balance = twin.engine.balances(filter.clone()).wait().unwrap().value;
+        let first = jaego_domain::Sequence(first);
+        let refusal = Refusal::HistoryArchived { asked: Asked::After(after), since, first };
+        assert_eq!(balance.err(), (!is_kept).then_some(refusal), "after {after}");
+        // What it asks for is kept, whatever page it goes on from.
+        let later = Some(Timestamp(since.0 + 1));
+        twin.engine.balances(BalanceFilter { since: later, ..filter }).wait().unwrap().value.unwrap();
     }
     for round in 0..60 {
         let mut filter = twin.stock_filter();

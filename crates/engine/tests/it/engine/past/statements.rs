@@ -2,7 +2,7 @@
 //! and the older segments.
 
 use jaego_domain::{
-    Amount, Code, Command, Currency, Name, Refusal, Timestamp,
+    Amount, Code, Command, Currency, Name, Refusal, Sequence, Timestamp,
     command::{
         Adjust, AdjustLine, Authorize, CancelOrder, Capture, Change, Checkout, Payment, RefundOrder, SetCart,
         SetCartItem, SetSku, Void,
@@ -222,6 +222,11 @@ fn a_statement_begins_with_what_is_kept_and_its_balances_are_the_true_ones() {
         let filter = StatementFilter { since: Some(Timestamp(asked)), ..statement_of("kim") };
         let refused = twin.engine.statement(filter).wait().unwrap().value.unwrap_err();
         assert_eq!(refused.code(), "history_archived", "{refused}");
+    }
+    for (after, is_kept) in [(1, false), (first - 2, false), (first - 1, true)] {
+        let filter = StatementFilter { after: Some(Sequence(after)), ..statement_of("kim") };
+        let answer = twin.engine.statement(filter).wait().unwrap().value;
+        assert_eq!(answer.err().map(|refusal| refusal.code()), (!is_kept).then_some("history_archived"));
     }
     for owner in &OWNERS[..3] {
         let kept = read(&twin, &statement_of(owner), 7).unwrap();
