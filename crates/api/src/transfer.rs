@@ -543,8 +543,11 @@ pub struct ExplainedLine {
     pub open: u64,
     /// What there is for it now, in all.
     pub available: u64,
-    /// The positions that it could take from, or why it could not.
+    /// The positions that it could take from, or why it could not: at most 10,000 in all lines, those that it can take
+    /// from first.
     pub candidates: Vec<Candidate>,
+    /// How many positions there are.
+    pub candidate_count: usize,
 }
 
 impl From<&query::ExplainedLine> for ExplainedLine {
@@ -556,6 +559,7 @@ impl From<&query::ExplainedLine> for ExplainedLine {
             open: view.open.get(),
             available: view.available.get(),
             candidates: view.candidates.iter().map(Candidate::from).collect(),
+            candidate_count: view.candidate_count,
         }
     }
 }

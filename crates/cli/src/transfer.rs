@@ -499,6 +499,10 @@ pub(crate) fn explained(lines: &[ExplainedLine]) -> String {
             line.line, line.requested, line.sku, line.open, line.available
         );
         text += &candidates(&line.candidates);
+        let left_out = line.candidate_count.saturating_sub(line.candidates.len());
+        if left_out > 0 {
+            text += &format!("and {left_out} more positions\n");
+        }
     }
     if text.is_empty() { "every line is allocated\n".to_owned() } else { text }
 }

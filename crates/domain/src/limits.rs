@@ -65,9 +65,9 @@ pub const KEYS_FORGOTTEN_MAX: usize = 8;
 pub const PAGE_MAX: usize = 1_000;
 /// Rows that one page may look at to find those that match its filter.
 pub const SCAN_MAX: usize = 100_000;
-/// Lines that one `explain` shows, and positions in all of them, so that no question stops the writer for long.
+/// Lines that one `explain` shows, so that no question stops the writer for long.
 pub const EXPLAINED_LINES_MAX: usize = 200;
-/// See [`EXPLAINED_LINES_MAX`].
+/// Positions that it shows in all of them, each with its holders: of a line with more, those that it could take from.
 pub const EXPLAINED_POSITIONS_MAX: usize = 10_000;
 /// Lines of transfers that the trace of a lot shows for what of it is on the way.
 pub const TRANSIT_SHOWN_MAX: usize = 1_000;

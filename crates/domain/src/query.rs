@@ -2,12 +2,13 @@
 
 mod account;
 mod cart;
+mod explain;
 mod order;
 mod trade;
 
 use crate::{
     Amount, Code, Currency, Name, Place, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
-    limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX, HOLDERS_SHOWN_MAX},
+    limits::HOLDERS_SHOWN_MAX,
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
     row::{self, HoldStatus, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
@@ -15,6 +16,7 @@ use crate::{
 
 pub use account::{AccountView, account};
 pub use cart::{CartItemView, CartSummary, CartView, cart, cart_summary};
+pub use explain::{ExplainedLine, explain};
 pub(crate) use order::summary_of;
 pub use order::{OrderLineView, OrderSummary, OrderView, explain_order, order, order_summary};
 pub use trade::{
@@ -433,20 +435,6 @@ pub struct TransferLineView {
     pub in_transit: Vec<(Option<Code>, Quantity)>,
 }
 
-/// Why a line is not allocated.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields say it")]
-pub struct ExplainedLine {
-    pub line: Code,
-    pub sku: Code,
-    pub requested: Quantity,
-    /// What it still lacks.
-    pub open: Quantity,
-    /// What there is for it now, in all.
-    pub available: Quantity,
-    pub candidates: Vec<Candidate>,
-}
-
 /// A position that a line could take from, or why it could not.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields say it")]
@@ -780,75 +768,6 @@ pub fn transfer(tables: &impl Tables, id: &Code) -> Result<TransferView, Refusal
     let lines = lines.collect();
     let (summary, picking) = (transfer_summary(tables, id, &row), tables.pick_works(id));
     Ok(TransferView { summary, lines, picking })
-}
-
-/// Why lines of a transfer are not allocated, at `now`: the one that is named, or the first that lack something, at
-/// most [`EXPLAINED_LINES_MAX`]. Refuses with `transfer_not_found` or `line_not_found`.
-pub fn explain(
-    tables: &impl Tables,
-    id: &Code,
-    line: Option<&Code>,
-    now: Timestamp,
-) -> Result<Vec<ExplainedLine>, Refusal> {
-    let Some(transfer) = tables.transfer(id) else {
-        return Err(Refusal::TransferNotFound { transfer: id.clone() });
-    };
-    let indexes = match line {
-        None => 0..transfer.lines,
-        Some(name) => {
-            let Some(index) = tables.line_named(id, name) else {
-                return Err(Refusal::LineNotFound { document: id.clone(), line: name.clone() });
-            };
-            index..index + 1
-        }
-    };
-    let mut explained = Vec::new();
-    for index in indexes {
-        let row = tables.line(id, index);
-        if line.is_none() && row.totals.open().is_zero() {
-            continue;
-        }
-        let shown: usize = explained.iter().map(|line: &ExplainedLine| line.candidates.len()).sum();
-        if explained.len() == EXPLAINED_LINES_MAX || shown >= EXPLAINED_POSITIONS_MAX {
-            break;
-        }
-        let (candidates, available) = candidates(tables, transfer.from, row.sku, row.lot, now);
-        explained.push(ExplainedLine {
-            line: row.name,
-            sku: tables.sku(row.sku).code.clone(),
-            requested: row.totals.requested,
-            open: row.totals.open(),
-            available,
-            candidates,
-        });
-    }
-    Ok(explained)
-}
-
-/// The positions of a SKU at a site, in the order of their locations and lots, and what of it a line gets that wants
-/// this lot, or any.
-fn candidates(
-    tables: &impl Tables,
-    site: SiteId,
-    sku: SkuId,
-    lot: Option<crate::LotId>,
-    now: Timestamp,
-) -> (Vec<Candidate>, Quantity) {
-    let mut candidates = Vec::new();
-    let mut obtainable = Quantity::ZERO;
-    for (place, position) in tables.positions(site, sku) {
-        let mut shown = candidate(tables, place, &position, now);
-        if lot.is_some_and(|lot| lot != place.lot) {
-            shown.verdict = Verdict::OtherLot;
-        } else {
-            obtainable += shown.position.available;
-        }
-        candidates.push(shown);
-    }
-    candidates.sort_by(|a, b| {
-        (&a.position.location, &a.position.lot).cmp(&(&b.position.location, &b.position.lot))
-    });
-    (candidates, obtainable)
 }
 
 /// A position with its holders, and why a strategy would pass it over at `now`.

@@ -9,7 +9,7 @@ mod smallest_first;
 
 use std::cmp::Ordering;
 
-use crate::{Code, Date, LocationId, LotId, Quantity, Timestamp, refusal::Refusal};
+use crate::{Code, Date, LocationId, LotId, Place, Quantity, Tables, Timestamp, refusal::Refusal};
 
 /// A way to choose positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,14 @@ impl Strategy {
         count
     }
 
+    /// Which of two candidates is likely to be taken sooner; where that depends on the others, the one that has more.
+    pub(crate) fn compare(self, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+        match self.comparison() {
+            Some(compare) => compare(a, b),
+            None => b.available.cmp(&a.available).then_with(|| by_walk(a, b)),
+        }
+    }
+
     /// Which of two candidates comes first, unless that depends on the others.
     fn comparison(self) -> Option<Compare> {
         match self {
@@ -109,6 +117,25 @@ pub(crate) struct Candidate<'a> {
     pub(crate) received_on: Option<Date>,
     pub(crate) expires_on: Option<Date>,
     pub(crate) since: Timestamp,
+}
+
+impl<'a> Candidate<'a> {
+    /// What a strategy looks at of a position that has `available`, since when something lies there.
+    pub(crate) fn at(tables: &'a impl Tables, place: Place, available: Quantity, since: Timestamp) -> Self {
+        let location = tables.location(place.location);
+        let lot = (place.lot != LotId::NONE).then(|| tables.lot(place.lot));
+        Self {
+            location: place.location,
+            lot: place.lot,
+            available,
+            pick_order: location.pick_order,
+            location_code: &location.code,
+            lot_code: lot.map(|lot| &lot.code),
+            received_on: lot.and_then(|lot| lot.received_on),
+            expires_on: lot.and_then(|lot| lot.expires_on),
+            since,
+        }
+    }
 }
 
 /// The walk through the site; ties end on the codes' text.

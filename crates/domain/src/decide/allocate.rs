@@ -185,19 +185,7 @@ impl<'a, T: Tables> Desk<'a, T> {
     }
 
     pub(super) fn candidate(&self, place: Place, available: Quantity, since: Timestamp) -> Candidate<'a> {
-        let location = self.tables.location(place.location);
-        let lot = (place.lot != LotId::NONE).then(|| self.tables.lot(place.lot));
-        Candidate {
-            location: place.location,
-            lot: place.lot,
-            available,
-            pick_order: location.pick_order,
-            location_code: &location.code,
-            lot_code: lot.map(|lot| &lot.code),
-            received_on: lot.and_then(|lot| lot.received_on),
-            expires_on: lot.and_then(|lot| lot.expires_on),
-            since,
-        }
+        Candidate::at(self.tables, place, available, since)
     }
 
     /// What is available at a place to this command's next line.

@@ -1,10 +1,13 @@
 //! Orders as they are shown.
 
-use super::{ExplainedLine, HeldAt, candidates, held_at};
+use super::{
+    ExplainedLine, HeldAt,
+    explain::{Explained, Wanted},
+    held_at,
+};
 use crate::{
     ClaimView, Code, Quantity, Tables, Timestamp,
     command::numbered,
-    limits::{EXPLAINED_LINES_MAX, EXPLAINED_POSITIONS_MAX},
     outcome::lot_code,
     refusal::Refusal,
     row::{self, OrderStatus},
@@ -108,8 +111,8 @@ pub fn order(tables: &impl Tables, id: &Code) -> Result<OrderView, Refusal> {
 }
 
 /// Why lines of an order are not allocated, at `now`: the one of the number that is named, or the first that lack
-/// something, at most [`EXPLAINED_LINES_MAX`]. An order that has ended lacks nothing. Refuses with `order_not_found` or
-/// `line_not_found`.
+/// something, within the limits of [`explain`](super::explain). An order that has ended lacks nothing. Refuses with
+/// `order_not_found` or `line_not_found`.
 pub fn explain_order(
     tables: &impl Tables,
     id: &Code,
@@ -119,8 +122,8 @@ pub fn explain_order(
     let Some(order) = tables.order(id) else {
         return Err(Refusal::OrderNotFound { order: id.clone() });
     };
-    let mut explained = Vec::new();
-    let (mut shown, mut is_known) = (0, false);
+    let mut explained = Explained::new(tables, order.site, now);
+    let mut is_known = false;
     for (row, index) in order.lines.iter().zip(0..) {
         let name = numbered(index);
         if line.is_some_and(|line| *line != name) {
@@ -131,23 +134,13 @@ pub fn explain_order(
         if line.is_none() && open.is_zero() {
             continue;
         }
-        if explained.len() == EXPLAINED_LINES_MAX || shown >= EXPLAINED_POSITIONS_MAX {
+        if explained.is_full() {
             break;
         }
-        let (candidates, available) = candidates(tables, order.site, row.sku, row.lot, now);
-        shown += candidates.len();
-        let sku = tables.sku(row.sku).code.clone();
-        explained.push(ExplainedLine {
-            line: name,
-            sku,
-            requested: row.quantity,
-            open,
-            available,
-            candidates,
-        });
+        explained.push(Wanted { line: name, sku: row.sku, lot: row.lot, requested: row.quantity }, open);
     }
     match line {
         Some(line) if !is_known => Err(Refusal::LineNotFound { document: id.clone(), line: line.clone() }),
-        _ => Ok(explained),
+        _ => Ok(explained.lines),
     }
 }
