@@ -81,7 +81,7 @@ enum Command {
     },
     /// Show an order with its lines.
     Show { order: String },
-    /// Allocate what an order lacks.
+    /// Allocate what an order lacks; goods of a blocked or an expired lot are given back, and others taken.
     Allocate(Action),
     /// Cancel an order: what it holds is released, a claim on it is void, and what was paid for it is refunded.
     Cancel(Action),

@@ -45,6 +45,9 @@ fn advice(code: &str) -> Option<&'static str> {
         "authorization_not_found" => "`jaego wallet show OWNER` shows the open authorizations",
         "idempotency_conflict" => "choose another --key",
         "hold_ended" => "place a new hold under a new id",
+        "lot_blocked" | "lot_expired" => {
+            "take goods of another lot: `jaego order allocate ORDER` swaps an order's, `jaego hold change` a hold's"
+        }
         "lot_required" => "name the lot: SKU/LOT=QUANTITY",
         "location_required" => "name the location: SKU@LOCATION=QUANTITY",
         "history_archived" => {

@@ -409,6 +409,7 @@ fn write(tables: &mut impl Tables, event: &Event, kept: Kept) -> Changes {
         Fact::OrderAllocationSet { .. }
         | Fact::OrderPlaced { .. }
         | Fact::OrderAllocated { .. }
+        | Fact::OrderReallocated { .. }
         | Fact::OrdersFilled { .. }
         | Fact::OrderCompleted { .. }
         | Fact::OrderCancelled { .. }

@@ -263,6 +263,14 @@ pub enum Fact {
         takes: Takes,
         short: Vec<OrderShort>,
     },
+    /// `released` could not leave the site any more and is held no longer; `takes` are held for what the order lacks then.
+    OrderReallocated {
+        id: Code,
+        site: SiteId,
+        released: Takes,
+        takes: Takes,
+        short: Vec<OrderShort>,
+    },
     /// Stock went to lines that had waited for it. `left` are the SKUs of which there is more to give than one
     /// event does, `done` those of which there is no longer.
     OrdersFilled {

@@ -172,7 +172,9 @@ pub fn outcome(tables: &impl Tables, event: &Event) -> Outcome {
                 outcome.holders.push(holding(tables, &freed.holder, freed.quantity));
             }
         }
-        Fact::OrderPlaced { site, takes, short, .. } | Fact::OrderAllocated { site, takes, short, .. } => {
+        Fact::OrderPlaced { site, takes, short, .. }
+        | Fact::OrderAllocated { site, takes, short, .. }
+        | Fact::OrderReallocated { site, takes, short, .. } => {
             outcome.picks.extend(picks(tables, takes));
             let shortages = short.iter().map(|short| Shortage {
                 line: numbered(short.line as usize),

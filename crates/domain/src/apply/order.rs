@@ -57,6 +57,18 @@ impl<T: Tables> Book<'_, T> {
                     order.awaits_stock = order.backorder;
                 });
             }
+            Fact::OrderReallocated { id, released, takes, .. } => {
+                for take in released {
+                    self.unhold(take.place(), take.quantity);
+                }
+                self.hold_all(takes);
+                self.change_order(id, |order| {
+                    shed(order, released);
+                    grow(order, takes);
+                    order.answer = sequence;
+                    order.awaits_stock = order.backorder;
+                });
+            }
             Fact::OrdersFilled { orders, left, done } => {
                 for filled in orders {
                     self.hold_all(&filled.takes);
@@ -218,6 +230,21 @@ fn grow_by(line: &mut OrderLine, takes: &[&Take]) {
         }
     }
     assert!(line.held() <= line.quantity, "a line of an order holds no more than it asked for");
+}
+
+/// Lines of an order lose whole picks, which are told in the order in which it has them.
+fn shed(order: &mut Order, released: &[Take]) {
+    let mut released = released.iter().peekable();
+    for (line, number) in order.lines.iter_mut().zip(0..) {
+        line.picks.retain(|pick| {
+            let is_next = |take: &&Take| {
+                (take.line, take.location, take.lot, take.quantity)
+                    == (number, pick.location, pick.lot, pick.quantity)
+            };
+            released.next_if(is_next).is_none()
+        });
+    }
+    assert!(released.next().is_none(), "an order gives back only what it holds");
 }
 
 /// Where each line has which of its picks.

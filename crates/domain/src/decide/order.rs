@@ -1,5 +1,7 @@
 //! Orders: place, allocate, complete, cancel, and when a site allocates them.
 
+use std::iter::Peekable;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -8,13 +10,13 @@ use super::{
     desk::Desk,
 };
 use crate::{
-    Amount, Code, Fact, MoneyOutside, Quantity, Refusal, Shortage, SiteId, Tables,
+    Amount, Code, Fact, LotId, MoneyOutside, Quantity, Refusal, Shortage, SiteId, Tables,
     command::{
         AllocateOrder, CancelOrder, CompleteOrder, PlaceOrder, RefundOrder, SetOrderAllocation, numbered,
     },
     event::{OrderShort, OrderedLine, Short, Take, Takes},
     limits::PARTS_MAX,
-    row::{Balance, Order, OrderAllocation, OrderStatus, OrderWork, Sale},
+    row::{Balance, Order, OrderAllocation, OrderLine, OrderStatus, OrderWork, Sale},
 };
 
 impl<T: Tables> Desk<'_, T> {
@@ -67,16 +69,19 @@ impl<T: Tables> Desk<'_, T> {
     pub(super) fn allocate_order(&mut self, command: &AllocateOrder) -> Result<Verdict, Refusal> {
         let id = &command.id;
         let order = self.live_order(id)?;
-        let wants = lacking(&order);
+        let released = self.stuck_picks(&order);
+        let wants = lacking_without(&order, &released);
         if wants.is_empty() {
             // Allocating what is allocated changes nothing: the answer is that of the last allocation.
             return Ok(Verdict::Repeat(order.answer));
         }
         let partial = match (order.backorder, order.awaits_stock) {
             (false, _) => Partial::Forbid,
-            (true, false) => Partial::Await,
+            // Who works on it is not left with a part of it.
+            (true, _) if !released.is_empty() && order.claim.is_some() => Partial::Forbid,
             // It waits already: to get nothing would change nothing.
-            (true, true) => Partial::Allow,
+            (true, true) if released.is_empty() => Partial::Allow,
+            (true, _) => Partial::Await,
         };
         let mut takes = Takes::new();
         let short = self.allocate_for_order(&wants, partial, &mut takes)?;
@@ -85,7 +90,11 @@ impl<T: Tables> Desk<'_, T> {
             // More could be held, and not given up again in one decision.
             return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
         }
-        Ok(Verdict::New(Fact::OrderAllocated { id: id.clone(), site: order.site, takes, short }))
+        let (id, site) = (id.clone(), order.site);
+        if released.is_empty() {
+            return Ok(Verdict::New(Fact::OrderAllocated { id, site, takes, short }));
+        }
+        Ok(Verdict::New(Fact::OrderReallocated { id, site, released, takes, short }))
     }
 
     pub(super) fn complete_order(&mut self, command: &CompleteOrder) -> Result<Verdict, Refusal> {
@@ -175,6 +184,15 @@ impl<T: Tables> Desk<'_, T> {
         (purse, (sale.total - sale.refunded).min(purse.paid))
     }
 
+    /// What is held for an order that may not leave the site any more: goods of blocked and of expired lots.
+    fn stuck_picks(&self, order: &Order) -> Takes {
+        let has_lots = |line: &OrderLine| line.picks.iter().any(|pick| pick.lot != LotId::NONE);
+        if !order.lines.iter().any(has_lots) {
+            return Takes::new();
+        }
+        all_picks(order).into_iter().filter(|take| self.may_leave(take).is_err()).collect()
+    }
+
     pub(super) fn order(&self, id: &Code) -> Result<Order, Refusal> {
         self.tables.order(id).ok_or_else(|| Refusal::OrderNotFound { order: id.clone() })
     }
@@ -240,15 +258,26 @@ impl<T: Tables> Desk<'_, T> {
 
 /// What the lines of an order lack.
 fn lacking(order: &Order) -> SmallVec<[Want; 1]> {
+    lacking_without(order, &[])
+}
+
+/// What they lack once these picks of theirs, in order, are given back.
+fn lacking_without(order: &Order, released: &[Take]) -> SmallVec<[Want; 1]> {
+    let mut released = released.iter().peekable();
     let wants = order.lines.iter().zip(0..).map(|(line, number)| Want {
         line: number,
         site: order.site,
         sku: line.sku,
-        quantity: line.lacks(),
+        quantity: line.lacks() + given_back(&mut released, number),
         location: None,
         lot: line.lot,
     });
     wants.filter(|want| want.quantity > Quantity::ZERO).collect()
+}
+
+/// How much a line gives back of what comes next.
+fn given_back<'a>(released: &mut Peekable<impl Iterator<Item = &'a Take>>, line: u32) -> Quantity {
+    std::iter::from_fn(|| released.next_if(|take| take.line == line)).map(|take| take.quantity).sum()
 }
 
 /// All that is held for an order.

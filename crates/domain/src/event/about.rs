@@ -32,6 +32,7 @@ pub const EVENT_KINDS: &[&str] = &[
     "order_claimed",
     "order_completed",
     "order_placed",
+    "order_reallocated",
     "order_refunded",
     "order_unclaimed",
     "orders_claimed",
@@ -107,6 +108,7 @@ impl Fact {
             Self::OrderAllocationSet { .. } => "order_allocation_set",
             Self::OrderPlaced { .. } => "order_placed",
             Self::OrderAllocated { .. } => "order_allocated",
+            Self::OrderReallocated { .. } => "order_reallocated",
             Self::OrdersFilled { .. } => "orders_filled",
             Self::OrderCompleted { .. } => "order_completed",
             Self::OrderCancelled { .. } => "order_cancelled",
@@ -176,6 +178,7 @@ impl Fact {
             Self::OrderAllocationSet { code, .. } => Some(("site", code)),
             Self::OrderPlaced { id, .. }
             | Self::OrderAllocated { id, .. }
+            | Self::OrderReallocated { id, .. }
             | Self::OrderCompleted { id, .. }
             | Self::OrderCancelled { id, .. }
             | Self::OrderClaimed { id, .. }
@@ -243,6 +246,9 @@ impl Fact {
             | Self::PaymentVoided { .. } => 1,
             Self::OrderPlaced { lines, takes, short, .. } => lines.len() + takes.len() + short.len(),
             Self::OrderAllocated { takes, short, .. } => takes.len() + short.len(),
+            Self::OrderReallocated { released, takes, short, .. } => {
+                released.len() + takes.len() + short.len()
+            }
             Self::OrdersFilled { orders, left, done } => {
                 let takes: usize = orders.iter().map(|order| order.takes.len()).sum();
                 takes + left.len() + done.len()
@@ -413,6 +419,7 @@ impl Fact {
             Self::OrderAllocationSet { .. }
             | Self::OrderPlaced { .. }
             | Self::OrderAllocated { .. }
+            | Self::OrderReallocated { .. }
             | Self::OrdersFilled { .. }
             | Self::OrderCancelled { .. }
             | Self::OrderClaimed { .. }

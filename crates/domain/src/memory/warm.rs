@@ -103,6 +103,7 @@ impl Memory {
                 }
                 Fact::OrderPlaced { takes, .. }
                 | Fact::OrderAllocated { takes, .. }
+                | Fact::OrderReallocated { takes, .. }
                 | Fact::OrderCompleted { takes, .. }
                 | Fact::OrderCancelled { released: takes, .. }
                 | Fact::CartOrdered { takes, .. }

@@ -264,7 +264,7 @@ tag_then_fields! { Account Filing }
 
 /// Whether facts of this tag never move anything, goods or money. One that is not known here may.
 pub(super) fn moves_nothing(tag: u8) -> bool {
-    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=75)
+    matches!(tag, 1..=4 | 8 | 10..=17 | 23 | 24 | 33 | 34 | 36 | 40..=43 | 45..=55 | 60..=65 | 70..=75 | 77)
 }
 
 /// The facts. [`held`] has those of holds whose lines and takes name each other.
@@ -336,6 +336,7 @@ facts! {
     40 OrderAllocationSet { site, code, allocation }
     41 OrderPlaced { id, body, site, customer, priority, backorder, awaits_stock, lines, takes, short }
     42 OrderAllocated { id, site, takes, short }
+    77 OrderReallocated { id, site, released, takes, short }
     43 OrdersFilled { orders, left, done }
     44 OrderCompleted { id, worker, takes, allocated }
     45 OrderCancelled { id, released }

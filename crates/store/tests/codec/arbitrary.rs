@@ -22,7 +22,7 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
-use crate::{carts, claims, fences, money, orders, picking, refunds, trades};
+use crate::{carts, claims, fences, money, orders, picking, reallocations, refunds, trades};
 
 /// Things in a list at the most.
 const LIST_MAX: usize = 4;
@@ -350,7 +350,7 @@ fn watch() -> BoxedStrategy<Fact> {
 pub(crate) fn events() -> BoxedStrategy<Vec<Event>> {
     let fact = prop_oneof![
         2 => masters(), 2 => ledger(), 4 => holds(), 4 => transfers(), 1 => watch(), 2 => money::some_facts(),
-        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact(), 2 => picking::any_fact(), 4 => carts::any_fact(), 1 => refunds::any_fact()
+        4 => orders::any_fact(), 1 => fences::any_fact(), 2 => trades::any_fact(), 2 => picking::any_fact(), 4 => carts::any_fact(), 1 => refunds::any_fact(), 1 => reallocations::any_fact()
     ];
     let keyed = option::of((code(), any::<u64>()).prop_map(|(key, body)| Keyed { key, body }));
     let by = prop_oneof![select(vec!["system", "desk"]).prop_map(|by| Code::new("by", by).unwrap()), code()];

@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use jaego_domain::{Event, Fact, Row};
 use jaego_store::codec;
 
-use crate::{carts, claims, decode, decode_rows, fences, money, orders, picking, refunds, samples, trades};
+use crate::{
+    carts, claims, decode, decode_rows, fences, money, orders, picking, reallocations, refunds, samples,
+    trades,
+};
 
 /// What a file held once.
 pub(crate) fn fixture(name: &str, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -117,6 +120,7 @@ fn there_is_a_sample_of_every_fact() {
         Fact::CartOrdered { .. } => 59,
         Fact::SaleCancelled { .. } => 60,
         Fact::SaleRefunded { .. } => 61,
+        Fact::OrderReallocated { .. } => 62,
     };
     let facts = [
         samples::facts(),
@@ -127,10 +131,11 @@ fn there_is_a_sample_of_every_fact() {
         picking::facts(),
         carts::facts(),
         refunds::facts(),
+        reallocations::facts(),
     ]
     .concat();
     let there: BTreeSet<_> = facts.iter().map(number).collect();
-    assert_eq!(there, (0..62).collect());
+    assert_eq!(there, (0..63).collect());
     // Whoever filters by kinds finds each of them in the list, and nothing else there.
     let kinds: BTreeSet<_> = facts.iter().map(Fact::kind).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), jaego_domain::EVENT_KINDS);

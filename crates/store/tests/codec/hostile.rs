@@ -7,7 +7,8 @@ use jaego_domain::{Event, Row, Sequence};
 use jaego_store::codec::{self, Error};
 
 use crate::{
-    carts, claims, decode, decode_rows, fences, fixtures, money, orders, picking, refunds, samples, trades,
+    carts, claims, decode, decode_rows, fences, fixtures, money, orders, picking, reallocations, refunds,
+    samples, trades,
 };
 
 /// What was read, or why not. Whatever is read can be written, and then comes back as it is.
@@ -82,6 +83,7 @@ fn a_flipped_bit_is_an_error_or_another_event() {
         (carts::events_file(), Ok(carts::events())),
         (carts::rows_file(), Err(carts::rows())),
         (refunds::events_file(), Ok(refunds::events())),
+        (reallocations::events_file(), Ok(reallocations::events())),
     ];
     for (file, written) in files {
         let mut payload = file.clone();
@@ -148,6 +150,7 @@ fn random_bytes_are_read_or_refused() {
         orders::events(),
         carts::events(),
         refunds::events(),
+        reallocations::events(),
         fences::events(),
         trades::events(),
         picking::events(),

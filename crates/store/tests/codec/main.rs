@@ -9,6 +9,7 @@ mod hostile;
 mod money;
 mod orders;
 mod picking;
+mod reallocations;
 mod refunds;
 mod round_trip;
 mod samples;

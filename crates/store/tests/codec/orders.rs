@@ -179,6 +179,12 @@ fn allocation() -> BoxedStrategy<OrderAllocation> {
     select(OrderAllocation::ALL.to_vec()).boxed()
 }
 
+pub(crate) fn short() -> BoxedStrategy<OrderShort> {
+    (number(), sku(), quantity(), quantity())
+        .prop_map(|(line, sku, requested, available)| OrderShort { line, sku, requested, available })
+        .boxed()
+}
+
 /// Any fact about orders.
 pub(crate) fn any_fact() -> BoxedStrategy<Fact> {
     let line = (sku(), option::of(lot()), quantity()).prop_map(|(sku, lot, quantity)| OrderedLine {
@@ -186,11 +192,6 @@ pub(crate) fn any_fact() -> BoxedStrategy<Fact> {
         lot,
         quantity,
     });
-    let short =
-        || {
-            (number(), sku(), quantity(), quantity())
-                .prop_map(|(line, sku, requested, available)| OrderShort { line, sku, requested, available })
-        };
     let takes = || list(take()).prop_map(Into::into);
     let filled = (code(), takes()).prop_map(|(order, takes)| FilledOrder { order, takes });
     let pairs = || list((site(), sku()));

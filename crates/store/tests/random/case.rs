@@ -6,8 +6,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Changes, ClaimView, Code, Command, Decision, Event, Fact, Memory, Outcome, PickClaimView, Query, Refusal,
-    Repeat, Request, Row, Sequence, Tables, Timestamp, View, apply, check,
+    Changes, ClaimView, Code, Command, Decision, Event, Fact, LotId, Memory, Outcome, PickClaimView, Query,
+    Refusal, Repeat, Request, Row, Sequence, Tables, Timestamp, View, apply, check,
     command::{ClaimOrder, ClaimTransfer},
     decide, outcome,
     query::{Page, Period},
@@ -51,7 +51,7 @@ impl Tally {
 
     /// A run that never came to something has proven nothing about it.
     pub(crate) fn prove_that_everything_happened(&self) {
-        assert_eq!(self.events.len(), 62, "every kind of event happened: {self}");
+        assert_eq!(self.events.len(), 63, "every kind of event happened: {self}");
         assert!(self.refusals.len() >= 57, "most refusals happened: {self}");
         assert!(self.repeats > 0 && self.dry_runs > 0 && self.atomic_refused > 0 && self.predicted > 0);
     }
@@ -204,6 +204,10 @@ impl Case {
             let law = "an adjustment cuts the holds that it may, and says what they lack";
             ensure(self.naive.releases_as_asked(adjust, &self.memory, &decided), law)?;
         }
+        if let (Command::AllocateOrder(order), Ok((Accepted::New(_), _))) = (request.command(), &answer) {
+            let law = "an order that was allocated holds nothing of a blocked or an expired lot";
+            ensure(self.holds_what_may_leave(&order.id, now), law)?;
+        }
         match answer {
             Err(refusal) => {
                 *self.tally.refusals.entry(refusal.code()).or_default() += 1;
@@ -330,6 +334,16 @@ impl Case {
             Command::AllocateTransfer(transfer) => self.naive.transfer_gets(transfer, now),
             _ => None,
         }
+    }
+
+    fn holds_what_may_leave(&self, order: &Code, now: Timestamp) -> bool {
+        let Some(order) = self.memory.order(order) else { return false };
+        let today = self.memory.site(order.site).time_zone.day(now);
+        let picks = order.lines.iter().flat_map(|line| &line.picks);
+        picks.filter(|pick| pick.lot != LotId::NONE).all(|pick| {
+            let lot = self.memory.lot(pick.lot);
+            !lot.blocked && lot.expires_on.is_none_or(|last| last >= today)
+        })
     }
 
     /// Who claims by its id what he has is told of that alone, and of a claim that stands, how it stands.

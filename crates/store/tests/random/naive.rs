@@ -253,6 +253,12 @@ impl Naive {
             Fact::OrderPlaced { id, takes, .. } | Fact::OrderAllocated { id, takes, .. } => {
                 self.order_takes(id, takes);
             }
+            Fact::OrderReallocated { id, released, takes, .. } => {
+                for take in released {
+                    self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
+                }
+                self.order_takes(id, takes);
+            }
             Fact::OrdersFilled { orders, .. } => {
                 orders.iter().for_each(|filled| self.order_takes(&filled.order, &filled.takes));
             }

@@ -44,7 +44,7 @@ impl Orders {
                 let order = Live::new(*site, 0, event.sequence, lines);
                 assert!(self.live.insert(id.clone(), order).is_none(), "{id} is new");
             }
-            Fact::OrderAllocated { id, .. } => {
+            Fact::OrderAllocated { id, .. } | Fact::OrderReallocated { id, .. } => {
                 let order = self.order(id);
                 order.awaits_stock = order.backorder;
             }
