@@ -7,10 +7,10 @@ use jaego_domain::{
     TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, CancelTransfer, Change, Checkout,
-        CloseTransfer, CompleteOrder, ConfirmHold, DiscardCart, HoldLine, HoldPart, OrderLine, PickLine,
-        PickTransfer, PlaceHold, PlaceOrder, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer,
-        RequestTransfer, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetSite, SetSku,
-        ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
+        ClaimPicks, ClaimPolicy, CloseTransfer, CompleteOrder, ConfirmHold, DiscardCart, HoldLine, HoldPart,
+        OrderLine, PickLine, PickTransfer, PlaceHold, PlaceOrder, ReceiveLine, ReceiveTransfer, ReleaseHold,
+        ReleaseTransfer, RequestTransfer, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation,
+        SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
     },
     limits::{LINES_MAX, PARTS_MAX},
     row::{LocationKind, OrderAllocation, Tracking},
@@ -416,4 +416,55 @@ fn a_transfer_gets_no_more_picks_than_ending_it_can_give_up() {
             warehouse = Warehouse::open(PARTS_MAX + 10);
         }
     }
+}
+
+/// A zone for each bin, and a transfer that has something to pick in all of them.
+#[test]
+fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
+    const ZONES: usize = LINES_MAX;
+    const CLAIMS: usize = 2_000;
+    let mut warehouse = Warehouse::open(0);
+    let bin = |number: usize| code(&format!("B-{number}"));
+    // The bins come in another order than the names of their zones.
+    let zone = |number: usize| Name::new("zone", &format!("Z{:05}", number * 7_919 % ZONES)).unwrap();
+    for number in 0..ZONES {
+        let (site, location, zone) = (code("ICN"), bin(number), zone(number));
+        let kind = LocationKind::Storage;
+        warehouse.must(Command::SetLocation(SetLocation { site, location, zone, pick_order: 1, kind }));
+    }
+    let (name, tracking, safety_stock, prices) = (Name::default(), Tracking::None, Vec::new(), Vec::new());
+    warehouse.must(Command::SetSku(SetSku { sku: code("phone"), name, tracking, safety_stock, prices }));
+    let line = |number| AdjustLine {
+        site: code("ICN"),
+        location: bin(number),
+        sku: code("phone"),
+        lot: None,
+        change: Change::Add(Quantity::ONE, Outside::Supplier),
+    };
+    let (id, reason, lines) = (code("J1"), Name::default(), (0..ZONES).map(line).collect());
+    warehouse.must(Command::Adjust(Adjust { id, reason, lines, release: None }));
+    warehouse.request("T1", ZONES);
+    warehouse.soon("allocate", allocate("T1"));
+    assert_eq!(warehouse.memory.waiting_pick_count(), ZONES as u64);
+
+    let claim = |count| {
+        let (site, worker, policy) = (code("ICN"), code("ann"), ClaimPolicy::Oldest);
+        Command::ClaimPicks(ClaimPicks { site, zone: None, worker, policy, count, lease_ms: None })
+    };
+    let begun = thread_time();
+    for _ in 0..CLAIMS {
+        warehouse.must(claim(1));
+    }
+    let took = thread_time() - begun;
+    println!("{CLAIMS} claims of a zone: {took:?}");
+    assert!(took < DECISION_MAX, "{CLAIMS} claims of a zone: {took:?}");
+    // By the names of the zones.
+    let works = warehouse.memory.pick_works(&code("T1"));
+    let claimed: Vec<bool> = works.iter().map(|work| work.claim.is_some()).collect();
+    assert!(claimed[..CLAIMS].iter().all(|is| *is) && claimed[CLAIMS..].iter().all(|is| !is));
+    warehouse.soon("claim many", claim(1_000));
+    assert_eq!(warehouse.memory.claimed_pick_count(), CLAIMS as u64 + 1_000);
+    // Without one of them the rest is in one zone again, or in none.
+    warehouse.soon("release most", release("T1", ZONES - 1));
+    assert_eq!(warehouse.memory.waiting_pick_count() + warehouse.memory.claimed_pick_count(), 1);
 }

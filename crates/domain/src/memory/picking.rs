@@ -4,7 +4,7 @@
 //! Only claims are rows. What there is to pick follows from the lines as they are put, so that it takes nothing in a
 //! checkpoint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -49,13 +49,30 @@ struct Bin {
     picks: u32,
 }
 
-/// The work of one transfer: mostly in one zone, which then takes no place of its own.
+/// The work of one transfer.
 #[derive(Default)]
 pub(super) struct Works {
-    /// By the numbers of the zones, in their order.
-    zones: SmallVec<[(u32, Box<Work>); 1]>,
+    zones: Zones,
     waiting: u32,
     claimed: u32,
+}
+
+/// The zones of one transfer that it has work in: mostly one, which then takes no place of its own.
+#[derive(Default)]
+enum Zones {
+    #[default]
+    None,
+    One(u32, Box<Work>),
+    Many(Box<ManyZones>),
+}
+
+/// Two zones or more.
+#[derive(Default)]
+struct ManyZones {
+    /// By the numbers of the zones.
+    works: BTreeMap<u32, Box<Work>>,
+    /// Those whose work waits, in the order of their names, in which they are claimed.
+    waiting: BTreeSet<Name>,
 }
 
 #[derive(Default)]
@@ -72,12 +89,78 @@ impl Work {
 }
 
 impl Works {
-    fn find(&self, zone: u32) -> Result<usize, usize> {
-        self.zones.binary_search_by_key(&zone, |(zone, _)| *zone)
+    fn get(&self, zone: u32) -> Option<&Work> {
+        match &self.zones {
+            Zones::None => None,
+            Zones::One(number, work) => (*number == zone).then_some(&**work),
+            Zones::Many(many) => many.works.get(&zone).map(|work| &**work),
+        }
     }
 
-    fn get(&self, zone: u32) -> Option<&Work> {
-        self.find(zone).ok().map(|at| &*self.zones[at].1)
+    /// All of it, by the numbers of the zones.
+    fn each(&self) -> impl Iterator<Item = (u32, &Work)> {
+        let (one, many) = match &self.zones {
+            Zones::None => (None, None),
+            Zones::One(zone, work) => (Some((*zone, &**work)), None),
+            Zones::Many(many) => (None, Some(many.works.iter().map(|(zone, work)| (*zone, &**work)))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// The names of the zones whose work waits, in order.
+    fn waiting<'a>(&'a self, names: &'a [Zone]) -> impl Iterator<Item = &'a Name> {
+        let (one, many) = match &self.zones {
+            Zones::None => (None, None),
+            Zones::One(zone, work) => (work.waits().then(|| &names[*zone as usize].name), None),
+            Zones::Many(many) => (None, Some(many.waiting.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+}
+
+impl Zones {
+    /// The work in a zone, which begins if there is none.
+    fn enter(&mut self, zone: u32, names: &[Zone]) -> &mut Work {
+        if let Self::One(first, _) = self
+            && *first != zone
+            && let Self::One(first, work) = std::mem::take(self)
+        {
+            let mut many = Box::<ManyZones>::default();
+            many.waiting.extend(work.waits().then(|| names[first as usize].name.clone()));
+            many.works.insert(first, work);
+            *self = Self::Many(many);
+        }
+        if let Self::None = self {
+            *self = Self::One(zone, Box::default());
+        }
+        match self {
+            Self::One(_, work) => work,
+            Self::Many(many) => many.works.entry(zone).or_default(),
+            Self::None => unreachable!("it was just entered"),
+        }
+    }
+
+    /// The work in a zone, which does not wait, is no more.
+    fn leave(&mut self, zone: u32) {
+        let Self::Many(many) = self else {
+            *self = Self::None;
+            return;
+        };
+        many.works.remove(&zone);
+        if many.works.len() == 1
+            && let Some((last, work)) = many.works.pop_first()
+        {
+            *self = Self::One(last, work);
+        }
+    }
+
+    /// Whether the work in a zone waits is another now.
+    fn note(&mut self, waits: bool, name: &Name) {
+        match self {
+            Self::Many(many) if waits => drop(many.waiting.insert(name.clone())),
+            Self::Many(many) => drop(many.waiting.remove(name)),
+            Self::None | Self::One(..) => {}
+        }
     }
 }
 
@@ -232,16 +315,16 @@ impl Memory {
     fn change_work<R>(&mut self, slot: u32, zone: u32, change: impl FnOnce(&mut Work) -> R) -> R {
         let row = self.transfers.get_mut(slot);
         let works = &mut row.works;
-        let at = works.find(zone).unwrap_or_else(|at| {
-            works.zones.insert(at, (zone, Box::default()));
-            at
-        });
-        let work = &mut works.zones[at].1;
+        let work = works.zones.enter(zone, &self.picking.zones);
         let (waited, was_claimed) = (work.waits(), work.claim.is_some());
         let answer = change(work);
         let (waits, is_claimed) = (work.waits(), work.claim.is_some());
-        if work.lines.is_empty() && !is_claimed {
-            works.zones.remove(at);
+        let is_over = work.lines.is_empty() && !is_claimed;
+        if waited != waits {
+            works.zones.note(waits, &self.picking.zones[zone as usize].name);
+        }
+        if is_over {
+            works.zones.leave(zone);
         }
         match (was_claimed, is_claimed) {
             (false, true) => {
@@ -306,13 +389,9 @@ impl Memory {
 
     pub(super) fn transfer_pick_works(&self, transfer: &Code) -> Vec<PickWork> {
         let Some(slot) = self.transfer_slot(transfer) else { return Vec::new() };
-        self.sorted_works(&self.transfers.get(slot).works, |_| true)
-    }
-
-    /// Those that are wanted, in the order of their zones' names, which every store agrees on.
-    fn sorted_works(&self, works: &Works, wanted: impl Fn(&Work) -> bool) -> Vec<PickWork> {
-        let works = works.zones.iter().filter(|(_, work)| wanted(work));
-        let mut works: Vec<PickWork> = works.map(|(zone, work)| self.show_work(*zone, work)).collect();
+        let works = self.transfers.get(slot).works.each();
+        let mut works: Vec<PickWork> = works.map(|(zone, work)| self.show_work(zone, work)).collect();
+        // By their names, which every store agrees on.
         works.sort_by(|a, b| a.zone.cmp(&b.zone));
         works
     }
@@ -348,8 +427,8 @@ impl Memory {
         let Some(name) = zone else {
             let Some(zones) = self.picking.sites.get(site.index()) else { return none() };
             return Box::new(zones.queue.slots(by).flat_map(move |slot| {
-                let works = self.sorted_works(&self.transfers.get(slot).works, Work::waits);
-                works.into_iter().map(move |work| id(slot, &work.zone))
+                let zones = self.transfers.get(slot).works.waiting(&self.picking.zones);
+                zones.map(move |zone| id(slot, zone))
             }));
         };
         let Some(number) = self.picking.known_zone(site, name) else { return none() };
@@ -368,5 +447,15 @@ impl Memory {
             let claim = work.claim.map(Box::new);
             Row::PickClaim(id.transfer.clone(), id.zone.clone(), claim)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_takes_little_for_its_work_in_one_zone() {
+        assert!(size_of::<Works>() <= 24, "{} bytes", size_of::<Works>());
     }
 }

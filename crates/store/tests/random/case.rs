@@ -478,7 +478,7 @@ impl Case {
                 }
                 Row::Position(place, _) => {
                     let location = self.memory.location(place.location);
-                    let lot = (place.lot != jaego_domain::LotId::NONE).then(|| self.memory.lot(place.lot));
+                    let lot = (place.lot != LotId::NONE).then(|| self.memory.lot(place.lot));
                     queries.push(Query::Stock {
                         sku: Some(self.memory.sku(place.sku).code.clone()),
                         site: Some(self.memory.site(location.site).code.clone()),
