@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Command as Process, Stdio},
+    process::{ChildStdout, Command as Process, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -38,6 +38,9 @@ const TRANSFERRERS: u64 = 2;
 const SKUS: [&str; 2] = ["mug", "cup"];
 /// Kills after which a new store is begun, so that the last audit takes no longer than the first.
 const KILLS_PER_STORE: u64 = 25;
+/// One life of so many goes on until so much was acknowledged, however slow the machine is: segments are filled by then.
+const LONG_LIFE_EVERY: u64 = 100;
+const LONG_LIFE_LINES: usize = 4_000;
 
 /// Segments so short that a life of some milliseconds fills several, each with its checkpoint and archive.
 fn config() -> Config {
@@ -171,12 +174,17 @@ fn live_and_die(folder: &Path, life: u64, dice: &mut Dice) -> Said {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    // A quarter of them die while they open the store.
-    if dice.one_in(4) {
+    let read_line = |lines: &mut BufReader<ChildStdout>, text: &mut String| {
+        assert!(lines.read_line(text).unwrap() > 0, "the child ended by itself");
+    };
+    if life % LONG_LIFE_EVERY == LONG_LIFE_EVERY / 2 {
+        (0..LONG_LIFE_LINES).for_each(|_| read_line(&mut lines, &mut text));
+    } else if dice.one_in(4) {
+        // A quarter of them die while they open the store.
         thread::sleep(Duration::from_micros(dice.throw() % 30_000));
     } else {
         while !text.contains("held") && !text.contains("requested") {
-            assert!(lines.read_line(&mut text).unwrap() > 0, "the child ended by itself");
+            read_line(&mut lines, &mut text);
         }
     }
     let reading = AtomicBool::new(true);
@@ -346,7 +354,7 @@ fn a_killed_process_has_kept_all_that_it_acknowledged() {
         "{kills} kills, {lines} acknowledged, {documents} holds and transfers found, at most {archived} documents archived"
     );
     assert!(archived > 0, "no life was long enough for the archive");
-    assert!(lines > 20 * kills, "only {lines} were acknowledged in {kills} lives");
+    assert!(lines > 40 * kills, "only {lines} were acknowledged in {kills} lives");
     // After all of that it is a store like any other.
     let engine = start(folder.path());
     one(&engine, request(hold("last", "mug", 1))).unwrap();
