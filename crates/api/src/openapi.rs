@@ -248,7 +248,8 @@ fn batch(answers: &mut SchemaGenerator) -> Value {
         "description": format!(
             "Commands are decided one after the other, and answered in order. At most {BATCH_COMMANDS_MAX} commands \
              and {BATCH_LINES_MAX} lines. They are read fastest where `op` comes first. As NDJSON, one command a \
-             line, `?atomic=true` makes it all or nothing."
+             line, `?atomic=true` makes it all or nothing. A request key and a fence are each command's own, `key` \
+             and `fenced`: the headers for them are refused."
         ),
         "x-role": BATCH_ROLE.as_str(),
         "x-body-bytes-max": DOCUMENT_BYTES_MAX,

@@ -297,10 +297,14 @@ impl Service {
                     .next()
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(body::NDJSON_TYPE))
             });
-        if headers.contains_key(body::FENCED_HEADER) {
-            // Left unread, it would be believed to have been checked.
-            let reason = "is for one command: those of a batch carry each its own fenced";
-            return refuse(&Problem::from(&Refusal::invalid(body::FENCED_HEADER, reason)));
+        // Left unread, they would be believed to have been heeded: a retry of the batch would charge twice.
+        for (name, reason) in [
+            (body::KEY_HEADER, "is for one command: those of a batch carry each its own key"),
+            (body::FENCED_HEADER, "is for one command: those of a batch carry each its own fenced"),
+        ] {
+            if headers.contains_key(name) {
+                return refuse(&Problem::from(&Refusal::invalid(name, reason)));
+            }
         }
         if let Some(problem) = self.is_full() {
             return refuse(&problem);

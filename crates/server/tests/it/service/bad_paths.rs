@@ -171,6 +171,22 @@ async fn paths_queries_and_headers_are_read_as_strictly_as_bodies() {
             "invalid_value",
             Some("jaego-fenced"),
         ),
+        (
+            "POST",
+            "/v1/batch".to_owned(),
+            vec![("idempotency-key", "retry-1")],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
+        (
+            "POST",
+            "/v1/batch".to_owned(),
+            vec![("content-type", "application/x-ndjson"), ("idempotency-key", "a b")],
+            422,
+            "invalid_value",
+            Some("idempotency-key"),
+        ),
         ("POST", "/v1/batch?atomic=true".to_owned(), vec![], 400, "malformed", None),
         (
             "POST",
