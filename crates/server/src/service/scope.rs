@@ -1,9 +1,9 @@
 //! Tokens that are bound to sites: what they may touch and see.
 //!
 //! A bound token acts only where every site that the command touches is one of its own. A transfer has two ends:
-//! the site that gives allocates, picks and ships, the site that gets receives. Settings of a SKU or a lot are for
-//! all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them. It fills carts of its own sites, and
-//! neither checks them out nor cancels what was paid for, which moves money. What it is shown says nothing of the stock of
+//! the site that gives allocates, picks, ships and gives up what it allocated, the site that gets receives. Settings of
+//! a SKU or a lot are for all sites, and so are the feed, wallets, cards and proposals: a bound token has none of them.
+//! It fills carts of its own sites, and neither checks them out nor cancels what was paid for, which moves money. What it is shown says nothing of the stock of
 //! other sites: of a transfer to its own it sees neither bins nor who picks.
 
 use std::{
@@ -61,7 +61,7 @@ struct Scope<'a> {
     /// later one would find somebody else's of the same id.
     atomic: bool,
     /// The two ends of the transfers that the batch itself brings: later commands of it may be about them.
-    transfers: BTreeMap<Code, (Code, Code)>,
+    transfers: BTreeMap<Code, Ends>,
     /// The holds that it brings. Their lines are all at the token's own sites.
     holds: BTreeSet<Code>,
     /// The orders that it brings, all of them at the token's own sites.
@@ -73,7 +73,15 @@ struct Scope<'a> {
     /// The orders among them that were paid for.
     paid: BTreeSet<Code>,
     /// The two ends of the transfers that were looked at.
-    ends: BTreeMap<Code, (Code, Code)>,
+    ends: BTreeMap<Code, Ends>,
+}
+
+/// The two sites of a transfer, which never change, and whether the one that gives has something allocated to it.
+#[derive(Clone)]
+struct Ends {
+    from: Code,
+    to: Code,
+    is_allocated: bool,
 }
 
 impl Scope<'_> {
@@ -101,7 +109,8 @@ impl Scope<'_> {
             Command::RequestTransfer(command) => {
                 // Whoever wants goods asks for them: one of the two ends is enough.
                 enter(caller, &command.to).or_else(|_| enter(caller, &command.from))?;
-                self.transfers.insert(command.id.clone(), (command.from.clone(), command.to.clone()));
+                let (from, to) = (command.from.clone(), command.to.clone());
+                self.transfers.insert(command.id.clone(), Ends { from, to, is_allocated: false });
                 Ok(())
             }
             Command::AllocateTransfer(command) => self.giver(&command.id).await,
@@ -109,9 +118,10 @@ impl Scope<'_> {
             Command::PickTransfer(command) => self.giver(&command.id).await,
             Command::UnpickTransfer(command) => self.giver(&command.id).await,
             Command::ShipTransfer(command) => self.giver(&command.id).await,
+            Command::CancelTransfer(command) if command.release => self.giver(&command.id).await,
             Command::CancelTransfer(command) => self.either(&command.id).await,
-            Command::CloseTransfer(command) => self.either(&command.id).await,
-            Command::ReceiveTransfer(command) => enter(caller, &self.ends(&command.id).await?.1),
+            Command::CloseTransfer(command) => self.closer(&command.id).await,
+            Command::ReceiveTransfer(command) => enter(caller, &self.transfer(&command.id).await?.to),
             Command::Charge(_)
             | Command::Pay(_)
             | Command::Refund(_)
@@ -197,16 +207,24 @@ impl Scope<'_> {
     }
 
     async fn giver(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
-        enter(self.caller, &self.ends(transfer).await?.0)
+        enter(self.caller, &self.transfer(transfer).await?.from)
     }
 
     async fn either(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
-        let (from, to) = self.ends(transfer).await?;
+        let Ends { from, to, .. } = self.transfer(transfer).await?;
         enter(self.caller, &from).or_else(|_| enter(self.caller, &to))
     }
 
-    /// The two sites of a transfer, which never change.
-    async fn ends(&mut self, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
+    /// Closing ends what is on the way, which either site may, and gives up what is allocated, which is the giver's.
+    /// What is allocated between this look and the decision is given up all the same.
+    async fn closer(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
+        match self.transfer(transfer).await?.is_allocated {
+            true => self.giver(transfer).await,
+            false => self.either(transfer).await,
+        }
+    }
+
+    async fn transfer(&mut self, transfer: &Code) -> Result<Ends, Box<Problem>> {
         if let Some(ends) = self.ends.get(transfer) {
             return Ok(ends.clone());
         }
@@ -249,9 +267,13 @@ fn refused(look: Result<View, Box<Problem>>) -> Box<Problem> {
     look.expect_err("a look shows a view of what was asked for")
 }
 
-async fn ends(store: &Arc<dyn Store>, transfer: &Code) -> Result<(Code, Code), Box<Problem>> {
+async fn ends(store: &Arc<dyn Store>, transfer: &Code) -> Result<Ends, Box<Problem>> {
     match look(store, Query::Transfer(transfer.clone())).await? {
-        View::Transfer(view) => Ok((view.summary.from, view.summary.to)),
+        View::Transfer(view) => {
+            let summary = view.summary;
+            let is_allocated = !summary.totals.allocated.is_zero();
+            Ok(Ends { from: summary.from, to: summary.to, is_allocated })
+        }
         _ => unreachable!("a transfer was asked for"),
     }
 }
@@ -278,7 +300,9 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             named(caller, from.as_ref()).or_else(|problem| named(caller, to.as_ref()).map_err(|_| problem))
         }
         // It shows the stock of the site that gives.
-        Read::Query(Query::Explain { transfer, .. }) => enter(caller, &ends(store, transfer).await?.0),
+        Read::Query(Query::Explain { transfer, .. }) => {
+            enter(caller, &ends(store, transfer).await?.from)
+        }
         Read::Movements(filter) => named(caller, filter.site.as_ref()),
         Read::StockAsOf(filter) => named(caller, filter.site.as_ref()),
         Read::Balances(filter) => named(caller, filter.site.as_ref()),

@@ -334,6 +334,66 @@ async fn a_bound_token_is_told_nothing_of_the_stock_of_other_sites() {
     assert_eq!(getter.get("/v1/transfers/T1").await.1, shown);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_site_that_gets_takes_nothing_away_that_the_other_one_holds() {
+    let (store, _) = reference();
+    let service = Service::over(store.clone()).await;
+    let admin = service.caller(Role::Admin);
+    admin.stock(10).await;
+    admin.world().await;
+    let bound = |site: &str| super::support::Caller {
+        service: &service,
+        token: service.token(site, Role::Operator, Some(&[site])),
+    };
+    let (giver, getter) = (bound("ICN"), bound("PUS"));
+    let request = |id: &str| json!({"id": id, "from": "ICN", "to": "PUS", "lines": [{"line": "1", "sku": "mug", "quantity": 2}]});
+    let post = async |caller: &super::support::Caller<'_>, path: &str, body: serde_json::Value| {
+        let path = format!("/v1/transfers{path}");
+        let (status, answer) = caller.post(&path, &body).await;
+        (status, answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let done = (200, String::new());
+    let forbidden = (403, "forbidden".to_owned());
+    for id in ["T2", "T3", "T4"] {
+        assert_eq!(post(&admin, "", request(id)).await, done);
+    }
+    for path in ["/T2/allocate", "/T3/allocate"] {
+        assert_eq!(post(&giver, path, json!({})).await, done);
+    }
+    for staged in [false, true] {
+        if staged {
+            assert_eq!(
+                post(&giver, "/T2/pick", json!({"lines": [{"line": "1", "quantity": 1}]})).await,
+                done
+            );
+            assert_eq!(post(&giver, "/T2/claim", json!({"worker": "ann"})).await, done);
+        }
+        let before = store.inspect(|_, events| events.len());
+        for (op, path, body) in [
+            ("release_transfer", "/T2/release", json!({})),
+            ("cancel_transfer", "/T2/cancel", json!({"release": true})),
+            ("close_transfer", "/T2/close", json!({})),
+        ] {
+            assert_eq!(post(&getter, path, body.clone()).await, forbidden, "{path}, staged {staged}");
+            let mut command = json!({"op": op, "transfer": "T2"});
+            command.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+            let (status, answer) = getter.post(BATCH_PATH, &json!({"commands": [command]})).await;
+            assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{op}, staged {staged}");
+        }
+        assert_eq!(store.inspect(|_, events| events.len()), before);
+    }
+    // A plain cancel is refused by what is held, and not by whose token it is.
+    assert_eq!(post(&getter, "/T2/cancel", json!({})).await, (409, "transfer_allocated".to_owned()));
+    assert_eq!(post(&getter, "/T4/cancel", json!({"release": true})).await, forbidden);
+    assert_eq!(post(&getter, "/T4/cancel", json!({})).await, done);
+    assert_eq!(post(&giver, "/T2/cancel", json!({"release": true})).await, done);
+    // What is on the way either of them ends.
+    for (path, body) in [("/T3/pick", json!({})), ("/T3/ship", json!({"shipment": "S1"}))] {
+        assert_eq!(post(&giver, path, body).await, done, "{path}");
+    }
+    assert_eq!(post(&getter, "/T3/close", json!({})).await, done);
+}
+
 /// Whether a URL is one of this route.
 fn matches(path: &str, url: &str) -> bool {
     let url = url.split('?').next().unwrap_or_default();
