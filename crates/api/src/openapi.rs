@@ -277,10 +277,10 @@ fn reference(name: &str) -> Value {
 /// A command's fields as its own route has them: without those of the path.
 fn on_its_route(row: &CommandRow, mut schema: Value) -> Value {
     for parameter in row.path_parameters() {
-        if let Some(properties) = schema["properties"].as_object_mut() {
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
             properties.remove(parameter);
         }
-        if let Some(required) = schema["required"].as_array_mut() {
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
             required.retain(|field| field != parameter);
         }
     }
@@ -293,9 +293,9 @@ fn in_batch(row: &CommandRow, mut schema: Value) -> Value {
     schema["properties"]["key"] = json!({ "type": "string", "description": "The request key." });
     schema["properties"]["fenced"] =
         json!({ "type": "string", "description": "A lock's fence, as `RESOURCE=FENCE`." });
-    if let Some(required) = schema["required"].as_array_mut() {
-        required.insert(0, "op".into());
-    }
+    let mut required = vec![json!("op")];
+    required.extend(schema["required"].as_array().into_iter().flatten().cloned());
+    schema["required"] = required.into();
     schema
 }
 
@@ -385,6 +385,59 @@ mod tests {
         for reference in found {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_schema_is_whole() {
+        /// The pointers of nulls, beside those that are values.
+        fn nulls(value: &Value, at: &str, found: &mut Vec<String>) {
+            match value {
+                Value::Null => found.push(at.to_owned()),
+                Value::Object(map) => {
+                    let values = ["default", "const", "enum", "examples"];
+                    let schemas = map.iter().filter(|(name, _)| !values.contains(&name.as_str()));
+                    schemas.for_each(|(name, value)| nulls(value, &format!("{at}/{name}"), found));
+                }
+                Value::Array(items) => {
+                    items
+                        .iter()
+                        .enumerate()
+                        .for_each(|(index, item)| nulls(item, &format!("{at}/{index}"), found));
+                }
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = Vec::new();
+        nulls(&document, "", &mut found);
+        assert_eq!(found, [""; 0]);
+        for row in COMMANDS {
+            let operation = &document["paths"][row.path][row.method.as_str().to_ascii_lowercase()];
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            let name = schema.as_str().unwrap();
+            let schema = document.pointer(&name[1..]).unwrap();
+            let in_batch = document.pointer(&format!("{}Command", &name[1..])).unwrap();
+            assert_eq!((&schema["type"], schema.get("$ref")), (&json!("object"), None), "{}", row.op);
+            let required = schema["required"].as_array().is_some_and(|fields| !fields.is_empty());
+            assert_eq!(operation["requestBody"]["required"], required, "{}", row.op);
+            for parameter in row.path_parameters() {
+                assert_eq!(schema["properties"].get(parameter), None, "{}", row.op);
+                assert!(in_batch["properties"].get(parameter).is_some(), "{}", row.op);
+            }
+            assert_eq!(in_batch["required"][0], "op", "{}", row.op);
+        }
+    }
+
+    #[test]
+    fn each_of_three_commands_with_the_same_fields_says_what_it_does() {
+        let document = document();
+        for (op, says) in
+            [("charge", "Charges a wallet"), ("pay", "Pays from a wallet"), ("refund", "Refunds to")]
+        {
+            let path = format!("/v1/wallets/{{owner}}/{op}");
+            let text = document["paths"][path]["post"]["description"].as_str().unwrap();
+            assert!(text.starts_with(says), "{op}: {text}");
         }
     }
 

@@ -16,6 +16,8 @@ use crate::{
 /// Money into a wallet or out of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+// Three commands have these fields, and each of them has others in its path, and in a batch.
+#[schemars(inline)]
 pub struct Payment<'a> {
     /// Whose wallet.
     pub owner: Text<'a>,

@@ -407,6 +407,56 @@ async fn every_way_to_get_a_body_wrong_has_its_own_problem() {
     before.is_unchanged(&store);
 }
 
+/// A sample's fields as a schema has them; whoever follows the schema sends nothing that it does not name, and all
+/// that it asks for.
+fn documented(schema: &Value, sample: &Value) -> Value {
+    let fields = sample.as_object().unwrap().iter();
+    let body: Value = match schema["properties"].as_object() {
+        Some(properties) => {
+            Value::Object(fields.filter(|(name, _)| properties.contains_key(*name)).map(owned).collect())
+        }
+        None => json!({}),
+    };
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(body.get(name.as_str().unwrap()).is_some(), "{name} is in no sample: {schema}");
+    }
+    body
+}
+
+fn owned((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_body_that_is_documented_is_read() {
+    let (_store, service) = world().await;
+    let caller = service.caller(Role::Admin);
+    let document = Document::read();
+    let commands =
+        &document.0["paths"][BATCH_PATH]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let mapping = &document.resolve(commands)["properties"]["commands"]["items"]["discriminator"]["mapping"];
+    for row in COMMANDS {
+        let sample = sample(row.op);
+        let (method, path, own) = route(row.op, &sample);
+        let body = documented(document.body(row), &sample);
+        assert_eq!(body, own, "{} has a field that is not documented", row.op);
+        let answer = caller.send(method, &path, &[], body.to_string()).await;
+        assert!(!matches!(answer.status, 400 | 422), "{}: {}", row.op, answer.text());
+        let in_batch = json!({ "$ref": mapping[row.op] });
+        let mut command = documented(document.resolve(&in_batch), &with_op(row.op, &sample));
+        command["key"] = format!("again-{}", row.op).into();
+        let (_, answer) = caller.post(BATCH_PATH, &json!({ "commands": [command] })).await;
+        let problem = &answer["items"][0]["problem"];
+        assert!(answer["items"].is_array() && problem["status"] != 422, "{}: {answer}", row.op);
+    }
+}
+
+fn with_op(op: &str, sample: &Value) -> Value {
+    let mut command = sample.clone();
+    command["op"] = op.into();
+    command
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_well_formed_and_wrong_is_told_by_name() {
     let (store, service) = world().await;
