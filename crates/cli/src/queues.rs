@@ -83,7 +83,35 @@ pub(crate) struct Queues {
 impl QueueOptions {
     /// What was asked for, with what the settings say of it.
     pub(crate) fn read(&self, settings: &Settings, tokens: &Tokens, trust: &Trust) -> Result<Queues> {
-        let (intake, outbox) = (self.intake(settings, tokens, trust)?, self.outbox(settings, trust)?);
+        self.read_with(settings, trust, |wanted| find(tokens, wanted))
+    }
+
+    /// Refuses what [`Self::read`] would refuse. Where there are no tokens yet, the first one will be `first`.
+    pub(crate) fn check(
+        &self,
+        settings: &Settings,
+        tokens: Option<&Tokens>,
+        first: &str,
+        trust: &Trust,
+    ) -> Result<()> {
+        let find = |wanted: &str| match tokens {
+            Some(tokens) => find(tokens, wanted),
+            // Which id it will have is not known; only whether it will be there is asked.
+            None if wanted == first => {
+                Ok(TokenId::parse(&"0".repeat(16)).expect("they are 16 hexadecimal digits"))
+            }
+            None => Err(no_token(wanted)),
+        };
+        self.read_with(settings, trust, find).map(drop)
+    }
+
+    fn read_with(
+        &self,
+        settings: &Settings,
+        trust: &Trust,
+        find: impl FnOnce(&str) -> Result<TokenId>,
+    ) -> Result<Queues> {
+        let (intake, outbox) = (self.intake(settings, find, trust)?, self.outbox(settings, trust)?);
         let queues = Queues { intake, outbox };
         if let Queues { intake: Some(intake), outbox: Some(outbox) } = &queues
             && intake.server.to_string() == outbox.server.to_string()
@@ -95,13 +123,20 @@ impl QueueOptions {
         Ok(queues)
     }
 
-    fn intake(&self, settings: &Settings, tokens: &Tokens, trust: &Trust) -> Result<Option<IntakeOptions>> {
+    fn intake(
+        &self,
+        settings: &Settings,
+        find: impl FnOnce(&str) -> Result<TokenId>,
+        trust: &Trust,
+    ) -> Result<Option<IntakeOptions>> {
         let file = &settings.intake;
         let Some(url) = self.intake.as_ref().or(file.url.as_ref()) else {
-            let asked = self.stream.is_some() || self.intake_token.is_some();
-            return match asked {
-                true => Err(Usage("commands from which server? Say --intake redis://…".to_owned()).into()),
-                false => Ok(None),
+            return match self.said_of_intake() {
+                Some(flag) => {
+                    let ask = format!("{flag}: commands from which server? Say --intake redis://…");
+                    Err(Usage(ask).into())
+                }
+                None => Ok(None),
             };
         };
         let server = server("--intake", url, trust)?;
@@ -114,7 +149,7 @@ impl QueueOptions {
                        the id or the name of a token (`jaego token list` shows them)";
             return Err(Usage(ask.to_owned()).into());
         };
-        let mut options = IntakeOptions::new(server, stream, find(tokens, token)?).map_err(usage)?;
+        let mut options = IntakeOptions::new(server, stream, find(token)?).map_err(usage)?;
         for (flag, own, file, to) in [
             ("--replies", &self.replies, &file.replies, &mut options.replies),
             ("--dead-letters", &self.dead_letters, &file.dead_letters, &mut options.dead_letters),
@@ -139,8 +174,10 @@ impl QueueOptions {
     fn outbox(&self, settings: &Settings, trust: &Trust) -> Result<Option<OutboxOptions>> {
         let file = &settings.outbox;
         let Some(url) = self.outbox.as_ref().or(file.url.as_ref()) else {
-            return match &self.outbox_stream {
-                Some(_) => Err(Usage("events to which server? Say --outbox redis://…".to_owned()).into()),
+            return match self.said_of_outbox() {
+                Some(flag) => {
+                    Err(Usage(format!("{flag}: events to which server? Say --outbox redis://…")).into())
+                }
                 None => Ok(None),
             };
         };
@@ -157,6 +194,36 @@ impl QueueOptions {
         options.after = Sequence(self.outbox_after.or(file.after).unwrap_or(0));
         options.check().map_err(usage)?;
         Ok(Some(options))
+    }
+}
+
+impl QueueOptions {
+    /// A flag that means nothing without an intake, or its variable.
+    fn said_of_intake(&self) -> Option<&'static str> {
+        let said = [
+            ("--stream", self.stream.is_some()),
+            ("--intake-token", self.intake_token.is_some()),
+            ("--replies", self.replies.is_some()),
+            ("--dead-letters", self.dead_letters.is_some()),
+            ("--group", self.group.is_some()),
+            ("--consumer", self.consumer.is_some()),
+            ("--replies-max", self.replies_max.is_some()),
+            ("--dead-letters-max", self.dead_letters_max.is_some()),
+            ("--claim-idle-s", self.claim_idle_s.is_some()),
+            ("--keep-messages", self.keep_messages),
+        ];
+        said.into_iter().find(|(_, is_said)| *is_said).map(|(flag, _)| flag)
+    }
+
+    /// A flag that means nothing without an outbox, or its variable.
+    fn said_of_outbox(&self) -> Option<&'static str> {
+        let said = [
+            ("--outbox-stream", self.outbox_stream.is_some()),
+            ("--outbox-max", self.outbox_max.is_some()),
+            ("--outbox-kind", !self.outbox_kind.is_empty()),
+            ("--outbox-after", self.outbox_after.is_some()),
+        ];
+        said.into_iter().find(|(_, is_said)| *is_said).map(|(flag, _)| flag)
     }
 }
 
@@ -187,11 +254,13 @@ fn find(tokens: &Tokens, wanted: &str) -> Result<TokenId> {
     let mut found = list.iter().filter(is_it);
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one.id),
-        (None, _) => {
-            Err(Usage(format!("there is no token {wanted:?}: `jaego token list` shows them")).into())
-        }
+        (None, _) => Err(no_token(wanted)),
         _ => Err(Usage(format!("several tokens are called {wanted:?}: name one by its id")).into()),
     }
+}
+
+fn no_token(wanted: &str) -> anyhow::Error {
+    Usage(format!("there is no token {wanted:?}: `jaego token list` shows them")).into()
 }
 
 fn server(flag: &str, url: &str, trust: &Trust) -> Result<Server> {

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use jaego_client::Trust;
 use jaego_engine::{Config, Engine, Recovered, SystemClock, disk::RealDisk};
 use jaego_server::{
     Audit, Limits, Metrics, Opening, Role, Shell, Tokens, audit::Kind, logs, service, shell::PROTOCOLS,
@@ -36,6 +37,8 @@ use crate::{
     settings::{Ca, DataFolder, LISTEN_DEFAULT, Settings, SettingsFile},
 };
 
+/// The name of the token that a new folder gets.
+const FIRST_TOKEN: &str = "admin";
 /// Upper bounds of the histogram of sync times, in microseconds.
 const SYNC_MICROS: &[u64] = &[50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000];
 /// Upper bounds of the histogram of events in a frame.
@@ -73,8 +76,10 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    logs::init(options.log_format, &options.log)
-        .map_err(|error| anyhow!("cannot start the logs: {error}"))?;
+    logs::init(options.log_format, &options.log).map_err(|error| match error {
+        logs::Error::Filter { .. } => anyhow!(Usage(format!("--log: {:#}", anyhow!(error)))),
+        other => anyhow!("cannot start the logs: {other}"),
+    })?;
     raise_open_files();
     forbid_core_dumps();
     let settings = options.settings.read()?;
@@ -85,17 +90,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let certificates = options.certificates(&settings)?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
-    // Taken first: a folder that another process has is told before an address that it has as well.
-    let mut service = Service::take(&data)?;
+    let trust = options.ca.trust(&settings);
+    options.check_queues(&settings, &data, &trust)?;
+    let runtime = runtime()?;
+    let listening = runtime.block_on(listen_on(listen));
+    let (listening, mut service) = match listening {
+        // Nothing is made for a service that nobody could reach.
+        Err(error) if !data::store_folder(&data).exists() => return Err(error),
+        // A folder that another process has is told before an address that it has as well.
+        listening => {
+            let service = Service::take(&data)?;
+            (listening?, service)
+        }
+    };
     service.certificates = certificates;
     if let Some(requests) = options.requests_per_peer.or(settings.requests_per_peer) {
         service.limits.requests_per_peer_max = requests.get();
     }
-    let trust = options.ca.trust(&settings);
-    let runtime = runtime()?;
     let opened = service.opened();
     let served = runtime.block_on(async {
-        let listening = listen_on(listen).await?;
         let address = listening.local_addr().context("cannot tell the address")?;
         let begin = |folder: &Folder| {
             if let Some(token) = folder.first_token()? {
@@ -114,6 +127,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 impl Options {
+    /// Refuses what is said wrongly of the queues, before anything is made.
+    fn check_queues(&self, settings: &Settings, data: &Path, trust: &Trust) -> Result<()> {
+        let path = data::tokens_file(data);
+        let is_there = path.try_exists().with_context(|| format!("cannot look for {}", path.display()))?;
+        let tokens = is_there.then(|| Tokens::open(path)).transpose().context("cannot open the tokens")?;
+        self.queues.check(settings, tokens.as_ref(), FIRST_TOKEN, trust)
+    }
+
     /// What is shown over TLS, if that is spoken.
     fn certificates(&self, settings: &Settings) -> Result<Option<Certificates>> {
         let certificate = self.tls_cert.as_ref().or(settings.tls_cert.as_ref());
@@ -184,9 +205,9 @@ impl Folder {
         if path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
             return Ok(None);
         }
-        let grant = TokenGrant { name: "admin".to_owned(), role: Role::Admin, sites: None, rate: None };
+        let grant = TokenGrant { name: FIRST_TOKEN.to_owned(), role: Role::Admin, sites: None, rate: None };
         let (id, token) = self.tokens.create(grant).context("cannot make the first token")?;
-        write_down(&self.data, Kind::TokenCreated, format!("{id} admin admin"));
+        write_down(&self.data, Kind::TokenCreated, format!("{id} {FIRST_TOKEN} admin"));
         Ok(Some(token.reveal().to_owned()))
     }
 }

@@ -1,16 +1,28 @@
 //! The flags and settings of the queues: what is missing or wrong is told, with what to say instead.
 
-use std::{fs, process::Command};
+use std::{fs, net::TcpListener, process::Command};
 
 #[test]
 fn what_is_missing_or_wrong_is_told() {
     const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("settings.toml");
-    let rows: [(&[&str], &str, &str); 21] = [
+    let rows: [(&[&str], &str, &str); 33] = [
         (&["--intake", REDIS], "", "Say --stream"),
         (&["--intake", REDIS, "--stream", "orders"], "", "Say --intake-token"),
         (&["--stream", "orders"], "", "Say --intake redis://"),
+        (&["--replies", "r"], "", "--replies: commands from which server? Say --intake redis://"),
+        (&["--dead-letters", "r"], "", "--dead-letters: commands"),
+        (&["--group", "g"], "", "--group: commands"),
+        (&["--consumer", "c"], "", "--consumer: commands"),
+        (&["--replies-max", "7"], "", "--replies-max: commands"),
+        (&["--dead-letters-max", "7"], "", "--dead-letters-max: commands"),
+        (&["--claim-idle-s", "7"], "", "--claim-idle-s: commands"),
+        (&["--keep-messages"], "", "--keep-messages: commands"),
+        (&["--outbox", REDIS, "--group", "g"], "", "--group: commands"),
+        (&["--outbox-kind", "held"], "", "--outbox-kind: events to which server? Say --outbox redis://"),
+        (&["--outbox-after", "7"], "", "--outbox-after: events"),
+        (&["--outbox-max", "7"], "", "--outbox-max: events"),
         (
             &["--intake", REDIS, "--stream", "orders", "--intake-token", "nobody"],
             "",
@@ -121,5 +133,23 @@ fn what_is_missing_or_wrong_is_told() {
         assert_eq!(ran.status.code(), Some(2), "{flags:?}: {told}");
         assert!(told.contains(expected), "{flags:?}: {told}");
         assert!(!told.contains("secret"), "{told}");
+        // A token that nobody will see again would be printed here, and a store made for nothing.
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "", "{flags:?}");
+        assert!(!folder.path().join("data").exists(), "{flags:?}");
     }
+}
+
+#[test]
+fn nothing_is_made_for_an_address_that_cannot_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jaego"));
+    command.arg("serve").arg("--data").arg(&data).args(["--listen", &address]).env_clear();
+    let ran = command.output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!((ran.status.code(), &*ran.stdout), (Some(1), &b""[..]), "{told}");
+    assert!(told.contains(&format!("cannot listen on {address}")), "{told}");
+    assert!(!data.exists());
 }
