@@ -72,7 +72,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 Err(error.context(format!("cannot export to {}", to.display())))
             }
             Ok(rows) => {
-                eprintln!("{}: {rows} written", options.noun.name());
+                let count = match export.documents {
+                    // An import counts documents, and not their rows.
+                    documents if documents > 0 && documents != rows => {
+                        format!("{documents} written, in {rows} rows")
+                    }
+                    _ => format!("{rows} written"),
+                };
+                eprintln!("{}: {count}", options.noun.name());
                 for note in &export.notes {
                     eprintln!("{}: {note}", options.noun.name());
                 }
@@ -210,6 +217,8 @@ struct Export<'a> {
     noun: Noun,
     sites: Vec<Site>,
     sink: Sink,
+    /// Transfers or orders that were written, of which a CSV file has a row for each line.
+    documents: usize,
     /// What the reader should know of what was left out.
     notes: Vec<String>,
     bar: ProgressBar,
@@ -250,7 +259,8 @@ impl<'a> Export<'a> {
                 Out::Csv(Box::new(writer))
             }
         };
-        Ok(Self { service, noun, sites, sink: Sink { out, columns, rows: 0 }, notes: Vec::new(), bar })
+        let sink = Sink { out, columns, rows: 0 };
+        Ok(Self { service, noun, sites, sink, documents: 0, notes: Vec::new(), bar })
     }
 
     async fn all(&mut self) -> Result<()> {
@@ -495,6 +505,7 @@ impl<'a> Export<'a> {
             Value::Object(head) => Value::Object(head.clone().into_iter().chain(rest).collect()),
             other => other.clone(),
         };
+        self.documents += 1;
         if matches!(self.sink.out, Out::Jsonl(_)) {
             let lines = Value::Array(lines);
             return self.row(merged([("lines".to_owned(), lines)].into_iter().collect()));

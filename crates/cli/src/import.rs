@@ -144,6 +144,19 @@ impl Noun {
         }
     }
 
+    /// What is wrong with a command, by the names of the file. The command is a batch of one, whose columns nobody wrote,
+    /// and a row of stock is a line of an adjustment.
+    fn in_its_words(self, what: &str) -> String {
+        let what =
+            what.strip_prefix("commands[0]").map_or(what, |rest| rest.trim_start_matches(['.', ':', ' ']));
+        let what = what.split_once(", at line 1 column ").map_or(what, |(what, _)| what);
+        match self {
+            Self::Stock => what.replace("lines[0].change", "quantity").replace("lines[0].", ""),
+            Self::Wallets => what.replace("amount", "balance"),
+            _ => what.to_owned(),
+        }
+    }
+
     fn op(self) -> &'static str {
         match self {
             Self::Sites => "set_site",
@@ -232,9 +245,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut errors = Errors::default();
     let commands = prepare(options.noun, format, &bytes, &options.load, &mut errors);
     errors.tell(&name);
-    let bad = errors.len();
-    if bad > 0 && !options.skip_bad {
-        eprintln!("jaego: nothing was loaded; with --skip-bad the lines that are right are");
+    let bad = &errors;
+    if !bad.is_empty() && !options.skip_bad {
+        // Where a header or a setting is wrong, no line of it is right.
+        let hint = if commands.is_empty() { "" } else { "; with --skip-bad the lines that are right are" };
+        eprintln!("jaego: nothing was loaded{hint}");
         if options.remote.is_json() {
             print(&format!("{}\n", Loaded::default().json(commands.len(), bad)))?;
         }
@@ -275,7 +290,7 @@ fn end(
     noun: Noun,
     loaded: &Loaded,
     commands: usize,
-    bad: usize,
+    bad: &Errors,
     allocated: Option<&Allocated>,
 ) -> Result<()> {
     if service.json {
@@ -290,7 +305,7 @@ fn end(
             print(&allocated.text())?;
         }
     }
-    if bad > 0 {
+    if !bad.is_empty() {
         return Err(Told(FAILURE).into());
     }
     match loaded.refused.is_empty() && !allocated.is_some_and(Allocated::has_refusals) {
@@ -395,7 +410,7 @@ pub(crate) fn prepare(
                 commands.push(Command { line, id: id.clone(), lines, rows: tier_count, json: first });
                 commands.extend(second.map(|json| Command { line, id, lines: 0, rows: 1, json }));
             }
-            (Err(what), _) | (_, Err(what)) => errors.add(line, what),
+            (Err(what), _) | (_, Err(what)) => errors.add(line, noun.in_its_words(&what)),
         }
     }
     commands
@@ -535,9 +550,21 @@ fn id_of(row: &Row) -> String {
 fn one_setting(rows: Vec<Row>, errors: &mut Errors) -> Vec<Row> {
     let Some(line) = rows.first().map(|row| row.line) else { return Vec::new() };
     let mut from = Vec::with_capacity(rows.len());
+    let mut highest: Option<(u64, u64)> = None;
     for Row { line, mut fields } in rows {
-        match fields.remove("from") {
-            Some(number) if number.as_u64().is_some() && fields.is_empty() => from.push(number),
+        let number = fields.remove("from");
+        match number.as_ref().and_then(Value::as_u64).zip(highest) {
+            Some((number, (last, last_line))) if number <= last => {
+                errors.add(line, format!("from: {number} is not above {last}, which is in line {last_line}"));
+                continue;
+            }
+            _ => {}
+        }
+        match number {
+            Some(number) if number.as_u64().is_some() && fields.is_empty() => {
+                highest = number.as_u64().map(|number| (number, line));
+                from.push(number);
+            }
             Some(number) if fields.is_empty() => {
                 errors.add(line, format!("from: {number} is not a whole number of 0 or more"));
             }
@@ -601,12 +628,12 @@ impl Loaded {
         commands.iter().filter(|command| !refused.contains(&command.line)).collect()
     }
 
-    fn json(&self, commands: usize, bad: usize) -> Value {
+    fn json(&self, commands: usize, bad: &Errors) -> Value {
         let refused: Vec<_> =
             self.refused.iter().map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
         json!({
             "commands": commands, "loaded": self.done - self.repeats, "repeated": self.repeats,
-            "bad_lines": bad, "refused": refused,
+            "bad_lines": bad.len(), "bad": bad.json(), "refused": refused,
         })
     }
 
@@ -618,7 +645,11 @@ impl Loaded {
         if !self.refused.is_empty() {
             text += &format!(", {} refused", self.refused.len());
             if self.all_or_none {
-                text += "; nothing was changed, and with --skip-bad the other lines are loaded";
+                text += "; nothing was changed";
+                // All tiers are one setting.
+                if noun != Noun::Tiers {
+                    text += ", and with --skip-bad the other lines are loaded";
+                }
             }
         }
         text + "\n"
@@ -837,7 +868,7 @@ mod tests {
         assert_eq!(commands.len(), 1);
         let lines: Vec<_> = errors.lines().collect();
         assert_eq!(lines[0], "f:2: quantity: 0 is nothing to load");
-        assert!(lines[1].starts_with("f:3: lines[0].location "), "{errors}");
+        assert!(lines[1].starts_with("f:3: location "), "{errors}");
         assert_eq!(lines[2], "f:4: site, location, sku, lot ICN A-01 mug  is in line 2 already");
     }
 
@@ -873,6 +904,27 @@ mod tests {
             r#"{"id":"T1","from":"A","to":"B","priority":3,"lines":[{"line":"1","sku":"mug","quantity":2}]}"#;
         let (commands, errors) = told(Noun::Transfers, Format::Jsonl, transfer);
         assert_eq!((commands.len(), errors.as_str()), (1, ""));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_the_names_of_the_file() {
+        for (noun, row, expected) in [
+            (Noun::Stock, r#""site":"ICN","sku":"mug","quantity":8"#, "location: missing field"),
+            (Noun::Stock, r#""site":"ICN","location":"A 1","sku":"mug","quantity":8"#, "location "),
+            (
+                Noun::Stock,
+                r#""site":"ICN","location":"A-01","sku":"mug","quantity":9007199254740992"#,
+                "quantity ",
+            ),
+            (Noun::Wallets, r#""owner":"kim","currency":"KRW","balance":9007199254740992"#, "balance "),
+        ] {
+            let (commands, errors) = told(noun, Format::Jsonl, &format!("{{{row}}}\n"));
+            assert_eq!(commands, [""; 0], "{row}");
+            assert!(errors.starts_with(&format!("f:1: {expected}")), "{row}: {errors}");
+            for word in ["commands", "lines[", "change", "amount", "column"] {
+                assert!(!errors.contains(word), "{row}: {errors}");
+            }
+        }
     }
 
     #[test]
@@ -957,11 +1009,17 @@ mod tests {
                 Format::Jsonl,
                 "f:2: there is no field \"op\" here, only from\n",
             ),
+            ("from\n0\n5\n5\n", Format::Csv, "f:4: from: 5 is not above 5, which is in line 3\n"),
+            (
+                "from\n0\n10\n5\n7\n",
+                Format::Csv,
+                "f:4: from: 5 is not above 10, which is in line 3\nf:5: from: 7 is not above 10, which is in line 3\n",
+            ),
         ] {
             assert_eq!(told(Noun::Tiers, format, text), (Vec::new(), wrong.to_owned()), "{text}");
         }
         // What the service would say of all of them is told behind the first line.
-        for text in ["from\n5\n10\n", "from\n0\n10\n10\n", "from\n0\nmuch\n"] {
+        for text in ["from\n5\n10\n", "from\n0\nmuch\n"] {
             let (set, errors) = told(Noun::Tiers, Format::Csv, text);
             assert!(set.is_empty() && errors.starts_with("f:"), "{text}: {set:?} {errors}");
         }

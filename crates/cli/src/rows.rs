@@ -14,7 +14,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::exit::{FAILURE, Told, Usage};
 
@@ -127,6 +127,18 @@ impl Errors {
         self.count
     }
 
+    /// The errors in the order of their lines, each with its line and its reason.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let told = self.in_order();
+        told.into_iter().map(|(line, what)| json!({ "line": line, "reason": what })).collect()
+    }
+
+    fn in_order(&self) -> Vec<&(u64, String)> {
+        let mut told: Vec<_> = self.told.iter().collect();
+        told.sort_by_key(|(line, _)| *line);
+        told
+    }
+
     /// The errors in the order of their lines.
     pub(crate) fn text(&self, file: &str) -> String {
         self.first(file, ERRORS_MAX)
@@ -134,8 +146,7 @@ impl Errors {
 
     /// So many errors in the order of their lines, and how many more there are.
     fn first(&self, file: &str, max: usize) -> String {
-        let mut told: Vec<_> = self.told.iter().collect();
-        told.sort_by_key(|(line, _)| *line);
+        let told = self.in_order();
         let mut text = String::new();
         for (line, what) in told.iter().take(max) {
             let _ = writeln!(text, "{file}:{line}: {what}");

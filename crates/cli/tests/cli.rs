@@ -516,6 +516,21 @@ fn a_document_with_a_wrong_row_is_left_out_whole() {
         ran.out.starts_with("transfers: 1 loaded, 1 refused\nallocated: 2 units for 1 transfers"),
         "{}",
         ran.out
+#[test]
+fn what_no_line_of_a_file_can_help_is_not_advised() {
+    let house = House::furnished();
+    for (noun, text, code, expected) in [
+        ("tiers", "from\n0\n5\n5\n", 1, ":4: from: 5 is not above 5, which is in line 3\n"),
+        ("stock", "site,place\nICN,A-01\n", 1, ":1: the column quantity is missing\n"),
+    ] {
+        let file = house.file("wrong.csv", text);
+        let ran = house.run(&format!("import {noun} {file}"));
+        assert_eq!((ran.code, &*ran.out), (code, ""), "{noun}");
+        assert!(ran.err.contains(&format!("{file}{expected}")), "{}", ran.err);
+        assert!(ran.err.ends_with("jaego: nothing was loaded\n"), "{}", ran.err);
+    }
+}
+
     );
     for id in ["T1", "T2", "T3"] {
         assert_eq!(house.run(&format!("transfer show {id}")).code, 3, "{id}");
@@ -564,8 +579,12 @@ fn many_refusals_across_batches_change_nothing() {
     assert_eq!(ran.code, 3);
     let lines: Vec<_> = ran.err.lines().collect();
     assert_eq!(lines.len(), 210);
+    let reason = "quantity: \"four\" is not a whole number";
+    let told = serde_json::json!([{ "line": 2, "reason": reason }]);
+    assert_eq!(json(&ran)["bad"], told);
     for (index, line) in lines.iter().enumerate() {
         assert!(line.starts_with(&format!("{file}:{}: ", 50 * index + 51)), "{line}");
+    assert_eq!(json(&ran)["bad"], told);
     }
     assert!(ran.out.starts_with("locations: 0 loaded, 210 refused; nothing was changed"), "{}", ran.out);
     assert!(!house.done("location list ICN --limit 1000").contains("B-"));
@@ -724,7 +743,10 @@ fn what_is_exported_can_be_imported_elsewhere() {
          wallets: of 1 balances a part is held for open authorizations, which are left out\n"
     );
     let told = house.run("export orders").err;
-    assert_eq!(told, "orders: 4 written\norders: 1 that are completed or cancelled are left out\n");
+    assert_eq!(
+        told,
+        "orders: 3 written, in 4 rows\norders: 1 that are completed or cancelled are left out\n"
+    );
     let other = House::start();
     for (noun, end) in [
         ("sites", "csv"),
