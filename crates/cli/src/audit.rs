@@ -39,8 +39,8 @@ enum Command {
     /// Show the last lines.
     Show {
         /// Only of this kind, such as denied, refused, read or token_created.
-        #[arg(long)]
-        kind: Option<String>,
+        #[arg(long, value_parser = kind)]
+        kind: Option<Kind>,
         /// Only by this holder of a token, or user of the machine.
         #[arg(long)]
         by: Option<String>,
@@ -55,9 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(folder.is_dir(), "there is no audit log in {}", folder.display());
     match &options.command {
         Command::Verify { seen } => verify(&folder, seen.as_deref(), options.json),
-        Command::Show { kind, by, limit } => {
-            show(&folder, kind.as_deref(), by.as_deref(), *limit, options.json)
-        }
+        Command::Show { kind, by, limit } => show(&folder, *kind, by.as_deref(), *limit, options.json),
     }
 }
 
@@ -83,7 +81,13 @@ fn verify(folder: &Path, seen: Option<&str>, is_json: bool) -> Result<()> {
     ))
 }
 
-fn show(folder: &Path, kind: Option<&str>, by: Option<&str>, limit: usize, is_json: bool) -> Result<()> {
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+        format!("{text:?} is no kind of line; the kinds are {}", Kind::ALL.map(Kind::as_str).join(", "))
+    })
+}
+
+fn show(folder: &Path, kind: Option<Kind>, by: Option<&str>, limit: usize, is_json: bool) -> Result<()> {
     let mut shown: VecDeque<(Line, String)> = VecDeque::new();
     // What comes behind damage is shown all the same, and the damage is told at the end.
     let mut damage = Ok(());
@@ -95,7 +99,7 @@ fn show(folder: &Path, kind: Option<&str>, by: Option<&str>, limit: usize, is_js
                 continue;
             }
         };
-        let fits = kind.is_none_or(|kind| line.entry.kind.as_str() == kind)
+        let fits = kind.is_none_or(|kind| line.entry.kind == kind)
             && by.is_none_or(|by| line.entry.by.as_deref() == Some(by));
         if fits && limit > 0 {
             if shown.len() == limit {

@@ -78,6 +78,27 @@ impl Line {
     }
 }
 
+impl Line {
+    /// The fields of a line of stock, with what its columns need. The site may be said elsewhere.
+    fn filled(&self, columns: &[Column], quantity: &str) -> Result<Map<String, Value>> {
+        let fields = self.fields("sku", quantity)?;
+        let Self { name, location, .. } = self;
+        let is_missing = |wanted: &str| {
+            let is_needed = columns.iter().any(|column| column.is_needed && column.name == wanted);
+            is_needed && !fields.contains_key(wanted)
+        };
+        if is_missing(quantity) {
+            let at = location.as_ref().map_or(String::new(), |location| format!("@{location}"));
+            return Err(Usage(format!("how much of {name}? Say {name}{at}=QUANTITY")).into());
+        }
+        if is_missing("location") {
+            let amount = self.quantity.unwrap_or_default();
+            return Err(Usage(format!("where is {name}? Say {name}@LOCATION={amount}")).into());
+        }
+        Ok(fields)
+    }
+}
+
 /// Lines that are typed, or stand in a file.
 #[derive(Args)]
 pub(crate) struct TypedLines {
@@ -93,7 +114,7 @@ impl TypedLines {
     /// The fields of each line; those of a file may have these columns.
     pub(crate) fn read(&self, columns: &[Column], quantity: &str) -> Result<Vec<Map<String, Value>>> {
         let Some(file) = &self.file else {
-            return self.lines.iter().map(|line| line.fields("sku", quantity)).collect();
+            return self.lines.iter().map(|line| line.filled(columns, quantity)).collect();
         };
         let mut errors = rows::Errors::default();
         let bytes = rows::read_file(file)?;
@@ -159,6 +180,26 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(told(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_says_too_little_is_told_what_is_wanted() {
+        use crate::rows::{Kind, needed, optional};
+        let hold =
+            [needed("sku", Kind::Text), needed("quantity", Kind::Whole), optional("location", Kind::Text)];
+        let adjust =
+            [needed("site", Kind::Text), needed("location", Kind::Text), needed("change", Kind::Whole)];
+        for (text, columns, quantity, expected) in [
+            ("mug", &hold[..], "quantity", "how much of mug? Say mug=QUANTITY"),
+            ("mug@A-01", &hold, "quantity", "how much of mug? Say mug@A-01=QUANTITY"),
+            ("mug=4", &hold, "quantity", ""),
+            ("mug=+5", &adjust, "change", "where is mug? Say mug@LOCATION=5"),
+            ("mug", &adjust, "change", "how much of mug? Say mug=QUANTITY"),
+            ("mug@A-01=-5", &adjust, "change", ""),
+        ] {
+            let told = text.parse::<Line>().unwrap().filled(columns, quantity);
+            assert_eq!(told.map_or_else(|error| error.to_string(), |_| String::new()), expected, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ use jaego_api::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    exit::Usage,
     outcome,
     page::Page,
     remote::{Remote, Service},
@@ -113,9 +114,10 @@ pub(crate) fn site(options: &SiteOptions) -> Result<()> {
 }
 
 fn sites(sites: &[Site]) -> Table {
-    let mut table = Table::new(&["SITE", "NAME", "TIME ZONE", "STRATEGY"]);
+    let mut table = Table::new(&["SITE", "NAME", "TIME ZONE", "STRATEGY", "ORDER ALLOCATION"]);
     for site in sites {
-        table.row([&site.site, &site.name, &site.time_zone, site.strategy.as_str()]);
+        let allocation = site.order_allocation.as_str();
+        table.row([&site.site, &site.name, &site.time_zone, site.strategy.as_str(), allocation]);
     }
     table
 }
@@ -246,10 +248,15 @@ fn pair(text: &str, example: &str) -> Result<(String, u64), String> {
     Ok((name.to_owned(), number.parse().map_err(|_| bad())?))
 }
 
-/// An object of what was said once for each name; none if nothing was.
-fn object(pairs: &[(String, u64)]) -> Option<Map<String, Value>> {
-    let object: Map<_, _> = pairs.iter().map(|(name, number)| (name.clone(), Value::from(*number))).collect();
-    (!object.is_empty()).then_some(object)
+/// An object of what was said once for each name; none if nothing was. Refuses a name that was said twice.
+fn object(flag: &str, pairs: &[(String, u64)]) -> Result<Option<Map<String, Value>>> {
+    let mut object = Map::new();
+    for (name, number) in pairs {
+        if let Some(other) = object.insert(name.clone(), (*number).into()) {
+            return Err(Usage(format!("{flag} {name} is said twice, {other} and {number}")).into());
+        }
+    }
+    Ok((!object.is_empty()).then_some(object))
 }
 
 pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
@@ -269,7 +276,8 @@ pub(crate) fn sku(options: &SkuOptions) -> Result<()> {
         }
         SkuCommand::Set { sku, name, tracking, safety_stock, prices } => {
             let fields = json!({
-                "name": name, "tracking": tracking, "safety_stock": object(safety_stock), "prices": object(prices),
+                "name": name, "tracking": tracking,
+                "safety_stock": object("--safety-stock", safety_stock)?, "prices": object("--price", prices)?,
             });
             let others = unsaid(["name", "tracking", "safety_stock", "prices"]);
             set(&service, "sku", &[("sku", sku)], fields, &others).await

@@ -10,11 +10,16 @@ use crate::{
 /// `what` happened, with the quantities behind it.
 pub(crate) fn text(what: &str, outcome: &Outcome) -> String {
     let repeat = if outcome.repeat { ", and was before: nothing new happened" } else { "" };
-    let mut text = format!("{what} (event {}{repeat})\n", outcome.sequence);
-    text += &picks(outcome);
-    text += &refusal::shortages(&outcome.shortages);
-    text += &refusal::holders(&outcome.holders);
-    text
+    format!("{what} (event {}{repeat})\n{}", outcome.sequence, quantities(outcome))
+}
+
+/// `what` would happen: there is no event of it.
+pub(crate) fn dry_text(what: &str, outcome: &Outcome) -> String {
+    format!("{what}\n{}", quantities(outcome))
+}
+
+fn quantities(outcome: &Outcome) -> String {
+    picks(outcome) + &refusal::shortages(&outcome.shortages) + &refusal::holders(&outcome.holders)
 }
 
 fn picks(outcome: &Outcome) -> String {

@@ -240,13 +240,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let rest = json!({ "strategy": strategy, "partial": partial, "dry_run": dry_run });
             let lines = parts(&action.lines, "quantity")?;
             let named = lines.is_some();
-            let done = |outcome: &Outcome| match (*dry_run, named, outcome.shortages.is_empty()) {
-                (true, ..) => "would get this; nothing was changed",
-                (false, true, true) => "has these lines allocated",
-                (false, false, true) => "is allocated",
-                (false, _, false) => "is partially allocated",
+            let transfer = &action.transfer;
+            let say = |outcome: &Outcome| {
+                if *dry_run {
+                    let what = format!("transfer {transfer} would get this; nothing was changed");
+                    return outcome::dry_text(&what, outcome);
+                }
+                let done = match (named, outcome.shortages.is_empty()) {
+                    (true, true) => "has these lines allocated",
+                    (false, true) => "is allocated",
+                    (_, false) => "is partially allocated",
+                };
+                outcome::text(&format!("transfer {transfer} {done}"), outcome)
             };
-            act_by(&service, "allocate_transfer", action, lines, rest, done).await
+            act_by(&service, "allocate_transfer", action, lines, rest, say).await
         }
         Command::Release(action) => {
             let lines = parts(&action.lines, "quantity")?;
@@ -312,25 +319,23 @@ async fn act(
     rest: Value,
     done: &str,
 ) -> Result<()> {
-    act_by(service, op, action, lines, rest, |_| done).await
+    let what = format!("transfer {} {done}", action.transfer);
+    act_by(service, op, action, lines, rest, |outcome| outcome::text(&what, outcome)).await
 }
 
 /// Acts, and says by the outcome what was done.
-async fn act_by<'a>(
+async fn act_by(
     service: &Service,
     op: &str,
     action: &Action,
     lines: Option<Vec<Value>>,
     rest: Value,
-    done: impl Fn(&Outcome) -> &'a str,
+    say: impl Fn(&Outcome) -> String,
 ) -> Result<()> {
     let mut fields = json!({ "transfer": action.transfer, "lines": lines, "key": action.key.key });
     if let (Value::Object(fields), Value::Object(rest)) = (&mut fields, rest) {
         fields.extend(rest);
     }
-    let say = |outcome: &Outcome| {
-        outcome::text(&format!("transfer {} {}", action.transfer, done(outcome)), outcome)
-    };
     service.submit(op, &said(fields), say).await
 }
 

@@ -87,6 +87,23 @@ const FLOODS: [Kind; 3] = [Kind::Denied, Kind::Refused, Kind::Read];
 const REFUSED: usize = 1;
 
 impl Kind {
+    /// All of them, in the order above.
+    pub const ALL: [Kind; 13] = [
+        Kind::Opened,
+        Kind::Cut,
+        Kind::Suppressed,
+        Kind::Denied,
+        Kind::Refused,
+        Kind::Read,
+        Kind::TokenCreated,
+        Kind::TokenRevoked,
+        Kind::BackedUp,
+        Kind::Restored,
+        Kind::Started,
+        Kind::Stopped,
+        Kind::Archived,
+    ];
+
     /// As it stands in a line.
     pub fn as_str(self) -> &'static str {
         match self {
