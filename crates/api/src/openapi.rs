@@ -106,7 +106,8 @@ fn description() -> String {
         "Stock that is never oversold. Quantities are whole numbers of a SKU's smallest unit. Instants are \
          RFC 3339 in UTC. Unknown fields are refused.\n\nA creation may be sent again with the same `id` and body, \
          and an action with the same `Idempotency-Key`: the first outcome comes again. Do so after `request_timeout`, \
-         `store_failed` and `internal`, and where no answer came: whether the request took effect is not known.\n\n| code | status | title |\n\
+         `store_failed` and `internal`, of a batch after `history_unreadable`, and where no answer came: whether the request took \
+         effect is not known.\n\n| code | status | title |\n\
          |---|---|---|\n",
     );
     for kind in ProblemKind::all() {

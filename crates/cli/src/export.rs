@@ -540,7 +540,8 @@ impl Unavailable {
             return Ok((position, missing));
         };
         let of_site = (position.sku.clone(), lot.clone(), position.site.clone());
-        if self.lots.contains(&of_site) {
+        // What has something available is neither blocked nor over by now.
+        if position.available == 0 && self.lots.contains(&of_site) {
             return Ok((position, 0));
         }
         // A lot may be blocked at any time: what it is and what lies there is asked at one moment.

@@ -95,7 +95,7 @@ fn advice(code: &str) -> Option<&'static str> {
         }
         "too_many_failures" | "rate_limited" | "busy" => "wait a moment and give it again",
         "request_timeout" | "store_failed" | "internal" => {
-            "give it again with the same id or --key: that tells whether it took effect"
+            "look whether it took effect before you give it again; with the same id, or a --key of your own, giving it again tells"
         }
         _ => return None,
     })

@@ -6,8 +6,8 @@ use jaego_api::Problem;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The service said no. The problem says why. Nothing was changed, unless its code is `request_timeout`,
-    /// `store_failed` or `internal`: then whether the request took effect is not known, and sending it again with the
-    /// same id or key tells.
+    /// `store_failed` or `internal`, or for a batch `history_unreadable`: then whether the request took effect is not known,
+    /// and sending it again with the same id or key tells.
     #[error("{what} was refused: {problem}")]
     Refused {
         /// The request.

@@ -779,7 +779,9 @@ impl Future for Answer {
 }
 
 fn timed_out() -> Problem {
-    Problem::new(const { ProblemKind::of("request_timeout") }, "The answer was not ready in time. A command may still take effect: send it again with the same id or key.",
+    Problem::new(
+        const { ProblemKind::of("request_timeout") },
+        "The answer was not ready in time. A command may still take effect: send it again with the same id or key.",
     )
     .retry_after(std::time::Duration::from_secs(1))
 }

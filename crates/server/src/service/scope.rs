@@ -121,7 +121,7 @@ impl Scope<'_> {
             Command::CancelTransfer(command) if command.release => self.giver(&command.id).await,
             Command::CancelTransfer(command) => self.either(&command.id).await,
             Command::CloseTransfer(command) => self.closer(&command.id).await,
-            Command::ReceiveTransfer(command) => enter(caller, &self.transfer(&command.id).await?.to),
+            Command::ReceiveTransfer(command) => own(caller, &self.transfer(&command.id).await?.to),
             Command::Charge(_)
             | Command::Pay(_)
             | Command::Refund(_)
@@ -194,7 +194,7 @@ impl Scope<'_> {
         }
         match look(self.store, Query::Order(order.clone())).await {
             Ok(View::Order(view)) => {
-                enter(self.caller, &view.summary.site)?;
+                own(self.caller, &view.summary.site)?;
                 if view.sale.is_some() {
                     self.paid.insert(order.clone());
                 }
@@ -207,12 +207,12 @@ impl Scope<'_> {
     }
 
     async fn giver(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
-        enter(self.caller, &self.transfer(transfer).await?.from)
+        own(self.caller, &self.transfer(transfer).await?.from)
     }
 
     async fn either(&mut self, transfer: &Code) -> Result<(), Box<Problem>> {
         let Ends { from, to, .. } = self.transfer(transfer).await?;
-        enter(self.caller, &from).or_else(|_| enter(self.caller, &to))
+        own(self.caller, &from).or_else(|_| own(self.caller, &to))
     }
 
     /// Closing ends what is on the way, which either site may, and gives up what is allocated, which is the giver's.
@@ -242,7 +242,7 @@ impl Scope<'_> {
             return Ok(());
         }
         match look(self.store, Query::Hold(hold.clone())).await {
-            Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| enter(self.caller, &line.site))?,
+            Ok(View::Hold(view)) => view.lines.iter().try_for_each(|line| own(self.caller, &line.site))?,
             Err(problem) if self.brings(&problem, "hold_not_found", self.holds.contains(hold)) => {}
             other => return Err(refused(other)),
         }
@@ -291,7 +291,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             Query::Stock { site, .. }
             | Query::Orders { site, .. }
             | Query::Carts { site, .. }
-            // A hold may hold elsewhere as well: the list tells only what it holds at the site.
+            // A hold may hold elsewhere as well: the list tells what it holds at the site, and of the rest how many lines.
             | Query::Holds { site, .. },
         ) => named(caller, site.as_ref()),
         // Who picks is the business of the site that gives.
@@ -301,7 +301,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         }
         // It shows the stock of the site that gives.
         Read::Query(Query::Explain { transfer, .. }) => {
-            enter(caller, &ends(store, transfer).await?.from)
+            own(caller, &ends(store, transfer).await?.from)
         }
         Read::Movements(filter) => named(caller, filter.site.as_ref()),
         Read::StockAsOf(filter) => named(caller, filter.site.as_ref()),
@@ -309,7 +309,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         Read::Events(_) => Err(unbound("the feed of events")),
         Read::Query(Query::ExplainOrder { order, .. }) => {
             match look(store, Query::Order(order.clone())).await? {
-                View::Order(view) => enter(caller, &view.summary.site),
+                View::Order(view) => own(caller, &view.summary.site),
                 _ => unreachable!("an order was asked for"),
             }
         }
@@ -341,11 +341,11 @@ pub(super) fn show(caller: &Caller, mut view: View) -> Result<Vec<u8>, Box<Probl
         return Ok(list::to_json(&view));
     }
     match &mut view {
-        View::Order(order) => enter(caller, &order.summary.site)?,
-        View::Cart(cart) => enter(caller, &cart.summary.site)?,
-        View::Hold(hold) => hold.lines.iter().try_for_each(|line| enter(caller, &line.site))?,
-        View::Transfer(transfer) if enter(caller, &transfer.summary.from).is_err() => {
-            enter(caller, &transfer.summary.to)?;
+        View::Order(order) => own(caller, &order.summary.site)?,
+        View::Cart(cart) => own(caller, &cart.summary.site)?,
+        View::Hold(hold) => hold.lines.iter().try_for_each(|line| own(caller, &line.site))?,
+        View::Transfer(transfer) if own(caller, &transfer.summary.from).is_err() => {
+            own(caller, &transfer.summary.to)?;
             hide_giver(transfer);
         }
         _ => {}
@@ -367,6 +367,12 @@ fn enter(caller: &Caller, site: &Code) -> Result<(), Box<Problem>> {
         return Ok(());
     }
     Err(Box::new(Problem::forbidden(format!("the token is not for site {site}"))))
+}
+
+/// As [`enter`], of a site that is known from a document only: which one it is, is not told.
+fn own(caller: &Caller, site: &Code) -> Result<(), Box<Problem>> {
+    let elsewhere = "the token is bound to sites, and this is for another one";
+    enter(caller, site).map_err(|_| Box::new(Problem::forbidden(elsewhere)))
 }
 
 fn named(caller: &Caller, site: Option<&Code>) -> Result<(), Box<Problem>> {

@@ -8,7 +8,7 @@ use jaego_api::{
     table::{BATCH_PATH, BATCH_ROLE, Role as Needed},
 };
 use jaego_server::{Access, Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{Service, of, reference, sample};
 
@@ -270,6 +270,7 @@ async fn a_token_that_is_bound_to_a_site_stays_there() {
         assert_eq!(status != 403, may, "{op} in a batch bound to {site}: {answer}");
         if !may {
             assert_eq!(answer["code"], "forbidden");
+            assert_names_only_what_was_asked(&answer, &sample(op).to_string());
             assert_eq!(store.inspect(|_, events| events.len()), before, "{op} bound to {site}");
         }
     }
@@ -278,7 +279,18 @@ async fn a_token_that_is_bound_to_a_site_stays_there() {
             let caller = super::support::Caller { service: &service, token: token.clone() };
             let (status, answer) = caller.get(url).await;
             assert_eq!(status, if may { 200 } else { 403 }, "{url} bound to {site}: {answer}");
+            if !may {
+                assert_names_only_what_was_asked(&answer, url);
+            }
         }
+    }
+}
+
+/// Where somebody else's document is, is not told to whoever guesses its id.
+fn assert_names_only_what_was_asked(answer: &Value, asked: &str) {
+    let detail = answer["detail"].as_str().unwrap();
+    for site in ["ICN", "PUS"] {
+        assert!(!detail.contains(site) || asked.contains(site), "{asked}: {detail}");
     }
 }
 
@@ -347,7 +359,7 @@ async fn the_site_that_gets_takes_nothing_away_that_the_other_one_holds() {
     };
     let (giver, getter) = (bound("ICN"), bound("PUS"));
     let request = |id: &str| json!({"id": id, "from": "ICN", "to": "PUS", "lines": [{"line": "1", "sku": "mug", "quantity": 2}]});
-    let post = async |caller: &super::support::Caller<'_>, path: &str, body: serde_json::Value| {
+    let post = async |caller: &super::support::Caller<'_>, path: &str, body: Value| {
         let path = format!("/v1/transfers{path}");
         let (status, answer) = caller.post(&path, &body).await;
         (status, answer["code"].as_str().unwrap_or_default().to_owned())
