@@ -184,15 +184,15 @@ fn fill_after(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option<Ev
             _ => {}
         }
     }
-    let mut any: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
-    // An order that lost what it held waits for it, and may have what lies elsewhere.
+    // An order that lost what it held waits for it, and may have what lies elsewhere: of that lot, or of any.
     if let Fact::Adjusted { lines, .. } = fact {
         let of_orders = |freed: &Freed| freed.holder.kind == HolderKind::Order;
         let lost = lines.iter().filter(|line| line.freed.iter().any(of_orders)).map(|line| line.place);
         let lost = lost.map(|place| (tables.location(place.location).site, place));
         let waits = lost.filter(|(site, place)| tables.is_awaited(*site, place.sku, place.lot));
-        any.extend(waits.map(|(site, place)| (site, place.sku)));
+        waits.for_each(|(site, place)| note(site, place.sku, place.lot));
     }
+    let mut any: BTreeSet<(SiteId, SkuId)> = BTreeSet::new();
     for row in &changes.before {
         // Where the day ends later, lots are good again.
         if let Row::Site(site, Some(before)) = row
