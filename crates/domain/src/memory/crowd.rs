@@ -6,6 +6,8 @@ use crate::{LocationId, LotId};
 
 /// Entries of one list. What comes into the middle moves half of them: 20 KiB.
 const LIST_MAX: usize = 1_024;
+/// Entries that are looked at one after the other before the rest is searched.
+const LOOKS_MAX: usize = 8;
 
 /// Where an entry stands, or where it would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +77,48 @@ impl<'a> Entries<'a> {
         self.first.iter().chain(self.others.iter().flatten())
     }
 
-    /// Those of a lot: a search for each location.
+    /// Those of a lot. It takes a look at each entry where few lie at a location, and else two searches for each location.
     pub(super) fn of_lot(self, lot: LotId) -> impl Iterator<Item = &'a Entry> {
-        let first = self.first.first().map(|entry| entry.location);
-        let next = move |at: &LocationId| self.from(LocationId(at.0 + 1)).next().map(|entry| entry.location);
-        let locations = std::iter::successors(first, next);
-        locations.filter_map(move |location| self.find(location, lot).ok().map(|at| self.get(at)))
+        let mut next = At::FIRST;
+        std::iter::from_fn(move || {
+            while let Some(entry) = self.look(next) {
+                let to = match entry.lot < lot {
+                    true => (entry.location, lot),
+                    false => (LocationId(entry.location.0 + 1), LotId::NONE),
+                };
+                next = self.seek(next, to);
+                if entry.lot == lot {
+                    return Some(entry);
+                }
+            }
+            None
+        })
+    }
+
+    /// The entry that stands somewhere, if one does.
+    fn look(self, at: At) -> Option<&'a Entry> {
+        let list = match at.list {
+            0 => self.first,
+            list => self.others.get(list - 1)?,
+        };
+        list.get(at.index)
+    }
+
+    /// Where the first entry from a key on stands, which is behind this one; it mostly is one of the next.
+    fn seek(self, from: At, to: Key) -> At {
+        let mut at = from;
+        for _ in 0..LOOKS_MAX {
+            at = self.first_from(At { index: at.index + 1, ..at });
+            if self.look(at).is_none_or(|entry| key(entry) >= to) {
+                return at;
+            }
+        }
+        self.find(to.0, to.1).unwrap_or_else(|at| self.first_from(at))
+    }
+
+    /// This, or the beginning of the next list where it is the end of one.
+    fn first_from(self, at: At) -> At {
+        if at.index < self.list(at.list).len() { at } else { At { list: at.list + 1, index: 0 } }
     }
 
     /// Those from a location on.

@@ -124,25 +124,24 @@ impl Memory {
         }
     }
 
-    /// Counts what lies of a lot, whose row is there, as that says, and no longer as `before` said. It takes a search for each
-    /// location where the SKU lies at a site with a level.
+    /// Counts what lies of a lot, whose row is there, as that says, and no longer as `before` said. It takes no more than a look
+    /// at each place or a search for each location where the SKU lies at a site with a level, until all of the lot was found.
     pub(super) fn recount_watched_lot(&mut self, id: LotId, before: &Lot) {
         let row = self.lot(id);
         let (sku, was, is) = (row.sku, counts(before), counts(row));
         if was == is || self.safety_levels.is_empty() {
             return;
         }
+        let mut unfound = row.inside;
         for at in 0..self.skus[sku.index()].gates.len() {
+            if unfound.is_zero() {
+                return;
+            }
             let (site, slot) = self.skus[sku.index()].gates[at];
             if !self.safety_levels.contains_key(&(site, sku)) {
                 continue;
             }
-            let entries: Entries<'_> = self.places(self.gates.get(slot));
-            let stored = entries
-                .of_lot(id)
-                .filter(|entry| self.location(entry.location).kind == LocationKind::Storage)
-                .filter_map(|entry| self.unpack_position(sku, entry));
-            let units = stored.map(|(_, position)| position.movable().get()).sum();
+            let units = self.stored_of_lot(slot, sku, id, &mut unfound);
             let sums = &mut self.safety_levels.get_mut(&(site, sku)).expect("it was just seen").sums;
             if let Some(day) = was {
                 sums.take(day, units);
@@ -151,6 +150,23 @@ impl Memory {
                 sums.add(day, units);
             }
         }
+    }
+
+    /// How much of a lot is in storage at a gate, not held and not missing. What lies there was found then, and it ends where
+    /// nothing is `unfound` any more.
+    fn stored_of_lot(&self, gate: u32, sku: SkuId, lot: LotId, unfound: &mut Quantity) -> u64 {
+        let entries: Entries<'_> = self.places(self.gates.get(gate));
+        let mut units = 0;
+        for (place, position) in entries.of_lot(lot).filter_map(|entry| self.unpack_position(sku, entry)) {
+            if self.location(place.location).kind == LocationKind::Storage {
+                units += position.movable().get();
+            }
+            *unfound -= position.on_hand;
+            if unfound.is_zero() {
+                break;
+            }
+        }
+        units
     }
 
     /// What is available of a SKU at a site where it has a safety level; nothing where it has none.
