@@ -303,6 +303,15 @@ fn only_what_looks_at_positions_counts_them() {
     assert_eq!((looks(&warehouse, &allocate("O2")), looks(&warehouse, &complete("O2"))), (50, 50));
     warehouse.must(allocate("O2"));
     assert_eq!((looks(&warehouse, &allocate("O2")), looks(&warehouse, &complete("O2"))), (0, 0));
+    // What may not be sent is looked for elsewhere; completing refuses it.
+    let order = warehouse.memory.order(&code("O2")).unwrap();
+    let held = warehouse.memory.lot(order.lines[0].picks[0].lot).code.clone();
+    let blocked = true;
+    let set = SetLot { sku: code("phone"), lot: held, received_on: None, expires_on: None, blocked };
+    warehouse.must(Command::SetLot(set));
+    assert_eq!((looks(&warehouse, &allocate("O2")), looks(&warehouse, &complete("O2"))), (50, 0));
+    warehouse.must(allocate("O2"));
+    assert_eq!(looks(&warehouse, &allocate("O2")), 0);
 }
 
 /// A cart is looked for when it is checked out, and with each change where it holds its items.
@@ -355,6 +364,11 @@ fn what_is_waited_for_counts_the_positions_that_filling_looks_at() {
     warehouse.must(Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder }));
     assert_eq!((looks(&warehouse, &adjust("WANTED")), looks(&warehouse, &set("WANTED", false))), (50, 50));
     assert_eq!((looks(&warehouse, &adjust("OTHER")), looks(&warehouse, &set("OTHER", false))), (0, 0));
+    assert_eq!(looks(&warehouse, &adjust("NEW")), 0, "nobody waits for any lot");
+    let lines = vec![OrderLine { sku: code("phone"), quantity: units(51), lot: None }];
+    let (id, site, customer, priority, backorder) = (code("O2"), code("ICN"), None, 0, true);
+    warehouse.must(Command::PlaceOrder(PlaceOrder { id, site, lines, customer, priority, backorder }));
+    assert_eq!((looks(&warehouse, &adjust("OTHER")), looks(&warehouse, &adjust("NEW"))), (50, 50));
 }
 
 /// A SKU with a safety level lies in 50,000 serial numbers: what a command costs does not depend on them. With a look at each of

@@ -105,6 +105,11 @@ impl Orders {
         })
     }
 
+    /// Whether any order waits for stock.
+    pub(super) fn is_any_awaited(&self) -> bool {
+        !self.awaiting.is_empty()
+    }
+
     pub(super) fn is_awaited(&self, site: SiteId, sku: SkuId, lot: LotId) -> bool {
         if self.awaiting.is_empty() {
             return false;

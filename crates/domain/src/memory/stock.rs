@@ -45,9 +45,10 @@ impl Memory {
         gate.places.get(&self.crowds)
     }
 
-    /// How many positions a command looks at to allocate its lines or to give those who wait what it brings, in all; each SKU
-    /// at a site counts once. A repeat looks at none. What is put into a cart and ordered by commands that go with this one,
-    /// and is not there yet, is not counted.
+    /// How many positions a command looks at to allocate its lines, or to give those who wait what an adjustment or a lot
+    /// brings, in all; each SKU at a site counts once. A repeat looks at none. Not counted are what is looked at for a cart or
+    /// an order that is not there yet but to place it, and what others bring to those who wait: moves, receipts, releases,
+    /// cancels, reversals and a site's time zone, and what an adjustment takes from them.
     pub fn positions_looked_at(&self, command: &Command) -> usize {
         let mut gates: SmallVec<[u32; 8]> = SmallVec::new();
         let mut note = |site: &Code, sku: &Code| {
@@ -62,7 +63,10 @@ impl Memory {
             Command::PlaceOrder(place) if self.order_slot(&place.id).is_some() => return 0,
             Command::PlaceOrder(place) if !self.allocates_on_arrival(&place.site) => return 0,
             Command::PlaceOrder(place) => place.lines.iter().for_each(|line| note(&place.site, &line.sku)),
-            Command::AllocateOrder(allocate) => self.lacking_gates(&allocate.id, &mut gates),
+            Command::AllocateOrder(allocate) => {
+                self.lacking_gates(&allocate.id, &mut gates);
+                self.stuck_gates(&allocate.id, &mut gates);
+            }
             Command::CompleteOrder(complete) => {
                 let site = self.order_slot(&complete.id).map(|slot| self.orders.rows.get(slot).site);
                 if site.is_some_and(|site| self.order_allocation(site) == OrderAllocation::AtCompletion) {
@@ -89,12 +93,15 @@ impl Memory {
                 let Some(cart) = self.open_cart(&checkout.id) else { return 0 };
                 gates.extend(cart.skus().filter_map(|sku| self.gate_slot(cart.site, sku)));
             }
+            Command::Adjust(_) | Command::SetLot(_) if !self.orders.is_any_awaited() => return 0,
             Command::Adjust(adjust) => {
                 for line in &adjust.lines {
                     let (site, sku) = (self.site_id(&line.site), self.sku_id(&line.sku));
                     let Some((site, sku)) = site.zip(sku) else { continue };
-                    let lot = line.lot.as_ref().map_or(Some(LotId::NONE), |lot| self.find_lot(sku, lot));
-                    if lot.is_some_and(|lot| self.orders.is_awaited(site, sku, lot)) {
+                    // A lot that is not there yet comes with this batch, for those who want any.
+                    let lot =
+                        line.lot.as_ref().and_then(|lot| self.find_lot(sku, lot)).unwrap_or(LotId::NONE);
+                    if self.orders.is_awaited(site, sku, lot) {
                         gates.extend(self.gate_slot(site, sku));
                     }
                 }
@@ -152,6 +159,25 @@ impl Memory {
         if !row.status.may_rest() {
             row.each_lacking(|_, sku, _, _| gates.extend(self.gate_slot(row.site, sku)));
         }
+    }
+
+    /// Enters the gates of what an order that has not ended may hold and not send: goods of lots that are blocked or have a
+    /// last day, which are looked for elsewhere once that is over.
+    fn stuck_gates(&self, order: &Code, gates: &mut SmallVec<[u32; 8]>) {
+        let Some(slot) = self.order_slot(order) else { return };
+        let row = self.orders.rows.get(slot);
+        if row.status.may_rest() {
+            return;
+        }
+        let may_be_stuck = |lot: LotId| {
+            let row = (lot != LotId::NONE).then(|| self.lot(lot));
+            row.is_some_and(|row| row.blocked || row.expires_on.is_some())
+        };
+        row.each_node(|place, _| {
+            if may_be_stuck(place.lot) {
+                gates.extend(self.gate_slot(row.site, place.sku));
+            }
+        });
     }
 
     fn open_cart(&self, id: &Code) -> Option<&CartRow> {
