@@ -61,6 +61,9 @@ const LOTS: [&str; 3] = ["L1", "L2", "L3"];
 /// The random days begin on 1 March 2026 at midnight UTC.
 const DAYS: [&str; 4] = ["2026-02-28", "2026-03-01", "2026-03-02", "2026-04-01"];
 
+/// Where it is yesterday, today or tomorrow at most times of the day.
+const TIME_ZONES: [&str; 4] = ["Pacific/Niue", "America/Los_Angeles", "Asia/Seoul", "Pacific/Kiritimati"];
+
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
@@ -85,6 +88,11 @@ pub(crate) struct World {
 
 pub(crate) fn code(text: &str) -> Code {
     Code::new("code", text).unwrap()
+}
+
+fn set_site(site: &str, zone: &str, strategy: Strategy) -> Command {
+    let (site, name, time_zone) = (code(site), Name::default(), TimeZone::new(zone).unwrap());
+    Command::SetSite(SetSite { site, name, time_zone, strategy })
 }
 
 fn quantity(units: u64) -> Quantity {
@@ -124,14 +132,7 @@ impl World {
     /// The facts that every case begins with, and some stock.
     pub(crate) fn facts(&mut self) -> Vec<Command> {
         let mut facts: Vec<Command> = Vec::new();
-        for (site, zone, strategy) in SITES {
-            facts.push(Command::SetSite(SetSite {
-                site: code(site),
-                name: Name::default(),
-                time_zone: TimeZone::new(zone).unwrap(),
-                strategy,
-            }));
-        }
+        facts.extend(SITES.map(|(site, zone, strategy)| set_site(site, zone, strategy)));
         for index in 0..LOCATIONS.len() {
             facts.push(self.set_location(index, 0));
         }
@@ -233,7 +234,7 @@ impl World {
     }
 
     fn command(&mut self, memory: &Memory, events: u64) -> Command {
-        match self.dice.below(113) {
+        match self.dice.below(116) {
             0..2 => {
                 let index = self.index(LOCATIONS.len());
                 self.set_location(index, 10)
@@ -267,6 +268,10 @@ impl World {
             77..90 => self.order_command(memory),
             90..100 => self.trade(memory),
             100..111 => self.cart_command(memory),
+            111..114 => {
+                let (site, _, strategy) = *self.dice.one_of(&SITES);
+                set_site(site, self.dice.word(&TIME_ZONES), strategy)
+            }
             _ => {
                 let resource = code(self.dice.word(&["door", "gate"]));
                 let fence = (self.keys + self.dice.below(4)).max(1);
