@@ -463,6 +463,7 @@ fn answer(book: &mut Book<'_, impl Tables>, event: &Event) {
 }
 
 fn adjusted(book: &mut Book<'_, impl Tables>, lines: &[AdjustedLine]) {
+    book.cut_orders(lines);
     for line in lines {
         let place = line.place;
         if !line.freed.is_empty() {

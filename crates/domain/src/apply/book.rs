@@ -214,7 +214,7 @@ impl<'a, T: Tables> Book<'a, T> {
         });
     }
 
-    /// Takes parts of what some hold at a place away from them.
+    /// Takes parts of what some hold at a place away from them, all but orders: see [`Book::cut_orders`].
     pub(super) fn cut(&mut self, place: Place, freed: &[Freed]) {
         for (kind, id, parts) in by_document(freed) {
             match kind {
@@ -234,9 +234,7 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
-                HolderKind::Order => self.change_lines(id, parts, |line, quantity| {
-                    order::shrink_line(line, place.location, place.lot, quantity);
-                }),
+                HolderKind::Order => {}
                 HolderKind::Cart => self.change_cart(id, |_, cart| {
                     for Freed { quantity, .. } in parts {
                         let picks = &mut cart::line_of(cart, place.sku).picks;
@@ -278,10 +276,13 @@ impl<'a, T: Tables> Book<'a, T> {
                     }
                     papers.close();
                 }
-                HolderKind::Order => self.change_lines(id, parts, |line, quantity| {
-                    order::shrink_line(line, from.location, from.lot, quantity);
-                    order::grow_line(line, to.location, to.lot, quantity);
-                }),
+                HolderKind::Order => {
+                    let parts = parts.iter().map(|part| (part.holder.line, part.quantity));
+                    self.change_lines(id, parts, |line, quantity| {
+                        order::shrink_line(line, from.location, from.lot, quantity);
+                        order::grow_line(line, to.location, to.lot, quantity);
+                    });
+                }
                 HolderKind::Cart => self.change_cart(id, |_, cart| {
                     for Freed { quantity, .. } in parts {
                         let picks = &mut cart::line_of(cart, from.sku).picks;

@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 
 use super::book::{Book, shrink_pick};
 use crate::{
-    Code, Fact, LocationId, LotId, Outside, Quantity, Row, Sequence, Tables, Timestamp, WARM_MAX,
-    event::{Freed, OrderedLine, Take},
-    row::{Claim, Order, OrderLine, OrderSetting, OrderStatus, Pick},
+    Code, Fact, LocationId, LotId, Outside, Place, Quantity, Row, Sequence, Tables, Timestamp, WARM_MAX,
+    event::{AdjustedLine, Freed, OrderedLine, Take},
+    row::{Claim, HolderKind, Order, OrderLine, OrderSetting, OrderStatus, Pick},
 };
 
 impl<T: Tables> Book<'_, T> {
@@ -148,7 +148,8 @@ impl<T: Tables> Book<'_, T> {
         }
     }
 
-    /// Lines of an order hold more. It takes the time of what they hold, and not that of the order.
+    /// Lines of an order hold more. It takes the time of what they hold, and a move of the order's other picks where these are
+    /// more than before.
     fn fill_lines(&mut self, id: &Code, takes: &[Take]) {
         let mut takes: Vec<&Take> = takes.iter().collect();
         takes.sort_by_key(|take| take.line);
@@ -161,20 +162,35 @@ impl<T: Tables> Book<'_, T> {
         self.put(Row::OrderPicks(id.clone(), lines));
     }
 
-    /// Changes what lines of an order hold that hold something at one place: each holder with its quantity.
-    pub(super) fn change_lines(
+    /// Changes what lines of an order hold: each part is a line's index and what changes there.
+    pub(super) fn change_lines<C>(
         &mut self,
         id: &Code,
-        parts: &[Freed],
-        mut change: impl FnMut(&mut OrderLine, Quantity),
+        parts: impl IntoIterator<Item = (u32, C)>,
+        mut change: impl FnMut(&mut OrderLine, C),
     ) {
         let mut lines: BTreeMap<u32, OrderLine> = BTreeMap::new();
-        for Freed { holder, quantity } in parts {
-            let line = lines.entry(holder.line);
-            change(line.or_insert_with(|| self.tables.order_line(id, holder.line)), *quantity);
+        for (line, part) in parts {
+            change(lines.entry(line).or_insert_with(|| self.tables.order_line(id, line)), part);
         }
         let lines = lines.into_iter().map(|(number, line)| (number, line.picks)).collect();
         self.put(Row::OrderPicks(id.clone(), lines));
+    }
+
+    /// Takes from orders what an adjustment takes away from them. Each is written once, at however many places it is cut.
+    pub(super) fn cut_orders(&mut self, lines: &[AdjustedLine]) {
+        let mut cuts: BTreeMap<&Code, Vec<(Place, &Freed)>> = BTreeMap::new();
+        for line in lines {
+            for part in line.freed.iter().filter(|part| part.holder.kind == HolderKind::Order) {
+                cuts.entry(&part.holder.id).or_default().push((line.place, part));
+            }
+        }
+        for (id, parts) in cuts {
+            let parts = parts.into_iter().map(|(place, part)| (part.holder.line, (place, part.quantity)));
+            self.change_lines(id, parts, |line, (place, quantity)| {
+                shrink_line(line, place.location, place.lot, quantity);
+            });
+        }
     }
 
     pub(super) fn change_order(&mut self, id: &Code, change: impl FnOnce(&mut Order)) {

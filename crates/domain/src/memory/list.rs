@@ -336,7 +336,7 @@ impl Memory {
         merged(here, there, page, elsewhere.upto, |found| match found {
             Found::Here(row) => {
                 let header = row.unpack_header();
-                let (lines, is_allocated) = (row.line_count(), row.is_allocated);
+                let (lines, is_allocated) = (row.line_count(), row.is_allocated());
                 let summary = || query::summary_of(self, &row.id, &header, lines, is_allocated);
                 fits(&header, is_allocated).then(summary)
             }

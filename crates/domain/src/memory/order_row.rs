@@ -1,6 +1,8 @@
 //! An order as it is kept: one of a single line takes no second allocation for it, others one for their lines and
 //! one for what these hold.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -27,7 +29,8 @@ pub(super) struct OrderRow {
     pub(super) status: OrderStatus,
     backorder: bool,
     awaits_stock: bool,
-    pub(super) is_allocated: bool,
+    /// How many lines hold less than they ask for.
+    lines_lacking: u32,
 }
 
 enum Lines {
@@ -37,7 +40,11 @@ enum Lines {
     Many { lines: PackedLines, picks: Box<[HeldPick]> },
 }
 
+/// Lines up to which each makes room for its picks among the others; those of more are merged with all others at once.
+const SPLICED_LINES_MAX: usize = 8;
+
 /// What is held for a line, by the line's index, and the node that it is entered under.
+#[derive(Clone, Copy)]
 pub(super) struct HeldPick {
     pub(super) pick: Pick,
     pub(super) line: u32,
@@ -50,17 +57,44 @@ impl Lines {
     }
 }
 
-/// The picks of a line.
-fn picks_of(picks: &[HeldPick], line: u32) -> &[HeldPick] {
+/// Where the picks of a line stand.
+fn range_of(picks: &[HeldPick], line: u32) -> Range<usize> {
     let from = picks.partition_point(|held| held.line < line);
     let count = picks[from..].iter().take_while(|held| held.line == line).count();
-    &picks[from..from + count]
+    from..from + count
+}
+
+/// The picks of a line.
+fn picks_of(picks: &[HeldPick], line: u32) -> &[HeldPick] {
+    &picks[range_of(picks, line)]
+}
+
+/// Puts these picks in the place of those of a line. It moves those behind them where they are more or fewer.
+fn splice(all: &mut Vec<HeldPick>, line: u32, held: &[HeldPick]) {
+    let range = range_of(all, line);
+    all.reserve_exact(held.len().saturating_sub(range.len()));
+    all.splice(range, held.iter().copied());
+}
+
+/// Puts these picks in the place of those of the lines that changed.
+fn merged(before: Vec<HeldPick>, changed: &[u32], held: Vec<HeldPick>) -> Vec<HeldPick> {
+    let mut kept = before.into_iter().filter(|held| changed.binary_search(&held.line).is_err()).peekable();
+    let mut merged = Vec::with_capacity(kept.size_hint().1.unwrap_or_default() + held.len());
+    for new in held {
+        while let Some(before) = kept.next_if(|kept| kept.line < new.line) {
+            merged.push(before);
+        }
+        merged.push(new);
+    }
+    merged.extend(kept);
+    merged
 }
 
 impl OrderRow {
     /// Packs an order; `node` enters it as a holder of a place and gives the node.
     pub(super) fn pack(id: Code, order: Order, node: &mut impl FnMut(Place, u32) -> u32) -> Self {
-        let is_allocated = order.is_allocated();
+        let lacking = order.lines.iter().filter(|line| !line.lacks().is_zero()).count();
+        let lines_lacking = u32::try_from(lacking).expect("a document has few lines");
         let lines = match order.lines.as_slice() {
             [OrderLine { sku, lot: None, quantity, picks }]
                 if picks.len() == 1 && picks[0].quantity == *quantity =>
@@ -89,7 +123,7 @@ impl OrderRow {
                 Lines::Many { lines: packed, picks: picks.collect() }
             }
         };
-        Self { lines, is_allocated, ..Self::header(id, order) }
+        Self { lines, lines_lacking, ..Self::header(id, order) }
     }
 
     /// The order without its lines.
@@ -108,7 +142,7 @@ impl OrderRow {
             status: order.status,
             backorder: order.backorder,
             awaits_stock: order.awaits_stock,
-            is_allocated: false,
+            lines_lacking: 0,
         }
     }
 
@@ -116,9 +150,9 @@ impl OrderRow {
     pub(super) fn replace_header(&mut self, order: Order) {
         let lines = std::mem::replace(&mut self.lines, Lines::empty(SkuId(0), Quantity::ZERO));
         let buyer = std::mem::take(&mut self.buyer);
-        let is_allocated = self.is_allocated;
+        let lines_lacking = self.lines_lacking;
         let order = Order { customer: None, ..order };
-        *self = Self { lines, buyer, is_allocated, ..Self::header(self.id.clone(), order) };
+        *self = Self { lines, buyer, lines_lacking, ..Self::header(self.id.clone(), order) };
     }
 
     /// What it was sold for, where its row tells that.
@@ -214,35 +248,29 @@ impl OrderRow {
         }
     }
 
-    /// Takes other picks in the place of those of some lines, which are in order, as the picks are. It has several lines.
+    /// Takes other picks in the place of those of some lines, which are in order, as the picks are. It has several lines. Few
+    /// lines take the time of their own picks, and a move of those behind where they are more or fewer than before.
     pub(super) fn put_picks(&mut self, changed: &[u32], held: Vec<HeldPick>) {
+        let lacking_before = self.lacking_of(changed);
         let Lines::Many { picks, .. } = &mut self.lines else { panic!("several lines are kept as many") };
-        let kept = std::mem::take(picks).into_iter();
-        let mut kept = kept.filter(|held| changed.binary_search(&held.line).is_err()).peekable();
-        let mut merged = Vec::with_capacity(kept.size_hint().1.unwrap_or_default() + held.len());
-        for new in held {
-            while let Some(before) = kept.next_if(|kept| kept.line < new.line) {
-                merged.push(before);
-            }
-            merged.push(new);
+        let mut all = std::mem::take(picks).into_vec();
+        if changed.len() <= SPLICED_LINES_MAX {
+            changed.iter().for_each(|line| splice(&mut all, *line, picks_of(&held, *line)));
+        } else {
+            all = merged(all, changed, held);
         }
-        merged.extend(kept);
-        *picks = merged.into_boxed_slice();
-        let lacks = |line: &u32| !self.lacks(*line).is_zero();
-        self.is_allocated = !changed.iter().any(lacks) && !self.lacks_something();
+        *picks = all.into_boxed_slice();
+        self.lines_lacking = self.lines_lacking - lacking_before + self.lacking_of(changed);
     }
 
-    /// Whether some line holds less than it asks for.
-    fn lacks_something(&self) -> bool {
-        let Lines::Many { lines, picks } = &self.lines else { return !self.lacks(0).is_zero() };
-        let mut picks = picks.iter().peekable();
-        lines.iter().zip(0..).any(|(line, number)| {
-            let mut held = Quantity::ZERO;
-            while let Some(pick) = picks.next_if(|held| held.line == number) {
-                held += pick.pick.quantity;
-            }
-            held < line.quantity
-        })
+    /// How many of some lines hold less than they ask for.
+    fn lacking_of(&self, lines: &[u32]) -> u32 {
+        lines.iter().map(|line| u32::from(!self.lacks(*line).is_zero())).sum()
+    }
+
+    /// Whether all that was ordered is held.
+    pub(super) fn is_allocated(&self) -> bool {
+        self.lines_lacking == 0
     }
 
     /// Whether lines that lack something wait for it.
@@ -276,7 +304,7 @@ impl OrderRow {
     /// How the work on it stands.
     pub(super) fn work(&self) -> OrderWork {
         let claim = self.claim.as_deref().cloned();
-        OrderWork { site: self.site, status: self.status, is_allocated: self.is_allocated, claim }
+        OrderWork { site: self.site, status: self.status, is_allocated: self.is_allocated(), claim }
     }
 
     /// Every place where it is entered as a holder, and by which node.
@@ -310,7 +338,7 @@ impl OrderRow {
 
     /// Every line that holds less than it asks for, in the same words.
     pub(super) fn each_lacking(&self, mut visit: impl FnMut(u32, SkuId, Option<LotId>, Quantity)) {
-        if self.is_allocated {
+        if self.is_allocated() {
             return;
         }
         match &self.lines {

@@ -81,7 +81,8 @@ impl Orders {
     pub(super) fn is_waiting(&self, slot: u32) -> bool {
         let row = self.rows.get(slot);
         let queues = self.waiting.get(row.site.index());
-        queues.is_some_and(|queues| queues[usize::from(row.is_allocated)].contains(row.placed, row.priority))
+        queues
+            .is_some_and(|queues| queues[usize::from(row.is_allocated())].contains(row.placed, row.priority))
     }
 
     pub(super) fn next_due(&self) -> Option<Timestamp> {
@@ -219,7 +220,7 @@ impl Orders {
         let row = self.rows.get(slot);
         match row.status {
             OrderStatus::Waiting => {
-                let (site, allocated) = (row.site.index(), usize::from(row.is_allocated));
+                let (site, allocated) = (row.site.index(), usize::from(row.is_allocated()));
                 if self.waiting.len() <= site {
                     self.waiting.resize_with(site + 1, Default::default);
                 }
@@ -245,7 +246,7 @@ impl Orders {
         let row = self.rows.get(slot);
         match row.status {
             OrderStatus::Waiting => {
-                let queue = &mut self.waiting[row.site.index()][usize::from(row.is_allocated)];
+                let queue = &mut self.waiting[row.site.index()][usize::from(row.is_allocated())];
                 queue.remove(row.placed, row.priority);
             }
             OrderStatus::Processing => {
