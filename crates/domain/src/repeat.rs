@@ -4,6 +4,7 @@ use crate::{
     ClaimView, Code, Command, Event, Name, Outcome, PickClaimView, PickWorkId, Sequence, Tables,
     command::{ClaimOrder, ClaimTransfer},
     outcome,
+    row::Claim,
 };
 
 /// A request that had become an event before. It is told that event's outcome, with one exception: who claims by its id
@@ -77,17 +78,17 @@ fn reclaimed(tables: &impl Tables, command: &ClaimOrder, fence: Sequence) -> Rec
 
 fn reclaimed_picks(tables: &impl Tables, command: &ClaimTransfer, fence: Sequence) -> Reclaim {
     let (transfer, zone) = (&command.id, &command.zone);
-    let works = match zone {
-        None => tables.pick_works(transfer),
-        Some(zone) => tables.pick_work(transfer, zone).into_iter().collect(),
-    };
-    let view = |zone: Name, expires_at| {
+    let view = |zone: Name, claim: Claim| {
         let work = PickWorkId { transfer: transfer.clone(), zone };
-        PickClaimView { work, fence, expires_at }
+        PickClaimView { work, fence, expires_at: claim.expires_at }
     };
-    let stand = works.into_iter().filter_map(|work| {
-        let claim = work.claim.filter(|claim| claim.fence == fence)?;
-        Some(view(work.zone, claim.expires_at))
-    });
-    Reclaim::Picks { transfer: transfer.clone(), zone: zone.clone(), stand: stand.collect() }
+    let stand = match zone {
+        None => tables.zones_of_claim(transfer, fence).map(|(zone, claim)| view(zone, claim)).collect(),
+        Some(zone) => {
+            let claim = tables.pick_work(transfer, zone).and_then(|work| work.claim);
+            let claim = claim.filter(|claim| claim.fence == fence);
+            claim.map(|claim| view(zone.clone(), claim)).into_iter().collect()
+        }
+    };
+    Reclaim::Picks { transfer: transfer.clone(), zone: zone.clone(), stand }
 }

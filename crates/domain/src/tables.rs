@@ -157,6 +157,12 @@ pub trait Tables {
     fn pick_works(&self, transfer: &Code) -> Vec<PickWork>;
     /// The lines of a transfer that have something to pick in a zone, by index.
     fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32>;
+    /// The zones where nobody has claimed what a transfer has to pick, in the order of their names.
+    fn unclaimed_zones(&self, transfer: &Code) -> impl Iterator<Item = Name>;
+    /// The zones of a transfer that are claimed with a fence, in the order of their names.
+    fn zones_of_claim(&self, transfer: &Code, fence: Sequence) -> impl Iterator<Item = (Name, row::Claim)>;
+    /// The claims on what a transfer has to pick, each by the first of its zones, in the order of their fences.
+    fn pick_claims(&self, transfer: &Code) -> impl Iterator<Item = (Name, row::Claim)>;
     /// In how many zones somebody claimed what a transfer has to pick.
     fn pick_claim_count(&self, transfer: &Code) -> usize;
     /// The transfers that have something to pick at a location, in the order of their ids; `None` if there are more

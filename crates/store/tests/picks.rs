@@ -1,18 +1,19 @@
 //! Lines with as many picks as a decision may touch: each step of their life takes the time of what it touches.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jaego_domain::{
     Code, Command, Currency, Date, Memory, Name, Outside, Quantity, Refusal, Request, Strategy, Tables,
     TimeZone,
     command::{
         Adjust, AdjustLine, AllocateLine, AllocateOrder, AllocateTransfer, CancelTransfer, Change, Checkout,
-        ClaimPicks, ClaimPolicy, CloseTransfer, CompleteOrder, ConfirmHold, DiscardCart, HoldLine, HoldPart,
-        OrderLine, PickLine, PickTransfer, PlaceHold, PlaceOrder, ReceiveLine, ReceiveTransfer, ReleaseHold,
-        ReleaseTransfer, RequestTransfer, SetCart, SetCartItem, SetLocation, SetLot, SetOrderAllocation,
-        SetSite, SetSku, ShipTransfer, ShortReason, TransferLine, TransferPart, UnpickTransfer,
+        ClaimPicks, ClaimPolicy, ClaimTransfer, Claimant, CloseTransfer, CompleteOrder, ConfirmHold,
+        DiscardCart, ExtendTransferClaim, HoldLine, HoldPart, OrderLine, PickLine, PickTransfer, PlaceHold,
+        PlaceOrder, ReceiveLine, ReceiveTransfer, ReleaseHold, ReleaseTransfer, RequestTransfer, SetCart,
+        SetCartItem, SetLocation, SetLot, SetOrderAllocation, SetSite, SetSku, ShipTransfer, ShortReason,
+        TransferLine, TransferPart, UnclaimTransfer, UnpickTransfer,
     },
-    limits::{LINES_MAX, PARTS_MAX},
+    limits::{CLAIMS_MAX, LINES_MAX, PARTS_MAX},
     row::{LocationKind, OrderAllocation, Tracking},
     turn,
 };
@@ -450,16 +451,13 @@ fn a_transfer_gets_no_more_picks_than_ending_it_can_give_up() {
     }
 }
 
-/// A zone for each bin, and a transfer that has something to pick in all of them.
-#[test]
-fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
-    const ZONES: usize = LINES_MAX;
-    const CLAIMS: usize = 2_000;
+/// A piece in each of `LINES_MAX` bins, and a zone for each bin.
+fn warehouse_of_many_zones() -> Warehouse {
     let mut warehouse = Warehouse::open(0);
     let bin = |number: usize| code(&format!("B-{number}"));
     // The bins come in another order than the names of their zones.
-    let zone = |number: usize| Name::new("zone", &format!("Z{:05}", number * 7_919 % ZONES)).unwrap();
-    for number in 0..ZONES {
+    let zone = |number: usize| Name::new("zone", &format!("Z{:05}", number * 7_919 % LINES_MAX)).unwrap();
+    for number in 0..LINES_MAX {
         let (site, location, zone) = (code("ICN"), bin(number), zone(number));
         let kind = LocationKind::Storage;
         warehouse.must(Command::SetLocation(SetLocation { site, location, zone, pick_order: 1, kind }));
@@ -473,8 +471,17 @@ fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
         lot: None,
         change: Change::Add(Quantity::ONE, Outside::Supplier),
     };
-    let (id, reason, lines) = (code("J1"), Name::default(), (0..ZONES).map(line).collect());
+    let (id, reason, lines) = (code("J1"), Name::default(), (0..LINES_MAX).map(line).collect());
     warehouse.must(Command::Adjust(Adjust { id, reason, lines, release: None }));
+    warehouse
+}
+
+/// A transfer that has something to pick in all of them.
+#[test]
+fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
+    const ZONES: usize = LINES_MAX;
+    const CLAIMS: usize = 2_000;
+    let mut warehouse = warehouse_of_many_zones();
     warehouse.request("T1", ZONES);
     warehouse.soon("allocate", allocate("T1"));
     assert_eq!(warehouse.memory.waiting_pick_count(), ZONES as u64);
@@ -499,4 +506,76 @@ fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
     // Without one of them the rest is in one zone again, or in none.
     warehouse.soon("release most", release("T1", ZONES - 1));
     assert_eq!(warehouse.memory.waiting_pick_count() + warehouse.memory.claimed_pick_count(), 1);
+}
+
+/// A line for each of them: who picks it bin by bin looks at what is his.
+#[test]
+fn each_step_under_a_claim_takes_the_time_of_what_it_touches_however_many_zones_there_are() {
+    const ROUNDS: usize = 200;
+    let mut warehouse = warehouse_of_many_zones();
+    let line = |number| {
+        let (line, sku) = (code(&format!("L{number}")), code("phone"));
+        TransferLine { line, sku, quantity: Quantity::ONE, lot: None }
+    };
+    let (id, from, to, lines) = (code("T1"), code("ICN"), code("PUS"), (0..LINES_MAX).map(line).collect());
+    warehouse.must(Command::RequestTransfer(RequestTransfer { id, from, to, priority: 0, lines }));
+    warehouse.must(allocate("T1"));
+    let claim = |worker, zone| {
+        Command::ClaimTransfer(ClaimTransfer { id: code("T1"), zone, worker: code(worker), lease_ms: None })
+    };
+    let pick = |number, claimant| {
+        let (line, quantity) = (code(&format!("L{number}")), Quantity::ONE);
+        let lines = Some(vec![PickLine { line, location: None, lot: None, quantity, short: None }]);
+        Command::PickTransfer(PickTransfer { id: code("T1"), lines, claimant, staging: None })
+    };
+    let mut spent = BTreeMap::new();
+    let mut timed = |warehouse: &mut Warehouse, step, command| {
+        let begun = thread_time();
+        let done = warehouse.give(command);
+        *spent.entry(step).or_insert(Duration::ZERO) += thread_time() - begun;
+        done
+    };
+    timed(&mut warehouse, "claim many by id", claim("ann", None)).unwrap();
+    let zone_of = |warehouse: &Warehouse, number: usize| {
+        let line = warehouse.memory.line(&code("T1"), u32::try_from(number).unwrap());
+        let location = warehouse.memory.location(line.picks[0].location);
+        let zone = location.zone.clone();
+        let is_claimed =
+            warehouse.memory.pick_work(&code("T1"), &zone).is_some_and(|work| work.claim.is_some());
+        (number, zone, is_claimed)
+    };
+    let free: Vec<(usize, Name)> = (0..LINES_MAX)
+        .map(|number| zone_of(&warehouse, number))
+        .filter(|(.., is_claimed)| !is_claimed)
+        .map(|(number, zone, _)| (number, zone))
+        .take(2 * ROUNDS)
+        .collect();
+    for pair in free.chunks(2) {
+        let (number, zone) = pair[0].clone();
+        timed(&mut warehouse, "claim one", claim("bob", Some(zone.clone()))).unwrap();
+        let claimant = Claimant { worker: code("bob"), fence: warehouse.memory.head().sequence };
+        let (id, zone_of_claim, lease_ms) = (code("T1"), None, None);
+        let extend = ExtendTransferClaim { id, zone: zone_of_claim, claimant: claimant.clone(), lease_ms };
+        timed(&mut warehouse, "extend", Command::ExtendTransferClaim(extend)).unwrap();
+        let unclaim = UnclaimTransfer { id: code("T1"), zone: None, claimant };
+        timed(&mut warehouse, "unclaim", Command::UnclaimTransfer(unclaim)).unwrap();
+        timed(&mut warehouse, "claim one", claim("bob", Some(zone))).unwrap();
+        let claimant = Claimant { worker: code("bob"), fence: warehouse.memory.head().sequence };
+        timed(&mut warehouse, "pick claimed", pick(number, Some(claimant))).unwrap();
+        timed(&mut warehouse, "pick unclaimed", pick(pair[1].0, None)).unwrap();
+    }
+    for _ in 1..(LINES_MAX - 2 * ROUNDS).div_ceil(CLAIMS_MAX) {
+        warehouse.must(claim("ann", None));
+    }
+    assert_eq!(warehouse.memory.waiting_pick_count(), 0);
+    for _ in 0..ROUNDS {
+        let refused = timed(&mut warehouse, "claim nothing", claim("cho", None)).unwrap_err();
+        assert_eq!(refused.code(), "transfer_claimed");
+        timed(&mut warehouse, "claim again", claim("ann", None)).unwrap();
+    }
+    println!("{ROUNDS} times each: {spent:?}");
+    for (step, took) in spent {
+        assert!(took < DECISION_MAX, "{ROUNDS} times {step}: {took:?}");
+    }
+    jaego_domain::check::check(&warehouse.memory).map(drop).unwrap();
 }

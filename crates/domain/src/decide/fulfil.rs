@@ -105,7 +105,7 @@ impl<T: Tables> Desk<'_, T> {
         let index = self.line_of(&command.id, &line.line)?;
         let picks = open.entry(index).or_insert_with(|| {
             let row = self.tables.line(&command.id, index);
-            let within = |pick: &row::Pick| self.is_within(&places.reach, pick.location);
+            let within = |pick: &row::Pick| self.is_within(&command.id, &places.reach, pick.location);
             OpenPicks::new(row.sku, self.by_walk(row.picks).into_iter().filter(within).collect())
         });
         let sku = picks.sku;
@@ -126,7 +126,7 @@ impl<T: Tables> Desk<'_, T> {
             let is_other = |pick: &&row::Pick| {
                 location.is_none_or(|location| location == pick.location)
                     && lot.is_none_or(|lot| lot == pick.lot)
-                    && !self.is_within(&places.reach, pick.location)
+                    && !self.is_within(&command.id, &places.reach, pick.location)
             };
             self.nobody_elses(&command.id, &places.reach, all.iter().filter(is_other))?;
             let document = command.id.clone();

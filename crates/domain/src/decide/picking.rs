@@ -1,10 +1,10 @@
 //! Claims on what transfers have to pick: who picks what in which zone, and until when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Verdict, desk::Desk};
 use crate::{
-    Code, Fact, LocationId, Name, PickWork, PickWorkId, Refusal, Tables,
+    Code, Fact, LocationId, Name, PickWorkId, Refusal, Tables,
     command::{
         ClaimPicks, ClaimTransfer, Claimant, ExtendTransferClaim, PickTransfer, SetLocation, UnclaimTransfer,
     },
@@ -20,30 +20,30 @@ impl<T: Tables> Desk<'_, T> {
         if transfer.totals.allocated.is_zero() {
             return Err(Refusal::NothingAllocated { transfer: id.clone() });
         }
-        let works = match &command.zone {
-            None => self.tables.pick_works(id),
-            Some(zone) => self.tables.pick_work(id, zone).into_iter().collect(),
-        };
-        let waiting = works.iter().filter(|work| work.claim.is_none());
-        let zones: Vec<Name> = waiting.map(|work| work.zone.clone()).take(CLAIMS_MAX).collect();
-        if zones.is_empty() {
-            let claims =
-                || works.iter().filter_map(|work| work.claim.as_ref().map(|claim| (&work.zone, claim)));
-            let own = claims().filter(|(_, claim)| claim.worker == command.worker);
-            // The worker who was not told is told again, of several claims the last one.
-            if let Some(fence) = own.map(|(_, claim)| claim.fence).max() {
-                return Ok(Verdict::Repeat(fence));
+        let zones: Vec<Name> = match &command.zone {
+            None => self.tables.unclaimed_zones(id).take(CLAIMS_MAX).collect(),
+            Some(zone) => {
+                let waiting = self.tables.pick_work(id, zone).filter(|work| work.claim.is_none());
+                waiting.into_iter().map(|work| work.zone).collect()
             }
-            return Err(match (claims().next(), &command.zone) {
-                (Some((zone, claim)), _) => Self::transfer_claimed(id, zone, claim),
-                (None, Some(zone)) => {
-                    Refusal::NothingAllocatedIn { transfer: id.clone(), zone: zone.clone() }
-                }
-                (None, None) => Refusal::NothingAllocated { transfer: id.clone() },
-            });
+        };
+        if !zones.is_empty() {
+            let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));
+            return Ok(Verdict::New(Fact::TransferClaimed { id: id.clone(), worker, expires_at, zones }));
         }
-        let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));
-        Ok(Verdict::New(Fact::TransferClaimed { id: id.clone(), worker, expires_at, zones }))
+        let claims: Vec<(Name, Claim)> = match &command.zone {
+            None => self.tables.pick_claims(id).collect(),
+            Some(zone) => self.claim_in(id, zone).map(|claim| (zone.clone(), claim)).into_iter().collect(),
+        };
+        // The worker who was not told is told again, of several claims the last one.
+        if let Some((_, claim)) = claims.iter().rfind(|(_, claim)| claim.worker == command.worker) {
+            return Ok(Verdict::Repeat(claim.fence));
+        }
+        Err(match (claims.iter().min_by(|a, b| a.0.cmp(&b.0)), &command.zone) {
+            (Some((zone, claim)), _) => Self::transfer_claimed(id, zone, claim),
+            (None, Some(zone)) => Refusal::NothingAllocatedIn { transfer: id.clone(), zone: zone.clone() },
+            (None, None) => Refusal::NothingAllocated { transfer: id.clone() },
+        })
     }
 
     pub(super) fn claim_picks(&self, command: &ClaimPicks, body: u64) -> Result<Verdict, Refusal> {
@@ -82,31 +82,43 @@ impl<T: Tables> Desk<'_, T> {
         zone: Option<&Name>,
         claimant: &Claimant,
     ) -> Result<Vec<Name>, Refusal> {
-        let works = match zone {
-            None if self.tables.pick_claim_count(id) == 0 => Vec::new(),
-            None => self.tables.pick_works(id),
-            Some(zone) => self.tables.pick_work(id, zone).into_iter().collect(),
+        let Some(zone) = zone else {
+            self.has_claim(id, claimant)?;
+            let own = self.tables.zones_of_claim(id, claimant.fence);
+            return Ok(own.map(|(zone, _)| zone).collect());
         };
-        let of_fence =
-            |work: &&PickWork| work.claim.as_ref().is_some_and(|claim| claim.fence == claimant.fence);
-        let own = |work: &&PickWork| work.claim.as_ref().is_some_and(|claim| claim.worker == claimant.worker);
-        let zones: Vec<Name> =
-            works.iter().filter(of_fence).filter(own).map(|work| work.zone.clone()).collect();
-        if !zones.is_empty() {
-            return Ok(zones);
+        match self.claim_in(id, zone) {
+            Some(claim) if is_of(claimant, &claim) => Ok(vec![zone.clone()]),
+            stands => Err(Self::pick_claim_lost(id, Some(zone), claimant, stands)),
         }
-        // Of a zone that is named, the claim that stands; else one of this fence that is another worker's.
-        let stands = match zone {
-            Some(_) => works.first(),
-            None => works.iter().find(of_fence),
-        };
-        Err(Refusal::PickClaimLost {
+    }
+
+    /// Refuses with `claim_lost` if the claim does not stand in any zone. All of one fence are one worker's.
+    fn has_claim(&self, id: &Code, claimant: &Claimant) -> Result<(), Refusal> {
+        match self.tables.zones_of_claim(id, claimant.fence).next() {
+            Some((_, claim)) if claim.worker == claimant.worker => Ok(()),
+            others => Err(Self::pick_claim_lost(id, None, claimant, others.map(|(_, claim)| claim))),
+        }
+    }
+
+    fn claim_in(&self, id: &Code, zone: &Name) -> Option<Claim> {
+        self.tables.pick_work(id, zone).and_then(|work| work.claim)
+    }
+
+    /// The refusal for a claim where perhaps another one stands.
+    fn pick_claim_lost(
+        id: &Code,
+        zone: Option<&Name>,
+        claimant: &Claimant,
+        stands: Option<Claim>,
+    ) -> Refusal {
+        Refusal::PickClaimLost {
             transfer: id.clone(),
             zone: zone.cloned(),
             worker: claimant.worker.clone(),
             fence: claimant.fence,
-            current_fence: stands.and_then(|work| work.claim.as_ref()).map(|claim| claim.fence),
-        })
+            current_fence: stands.map(|claim| claim.fence),
+        }
     }
 
     fn transfer_claimed(id: &Code, zone: &Name, claim: &Claim) -> Refusal {
@@ -118,14 +130,13 @@ impl<T: Tables> Desk<'_, T> {
     pub(super) fn reach(&self, command: &PickTransfer) -> Result<Reach, Refusal> {
         let id = &command.id;
         if let Some(claimant) = &command.claimant {
-            let zones = self.claimed_zones(id, None, claimant)?;
-            return Ok(Reach::Own(zones.into_iter().collect()));
+            self.has_claim(id, claimant)?;
+            return Ok(Reach::Own(claimant.clone()));
         }
-        if self.tables.pick_claim_count(id) == 0 {
-            return Ok(Reach::All);
+        match self.tables.pick_claim_count(id) {
+            0 => Ok(Reach::All),
+            _ => Ok(Reach::Unclaimed),
         }
-        let works = self.tables.pick_works(id).into_iter();
-        Ok(Reach::Unclaimed(works.filter_map(|work| Some((work.zone, work.claim?))).collect()))
     }
 
     /// Everything within reach that is allocated and not picked. Refuses with `transfer_claimed` where a part of it
@@ -134,16 +145,20 @@ impl<T: Tables> Desk<'_, T> {
         let id = &command.id;
         let lines: BTreeSet<u32> = match reach {
             Reach::All => return Ok(self.all_picks(id, &self.transfer(id)?)),
-            Reach::Unclaimed(claims) => {
-                let (zone, claim) = claims.first_key_value().expect("somebody claimed something");
-                return Err(Self::transfer_claimed(id, zone, claim));
+            Reach::Unclaimed => {
+                let first = self.tables.pick_claims(id).min_by(|a, b| a.0.cmp(&b.0));
+                let (zone, claim) = first.expect("somebody claimed something");
+                return Err(Self::transfer_claimed(id, &zone, &claim));
             }
-            Reach::Own(zones) => zones.iter().flat_map(|zone| self.tables.pick_lines(id, zone)).collect(),
+            Reach::Own(claimant) => {
+                let zones = self.tables.zones_of_claim(id, claimant.fence);
+                zones.flat_map(|(zone, _)| self.tables.pick_lines(id, &zone)).collect()
+            }
         };
         let mut takes = Vec::new();
         for index in lines {
             let line = self.tables.line(id, index);
-            let within = line.picks.iter().filter(|pick| self.is_within(reach, pick.location));
+            let within = line.picks.iter().filter(|pick| self.is_within(id, reach, pick.location));
             takes.extend(within.map(|pick| Take {
                 line: index,
                 sku: line.sku,
@@ -155,11 +170,12 @@ impl<T: Tables> Desk<'_, T> {
         Ok(takes)
     }
 
-    pub(super) fn is_within(&self, reach: &Reach, location: LocationId) -> bool {
+    pub(super) fn is_within(&self, id: &Code, reach: &Reach, location: LocationId) -> bool {
+        let claim = || self.claim_in(id, &self.tables.location(location).zone);
         match reach {
             Reach::All => true,
-            Reach::Unclaimed(claims) => !claims.contains_key(&self.tables.location(location).zone),
-            Reach::Own(zones) => zones.contains(&self.tables.location(location).zone),
+            Reach::Unclaimed => claim().is_none(),
+            Reach::Own(claimant) => claim().is_some_and(|claim| is_of(claimant, &claim)),
         }
     }
 
@@ -174,9 +190,8 @@ impl<T: Tables> Desk<'_, T> {
             let zone = &self.tables.location(pick.location).zone;
             let claim = match reach {
                 Reach::All => None,
-                Reach::Unclaimed(claims) => claims.get(zone).cloned(),
-                Reach::Own(zones) if zones.contains(zone) => None,
-                Reach::Own(_) => self.tables.pick_work(id, zone).and_then(|work| work.claim),
+                Reach::Unclaimed => self.claim_in(id, zone),
+                Reach::Own(claimant) => self.claim_in(id, zone).filter(|claim| !is_of(claimant, claim)),
             };
             claim.map(|claim| Self::transfer_claimed(id, zone, &claim))
         });
@@ -208,12 +223,16 @@ impl<T: Tables> Desk<'_, T> {
     }
 }
 
+fn is_of(claimant: &Claimant, claim: &Claim) -> bool {
+    claim.fence == claimant.fence && claim.worker == claimant.worker
+}
+
 /// What of a transfer's picks a request to pick may take.
 pub(super) enum Reach {
     /// All: nobody has claimed any.
     All,
-    /// Those in zones that nobody has claimed; these are the others.
-    Unclaimed(BTreeMap<Name, Claim>),
+    /// Those in zones that nobody has claimed.
+    Unclaimed,
     /// Those in the zones that the worker has claimed.
-    Own(BTreeSet<Name>),
+    Own(Claimant),
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Memory, NOWHERE, Node, hold_list::HoldFilter, order_row::OrderRow};
 use crate::{
-    Code, Currency, LocationId, LotId, MoneyOutside, PickWork, Place, Quantity, Refusal, Sequence, SiteId,
-    SkuId, Tables, Timestamp,
+    Code, Currency, LocationId, LotId, MoneyOutside, Place, Quantity, Refusal, Sequence, SiteId, SkuId,
+    Tables, Timestamp,
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, AccountView, AuthorizationView, CardView, CartSummary, Elsewhere, Listed, LocationView,
@@ -76,10 +76,8 @@ impl Memory {
             Query::Transfers { status, from, to, worker, requested, page } => {
                 let from = from.as_ref().map(|site| self.known_site(site)).transpose()?;
                 let to = to.as_ref().map(|site| self.known_site(site)).transpose()?;
-                let works = |id: &Code, worker: &Code| {
-                    let of_worker = |work: PickWork| work.claim.is_some_and(|claim| claim.worker == *worker);
-                    self.pick_claim_count(id) > 0 && self.pick_works(id).into_iter().any(of_worker)
-                };
+                let works =
+                    |id: &Code, worker: &Code| self.pick_claims(id).any(|(_, claim)| claim.worker == *worker);
                 let fits = |id: &Code, transfer: &Transfer| {
                     status.is_none_or(|status| status == transfer.status())
                         && from.is_none_or(|from| from == transfer.from)

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{Memory, NOWHERE, queue::Queue};
 use crate::{
-    Code, LocationId, Name, PickWork, PickWorkId, Row, SiteId, SkuId, Timestamp, WaitingBy,
+    Code, LocationId, Name, PickWork, PickWorkId, Row, Sequence, SiteId, SkuId, Timestamp, WaitingBy,
     row::{Claim, HolderKind, Pick},
 };
 
@@ -73,6 +73,8 @@ struct ManyZones {
     works: BTreeMap<u32, Box<Work>>,
     /// Those whose work waits, in the order of their names, in which they are claimed.
     waiting: BTreeSet<Name>,
+    /// The numbers of those that are claimed, by the fences of the claims and then by name.
+    claimed: BTreeMap<(Sequence, Name), u32>,
 }
 
 #[derive(Default)]
@@ -85,6 +87,10 @@ struct Work {
 impl Work {
     fn waits(&self) -> bool {
         !self.lines.is_empty() && self.claim.is_none()
+    }
+
+    fn fence(&self) -> Option<Sequence> {
+        self.claim.as_ref().map(|claim| claim.fence)
     }
 }
 
@@ -116,6 +122,50 @@ impl Works {
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
+
+    /// The zones that are claimed with a fence, in the order of their names.
+    fn claimed<'a>(
+        &'a self,
+        names: &'a [Zone],
+        fence: Sequence,
+    ) -> impl Iterator<Item = (&'a Name, &'a Claim)> {
+        let one = self.only_claim(names).filter(|(_, claim)| claim.fence == fence);
+        let many = self.many().map(|many| {
+            let claimed = many.claimed.range((fence, Name::default())..);
+            claimed.take_while(move |((of, _), _)| *of == fence).map(|entry| many.claim(entry))
+        });
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// The first zone of each fence, in the order of the fences.
+    fn claims<'a>(&'a self, names: &'a [Zone]) -> impl Iterator<Item = (&'a Name, &'a Claim)> {
+        let many = self.many().map(|many| {
+            let next = |((fence, _), _): &(&(Sequence, Name), _)| {
+                many.claimed.range((Sequence(fence.0 + 1), Name::default())..).next()
+            };
+            std::iter::successors(many.claimed.first_key_value(), next).map(|entry| many.claim(entry))
+        });
+        self.only_claim(names).into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn only_claim<'a>(&'a self, names: &'a [Zone]) -> Option<(&'a Name, &'a Claim)> {
+        let Zones::One(zone, work) = &self.zones else { return None };
+        work.claim.as_deref().map(|claim| (&names[*zone as usize].name, claim))
+    }
+
+    fn many(&self) -> Option<&ManyZones> {
+        match &self.zones {
+            Zones::Many(many) => Some(many),
+            Zones::None | Zones::One(..) => None,
+        }
+    }
+}
+
+impl ManyZones {
+    fn claim<'a>(&'a self, ((_, name), zone): (&'a (Sequence, Name), &u32)) -> (&'a Name, &'a Claim) {
+        let claim = self.works[zone].claim.as_deref();
+        (name, claim.expect("what is among the claimed is claimed"))
+    }
 }
 
 impl Zones {
@@ -126,7 +176,9 @@ impl Zones {
             && let Self::One(first, work) = std::mem::take(self)
         {
             let mut many = Box::<ManyZones>::default();
-            many.waiting.extend(work.waits().then(|| names[first as usize].name.clone()));
+            let name = &names[first as usize].name;
+            many.waiting.extend(work.waits().then(|| name.clone()));
+            many.claimed.extend(work.fence().map(|fence| ((fence, name.clone()), first)));
             many.works.insert(first, work);
             *self = Self::Many(many);
         }
@@ -155,12 +207,21 @@ impl Zones {
     }
 
     /// Whether the work in a zone waits is another now.
-    fn note(&mut self, waits: bool, name: &Name) {
+    fn note_waiting(&mut self, waits: bool, name: &Name) {
         match self {
             Self::Many(many) if waits => drop(many.waiting.insert(name.clone())),
             Self::Many(many) => drop(many.waiting.remove(name)),
             Self::None | Self::One(..) => {}
         }
+    }
+
+    /// The claim on the work in a zone is another now.
+    fn note_claim(&mut self, zone: u32, name: &Name, before: Option<Sequence>, after: Option<Sequence>) {
+        let Self::Many(many) = self else { return };
+        if let Some(fence) = before {
+            many.claimed.remove(&(fence, name.clone()));
+        }
+        many.claimed.extend(after.map(|fence| ((fence, name.clone()), zone)));
     }
 }
 
@@ -316,17 +377,21 @@ impl Memory {
         let row = self.transfers.get_mut(slot);
         let works = &mut row.works;
         let work = works.zones.enter(zone, &self.picking.zones);
-        let (waited, was_claimed) = (work.waits(), work.claim.is_some());
+        let (waited, fence_before) = (work.waits(), work.fence());
         let answer = change(work);
-        let (waits, is_claimed) = (work.waits(), work.claim.is_some());
-        let is_over = work.lines.is_empty() && !is_claimed;
+        let (waits, fence) = (work.waits(), work.fence());
+        let is_over = work.lines.is_empty() && fence.is_none();
+        let name = &self.picking.zones[zone as usize].name;
         if waited != waits {
-            works.zones.note(waits, &self.picking.zones[zone as usize].name);
+            works.zones.note_waiting(waits, name);
+        }
+        if fence_before != fence {
+            works.zones.note_claim(zone, name, fence_before, fence);
         }
         if is_over {
             works.zones.leave(zone);
         }
-        match (was_claimed, is_claimed) {
+        match (fence_before.is_some(), fence.is_some()) {
             (false, true) => {
                 works.claimed += 1;
                 self.picking.claimed += 1;
@@ -409,8 +474,33 @@ impl Memory {
         work.map_or(Vec::new(), |work| work.lines.iter().copied().collect())
     }
 
+    fn works_of(&self, transfer: &Code) -> Option<&Works> {
+        self.transfer_slot(transfer).map(|slot| &self.transfers.get(slot).works)
+    }
+
+    pub(super) fn transfer_unclaimed_zones(&self, transfer: &Code) -> impl Iterator<Item = Name> {
+        let works = self.works_of(transfer).into_iter();
+        works.flat_map(|works| works.waiting(&self.picking.zones)).cloned()
+    }
+
+    pub(super) fn transfer_zones_of_claim(
+        &self,
+        transfer: &Code,
+        fence: Sequence,
+    ) -> impl Iterator<Item = (Name, Claim)> {
+        let works = self.works_of(transfer).into_iter();
+        let zones = works.flat_map(move |works| works.claimed(&self.picking.zones, fence));
+        zones.map(|(zone, claim)| (zone.clone(), claim.clone()))
+    }
+
+    pub(super) fn transfer_claims(&self, transfer: &Code) -> impl Iterator<Item = (Name, Claim)> {
+        let works = self.works_of(transfer).into_iter();
+        let claims = works.flat_map(|works| works.claims(&self.picking.zones));
+        claims.map(|(zone, claim)| (zone.clone(), claim.clone()))
+    }
+
     pub(super) fn transfer_claim_count(&self, transfer: &Code) -> usize {
-        self.transfer_slot(transfer).map_or(0, |slot| self.transfers.get(slot).works.claimed as usize)
+        self.works_of(transfer).map_or(0, |works| works.claimed as usize)
     }
 
     pub(super) fn picks_waiting(

@@ -7,9 +7,9 @@ use crate::{
     Amount, Awaiting, Code, Currency, LocationId, LotId, MoneyOutside, Name, Outside, PickWork, PickWorkId,
     Place, Quantity, Row, Sequence, SiteId, SkuId, Tables, Timestamp, Waiting, WaitingBy,
     row::{
-        Answered, Authorization, Card, Cart, Fence, Filed, Filing, Gate, Head, Hold, Holder, HolderKind,
-        Line, Location, LocationKind, Lot, Order, OrderLine, OrderSetting, OrderWork, Position, PriceTiers,
-        Proposal, Sale, Site, Sku, Transfer, Wallet,
+        Answered, Authorization, Card, Cart, Claim, Fence, Filed, Filing, Gate, Head, Hold, Holder,
+        HolderKind, Line, Location, LocationKind, Lot, Order, OrderLine, OrderSetting, OrderWork, Position,
+        PriceTiers, Proposal, Sale, Site, Sku, Transfer, Wallet,
     },
 };
 
@@ -287,6 +287,18 @@ impl Tables for Memory {
 
     fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32> {
         self.transfer_pick_lines(transfer, zone)
+    }
+
+    fn unclaimed_zones(&self, transfer: &Code) -> impl Iterator<Item = Name> {
+        self.transfer_unclaimed_zones(transfer)
+    }
+
+    fn zones_of_claim(&self, transfer: &Code, fence: Sequence) -> impl Iterator<Item = (Name, Claim)> {
+        self.transfer_zones_of_claim(transfer, fence)
+    }
+
+    fn pick_claims(&self, transfer: &Code) -> impl Iterator<Item = (Name, Claim)> {
+        self.transfer_claims(transfer)
     }
 
     fn pick_claim_count(&self, transfer: &Code) -> usize {

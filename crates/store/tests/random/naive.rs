@@ -376,6 +376,24 @@ impl Naive {
         works
     }
 
+    /// Compares what the tables find of the claims on a transfer with a look at all of its zones.
+    fn agrees_on_claims(&self, memory: &Memory, id: &Code) -> Result<(), String> {
+        let works = memory.pick_works(id);
+        let waiting = works.iter().filter(|work| work.claim.is_none()).map(|work| work.zone.clone());
+        let mut claims: BTreeMap<Sequence, Vec<_>> = BTreeMap::new();
+        for work in &works {
+            if let Some(claim) = work.claim.clone() {
+                claims.entry(claim.fence).or_default().push((work.zone.clone(), claim));
+            }
+        }
+        let agrees = waiting.eq(memory.unclaimed_zones(id))
+            && claims.values().map(|zones| zones[0].clone()).eq(memory.pick_claims(id))
+            && claims
+                .iter()
+                .all(|(fence, zones)| zones.iter().cloned().eq(memory.zones_of_claim(id, *fence)));
+        agrees.then_some(()).ok_or_else(|| format!("other claims on {id} are found than {works:?}"))
+    }
+
     /// Compares all pick work with the tables: what there is, who claimed it, and what waits in which order.
     fn agrees_on_picks(&self, memory: &Memory) -> Result<(), String> {
         let ours = self.pick_works();
@@ -393,6 +411,7 @@ impl Naive {
             if ours != theirs {
                 return Err(format!("the events say {ours:?} is to be picked, the tables {theirs:?}"));
             }
+            self.agrees_on_claims(memory, id)?;
         }
         let waiting = ours.into_keys().filter(|key| !self.claims.contains_key(key));
         let mut waiting: Vec<_> = waiting
