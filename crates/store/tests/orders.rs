@@ -259,6 +259,61 @@ fn an_order_gets_no_more_picks_than_cancelling_can_give_up() {
     assert_eq!(memory.order_pick_count(&code("O1")), 0);
 }
 
+/// What it gives back makes room for what it takes; both stand in one event.
+#[test]
+fn an_order_swaps_recalled_picks_within_the_room_that_they_leave() {
+    let mut memory = Memory::new();
+    let mut give = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::fill_up(&mut memory, START, &mut Vec::new());
+        let given = turn::submit_for_good(&mut memory, &request, START, &mut Vec::new());
+        given.map(|_| memory.order_pick_count(&code("O1")))
+    };
+    world(Tracking::Serial).into_iter().for_each(|command| assert!(give(command).is_ok()));
+    give(order("O1", 4 * LINES_MAX, 9, true)).unwrap();
+    let serial = |number: usize| code(&format!("N{number}"));
+    let set = |number, blocked| {
+        let (sku, lot) = (code("mug"), serial(number));
+        Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked })
+    };
+    let receive = |numbers: std::ops::Range<usize>| {
+        let (id, reason) = (code(&format!("J{}", numbers.start)), Name::default());
+        let lines = numbers.clone().map(|number| AdjustLine { lot: Some(serial(number)), ..received(1) });
+        let adjust = Command::Adjust(Adjust { id, reason, lines: lines.collect(), release: None });
+        numbers.map(|number| set(number, false)).chain([adjust]).collect::<Vec<_>>()
+    };
+    let mut next = 0;
+    let mut arrive = |count: usize| {
+        next += count;
+        receive(next - count..next)
+    };
+    let allocate = || Command::AllocateOrder(AllocateOrder { id: code("O1") });
+    let beyond = |parts| Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+    for _ in 0..PARTS_MAX / LINES_MAX {
+        arrive(LINES_MAX).into_iter().for_each(|command| assert!(give(command).is_ok()));
+    }
+
+    arrive(1).into_iter().for_each(|command| assert!(give(command).is_ok()));
+    assert_eq!(give(set(0, true)), Ok(PARTS_MAX));
+    assert_eq!(give(allocate()), Ok(PARTS_MAX), "one for one");
+    arrive(2).into_iter().for_each(|command| assert!(give(command).is_ok()));
+    assert_eq!(give(set(1, true)), Ok(PARTS_MAX));
+    assert_eq!(give(allocate()), beyond(PARTS_MAX + 1), "two for one");
+    assert_eq!(give(set(2, true)), Ok(PARTS_MAX));
+    assert_eq!(give(allocate()), Ok(PARTS_MAX), "two for two");
+
+    // What is short of the order is a part of the event as well.
+    let half = PARTS_MAX / 2;
+    for count in [LINES_MAX, half - 1 - LINES_MAX] {
+        arrive(count).into_iter().for_each(|command| assert!(give(command).is_ok()));
+    }
+    (10..=10 + half).for_each(|number| assert!(give(set(number, true)).is_ok()));
+    assert_eq!(give(allocate()), beyond(PARTS_MAX + 1), "one more than half");
+    assert_eq!(give(set(10, false)), Ok(PARTS_MAX));
+    assert_eq!(give(allocate()), Ok(PARTS_MAX - 1), "half");
+    assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O1") })), Ok(0));
+}
+
 /// 100,000 serial numbers are here and one order waits for another one: what a command costs does not depend on them. With a
 /// look at each of them a command took 20 ms.
 #[test]

@@ -85,7 +85,7 @@ impl<T: Tables> Desk<'_, T> {
         };
         let mut takes = Takes::new();
         let short = self.allocate_for_order(&wants, partial, &mut takes)?;
-        let parts = self.tables.order_pick_count(id) + takes.len();
+        let parts = self.tables.order_pick_count(id) - released.len() + takes.len();
         if !takes.is_empty() && parts > PARTS_MAX {
             // More could be held, and not given up again in one decision.
             return Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
