@@ -16,6 +16,7 @@ use crate::{
     disk::Disk,
     inbox::Inbox,
     index::{Error, Indexes},
+    journal::Segment,
 };
 
 /// What the lane is asked.
@@ -71,7 +72,9 @@ impl<D: Disk> Repeats<D> {
                 _ => {}
             }
         }
-        let events = match self.events_of(&wanted) {
+        // Where all of it was decided before, closing ends it as well.
+        let is_new = slots.iter().any(|slot| matches!(slot, Slot::Done(_)));
+        let events = match self.events_of(&wanted, || is_new || !self.past.inbox.lock().closing) {
             Ok(Ok(events)) => events,
             Ok(Err(missing)) => {
                 let detail =
@@ -131,9 +134,10 @@ impl<D: Disk> Repeats<D> {
     fn events_of(
         &self,
         wanted: &BTreeSet<Sequence>,
+        may_go_on: impl Fn() -> bool,
     ) -> Result<Result<BTreeMap<Sequence, Event>, Sequence>, Error> {
         let mut found = BTreeMap::new();
-        let missing = self.each_of(wanted, || true, |event| drop(found.insert(event.sequence, event)))?;
+        let missing = self.each_of(wanted, may_go_on, |event| drop(found.insert(event.sequence, event)))?;
         Ok(missing.map_or(Ok(found), Err))
     }
 
@@ -150,7 +154,9 @@ impl<D: Disk> Repeats<D> {
     ) -> Result<Option<Sequence>, Error> {
         let reader = &self.past.reader;
         let mut wanted = wanted.iter().copied().peekable();
-        let (mut bytes, mut walk) = (Vec::new(), None);
+        let mut walk = None;
+        // The last segment whose index was looked into: each of them once.
+        let mut looked_into = 0;
         while let Some(first) = wanted.peek().copied() {
             if !may_go_on() {
                 return Err(Error::Stopped);
@@ -160,9 +166,12 @@ impl<D: Disk> Repeats<D> {
             }
             if let Some((start, payload)) = self.past.recent.holding(first.0) {
                 visit_wanted(&payload, start, &mut wanted, &mut visit)?;
-            } else if let Some(position) = self.indexes.frame_of(first.0)? {
-                let frame = reader.frame_at(position, &mut bytes)?;
-                visit_wanted(frame.payload, frame.first_sequence, &mut wanted, &mut visit)?;
+            } else if let Some(segment) =
+                reader.sealed_segment_of(first.0).filter(|segment| segment.segment > looked_into)
+            {
+                looked_into = segment.segment;
+                self.each_in(&segment, &mut wanted, &may_go_on, &mut visit)?;
+                continue;
             } else {
                 let frames = match &mut walk {
                     None => walk.insert(reader.frames_from(first.0)?),
@@ -179,6 +188,32 @@ impl<D: Disk> Repeats<D> {
             }
         }
         Ok(None)
+    }
+
+    /// The same for the events of one sealed segment, as far as its index leads to them. What is left has to be found
+    /// without it.
+    fn each_in(
+        &self,
+        segment: &Segment,
+        wanted: &mut Peekable<impl Iterator<Item = Sequence>>,
+        may_go_on: impl Fn() -> bool,
+        visit: &mut impl FnMut(Event),
+    ) -> Result<(), Error> {
+        let Some(index) = self.indexes.ready(segment)? else { return Ok(()) };
+        let file = self.past.reader.open_segment(segment.segment)?;
+        let (mut frames, mut bytes) = (index.frames(), Vec::new());
+        while let Some(first) = wanted.peek().copied().filter(|first| first.0 < segment.next_sequence) {
+            if !may_go_on() {
+                return Err(Error::Stopped);
+            }
+            let Some(position) = self.indexes.if_whole(frames.frame_of(first.0))? else { break };
+            let frame = file.frame_at(position, &mut bytes)?;
+            visit_wanted(frame.payload, frame.first_sequence, wanted, visit)?;
+            if wanted.peek() == Some(&first) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -19,7 +19,10 @@ mod tail;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -93,11 +96,19 @@ pub(crate) struct Indexes<D: Disk> {
     hashes: Mutex<BTreeMap<u64, u64>>,
     /// One index is made at a time.
     making: Mutex<()>,
+    /// Whether an index that was there before has to be made anew.
+    look_through: AtomicBool,
 }
 
 impl<D: Disk> Indexes<D> {
     pub(crate) fn new(disk: Arc<D>, past: Past<D>) -> Self {
-        Self { disk, past, hashes: Mutex::default(), making: Mutex::default() }
+        Self {
+            disk,
+            past,
+            hashes: Mutex::default(),
+            making: Mutex::default(),
+            look_through: AtomicBool::default(),
+        }
     }
 
     /// The name of a segment's index, in the journal's folder.
@@ -119,22 +130,29 @@ impl<D: Disk> Indexes<D> {
         }
     }
 
+    /// The index of a sealed segment, if there is one that can be used.
+    pub(crate) fn ready(&self, segment: &Segment) -> Result<Option<Index<D::File>>, Error> {
+        let origin = self.origin(segment)?;
+        Ok(self.open(segment, origin))
+    }
+
     /// Where the frame lies that holds an event of a sealed segment, if its index is there and tells.
     pub(crate) fn frame_of(&self, sequence: u64) -> Result<Option<Position>, Error> {
         let Some(segment) = self.past.reader.sealed_segment_of(sequence) else { return Ok(None) };
-        let origin = self.origin(&segment)?;
-        let Some(index) = self.open(&segment, origin) else { return Ok(None) };
-        match Stretch::Sealed(index).frame_of(sequence) {
-            Err(Error::Index { segment, source }) => {
-                tracing::warn!(segment, error = %source, "an index is damaged and is made anew");
-                self.discard(segment);
-                Ok(None)
-            }
-            found => found,
-        }
+        let Some(index) = self.ready(&segment)? else { return Ok(None) };
+        self.if_whole(index.frames().frame_of(sequence))
     }
 
-    /// Throws away an index that turned out to be damaged: the next one who wants it makes it anew.
+    /// What was found; nothing where the index turned out to be damaged, which is then made anew.
+    pub(crate) fn if_whole<T>(&self, found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        let Err(Error::Index { segment, source }) = found else { return found };
+        tracing::warn!(segment, error = %source, "an index is damaged and is made anew");
+        self.discard(segment);
+        Ok(None)
+    }
+
+    /// Throws away an index that turned out to be damaged: the next one who wants it makes it anew, or the thread that
+    /// keeps them.
     pub(crate) fn discard(&self, segment: u64) {
         let segments = self.past.reader.segments();
         let Some(segment) = segments.iter().find(|one| one.segment == segment) else { return };
@@ -142,6 +160,7 @@ impl<D: Disk> Indexes<D> {
         if let Err(error) = self.disk.remove(&name) {
             tracing::warn!(%name, %error, "a damaged index cannot be removed");
         }
+        self.look_through.store(true, Ordering::SeqCst);
     }
 
     fn origin(&self, segment: &Segment) -> Result<Origin, Error> {
@@ -169,6 +188,7 @@ impl<D: Disk> Indexes<D> {
             .inspect_err(|error| {
                 let detail = crate::engine::error_chain(error);
                 tracing::warn!(%name, %detail, "an index cannot be used and is made anew");
+                self.look_through.store(true, Ordering::SeqCst);
             })
             .ok()
     }
@@ -254,6 +274,9 @@ impl<D: Disk> Indexes<D> {
         }
         let mut done = 0;
         while !self.is_stopping() {
+            if self.look_through.swap(false, Ordering::SeqCst) {
+                done = 0;
+            }
             let sealed = self.past.reader.sealed_segments();
             let Some(segment) = sealed.iter().find(|segment| segment.segment > done) else {
                 self.nap(LOOK_AGAIN_AFTER);

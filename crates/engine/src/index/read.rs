@@ -2,8 +2,14 @@
 
 use std::{io, marker::PhantomData};
 
-use super::format::{BLOCK_LEN, Block, Entry, Layout, Origin, Table, entries_a_block};
-use crate::disk::DiskFile;
+use super::{
+    Error,
+    format::{BLOCK_LEN, Block, Entry, FrameEntry, Layout, Origin, Table, entries_a_block},
+};
+use crate::{
+    disk::DiskFile,
+    journal::{Position, SECTOR_LEN},
+};
 
 /// Why an index cannot be used, so that it is made anew.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,11 @@ impl<F: DiskFile> Index<F> {
         }
     }
 
+    /// Looks for the frames of events, from the first one on.
+    pub(crate) fn frames(&self) -> FrameSearch<'_, F> {
+        FrameSearch { frames: self.table(Table::Frames), last: None }
+    }
+
     /// Looks into a table.
     pub(crate) fn table<E: Entry>(&self, table: Table) -> Rows<'_, F, E> {
         Rows {
@@ -81,6 +92,35 @@ impl<F: DiskFile> Index<F> {
             number: 0,
             entry: PhantomData,
         }
+    }
+}
+
+/// Looks for frames, each not before the last one: what it read last it keeps.
+pub(crate) struct FrameSearch<'a, F> {
+    frames: Rows<'a, F, FrameEntry>,
+    /// The frame that was found last; `None` before the first.
+    last: Option<u64>,
+}
+
+impl<F: DiskFile> FrameSearch<'_, F> {
+    /// Where the frame lies that holds an event of the segment.
+    pub(crate) fn frame_of(&mut self, sequence: u64) -> Result<Option<Position>, Error> {
+        let Origin { segment, first_sequence, .. } = self.frames.index.origin;
+        let number = u32::try_from(sequence.saturating_sub(first_sequence)).unwrap_or(u32::MAX);
+        let frame = self.search(number).map_err(|source| Error::Index { segment, source })?;
+        let offset = |frame: FrameEntry| u64::from(frame.sector) * SECTOR_LEN as u64;
+        Ok(frame.map(|frame| Position { segment, offset: offset(frame) }))
+    }
+
+    fn search(&mut self, number: u32) -> Result<Option<FrameEntry>, Damage> {
+        let is_not_after = |frame: &FrameEntry| frame.sequence <= number;
+        let behind = match self.last {
+            Some(last) => self.frames.find(last, is_not_after)?,
+            // By halves: any frame of the segment may be meant.
+            None => self.frames.find_between(0, self.frames.len(), is_not_after)?,
+        };
+        self.last = behind.checked_sub(1);
+        self.last.map_or(Ok(None), |at| self.frames.get(at))
     }
 }
 
@@ -165,9 +205,9 @@ mod tests {
         disk::{Disk, RealDisk},
         index::{
             draft::Draft,
-            format::{FrameEntry, Leg, Posting, Span, Total},
+            format::{Leg, Posting, Span, Total},
         },
-        journal::{Frame, Position, StoreId},
+        journal::{Frame, StoreId},
     };
 
     const ORIGIN: Origin =

@@ -127,7 +127,8 @@ impl<F: DiskFile> Stretch<'_, F> {
                 let damaged = self.damaged();
                 let mut rows: Rows<'_, F, FrameEntry> = index.table(Table::Frames);
                 // Asked for by halves: any frame of the segment may be meant.
-                let behind = rows.find(0, is_not_after).map_err(&damaged)?;
+                let len = rows.len();
+                let behind = rows.find_between(0, len, is_not_after).map_err(&damaged)?;
                 match behind.checked_sub(1) {
                     Some(at) => rows.get(at).map_err(&damaged),
                     None => Ok(None),

@@ -134,6 +134,13 @@ impl<D: Disk> Reader<D> {
     /// Finding it walks through one segment at most, and where somebody walked before, through a part of it. A sequence
     /// that is not durable yet is fine: its frame comes once it is.
     pub fn frames_from(&self, sequence: u64) -> Result<Frames<D>, Error> {
+        let (segment, known) = self.way_to(sequence)?;
+        let walker = self.walk_by(&segment, known)?;
+        Ok(Frames { reader: self.clone(), walker, from: sequence, entered: None })
+    }
+
+    /// The segment that holds a sequence, and the offset of the last frame before it that is known.
+    fn way_to(&self, sequence: u64) -> Result<(Segment, Option<u64>), Error> {
         let segments = self.segments();
         let floor = segments[0].first_sequence;
         if sequence < floor {
@@ -142,11 +149,14 @@ impl<D: Disk> Reader<D> {
         let segment = segments.iter().rev().find(|segment| segment.first_sequence <= sequence);
         let segment = segment.expect("the floor is the first segment's");
         let known = self.shared.signposts().before(segment.segment, sequence);
-        let walker = match known {
-            Some(offset) => self.walk_from(segment, offset)?,
-            None => self.walk(segment)?,
-        };
-        Ok(Frames { reader: self.clone(), walker, from: sequence, entered: None })
+        Ok((segment.clone(), known))
+    }
+
+    fn walk_by(&self, segment: &Segment, known: Option<u64>) -> Result<Walker<D::File>, Error> {
+        match known {
+            Some(offset) => self.walk_from(segment, offset),
+            None => self.walk(segment),
+        }
     }
 
     /// The same, where an index tells the position of the frame that holds `sequence`.
@@ -159,37 +169,15 @@ impl<D: Disk> Reader<D> {
     /// The one frame at a position that [`crate::journal::Journal::append`] or an earlier read told, read into
     /// `bytes`.
     pub fn frame_at<'a>(&self, position: Position, bytes: &'a mut Vec<u8>) -> Result<Frame<'a>, Error> {
-        let (segment, limit) = self.segment_and_limit(position.segment)?;
+        self.open_segment(position.segment)?.frame_at(position, bytes)
+    }
+
+    /// Opens a segment for frames whose positions are known.
+    pub(crate) fn open_segment(&self, segment: u64) -> Result<OpenSegment<D::File>, Error> {
+        let (segment, limit) = self.segment_and_limit(segment)?;
         let name = segment.name();
-        let in_a_sector = position.offset.is_multiple_of(SECTOR_LEN as u64);
-        if !in_a_sector || limit.checked_sub(position.offset).is_none_or(|left| left < SECTOR_LEN as u64) {
-            return Err(Error::damaged(&name, position.offset, "no frame is here"));
-        }
         let file = self.disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
-        bytes.resize(SECTOR_LEN, 0);
-        file.read_exact_at(bytes, position.offset).map_err(|source| Error::io("read", &name, source))?;
-        let header = FrameHeader::decode(bytes, self.store.seed()).filter(|header| {
-            header.kind == Kind::Records
-                && header.count > 0
-                && header.segment == position.segment
-                && header.offset == position.offset
-                && header.frame_len() <= limit - position.offset
-        });
-        let Some(header) = header else {
-            return Err(Error::damaged(&name, position.offset, "no frame is here"));
-        };
-        let end = FRAME_HEADER_LEN + header.payload_len as usize;
-        bytes.resize(end, 0);
-        if end > SECTOR_LEN {
-            file.read_exact_at(&mut bytes[SECTOR_LEN..], position.offset + SECTOR_LEN as u64)
-                .map_err(|source| Error::io("read", &name, source))?;
-        }
-        let payload = &bytes[FRAME_HEADER_LEN..];
-        if crc32c::crc32c(payload) != header.payload_crc {
-            let what = "the checksum of the frame's payload is wrong";
-            return Err(Error::damaged(&name, position.offset, what));
-        }
-        Ok(Frame { position, first_sequence: header.first_sequence, count: header.count, payload })
+        Ok(OpenSegment { file, name, segment: segment.segment, limit, seed: self.store.seed() })
     }
 
     fn walk(&self, segment: &Segment) -> Result<Walker<D::File>, Error> {
@@ -255,6 +243,58 @@ impl<D: Disk> Reader<D> {
     }
 }
 
+/// A segment's file, up to what was durable of it when it was opened.
+pub(crate) struct OpenSegment<F> {
+    file: F,
+    name: String,
+    segment: u64,
+    limit: u64,
+    seed: u32,
+}
+
+impl<F: DiskFile> OpenSegment<F> {
+    /// The one frame at a position of this segment, read into `bytes`.
+    pub(crate) fn frame_at<'a>(
+        &self,
+        position: Position,
+        bytes: &'a mut Vec<u8>,
+    ) -> Result<Frame<'a>, Error> {
+        let damaged = |what| Error::damaged(&self.name, position.offset, what);
+        let in_a_sector = position.offset.is_multiple_of(SECTOR_LEN as u64);
+        let left = self.limit.checked_sub(position.offset).filter(|left| *left >= SECTOR_LEN as u64);
+        let Some(left) = left.filter(|_| in_a_sector) else {
+            return Err(damaged("no frame is here"));
+        };
+        bytes.resize(SECTOR_LEN, 0);
+        self.read(bytes, position.offset)?;
+        let header = FrameHeader::decode(bytes, self.seed).filter(|header| {
+            header.kind == Kind::Records
+                && header.count > 0
+                && header.segment == self.segment
+                && header.segment == position.segment
+                && header.offset == position.offset
+                && header.frame_len() <= left
+        });
+        let Some(header) = header else {
+            return Err(damaged("no frame is here"));
+        };
+        let end = FRAME_HEADER_LEN + header.payload_len as usize;
+        bytes.resize(end, 0);
+        if end > SECTOR_LEN {
+            self.read(&mut bytes[SECTOR_LEN..], position.offset + SECTOR_LEN as u64)?;
+        }
+        let payload = &bytes[FRAME_HEADER_LEN..];
+        if crc32c::crc32c(payload) != header.payload_crc {
+            return Err(damaged("the checksum of the frame's payload is wrong"));
+        }
+        Ok(Frame { position, first_sequence: header.first_sequence, count: header.count, payload })
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.file.read_exact_at(bytes, offset).map_err(|source| Error::io("read", &self.name, source))
+    }
+}
+
 /// A walk over durable frames that can go on for as long as the journal is written.
 #[derive(Debug)]
 pub struct Frames<D: Disk> {
@@ -269,10 +309,10 @@ impl<D: Disk> Frames<D> {
     /// Has the next frame be the one that holds `sequence`, which lies behind those that were read. It goes there the
     /// shorter way: on from here, or anew from the last place before it that is known.
     pub(crate) fn skip_to(&mut self, sequence: u64) -> Result<(), Error> {
-        let ahead = self.reader.frames_from(sequence)?;
-        let place = |walker: &Walker<D::File>| (walker.header.segment, walker.offset);
-        if place(&ahead.walker) > place(&self.walker) {
-            self.walker = ahead.walker;
+        let (segment, known) = self.reader.way_to(sequence)?;
+        let here = (self.walker.header.segment, self.walker.offset);
+        if (segment.segment, known.unwrap_or(0)) > here {
+            self.walker = self.reader.walk_by(&segment, known)?;
         }
         self.from = sequence;
         Ok(())

@@ -72,17 +72,23 @@ pub(crate) struct GatedDisk {
     /// Stops reads.
     pub(crate) reads: Arc<Gate>,
     read_by_history: Arc<AtomicU64>,
+    opened_by_history: Arc<AtomicU64>,
 }
 
 impl GatedDisk {
     pub(crate) fn new(seed: u64) -> Self {
-        let (gate, reads, read_by_history) = Default::default();
-        Self { disk: SimDisk::new(seed), gate, reads, read_by_history }
+        let (gate, reads, read_by_history, opened_by_history) = Default::default();
+        Self { disk: SimDisk::new(seed), gate, reads, read_by_history, opened_by_history }
     }
 
     /// Bytes that the two threads read which answer about the past.
     pub(crate) fn read_by_history(&self) -> u64 {
         self.read_by_history.load(Ordering::SeqCst)
+    }
+
+    /// Files that they opened.
+    pub(crate) fn opened_by_history(&self) -> u64 {
+        self.opened_by_history.load(Ordering::SeqCst)
     }
 
     fn file(&self, file: SimFile) -> GatedFile {
@@ -106,6 +112,9 @@ impl Disk for GatedDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<GatedFile> {
+        if is_of_history() {
+            self.opened_by_history.fetch_add(1, Ordering::SeqCst);
+        }
         self.disk.open(name).map(|file| self.file(file))
     }
 
@@ -133,7 +142,7 @@ impl DiskFile for GatedFile {
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         self.reads.pass();
-        if matches!(thread::current().name(), Some("jaego-repeats" | "jaego-ledger")) {
+        if is_of_history() {
             self.read_by_history.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         }
         self.file.read_at(bytes, offset)
@@ -151,4 +160,8 @@ impl DiskFile for GatedFile {
     fn settle(&self) -> io::Result<()> {
         self.file.settle()
     }
+}
+
+fn is_of_history() -> bool {
+    matches!(thread::current().name(), Some("jaego-repeats" | "jaego-ledger"))
 }

@@ -132,3 +132,68 @@ fn closing_ends_a_lookup_of_what_many_reversals_take_back() {
     let read = disk.read_by_history() - before;
     assert!(read < MIB, "{read} bytes for what nobody waits for any more");
 }
+
+/// Asks for the answers to adjustments once more, in one batch, and says how many files that opened.
+fn opened_for_repeats(disk: &GatedDisk, engine: &Engine, names: &[&str]) -> u64 {
+    let repeat =
+        |name| (0..ADJUSTED).map(move |number| request(found(&format!("{name}-{number}"), "mug", 1)));
+    let before = disk.opened_by_history();
+    let done = submit(engine, names.iter().flat_map(repeat).collect());
+    assert!(done.iter().all(|done| done.as_ref().is_ok_and(|done| done.repeat)));
+    disk.opened_by_history() - before
+}
+
+#[test]
+fn what_is_read_for_a_batch_opens_each_file_once() {
+    let disk = GatedDisk::new(SEED + 2);
+    let (engine, ..) = old(&disk);
+    let opened = opened_for_repeats(&disk, &engine, &["S", "A"]);
+    println!("{opened} files opened for {} repeats", 2 * ADJUSTED);
+    assert!(opened < 10, "{opened} files opened for {} repeats", 2 * ADJUSTED);
+    engine.close().unwrap();
+}
+
+#[test]
+fn an_index_that_turns_out_damaged_is_looked_into_once_and_made_anew() {
+    const BLOCK_BITS: usize = 4_096 * 8;
+    let disk = GatedDisk::new(SEED + 3);
+    let (engine, ..) = old(&disk);
+    let name = disk.list().unwrap().into_iter().find(|name| name.ends_with(".index")).unwrap();
+    let whole = disk.disk.contents(&name).unwrap();
+    let first_block = vec![100];
+    let others = (1..whole.len() * 8 / BLOCK_BITS).map(|block| block * BLOCK_BITS + 100).collect();
+    for bits in [first_block, others] {
+        bits.iter().for_each(|bit| disk.disk.flip_bit(&name, *bit));
+        let opened = opened_for_repeats(&disk, &engine, &["S"]);
+        println!("{opened} files opened for {ADJUSTED} repeats");
+        assert!(opened < 10, "{opened} files opened for {ADJUSTED} repeats");
+        until("the index is made anew", || disk.disk.contents(&name).is_some_and(|bytes| bytes == whole));
+    }
+    engine.close().unwrap();
+}
+
+#[test]
+fn closing_ends_a_lookup_of_repeats_unless_something_new_was_decided_with_them() {
+    for with_new in [false, true] {
+        let disk = GatedDisk::new(SEED + 4);
+        let (engine, ..) = old(&disk);
+        disk.reads.close();
+        let mut requests: Vec<_> =
+            (0..ADJUSTED).map(|number| request(found(&format!("S-{number}"), "mug", 1))).collect();
+        if with_new {
+            requests.push(request(found("NEW", "mug", 1)));
+        }
+        let waiting = engine.submit(Batch { requests, atomic: false });
+        disk.reads.wait_for_a_call();
+        thread::scope(|scope| {
+            scope.spawn(|| engine.close().unwrap());
+            until("the store closes", || !engine.status().ready);
+            disk.reads.open();
+        });
+        match waiting.wait() {
+            Ok(_) => assert!(with_new, "all of it was read for those who only ask again"),
+            Err(Failure::Closed) => assert!(!with_new, "something was decided and nobody was told"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
