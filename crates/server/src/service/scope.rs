@@ -172,7 +172,7 @@ impl Scope<'_> {
             return Ok(());
         }
         match look(self.store, Query::Cart(cart.clone())).await {
-            Ok(View::Cart(view)) => enter(self.caller, &view.summary.site)?,
+            Ok(View::Cart(view)) => own(self.caller, &view.summary.site)?,
             Err(problem) if self.brings(&problem, "cart_not_found", self.carts.contains(cart)) => {}
             other => return Err(refused(other)),
         }
