@@ -151,8 +151,12 @@ impl Noun {
             what.strip_prefix("commands[0]").map_or(what, |rest| rest.trim_start_matches(['.', ':', ' ']));
         let what = what.split_once(", at line 1 column ").map_or(what, |(what, _)| what);
         match self {
-            Self::Stock => what.replace("lines[0].change", "quantity").replace("lines[0].", ""),
-            Self::Wallets => what.replace("amount", "balance"),
+            Self::Sites => renamed(what, "allocation", "order_allocation"),
+            Self::Wallets => renamed(what, "amount", "balance"),
+            Self::Stock => match what.strip_prefix("lines[0].") {
+                Some(what) => renamed(what, "change", "quantity"),
+                None => what.to_owned(),
+            },
             _ => what.to_owned(),
         }
     }
@@ -209,6 +213,14 @@ impl Noun {
             Self::Tiers => "tiers",
             Self::Cards => "cards",
         }
+    }
+}
+
+/// What is wrong with a field, by the name that the file has for it.
+fn renamed(what: &str, field: &str, column: &str) -> String {
+    match what.strip_prefix(field) {
+        Some(rest) => format!("{column}{rest}"),
+        None => what.to_owned(),
     }
 }
 
@@ -933,7 +945,7 @@ mod tests {
         let (sites, errors) = told(Noun::Sites, Format::Csv, text);
         let allocation = r#"{"allocation":"at_completion","op":"set_order_allocation","site":"ICN"}"#;
         assert_eq!((sites.len(), &*sites[1]), (3, allocation));
-        assert!(errors.starts_with("f:4: allocation "), "{errors}");
+        assert!(errors.starts_with("f:4: order_allocation "), "{errors}");
         let text = "owner,currency,balance,limit\nkim,KRW,10,-500\nlee,KRW,10,\n";
         let (wallets, errors) = told(Noun::Wallets, Format::Csv, text);
         assert_eq!((wallets.len(), errors.as_str()), (3, ""));

@@ -76,26 +76,25 @@ impl Line {
         fields.extend(rest.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         Ok(fields)
     }
-}
 
-impl Line {
     /// The fields of a line of stock, with what its columns need. The site may be said elsewhere.
     fn filled(&self, columns: &[Column], quantity: &str) -> Result<Map<String, Value>> {
         let fields = self.fields("sku", quantity)?;
-        let Self { name, location, .. } = self;
         let is_missing = |wanted: &str| {
             let is_needed = columns.iter().any(|column| column.is_needed && column.name == wanted);
             is_needed && !fields.contains_key(wanted)
         };
-        if is_missing(quantity) {
-            let at = location.as_ref().map_or(String::new(), |location| format!("@{location}"));
-            return Err(Usage(format!("how much of {name}? Say {name}{at}=QUANTITY")).into());
-        }
-        if is_missing("location") {
-            let amount = self.quantity.unwrap_or_default();
-            return Err(Usage(format!("where is {name}? Say {name}@LOCATION={amount}")).into());
-        }
-        Ok(fields)
+        let question = match (is_missing(quantity), is_missing("location")) {
+            (false, false) => return Ok(fields),
+            (true, _) => "how much of",
+            (false, true) => "where is",
+        };
+        let mut whole = self.name.clone();
+        whole.extend(self.lot.iter().flat_map(|lot| ["/", lot]));
+        let place = self.location.as_deref().or(is_missing("location").then_some("LOCATION"));
+        whole.extend(place.iter().flat_map(|place| ["@", place]));
+        let amount = self.quantity.map_or_else(|| "QUANTITY".to_owned(), |amount| amount.to_string());
+        Err(Usage(format!("{question} {}? Say {whole}={amount}", self.name)).into())
     }
 }
 
@@ -195,7 +194,9 @@ mod tests {
             ("mug@A-01", &hold, "quantity", "how much of mug? Say mug@A-01=QUANTITY"),
             ("mug=4", &hold, "quantity", ""),
             ("mug=+5", &adjust, "change", "where is mug? Say mug@LOCATION=5"),
-            ("mug", &adjust, "change", "how much of mug? Say mug=QUANTITY"),
+            ("mug", &adjust, "change", "how much of mug? Say mug@LOCATION=QUANTITY"),
+            ("mug/L7=+5", &adjust, "change", "where is mug? Say mug/L7@LOCATION=5"),
+            ("mug/L7@A-01", &adjust, "change", "how much of mug? Say mug/L7@A-01=QUANTITY"),
             ("mug@A-01=-5", &adjust, "change", ""),
         ] {
             let told = text.parse::<Line>().unwrap().filled(columns, quantity);

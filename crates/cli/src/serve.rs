@@ -93,15 +93,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let trust = options.ca.trust(&settings);
     options.check_queues(&settings, &data, &trust)?;
     let runtime = runtime()?;
-    let listening = runtime.block_on(listen_on(listen));
-    let (listening, mut service) = match listening {
+    let (listening, mut service) = if data::store_folder(&data).exists() {
+        // Of two that are started on one folder at the same time, its lock decides which one serves.
+        let service = Service::take(&data)?;
+        (runtime.block_on(listen_on(listen))?, service)
+    } else {
         // Nothing is made for a service that nobody could reach.
-        Err(error) if !data::store_folder(&data).exists() => return Err(error),
-        // A folder that another process has is told before an address that it has as well.
-        listening => {
-            let service = Service::take(&data)?;
-            (listening?, service)
-        }
+        let listening = runtime.block_on(listen_on(listen))?;
+        (listening, Service::take(&data)?)
     };
     service.certificates = certificates;
     if let Some(requests) = options.requests_per_peer.or(settings.requests_per_peer) {
