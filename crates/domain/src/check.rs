@@ -242,6 +242,9 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
         let (site, sku) = (&memory.site(site).code, &memory.sku(sku).code);
         wrong.push(format!("SKU {sku}: what the watch takes for available at {site} is not what lies there"));
     }
+    for order in memory.wrong_orders() {
+        wrong.push(format!("order {order}: the lines that lack something are not as many as it says"));
+    }
     lots.remove(&LotId::NONE);
     for (lot, sum) in lots {
         let row = memory.lot(lot);

@@ -161,8 +161,8 @@ pub fn follow_up(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option
 
 /// Fills orders that waited for what a fact with these changes made available, and those from which it took something.
 /// That is enough because nobody waits for what is available. The exception is an order that had [`PARTS_MAX`] picks, waited
-/// for nothing as long as it had, and has fewer again, as two of them were moved together: what it lacks is looked for when
-/// stock of it next comes.
+/// for nothing as long as it had, and has fewer again, as two of them were moved together or an adjustment took some: what
+/// it lacks is looked for when stock of it next comes.
 fn fill_after(tables: &impl Tables, fact: &Fact, changes: &Changes) -> Option<Event> {
     let mut arrived: BTreeMap<(SiteId, SkuId), Lots> = BTreeMap::new();
     let mut note = |site, sku, lot| arrived.entry((site, sku)).or_default().add(lot);

@@ -268,6 +268,12 @@ impl OrderRow {
         lines.iter().map(|line| u32::from(!self.lacks(*line).is_zero())).sum()
     }
 
+    /// Whether the lines that lack something are as many as it says.
+    pub(super) fn counts_what_lacks(&self) -> bool {
+        let lines: Vec<u32> = (0..).take(self.line_count()).collect();
+        self.lacking_of(&lines) == self.lines_lacking
+    }
+
     /// Whether all that was ordered is held.
     pub(super) fn is_allocated(&self) -> bool {
         self.lines_lacking == 0

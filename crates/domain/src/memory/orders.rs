@@ -270,6 +270,12 @@ impl Memory {
         self.orders.processing
     }
 
+    /// Orders that lack something in another number of lines than they say: there are none.
+    pub(crate) fn wrong_orders(&self) -> impl Iterator<Item = &Code> {
+        let rows = self.orders.by_placed.from(0).map(|(_, slot)| self.orders.rows.get(slot));
+        rows.filter(|row| !row.counts_what_lacks()).map(|row| &row.id)
+    }
+
     pub(super) fn order_slot(&self, id: &Code) -> Option<u32> {
         if self.orders.rows.find(self.orders.last).is_some_and(|row| row.id == *id) {
             return Some(self.orders.last);

@@ -46,7 +46,8 @@ impl Memory {
     }
 
     /// How many positions a command looks at to allocate its lines, or to give those who wait what an adjustment or a lot
-    /// brings, in all; each SKU at a site counts once. A repeat looks at none. Not counted are what is looked at for a cart or
+    /// brings, in all; each SKU at a site counts once. A repeat looks at none; but
+    /// an order that is allocated again counts its goods of lots with a last day as if that were over. Not counted are what is looked at for a cart or
     /// an order that is not there yet but to place it, and what others bring to those who wait: moves, receipts, releases,
     /// cancels, reversals and a site's time zone, and what an adjustment takes from them.
     pub fn positions_looked_at(&self, command: &Command) -> usize {

@@ -88,6 +88,9 @@ impl From<Error> for Failure {
     }
 }
 
+/// An index that is there and cannot be used.
+struct Unusable;
+
 /// The indexes of a store.
 pub(crate) struct Indexes<D: Disk> {
     disk: Arc<D>,
@@ -133,7 +136,11 @@ impl<D: Disk> Indexes<D> {
     /// The index of a sealed segment, if there is one that can be used.
     pub(crate) fn ready(&self, segment: &Segment) -> Result<Option<Index<D::File>>, Error> {
         let origin = self.origin(segment)?;
-        Ok(self.open(segment, origin))
+        let opened = self.try_open(segment, origin);
+        if opened.is_err() {
+            self.look_through.store(true, Ordering::SeqCst);
+        }
+        Ok(opened.unwrap_or_default())
     }
 
     /// Where the frame lies that holds an event of a sealed segment, if its index is there and tells.
@@ -178,19 +185,22 @@ impl<D: Disk> Indexes<D> {
     }
 
     fn open(&self, segment: &Segment, origin: Origin) -> Option<Index<D::File>> {
+        self.try_open(segment, origin).unwrap_or_default()
+    }
+
+    /// The index, if there is one; [`Unusable`] where it is one that cannot be used, which is told.
+    fn try_open(&self, segment: &Segment, origin: Origin) -> Result<Option<Index<D::File>>, Unusable> {
         let name = Self::name(segment);
         let opened = match self.disk.open(&name) {
             Ok(file) => Index::open(file, origin),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => Err(Damage::Io(error)),
         };
-        opened
-            .inspect_err(|error| {
-                let detail = crate::engine::error_chain(error);
-                tracing::warn!(%name, %detail, "an index cannot be used and is made anew");
-                self.look_through.store(true, Ordering::SeqCst);
-            })
-            .ok()
+        opened.map(Some).map_err(|error| {
+            let detail = crate::engine::error_chain(&error);
+            tracing::warn!(%name, %detail, "an index cannot be used and is made anew");
+            Unusable
+        })
     }
 
     /// Makes an index from its segment, and says whether it could be written.

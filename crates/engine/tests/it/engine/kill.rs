@@ -162,6 +162,10 @@ impl Said {
     }
 }
 
+fn is_long(life: u64) -> bool {
+    life % LONG_LIFE_EVERY == LONG_LIFE_EVERY / 2
+}
+
 /// Starts a child, lets it work for so long after its first word, and kills it.
 fn live_and_die(folder: &Path, life: u64, dice: &mut Dice) -> Said {
     let mut child = Process::new(std::env::current_exe().unwrap())
@@ -177,7 +181,7 @@ fn live_and_die(folder: &Path, life: u64, dice: &mut Dice) -> Said {
     let read_line = |lines: &mut BufReader<ChildStdout>, text: &mut String| {
         assert!(lines.read_line(text).unwrap() > 0, "the child ended by itself");
     };
-    if life % LONG_LIFE_EVERY == LONG_LIFE_EVERY / 2 {
+    if is_long(life) {
         (0..LONG_LIFE_LINES).for_each(|_| read_line(&mut lines, &mut text));
     } else if dice.one_in(4) {
         // A quarter of them die while they open the store.
@@ -345,7 +349,9 @@ fn a_killed_process_has_kept_all_that_it_acknowledged() {
             folder = tempfile::tempdir().unwrap();
         }
         let said = live_and_die(folder.path(), life, &mut dice);
-        lines += said.lines;
+        if !is_long(life) {
+            lines += said.lines;
+        }
         let found = audit(folder.path(), life, &said);
         documents += found.documents;
         archived = archived.max(found.archived);
@@ -354,7 +360,7 @@ fn a_killed_process_has_kept_all_that_it_acknowledged() {
         "{kills} kills, {lines} acknowledged, {documents} holds and transfers found, at most {archived} documents archived"
     );
     assert!(archived > 0, "no life was long enough for the archive");
-    assert!(lines > 40 * kills, "only {lines} were acknowledged in {kills} lives");
+    assert!(lines > 2 * kills, "only {lines} were acknowledged in {kills} lives, without the long ones");
     // After all of that it is a store like any other.
     let engine = start(folder.path());
     one(&engine, request(hold("last", "mug", 1))).unwrap();
