@@ -160,14 +160,37 @@ pub(crate) fn program() -> &'static Path {
     })
 }
 
-/// Whether a binary is as new as every source that went into it, as the list that cargo leaves beside it says.
+/// Whether a binary is as new as every source that went into it, as the list that cargo leaves beside it says; without one,
+/// as every source that there is. A run of all tests builds the binary with all else, and leaves no list.
 fn is_fresh(program: &Path) -> bool {
-    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
-    let (Some(built), Ok(list)) = (changed(program), fs::read_to_string(program.with_extension("d"))) else {
-        return false;
-    };
-    let Some((_, sources)) = list.split_once(": ") else { return false };
-    sources.split_whitespace().all(|source| changed(Path::new(source)).unwrap_or(SystemTime::now()) <= built)
+    let Some(built) = changed(program) else { return false };
+    let is_older = |source: &Path| changed(source).is_some_and(|changed| changed <= built);
+    match fs::read_to_string(program.with_extension("d")) {
+        Ok(list) => {
+            let Some((_, sources)) = list.split_once(": ") else { return false };
+            sources.split_whitespace().all(|source| is_older(Path::new(source)))
+        }
+        Err(_) => {
+            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let crates = fs::read_dir(workspace.join("crates")).unwrap().map(|entry| entry.unwrap().path());
+            let sources =
+                crates.flat_map(|one| [one.join("src"), one.join("Cargo.toml"), one.join("build.rs")]);
+            let settings = ["Cargo.toml", "Cargo.lock"].map(|name| workspace.join(name));
+            sources.chain(settings).filter(|path| path.exists()).all(|path| all_of(&path, &is_older))
+        }
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|about| about.modified()).ok()
+}
+
+/// Whether something is true of a file, or of all files in a folder.
+fn all_of(path: &Path, is_true: &impl Fn(&Path) -> bool) -> bool {
+    if !path.is_dir() {
+        return is_true(path);
+    }
+    fs::read_dir(path).unwrap().all(|entry| all_of(&entry.unwrap().path(), is_true))
 }
 
 fn build(folder: &Path) {
