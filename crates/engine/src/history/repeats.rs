@@ -72,9 +72,7 @@ impl<D: Disk> Repeats<D> {
                 _ => {}
             }
         }
-        // Where all of it was decided before, closing ends it as well.
-        let is_new = slots.iter().any(|slot| matches!(slot, Slot::Done(_)));
-        let events = match self.events_of(&wanted, || is_new || !self.past.inbox.lock().closing) {
+        let events = match self.events_of(&wanted) {
             Ok(Ok(events)) => events,
             Ok(Err(missing)) => {
                 let detail =
@@ -130,14 +128,14 @@ impl<D: Disk> Repeats<D> {
         Ok(())
     }
 
-    /// Durable events, or the first one that the journal does not have, or no longer.
+    /// Durable events, or the first one that the journal does not have, or no longer. Closing waits for it: what was taken
+    /// before is answered.
     fn events_of(
         &self,
         wanted: &BTreeSet<Sequence>,
-        may_go_on: impl Fn() -> bool,
     ) -> Result<Result<BTreeMap<Sequence, Event>, Sequence>, Error> {
         let mut found = BTreeMap::new();
-        let missing = self.each_of(wanted, may_go_on, |event| drop(found.insert(event.sequence, event)))?;
+        let missing = self.each_of(wanted, || true, |event| drop(found.insert(event.sequence, event)))?;
         Ok(missing.map_or(Ok(found), Err))
     }
 

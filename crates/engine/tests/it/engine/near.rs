@@ -8,7 +8,7 @@ use jaego_domain::{
     row::Tracking,
 };
 use jaego_engine::{Config, Engine, SystemClock, disk::Disk, open};
-use jaego_store::{Batch, Failure, Store};
+use jaego_store::{Batch, Failure, Results, Store};
 
 use super::{
     gate::GatedDisk,
@@ -173,27 +173,18 @@ fn an_index_that_turns_out_damaged_is_looked_into_once_and_made_anew() {
 }
 
 #[test]
-fn closing_ends_a_lookup_of_repeats_unless_something_new_was_decided_with_them() {
-    for with_new in [false, true] {
-        let disk = GatedDisk::new(SEED + 4);
-        let (engine, ..) = old(&disk);
-        disk.reads.close();
-        let mut requests: Vec<_> =
-            (0..ADJUSTED).map(|number| request(found(&format!("S-{number}"), "mug", 1))).collect();
-        if with_new {
-            requests.push(request(found("NEW", "mug", 1)));
-        }
-        let waiting = engine.submit(Batch { requests, atomic: false });
-        disk.reads.wait_for_a_call();
-        thread::scope(|scope| {
-            scope.spawn(|| engine.close().unwrap());
-            until("the store closes", || !engine.status().ready);
-            disk.reads.open();
-        });
-        match waiting.wait() {
-            Ok(_) => assert!(with_new, "all of it was read for those who only ask again"),
-            Err(Failure::Closed) => assert!(!with_new, "something was decided and nobody was told"),
-            Err(other) => panic!("{other}"),
-        }
-    }
+fn closing_answers_those_who_wait_for_what_they_were_told_before() {
+    let disk = GatedDisk::new(SEED + 4);
+    let (engine, ..) = old(&disk);
+    disk.reads.close();
+    let requests = (0..ADJUSTED).map(|number| request(found(&format!("S-{number}"), "mug", 1))).collect();
+    let waiting = engine.submit(Batch { requests, atomic: false });
+    disk.reads.wait_for_a_call();
+    thread::scope(|scope| {
+        scope.spawn(|| engine.close().unwrap());
+        until("the store closes", || !engine.status().ready);
+        disk.reads.open();
+    });
+    let Results::Each(each) = waiting.wait().unwrap().results else { panic!("repeats are no refusals") };
+    assert!(each.iter().all(|done| done.as_ref().unwrap().repeat));
 }
