@@ -314,6 +314,14 @@ fn an_order_swaps_recalled_picks_within_the_room_that_they_leave() {
     assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O1") })), Ok(0));
 }
 
+/// How long the processor took for a command.
+fn timed(memory: &mut Memory, command: Command) -> Duration {
+    let request = Request::new(command, None, code("tester")).unwrap();
+    let begun = thread_time();
+    turn::submit_for_good(memory, &request, START, &mut Vec::new()).unwrap();
+    thread_time() - begun
+}
+
 /// 100,000 serial numbers are here and one order waits for another one: what a command costs does not depend on them. With a
 /// look at each of them a command took 20 ms.
 #[test]
@@ -321,12 +329,7 @@ fn who_waits_for_another_lot_costs_no_command_a_look_at_those_that_are_here() {
     const COMMANDS: usize = 100;
     const SOON: Duration = Duration::from_millis(300);
     let mut memory = Memory::new();
-    let mut give = |command| {
-        let request = Request::new(command, None, code("tester")).unwrap();
-        let begun = thread_time();
-        turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).unwrap();
-        thread_time() - begun
-    };
+    let mut give = |command| timed(&mut memory, command);
     for command in world(Tracking::Serial) {
         give(command);
     }
@@ -381,12 +384,7 @@ fn a_line_that_is_filled_costs_the_same_whatever_else_was_ordered() {
     const RECEIPTS: usize = 100;
     const SOON: Duration = Duration::from_millis(400);
     let mut memory = Memory::new();
-    let mut give = |command| {
-        let request = Request::new(command, None, code("tester")).unwrap();
-        let begun = thread_time();
-        turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).unwrap();
-        thread_time() - begun
-    };
+    let mut give = |command| timed(&mut memory, command);
     for command in world(Tracking::None) {
         give(command);
     }
@@ -423,12 +421,7 @@ fn a_line_of_a_nearly_full_order_is_filled_and_cut_without_a_copy_of_all_picks()
     const SOON: Duration = Duration::from_millis(15);
     const CUT_SOON: Duration = Duration::from_millis(250);
     let mut memory = Memory::new();
-    let mut give = |command| {
-        let request = Request::new(command, None, code("tester")).unwrap();
-        let begun = thread_time();
-        turn::submit_for_good(&mut memory, &request, START, &mut Vec::new()).unwrap();
-        thread_time() - begun
-    };
+    let mut give = |command| timed(&mut memory, command);
     for command in world(Tracking::None) {
         give(command);
     }

@@ -114,6 +114,16 @@ fn what_is_read_for_an_old_event_lies_near_it() {
     engine.close().unwrap();
 }
 
+/// Closes a store that stands at a read, which goes on when the closing has begun.
+fn close_while_it_reads(engine: &Engine, disk: &GatedDisk) {
+    disk.reads.wait_for_a_call();
+    thread::scope(|scope| {
+        scope.spawn(|| engine.close().unwrap());
+        until("the store closes", || !engine.status().ready);
+        disk.reads.open();
+    });
+}
+
 #[test]
 fn closing_ends_a_lookup_of_what_many_reversals_take_back() {
     let disk = GatedDisk::new(SEED + 1);
@@ -122,12 +132,7 @@ fn closing_ends_a_lookup_of_what_many_reversals_take_back() {
     let before = disk.read_by_history();
     let requests = sealed.iter().map(reverse).collect();
     let waiting = engine.submit(Batch { requests, atomic: false });
-    disk.reads.wait_for_a_call();
-    thread::scope(|scope| {
-        scope.spawn(|| engine.close().unwrap());
-        until("the store closes", || !engine.status().ready);
-        disk.reads.open();
-    });
+    close_while_it_reads(&engine, &disk);
     assert!(matches!(waiting.wait(), Err(Failure::Closed)));
     let read = disk.read_by_history() - before;
     assert!(read < MIB, "{read} bytes for what nobody waits for any more");
@@ -179,12 +184,7 @@ fn closing_answers_those_who_wait_for_what_they_were_told_before() {
     disk.reads.close();
     let requests = (0..ADJUSTED).map(|number| request(found(&format!("S-{number}"), "mug", 1))).collect();
     let waiting = engine.submit(Batch { requests, atomic: false });
-    disk.reads.wait_for_a_call();
-    thread::scope(|scope| {
-        scope.spawn(|| engine.close().unwrap());
-        until("the store closes", || !engine.status().ready);
-        disk.reads.open();
-    });
+    close_while_it_reads(&engine, &disk);
     let Results::Each(each) = waiting.wait().unwrap().results else { panic!("repeats are no refusals") };
     assert!(each.iter().all(|done| done.as_ref().unwrap().repeat));
 }
