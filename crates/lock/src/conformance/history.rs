@@ -155,6 +155,10 @@ async fn play(
         history.len()
     );
     assert!(crashed > 0 && overstayed > 0 && extended > 0, "{crashed}, {overstayed}, {extended}");
+    // What crashed was forgotten, and a process that forgot a guard would keep its connections through the parts that follow.
+    for locks in processes {
+        locks.shutdown().await;
+    }
     history
 }
 
