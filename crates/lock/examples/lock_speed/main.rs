@@ -35,6 +35,8 @@ struct Size {
     rounds: usize,
     /// For each rate in each round.
     time: Duration,
+    /// In which one task is compared with what it cannot do without.
+    turns: usize,
     /// How many wait for one lock.
     waiters: &'static [usize],
     /// Hand-overs that are looked at, at least: a few waiters meet again and again.
@@ -43,11 +45,15 @@ struct Size {
 
 impl Size {
     fn full(time: Duration) -> Self {
-        Self { rounds: 3, time, waiters: &[2, 10, 100, 1_000], gaps_min: 200 }
+        Self { rounds: 3, time, turns: 20, waiters: &[2, 10, 100, 1_000], gaps_min: 200 }
     }
 
     fn once() -> Self {
-        Self { rounds: 1, time: Duration::from_millis(50), waiters: &[2, 10], gaps_min: 10 }
+        Self { rounds: 1, time: Duration::from_millis(50), turns: 2, waiters: &[2, 10], gaps_min: 10 }
+    }
+
+    fn turn(self) -> Duration {
+        self.time / 8
     }
 }
 
@@ -163,8 +169,43 @@ async fn rates_on(
         }
         writeln!(page)?;
     }
-    writeln!(page)?;
+    let ratios = beside_own_scripts(&locks, &bare, size).await?;
+    writeln!(
+        page,
+        "\nOne task of jaego-lock on Redis beside its two scripts, bare, in {} turns of {:?} each: {:.2} × (the middle \
+         half of the turns: {:.2} to {:.2} ×).\n",
+        ratios.len(),
+        size.turn(),
+        at(&ratios, 50),
+        at(&ratios, 25),
+        at(&ratios, 75)
+    )?;
     Ok(())
+}
+
+/// How many times the pairs of its two scripts, bare, one task of the locks makes, in each of many short turns, sorted. What
+/// else the machine does changes from second to second, and is the same for both of a turn.
+async fn beside_own_scripts(locks: &Locks, bare: &Bare, size: Size) -> Result<Vec<f64>, Trouble> {
+    let mut ratios = Vec::new();
+    for turn in 0..size.turns {
+        let scripts = async || {
+            rates::rate(1, size.turn(), |task, clock| bare.clone().with_own_scripts(task, clock)).await
+        };
+        let whole = async || {
+            rates::rate(1, size.turn(), |task, clock| rates::with_locks(locks.clone(), task, clock)).await
+        };
+        // Neither is always the one that comes after the other.
+        let (of_scripts, of_locks) = if turn % 2 == 0 {
+            let first = scripts().await?;
+            (first, whole().await?)
+        } else {
+            let first = whole().await?;
+            (scripts().await?, first)
+        };
+        ratios.push(of_locks.pairs_per_s / of_scripts.pairs_per_s);
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    Ok(ratios)
 }
 
 async fn hand_overs(server: &jaego_testkit::Redis, size: Size, page: &mut String) -> Result<(), Trouble> {
@@ -216,10 +257,10 @@ fn rslock() -> Option<Command> {
     program.exists().then(|| Command::new(program))
 }
 
-/// The time below which so many percent of the sorted ones lie.
-fn at(times: &[Duration], percent: usize) -> Duration {
-    let last = times.len().saturating_sub(1);
-    times.get(last * percent / 100).copied().unwrap_or_default()
+/// The one below which so many percent of the sorted ones lie.
+fn at<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get(last * percent / 100).copied().unwrap_or_default()
 }
 
 fn ms(time: Duration) -> String {
