@@ -32,6 +32,9 @@ pub struct Status {
     /// Orders that a worker has claimed.
     #[serde(default)]
     pub claimed_orders: u64,
+    /// Lines of orders that wait for stock.
+    #[serde(default)]
+    pub waiting_lines: u64,
     /// Pick work that waits for a worker: zones of transfers with something to pick.
     #[serde(default)]
     pub waiting_picks: u64,
@@ -48,6 +51,9 @@ pub struct Status {
     /// Wallets.
     #[serde(default)]
     pub wallets: u64,
+    /// Authorizations that hold money.
+    #[serde(default)]
+    pub open_authorizations: u64,
     /// Cards.
     #[serde(default)]
     pub cards: u64,

@@ -124,8 +124,8 @@ fn status_text(status: &Status) -> String {
     };
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
-         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\npicks       {} waiting, {} claimed\n\
-         cards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\nbackorders  {} lines\npicks       {} waiting, {} claimed\n\
+         wallets     {}\nauthorized  {} open\ncards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -135,8 +135,11 @@ fn status_text(status: &Status) -> String {
         status.open_holds,
         status.waiting_orders,
         status.claimed_orders,
+        status.waiting_lines,
         status.waiting_picks,
         status.claimed_picks,
+        status.wallets,
+        status.open_authorizations,
         status.cards,
         status.open_proposals,
         status.open_carts,

@@ -82,7 +82,7 @@ fn main() {
     let skus = arguments.next().unwrap_or(1_000_000);
     let bins = arguments.next().unwrap_or(10);
     let mut memory = tables(skus, bins);
-    println!("{} positions", memory.position_count());
+    println!("{} positions", memory.counts().positions);
     page(&memory, "at the beginning", None);
     page(&memory, "in the middle", Some(at(bins / 2, skus / 2)));
     let limit = u32::try_from(PAGE_MAX).expect("a page is short");

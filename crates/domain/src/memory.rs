@@ -4,7 +4,9 @@
 //! tables never stop the writer to grow. Every order that a reader could see comes from codes or from the order of
 //! creation, never from a hash.
 
+mod awaiting;
 mod carts;
+mod counts;
 mod crowd;
 mod footprint;
 mod hold_list;
@@ -51,6 +53,7 @@ use crate::{
     row::{Answered, Fence, Filed, Filing, Head, Location, Lot, Site, Sku},
 };
 use carts::Carts;
+pub use counts::Counts;
 use crowd::Crowd;
 use hold_row::HoldRow;
 use holders::Node;
@@ -144,31 +147,6 @@ impl Memory {
     /// Empty tables.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// How many holds are open.
-    pub fn open_hold_count(&self) -> u64 {
-        self.open_holds.len() as u64
-    }
-
-    /// How many wallets there are.
-    pub fn wallet_count(&self) -> u64 {
-        self.wallets.len() as u64
-    }
-
-    /// How many cards there are.
-    pub fn card_count(&self) -> u64 {
-        self.trades.card_count() as u64
-    }
-
-    /// How many proposals are open, on all cards.
-    pub fn open_proposal_total(&self) -> u64 {
-        self.trades.open_count()
-    }
-
-    /// How many positions have a row.
-    pub fn position_count(&self) -> u64 {
-        self.position_count
     }
 
     /// When the first open hold, claim or cart lapses.

@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (began, worked) = (Instant::now(), cpu_time());
     let recovered = open(RealDisk::open(&folder)?, Config::default(), |_| {})?;
     println!("opened in {:.2?}, {:.2?} of the processor", began.elapsed(), cpu_time() - worked);
-    let (positions, held) = (recovered.memory.position_count(), recovered.memory.open_hold_count());
+    let (positions, held) = (recovered.memory.counts().positions, recovered.memory.counts().open_holds);
     println!("{positions} positions, {held} holds, {} events replayed", recovered.replayed);
     Ok(())
 }
@@ -81,7 +81,7 @@ fn make(folder: &Path, skus: usize, bins: usize, holds: usize) -> Result<(), Box
         }))
     });
     maker.run(adjustments)?;
-    println!("{} positions made in {:.1?}", maker.core.memory().position_count(), began.elapsed());
+    println!("{} positions made in {:.1?}", maker.core.memory().counts().positions, began.elapsed());
 
     let began = Instant::now();
     checkpoint::write(&*maker.disk, maker.journal.store(), maker.core.memory(), &[])?;
@@ -91,7 +91,7 @@ fn make(folder: &Path, skus: usize, bins: usize, holds: usize) -> Result<(), Box
     // A multiplier that visits all SKUs in no order that a cache could love.
     maker.run((0..holds).map(|number| place(number, number.wrapping_mul(7_919_317) % skus)))?;
     println!("{holds} holds made in {:.1?}", began.elapsed());
-    assert_eq!(maker.core.memory().open_hold_count(), holds as u64, "every hold is there");
+    assert_eq!(maker.core.memory().counts().open_holds, holds as u64, "every hold is there");
     maker.journal.close()?;
     Ok(())
 }

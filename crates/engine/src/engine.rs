@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jaego_domain::{Query, Refusal, Sequence, Tables, Timestamp, View};
+use jaego_domain::{Counts, Query, Refusal, Sequence, Tables, Timestamp, View};
 use jaego_store::{
     Answer, Answers, BalanceFilter, BalancePage, Batch, EventPage, Failure, MovementFilter, MovementPage,
     PastStock, Reply, ReplyTo, StatementFilter, StatementPage, Status, StockAsOf, Store, reply,
@@ -107,16 +107,7 @@ pub struct Engine {
 #[derive(Default)]
 struct Cells {
     sequence: AtomicU64,
-    open_holds: AtomicU64,
-    waiting_orders: AtomicU64,
-    claimed_orders: AtomicU64,
-    waiting_picks: AtomicU64,
-    claimed_picks: AtomicU64,
-    open_carts: AtomicU64,
-    positions: AtomicU64,
-    wallets: AtomicU64,
-    cards: AtomicU64,
-    open_proposals: AtomicU64,
+    counts: Mutex<Counts>,
     expiry_lag_ms: AtomicU64,
     keys: AtomicU64,
     key_window_ms: AtomicU64,
@@ -407,17 +398,8 @@ impl Store for Engine {
             durable: *self.durable.borrow(),
             queue_len: state.waiting,
             queue_len_max: self.config.waiting_max,
-            open_holds: cell(&self.cells.open_holds),
-            waiting_orders: cell(&self.cells.waiting_orders),
-            claimed_orders: cell(&self.cells.claimed_orders),
-            waiting_picks: cell(&self.cells.waiting_picks),
-            claimed_picks: cell(&self.cells.claimed_picks),
-            open_carts: cell(&self.cells.open_carts),
+            counts: *self.cells.counts.lock().unwrap_or_else(PoisonError::into_inner),
             archived: cell(&self.cells.archived),
-            positions: cell(&self.cells.positions),
-            wallets: cell(&self.cells.wallets),
-            cards: cell(&self.cells.cards),
-            open_proposals: cell(&self.cells.open_proposals),
             expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
             keys: cell(&self.cells.keys),
             key_window_ms: cell(&self.cells.key_window_ms),
@@ -437,18 +419,9 @@ impl Cells {
     fn tell(&self, core: &Core, now: Timestamp) {
         let memory = core.memory();
         let oldest = memory.oldest_answered().map_or(now, |(_, answered)| answered.at);
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = memory.counts();
         for (cell, value) in [
             (&self.sequence, memory.head().sequence.0),
-            (&self.open_holds, memory.open_hold_count()),
-            (&self.waiting_orders, memory.waiting_order_count()),
-            (&self.claimed_orders, memory.claimed_order_count()),
-            (&self.waiting_picks, memory.waiting_pick_count()),
-            (&self.claimed_picks, memory.claimed_pick_count()),
-            (&self.open_carts, memory.open_cart_count()),
-            (&self.positions, memory.position_count()),
-            (&self.wallets, memory.wallet_count()),
-            (&self.cards, memory.card_count()),
-            (&self.open_proposals, memory.open_proposal_total()),
             (&self.expiry_lag_ms, core.expiry_lag_ms()),
             (&self.keys, memory.answered_count() as u64),
             (&self.key_window_ms, now.0.saturating_sub(oldest.0)),

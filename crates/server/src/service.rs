@@ -165,24 +165,28 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 17] = [
+    let rows: [(&'static str, &'static str, Reading); 19] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
-        ("jaego_open_holds", "Holds that are open.", |status| status.open_holds),
-        ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.waiting_orders),
-        ("jaego_claimed_orders", "Orders that a worker has claimed.", |status| status.claimed_orders),
+        ("jaego_open_holds", "Holds that are open.", |status| status.counts.open_holds),
+        ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.counts.waiting_orders),
+        ("jaego_claimed_orders", "Orders that a worker has claimed.", |status| status.counts.claimed_orders),
+        ("jaego_waiting_lines", "Lines of orders that wait for stock.", |status| status.counts.waiting_lines),
         ("jaego_waiting_picks", "Zones of transfers whose picks wait for a worker.", |status| {
-            status.waiting_picks
+            status.counts.waiting_picks
         }),
         ("jaego_claimed_picks", "Zones of transfers whose picks a worker has claimed.", |status| {
-            status.claimed_picks
+            status.counts.claimed_picks
         }),
-        ("jaego_open_carts", "Carts that are open.", |status| status.open_carts),
+        ("jaego_open_carts", "Carts that are open.", |status| status.counts.open_carts),
         ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
-        ("jaego_positions", "Positions with stock.", |status| status.positions),
-        ("jaego_wallets", "Wallets.", |status| status.wallets),
-        ("jaego_cards", "Cards.", |status| status.cards),
+        ("jaego_positions", "Positions with stock.", |status| status.counts.positions),
+        ("jaego_wallets", "Wallets.", |status| status.counts.wallets),
+        ("jaego_open_authorizations", "Authorizations that hold money.", |status| {
+            status.counts.open_authorizations
+        }),
+        ("jaego_cards", "Cards.", |status| status.counts.cards),
         ("jaego_open_proposals", "Proposals to swap two cards that are open.", |status| {
-            status.open_proposals
+            status.counts.open_proposals
         }),
         ("jaego_expiry_lag_milliseconds", "How far expiry lags behind the clock.", |status| {
             status.expiry_lag_ms

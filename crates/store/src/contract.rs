@@ -7,8 +7,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Code, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, PickWorkId, Place, Quantity, Query,
-    Refusal, Request, Sequence, Timestamp, View, turn::Refusals,
+    Code, Counts, Currency, MoneyOutside, Movement, MovementId, Name, Outcome, PickWorkId, Place, Quantity,
+    Query, Refusal, Request, Sequence, Timestamp, View, turn::Refusals,
 };
 use tokio::sync::oneshot;
 
@@ -376,28 +376,10 @@ pub struct Status {
     pub queue_len: usize,
     /// How many may.
     pub queue_len_max: usize,
-    /// Open holds.
-    pub open_holds: u64,
-    /// Orders that wait for a worker.
-    pub waiting_orders: u64,
-    /// Orders that a worker has claimed.
-    pub claimed_orders: u64,
-    /// Pick work that waits for a worker: zones of transfers with something to pick.
-    pub waiting_picks: u64,
-    /// Pick work that a worker has claimed.
-    pub claimed_picks: u64,
-    /// Open carts.
-    pub open_carts: u64,
+    /// How much there is.
+    pub counts: Counts,
     /// Finished documents that left memory.
     pub archived: u64,
-    /// Positions with a row.
-    pub positions: u64,
-    /// Wallets.
-    pub wallets: u64,
-    /// Cards.
-    pub cards: u64,
-    /// Proposals to swap two of them that are open.
-    pub open_proposals: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

@@ -510,15 +510,15 @@ fn claims_lapse_in_sweeps_and_no_lapsed_one_is_ever_counted() {
     for _ in 0..orders.div_ceil(CLAIMS_MAX) {
         shop.claim("ann", ClaimPolicy::Priority, CLAIMS_MAX);
     }
-    assert_eq!(shop.store.status().claimed_orders, orders as u64);
+    assert_eq!(shop.store.status().counts.claimed_orders, orders as u64);
     shop.clock.fetch_add(1_000, Ordering::SeqCst);
     shop.turn();
-    assert_eq!(shop.store.status().claimed_orders, 904, "one sweep has its limit");
+    assert_eq!(shop.store.status().counts.claimed_orders, 904, "one sweep has its limit");
     // Time has stood still for the rest, whose claims therefore stand.
     assert!(shop.store.inspect(|tables, _| Tables::head(tables).at.0 < START.0 + 1_000));
     shop.turn();
     let status = shop.store.status();
-    assert_eq!((status.claimed_orders, status.waiting_orders), (0, orders as u64));
+    assert_eq!((status.counts.claimed_orders, status.counts.waiting_orders), (0, orders as u64));
     assert_eq!(shop.orders(OrderStatus::Waiting).len(), orders);
 }
 

@@ -485,7 +485,7 @@ fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
     let mut warehouse = warehouse_of_many_zones();
     warehouse.request("T1", ZONES);
     warehouse.soon("allocate", allocate("T1"));
-    assert_eq!(warehouse.memory.waiting_pick_count(), ZONES as u64);
+    assert_eq!(warehouse.memory.counts().waiting_picks, ZONES as u64);
 
     let claim = |count| {
         let (site, worker, policy) = (code("ICN"), code("ann"), ClaimPolicy::Oldest);
@@ -503,10 +503,10 @@ fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
     let claimed: Vec<bool> = works.iter().map(|work| work.claim.is_some()).collect();
     assert!(claimed[..CLAIMS].iter().all(|is| *is) && claimed[CLAIMS..].iter().all(|is| !is));
     warehouse.soon("claim many", claim(1_000));
-    assert_eq!(warehouse.memory.claimed_pick_count(), CLAIMS as u64 + 1_000);
+    assert_eq!(warehouse.memory.counts().claimed_picks, CLAIMS as u64 + 1_000);
     // Without one of them the rest is in one zone again, or in none.
     warehouse.soon("release most", release("T1", ZONES - 1));
-    assert_eq!(warehouse.memory.waiting_pick_count() + warehouse.memory.claimed_pick_count(), 1);
+    assert_eq!(warehouse.memory.counts().waiting_picks + warehouse.memory.counts().claimed_picks, 1);
 }
 
 /// A line for each of them: who picks it bin by bin looks at what is his.
@@ -568,7 +568,7 @@ fn each_step_under_a_claim_takes_the_time_of_what_it_touches_however_many_zones_
     for _ in 1..(LINES_MAX - 2 * ROUNDS).div_ceil(CLAIMS_MAX) {
         warehouse.must(claim("ann", None));
     }
-    assert_eq!(warehouse.memory.waiting_pick_count(), 0);
+    assert_eq!(warehouse.memory.counts().waiting_picks, 0);
     for _ in 0..ROUNDS {
         let refused = timed(&mut warehouse, "claim nothing", claim("cho", None)).unwrap_err();
         assert_eq!(refused.code(), "transfer_claimed");

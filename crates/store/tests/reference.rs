@@ -128,14 +128,14 @@ fn the_state_of_the_store_is_told() {
     let status = store.status();
     assert!(status.ready && !status.full && status.failed.is_none());
     assert_eq!((status.sequence, status.durable), (Sequence(12), Sequence(12)));
-    assert_eq!((status.open_holds, status.positions, status.expiry_lag_ms), (1, 1, 0));
+    assert_eq!((status.counts.open_holds, status.counts.positions, status.expiry_lag_ms), (1, 1, 0));
     clock.store(START.0 + 61_000, Ordering::SeqCst);
     assert_eq!(store.status().expiry_lag_ms, 1_000);
     // A reader's turn lapses what is due as well.
     let hold = store.query(Query::Hold(code("H1"))).wait().unwrap();
     assert_eq!((hold.sequence, hold.at), (Sequence(13), Timestamp(START.0 + 61_000)));
     assert!(matches!(hold.value, Ok(View::Hold(view)) if view.status.name() == "expired"));
-    assert_eq!((store.status().open_holds, store.status().expiry_lag_ms), (0, 0));
+    assert_eq!((store.status().counts.open_holds, store.status().expiry_lag_ms), (0, 0));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_sweep_ends_after_so_many_picks_and_the_next_one_takes_the_rest() {
     let mut open = Vec::new();
     for _ in 0..2 {
         store.query(Query::Hold(code("H1"))).wait().unwrap();
-        open.push(store.status().open_holds);
+        open.push(store.status().counts.open_holds);
     }
     assert_eq!(open, [1, 0], "two holds are two picks short of the limit, so that a third one still goes");
     let page = store.events(before, 10).wait().unwrap();

@@ -332,7 +332,7 @@ fn a_card_has_at_most_so_many_open_proposals_and_accepting_one_ends_the_others()
     submit(Command::WithdrawProposal(AnswerProposal { id: code("P0"), owner: code("kim") })).unwrap();
     assert_eq!(submit(propose(max)), Ok(()));
     submit(Command::AcceptProposal(AnswerProposal { id: code("P7"), owner: code("lee") })).unwrap();
-    assert_eq!(tables.open_proposal_total(), 0);
+    assert_eq!(tables.counts().open_proposals, 0);
     let Some(Fact::ProposalAccepted { closed, .. }) = events.last().map(|event| &event.fact) else {
         panic!("the last event is the swap");
     };

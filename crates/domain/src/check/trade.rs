@@ -69,7 +69,7 @@ impl Trades {
             }
         }
         let open = self.pairs.len();
-        if indexed != 2 * open || memory.open_proposal_total() != open as u64 {
+        if indexed != 2 * open || memory.counts().open_proposals != open as u64 {
             wrong.push(format!("{open} proposals are open, and {indexed} are found under their two cards"));
         }
     }

@@ -189,6 +189,10 @@ impl Carts {
         self.index.find(hash, |_| true).map(|slot| self.rows.get(slot))
     }
 
+    pub(super) fn open_count(&self) -> u64 {
+        self.open.len() as u64
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -229,11 +233,6 @@ impl Carts {
 }
 
 impl Memory {
-    /// How many carts are open.
-    pub fn open_cart_count(&self) -> u64 {
-        self.carts.open.len() as u64
-    }
-
     pub(super) fn cart_slot(&self, id: &Code) -> Option<u32> {
         let Carts { rows, index, recent, .. } = &self.carts;
         recent.find(

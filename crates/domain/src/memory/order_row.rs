@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     NOWHERE,
+    awaiting::Awaited,
     packed_buyer::PackedBuyer,
     packed_lines::{PackedLines, Wanted},
 };
@@ -333,6 +334,11 @@ impl OrderRow {
                 }
             }
         }
+    }
+
+    /// What a line that asks for this waits for.
+    pub(super) fn awaited(&self, sku: SkuId, lot: Option<LotId>) -> Awaited {
+        Awaited { site: self.site, sku, lot: lot.unwrap_or(LotId::NONE) }
     }
 
     /// Every line that waits for stock: its index, its SKU, the lot that it wants, and how much it lacks.

@@ -4,20 +4,20 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     hash::BuildHasher,
-    ops::Bound,
 };
 
 use smallvec::SmallVec;
 
 use super::{
     Memory,
+    awaiting::{Awaited, AwaitingLines, Rank, Waiter},
     order_row::{HeldPick, OrderRow},
     queue::Queue,
     slab::{Index, Slab},
     sorted::Sorted,
 };
 use crate::{
-    Awaiting, Code, LotId, Place, Row, Sequence, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
+    Awaiting, Code, LotId, Place, Row, SiteId, SkuId, Timestamp, Waiting, WaitingBy,
     limits::PARTS_MAX,
     row::{Claim, HolderKind, LinePicks, Order, OrderSetting, OrderStatus},
 };
@@ -35,40 +35,9 @@ pub(super) struct Orders {
     waiting: Vec<[Queue; 2]>,
     /// When claims lapse.
     due: BTreeSet<(Timestamp, Code)>,
-    awaiting: BTreeMap<AwaitingKey, u32>,
+    awaiting: AwaitingLines,
     unfilled: BTreeSet<(SiteId, SkuId)>,
     processing: u64,
-}
-
-/// Where a line that waits for stock stands: those of one SKU, site and wanted lot follow each other, the first to
-/// be filled first. No lot stands for any.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct AwaitingKey {
-    site: SiteId,
-    sku: SkuId,
-    lot: LotId,
-    priority: Reverse<u32>,
-    placed: Sequence,
-    line: u32,
-}
-
-impl AwaitingKey {
-    /// The key of a line of a row that waits for this.
-    fn of(row: &OrderRow, line: u32, sku: SkuId, lot: Option<LotId>) -> Self {
-        let (site, priority, placed) = (row.site, Reverse(row.priority), row.placed);
-        Self { site, sku, lot: lot.unwrap_or(LotId::NONE), priority, placed, line }
-    }
-
-    /// The first key of a SKU, a site and a wanted lot.
-    fn first(site: SiteId, sku: SkuId, lot: LotId) -> Self {
-        Self { site, sku, lot, priority: Reverse(u32::MAX), placed: Sequence(0), line: 0 }
-    }
-
-    /// The last key that a SKU and a site can have.
-    fn last(site: SiteId, sku: SkuId) -> Self {
-        let (lot, placed) = (LotId(u32::MAX), Sequence(u64::MAX));
-        Self { site, sku, lot, priority: Reverse(0), placed, line: u32::MAX }
-    }
 }
 
 impl Orders {
@@ -106,31 +75,41 @@ impl Orders {
         })
     }
 
+    /// How many orders wait for a worker, at all sites.
+    pub(super) fn waiting_count(&self) -> u64 {
+        self.waiting.iter().flatten().map(|queue| queue.len() as u64).sum()
+    }
+
+    pub(super) fn claimed_count(&self) -> u64 {
+        self.processing
+    }
+
+    /// How many lines wait for stock.
+    pub(super) fn waiting_line_count(&self) -> u64 {
+        self.awaiting.len() as u64
+    }
+
     /// Whether any order waits for stock.
     pub(super) fn is_any_awaited(&self) -> bool {
-        !self.awaiting.is_empty()
+        self.awaiting.len() > 0
     }
 
     pub(super) fn is_awaited(&self, site: SiteId, sku: SkuId, lot: LotId) -> bool {
-        if self.awaiting.is_empty() {
+        if !self.is_any_awaited() {
             return false;
         }
-        // Those that want any lot come first.
-        [LotId::NONE, lot].into_iter().any(|wanted| {
-            let next = self.awaiting.range(AwaitingKey::first(site, sku, wanted)..).next();
-            next.is_some_and(|(key, _)| (key.site, key.sku, key.lot) == (site, sku, wanted))
+        [LotId::NONE, lot].into_iter().any(|lot| {
+            let awaited = Awaited { site, sku, lot };
+            self.awaiting.first_awaited(awaited) == Some(awaited)
         })
     }
 
     pub(super) fn awaited_skus(&self, site: SiteId) -> Vec<SkuId> {
         let mut skus = Vec::new();
-        let mut from = Bound::Included(AwaitingKey::first(site, SkuId(0), LotId::NONE));
-        while let Some((key, _)) = self.awaiting.range((from, Bound::Unbounded)).next() {
-            if key.site != site {
-                break;
-            }
-            skus.push(key.sku);
-            from = Bound::Excluded(AwaitingKey::last(site, key.sku));
+        let mut from = Awaited { site, sku: SkuId(0), lot: LotId::NONE };
+        while let Some(awaited) = self.awaiting.first_awaited(from).filter(|awaited| awaited.site == site) {
+            skus.push(awaited.sku);
+            from = Awaited { sku: SkuId(awaited.sku.0 + 1), ..from };
         }
         skus
     }
@@ -141,17 +120,15 @@ impl Orders {
         sku: SkuId,
         lot: Option<LotId>,
     ) -> impl Iterator<Item = Awaiting> + '_ {
-        let first = AwaitingKey::first(site, sku, lot.unwrap_or(LotId::NONE));
-        let range = self.awaiting.range((Bound::Included(first), Bound::Unbounded));
-        let wanted = (first.site, first.sku, first.lot);
-        range.take_while(move |(key, _)| (key.site, key.sku, key.lot) == wanted).map(|(key, slot)| {
-            let row = self.rows.get(*slot);
+        let awaited = Awaited { site, sku, lot: lot.unwrap_or(LotId::NONE) };
+        self.awaiting.waiters(awaited).map(|Waiter { slot, line }| {
+            let row = self.rows.get(slot);
             Awaiting {
                 order: row.id.clone(),
-                line: key.line,
+                line,
                 priority: row.priority,
                 placed: row.placed,
-                lacks: row.lacks(key.line),
+                lacks: row.lacks(line),
             }
         })
     }
@@ -183,35 +160,45 @@ impl Orders {
         }
     }
 
-    /// The keys of the lines of a row that wait for stock: none where it has as many picks as one decision can end.
-    fn awaiting_keys(row: &OrderRow) -> SmallVec<[AwaitingKey; 1]> {
-        let mut keys = SmallVec::new();
+    /// The lines of an order that wait for stock, and for what: none where it has as many picks as one decision can end.
+    fn awaiting_lines(&self, slot: u32) -> SmallVec<[(Awaited, Waiter); 1]> {
+        let row = self.rows.get(slot);
+        let mut lines = SmallVec::new();
         if row.pick_count() >= PARTS_MAX {
-            return keys;
+            return lines;
         }
-        row.each_awaiting(|line, sku, lot, _| {
-            keys.push(AwaitingKey::of(row, line, sku, lot));
-        });
-        keys
+        row.each_awaiting(|line, sku, lot, _| lines.push((row.awaited(sku, lot), Waiter { slot, line })));
+        lines
     }
 
-    /// The keys of some lines of a row, as far as they wait.
-    fn awaiting_keys_of(row: &OrderRow, lines: &[u32]) -> SmallVec<[AwaitingKey; 1]> {
+    /// The same of some lines of an order, as far as they wait.
+    fn awaiting_lines_of(&self, slot: u32, lines: &[u32]) -> SmallVec<[(Awaited, Waiter); 1]> {
+        let row = self.rows.get(slot);
         if row.pick_count() >= PARTS_MAX {
             return SmallVec::new();
         }
-        let key = |line: &u32| {
+        let awaiting = |line: &u32| {
             let (sku, lot) = row.awaited_by(*line)?;
-            Some(AwaitingKey::of(row, *line, sku, lot))
+            Some((row.awaited(sku, lot), Waiter { slot, line: *line }))
         };
-        lines.iter().filter_map(key).collect()
+        lines.iter().filter_map(awaiting).collect()
+    }
+
+    fn enter_awaiting(&mut self, lines: SmallVec<[(Awaited, Waiter); 1]>) {
+        for (awaited, waiter) in lines {
+            self.awaiting.insert(awaited, waiter, rank_in(&self.rows));
+        }
+    }
+
+    fn strike_awaiting(&mut self, lines: SmallVec<[(Awaited, Waiter); 1]>) {
+        for (awaited, waiter) in lines {
+            self.awaiting.remove(awaited, waiter, rank_in(&self.rows));
+        }
     }
 
     /// Enters a row in all indexes but that of its id and those of holders.
     fn enter(&mut self, slot: u32) {
-        for key in Self::awaiting_keys(self.rows.get(slot)) {
-            self.awaiting.insert(key, slot);
-        }
+        self.enter_awaiting(self.awaiting_lines(slot));
         self.enter_work(slot);
     }
 
@@ -236,9 +223,7 @@ impl Orders {
     }
 
     fn strike(&mut self, slot: u32) {
-        for key in Self::awaiting_keys(self.rows.get(slot)) {
-            self.awaiting.remove(&key);
-        }
+        self.strike_awaiting(self.awaiting_lines(slot));
         self.strike_work(slot);
     }
 
@@ -259,17 +244,15 @@ impl Orders {
     }
 }
 
+/// What a line ranks by, as its order's row tells.
+fn rank_in(rows: &Slab<OrderRow>) -> impl Fn(Waiter) -> Rank {
+    |Waiter { slot, line }| {
+        let row = rows.get(slot);
+        Rank { priority: Reverse(row.priority), placed: row.placed, line }
+    }
+}
+
 impl Memory {
-    /// How many orders wait for a worker, at all sites.
-    pub fn waiting_order_count(&self) -> u64 {
-        self.orders.waiting.iter().flatten().map(|queue| queue.len() as u64).sum()
-    }
-
-    /// How many orders a worker has claimed.
-    pub fn claimed_order_count(&self) -> u64 {
-        self.orders.processing
-    }
-
     /// Orders that lack something in another number of lines than they say: there are none.
     pub(crate) fn wrong_orders(&self) -> impl Iterator<Item = &Code> {
         let rows = self.orders.by_placed.from(0).map(|(_, slot)| self.orders.rows.get(slot));
@@ -357,14 +340,10 @@ impl Memory {
             return before;
         }
         let changed: Vec<u32> = lines.iter().map(|(line, _)| *line).collect();
-        for key in Orders::awaiting_keys_of(row, &changed) {
-            self.orders.awaiting.remove(&key);
-        }
+        self.orders.strike_awaiting(self.orders.awaiting_lines_of(slot, &changed));
         self.orders.strike_work(slot);
         self.hold_in_place_of(slot, &changed, lines);
-        for key in Orders::awaiting_keys_of(self.orders.rows.get(slot), &changed) {
-            self.orders.awaiting.insert(key, slot);
-        }
+        self.orders.enter_awaiting(self.orders.awaiting_lines_of(slot, &changed));
         self.orders.enter_work(slot);
         before
     }

@@ -226,6 +226,14 @@ impl Zones {
 }
 
 impl Picking {
+    pub(super) fn waiting_count(&self) -> u64 {
+        self.waiting
+    }
+
+    pub(super) fn claimed_count(&self) -> u64 {
+        self.claimed
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -251,16 +259,6 @@ impl Picking {
 }
 
 impl Memory {
-    /// How many pieces of pick work wait for a worker, at all sites: transfers, each counted once for each zone.
-    pub fn waiting_pick_count(&self) -> u64 {
-        self.picking.waiting
-    }
-
-    /// How many pieces of pick work a worker has claimed.
-    pub fn claimed_pick_count(&self) -> u64 {
-        self.picking.claimed
-    }
-
     /// A location is there now, or is in another zone than before: what is to be picked there is work of that zone.
     pub(super) fn enter_bin(&mut self, location: LocationId) {
         let row = &self.locations[location.index()];

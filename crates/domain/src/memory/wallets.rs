@@ -67,6 +67,10 @@ impl Wallets {
         open.take_while(move |(other, _)| other == owner).map(|(_, id)| id)
     }
 
+    pub(super) fn open_authorization_count(&self) -> u64 {
+        self.open.len() as u64
+    }
+
     /// The outside accounts that have something, by currency.
     pub(super) fn outside_accounts(&self) -> impl Iterator<Item = (Currency, MoneyOutside, i64)> {
         self.outside.iter().map(|((currency, outside), balance)| (*currency, *outside, *balance))

@@ -295,7 +295,7 @@ impl Shop {
 
     /// The number of holds.
     pub(crate) fn open_holds(&self) -> u64 {
-        self.inner.status().open_holds
+        self.inner.status().counts.open_holds
     }
 
     /// Ids of the documents of the events of a kind, in order.

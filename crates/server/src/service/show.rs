@@ -162,6 +162,7 @@ pub(super) fn event(view: &EventView) -> Event {
 }
 
 pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
+    let counts = status.counts;
     let status = Status {
         version: env!("CARGO_PKG_VERSION").into(),
         ready: status.ready,
@@ -171,17 +172,19 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         durable: status.durable.0,
         queue_len: status.queue_len,
         queue_len_max: status.queue_len_max,
-        open_holds: status.open_holds,
-        waiting_orders: status.waiting_orders,
-        claimed_orders: status.claimed_orders,
-        waiting_picks: status.waiting_picks,
-        claimed_picks: status.claimed_picks,
-        open_carts: status.open_carts,
+        open_holds: counts.open_holds,
+        waiting_orders: counts.waiting_orders,
+        claimed_orders: counts.claimed_orders,
+        waiting_lines: counts.waiting_lines,
+        waiting_picks: counts.waiting_picks,
+        claimed_picks: counts.claimed_picks,
+        open_carts: counts.open_carts,
         archived: status.archived,
-        positions: status.positions,
-        wallets: status.wallets,
-        cards: status.cards,
-        open_proposals: status.open_proposals,
+        positions: counts.positions,
+        wallets: counts.wallets,
+        open_authorizations: counts.open_authorizations,
+        cards: counts.cards,
+        open_proposals: counts.open_proposals,
         expiry_lag_ms: status.expiry_lag_ms,
         keys: status.keys,
         key_window_ms: status.key_window_ms,

@@ -101,11 +101,16 @@ impl Orders {
         }
         let claimed = self.live.values().filter(|order| order.claim.is_some()).count() as u64;
         let waiting = self.live.len() as u64 - claimed;
-        let theirs = (memory.waiting_order_count(), memory.claimed_order_count());
+        let theirs = (memory.counts().waiting_orders, memory.counts().claimed_orders);
         if theirs != (waiting, claimed) {
             return Err(format!(
                 "{waiting} orders wait and {claimed} are claimed, the tables say {theirs:?}"
             ));
+        }
+        let awaiting = self.live.iter().filter(|(_, order)| order.awaits_stock);
+        let lines: usize = awaiting.map(|(id, order)| order.lacking(id, held).count()).sum();
+        if memory.counts().waiting_lines != lines as u64 {
+            return Err(format!("{lines} lines wait for stock, the tables say {:?}", memory.counts()));
         }
         let sites: BTreeSet<SiteId> = self.live.values().map(|order| order.site).collect();
         for site in sites {
