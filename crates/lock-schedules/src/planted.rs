@@ -133,14 +133,13 @@ pub const FAULTS: &[Fault] = &[
         says: &["had to wait for the clock"],
     },
     Fault {
-        name: "a keeper goes on after the release",
+        name: "a renewal may be sent after the release",
         module: "tenure",
-        sound: "        if !wanted || tenure.is_over() || tenure.how_lost().is_some() {",
-        faulty: "        if !wanted || (tenure.is_over() && !crate::rt::planted(\"a keeper goes on after the release\")) \
-                 || (tenure.how_lost().is_some_and(|how| how != Lost::Released || \
-                 !crate::rt::planted(\"a keeper goes on after the release\"))) {",
-        found_by: "silence",
-        says: &["renewed after its release"],
+        sound: "            if *gate == Gate::Closed {",
+        faulty: "            if *gate == Gate::Closed && \
+                 !crate::rt::planted(\"a renewal may be sent after the release\") {",
+        found_by: "restless",
+        says: &["was renewed after its release"],
     },
     Fault {
         name: "the end of a lease is not watched",

@@ -1,6 +1,6 @@
 //! What lies between the locks and the table that decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,15 +33,15 @@ struct Shared {
     /// Everything is lost between these two.
     dead: [BootTime; 2],
     owners: u64,
-    /// When the first release was sent.
-    released: BTreeMap<Owner, BootTime>,
+    /// Whose release was sent.
+    released: BTreeSet<Owner>,
     /// Who knows that it has to wait.
     told_to_wait: BTreeMap<Owner, Acquire>,
 }
 
 impl Wire {
     pub(crate) fn new(memory: &Memory, loses_one_of: u32, dead: [BootTime; 2], deaf: bool) -> Self {
-        let (released, told_to_wait) = (BTreeMap::new(), BTreeMap::new());
+        let (released, told_to_wait) = (BTreeSet::new(), BTreeMap::new());
         let shared = Shared { loses_one_of, dead, owners: 0, released, told_to_wait };
         Self { memory: memory.clone(), shared: Arc::new(Mutex::new(shared)), deaf }
     }
@@ -125,13 +125,8 @@ impl Backend for Wire {
     fn renew<'a>(&'a self, request: &'a Renew) -> Step<'a, Renewed> {
         let (memory, request) = (self.memory.clone(), request.clone());
         Box::pin(async move {
-            // One that was about to be sent when the release was may still be.
-            let released = self.shared(|shared| shared.released.get(&request.owner).copied());
-            assert!(
-                released.is_none_or(|at| at >= BootTime::now()),
-                "{} was renewed after its release",
-                request.owner
-            );
+            let released = self.shared(|shared| shared.released.contains(&request.owner));
+            assert!(!released, "{} was renewed after its release", request.owner);
             self.carry(async move { memory.renew(&request).await }).await
         })
     }
@@ -139,8 +134,7 @@ impl Backend for Wire {
     fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
         let (memory, request) = (self.memory.clone(), request.clone());
         Box::pin(async move {
-            let now = BootTime::now();
-            self.shared(|shared| *shared.released.entry(request.owner).or_insert(now));
+            self.shared(|shared| shared.released.insert(request.owner));
             self.carry(async move { memory.release(&request).await }).await
         })
     }

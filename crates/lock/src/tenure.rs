@@ -1,6 +1,8 @@
 //! The time between grant and release: what guards see of it, its keeper, and its end.
 
+use std::future::poll_fn;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -44,10 +46,20 @@ pub(crate) struct Tenure {
     #[cfg(any(feature = "macros", feature = "postgres"))]
     pub(crate) committed: AtomicBool,
     state: Mutex<State>,
+    /// Held while a renewal is polled, which is when it is sent.
+    gate: Mutex<Gate>,
     /// For the keeper: it is over.
     wake: Notify,
     /// For those who wait for the loss.
     lost: Notify,
+}
+
+/// Whether renewals may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// The release is sent, or about to be.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -138,6 +150,7 @@ impl Tenure {
             #[cfg(any(feature = "macros", feature = "postgres"))]
             committed: AtomicBool::new(false),
             state: Mutex::new(State::of(mode)),
+            gate: Mutex::new(Gate::Open),
             wake: Notify::new(),
             lost: Notify::new(),
         });
@@ -269,7 +282,8 @@ impl Tenure {
         }
     }
 
-    /// Asks the backend once for more time, and perhaps for a mode that was [entered](Self::enter_mode).
+    /// Asks the backend once for more time, and perhaps for a mode that was [entered](Self::enter_mode). Once the release is
+    /// about to be sent, the backend is not asked any more, and it counts as not held.
     pub(crate) async fn renew(
         &self,
         lease: Duration,
@@ -280,9 +294,20 @@ impl Tenure {
         let answers_mode = mode.is_some();
         let request = Renew { keys: Arc::clone(&self.keys), owner: self.owner, lease, mode, claim };
         let sent_at = BootTime::now();
-        let answer = timeout(limit, self.inner.backend.renew(&request)).instrument(self.span.clone()).await;
-        let answer =
-            answer.unwrap_or(Err(backend::Error::NoAnswer { doing: "renew a lock", timeout: limit }));
+        let mut step = self.inner.backend.renew(&request);
+        let while_open = poll_fn(|context| {
+            // Nobody closes it meanwhile: on a way that keeps the order, it arrives before the release.
+            let gate = self.gate();
+            if *gate == Gate::Closed {
+                return Poll::Ready(None);
+            }
+            step.as_mut().poll(context).map(Some)
+        });
+        let answer = timeout(limit, while_open).instrument(self.span.clone()).await;
+        let no_answer = backend::Error::NoAnswer { doing: "renew a lock", timeout: limit };
+        let Some(answer) = answer.unwrap_or(Some(Err(no_answer))) else {
+            return Ok(Renewed::NotHeld { holder: None });
+        };
         self.inner.counters.renewed(&self.pattern, answer.is_ok());
         match answer? {
             Renewed::Held => {
@@ -331,6 +356,10 @@ impl Tenure {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Renews until it is over, or has been held for too long.
@@ -359,7 +388,6 @@ async fn keep(tenure: Arc<Tenure>) {
         let lease = tenure.lease.min(tenure.kept_until().since(now));
         let answer = tokio::select! {
             biased;
-            // A renewal that arrives after the release finds nothing to renew.
             () = tenure.wake.notified() => continue,
             answer = tenure.renew(lease, None, limit) => answer,
         };
@@ -407,6 +435,7 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
         state.let_go = true;
         lost
     };
+    *tenure.gate() = Gate::Closed;
     tenure.wake.notify_one();
     // Sent even if it is known to be lost: an acquire of ours may still be on its way.
     let unfinished = Unfinished(&tenure);

@@ -280,14 +280,12 @@ async fn no_keeper_goes_on_after_the_release() {
         sleep(LEASE).await;
         done.read(&mut observer).await;
     }
-    // One may be sent at the very moment of the release, cross it on its way, and find nothing to renew. No keeper goes on.
-    let crossed = done.late.len() as u64;
-    assert!(done.late.values().all(|count| *count == 1), "renewed after the release: {:?}", done.late);
-    assert!(crossed < CYCLES.now() / 200, "{crossed} renewals after the release");
+    // Those that were on their way at the release arrived before it.
+    assert!(done.late.is_empty(), "renewed after the release: {:?}", done.late);
     let stats = locks.stats();
     let overtaken = done.renewals - stats.renewals - stats.renewals_failed;
     println!(
-        "{} released, {} renewals, {overtaken} of them on their way at the release, {crossed} right after it",
+        "{} released, {} renewals, {overtaken} of them on their way at the release",
         done.released.len(),
         done.renewals
     );
