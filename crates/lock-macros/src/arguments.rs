@@ -9,7 +9,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprCall, ExprLit, Lit, LitStr, Result, Token};
 
-use crate::template::Template;
+use crate::template::{KEY_BYTES_MAX, Template};
 
 /// As `jaego_lock::limits::MODE_BYTES_MAX`; a test holds the two together.
 pub(crate) const MODE_BYTES_MAX: usize = 64;
@@ -198,15 +198,27 @@ impl Key {
         match self {
             Self::Text(template) => {
                 let text = template.text();
-                quote! { ::jaego_lock::LockKey::new(#text) }
+                let key = quote! { ::jaego_lock::LockKey::new(#text) };
+                counted(&key, template.pattern())
             }
             Self::Unordered(templates, span) => {
                 let texts = templates.iter().map(Template::text);
-                quote_spanned! { *span => ::jaego_lock::LockKey::unordered([#(#texts),*]) }
+                let key = quote_spanned! { *span => ::jaego_lock::LockKey::unordered([#(#texts),*]) };
+                let mut patterns: Vec<&str> = templates.iter().map(Template::pattern).collect();
+                patterns.sort_unstable();
+                counted(&key, &patterns.join("|"))
             }
             Self::Value(value) => quote_spanned! { value.span() => ::jaego_lock::IntoKey::into_key(#value) },
         }
     }
+}
+
+/// The key, counted under a pattern. Of an endless one none is said: its key has hardly room for what differs.
+fn counted(key: &TokenStream, pattern: &str) -> TokenStream {
+    if pattern.len() > KEY_BYTES_MAX {
+        return key.clone();
+    }
+    quote! { #key.and_then(|key| key.with_pattern(#pattern)) }
 }
 
 impl Mode {
@@ -289,7 +301,7 @@ mod tests {
 
     #[test]
     fn limits_are_those_of_the_locks() {
-        assert_eq!(crate::template::KEY_BYTES_MAX, jaego_lock::limits::KEY_BYTES_MAX);
+        assert_eq!(KEY_BYTES_MAX, jaego_lock::limits::KEY_BYTES_MAX);
         assert_eq!(MODE_BYTES_MAX, jaego_lock::limits::MODE_BYTES_MAX);
         assert_eq!(WAIT_MAX, jaego_lock::limits::WAIT_MAX);
         assert_eq!(LEASE_MIN, jaego_lock::limits::LEASE_MIN);

@@ -12,6 +12,8 @@ pub(crate) struct Template {
     /// As `format!` wants it, with `{}` for each of the values.
     format: String,
     values: Vec<Value>,
+    /// The text with a star for each of the values.
+    pattern: String,
 }
 
 /// An argument, or a field of one.
@@ -27,15 +29,17 @@ impl Template {
         if text.contains(char::is_control) {
             return wrong("a lock's key has no control characters".to_owned());
         }
-        let mut template = Self { span, format: String::new(), values: Vec::new() };
+        let mut template = Self { span, format: String::new(), values: Vec::new(), pattern: String::new() };
         let mut fixed_bytes = 0;
         let mut rest = text.as_str();
         while let Some(at) = rest.find(['{', '}']) {
             let (before, from) = rest.split_at(at);
             template.format.push_str(before);
+            template.pattern.push_str(before);
             fixed_bytes += before.len();
             if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
                 template.format.push_str(&from[..2]);
+                template.pattern.push_str(&from[..1]);
                 fixed_bytes += 1;
                 rest = after;
                 continue;
@@ -48,9 +52,13 @@ impl Template {
             };
             template.values.push(Value::parse(path, span)?);
             template.format.push_str("{}");
+            if !template.pattern.ends_with('*') {
+                template.pattern.push('*');
+            }
             rest = after;
         }
         template.format.push_str(rest);
+        template.pattern.push_str(rest);
         fixed_bytes += rest.len();
         if fixed_bytes == 0 && template.values.is_empty() {
             return wrong("a lock's key cannot be empty".to_owned());
@@ -61,6 +69,11 @@ impl Template {
             ));
         }
         Ok(template)
+    }
+
+    /// Under which its keys are counted: `order:*`.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
     }
 
     /// Says so if something is named that the function does not have.
@@ -143,6 +156,15 @@ mod tests {
         assert_eq!(made("{{{a.b.0}}}"), r#":: std :: format ! ("{{{}}}" , a . b . 0)"#);
         assert_eq!(made("{r#type}/{a.r#fn}"), r#":: std :: format ! ("{}/{}" , r#type , a . r#fn)"#);
         assert_eq!(made("{self.site}/{x}"), r#":: std :: format ! ("{}/{}" , self . site , x)"#);
+    }
+
+    #[test]
+    fn templates_become_patterns() {
+        let made = |text| Template::parse(&LitStr::new(text, Span::call_site())).unwrap().pattern;
+        assert_eq!(made("nightly:2"), "nightly:2");
+        assert_eq!(made("상품:{id}"), "상품:*");
+        assert_eq!(made("{{{a.b.0}}}"), "{*}");
+        assert_eq!(made("{self.site}{x}/v2"), "*/v2");
     }
 
     #[test]

@@ -125,6 +125,31 @@ async fn one_at_a_time_sells_what_is_there() {
 }
 
 #[tokio::test]
+async fn each_is_counted_under_its_template() {
+    #[distributed_lock(key = "order:{id}/v2")]
+    async fn one(locks: &Locks, id: &str) -> Result<(), Error> {
+        Ok(())
+    }
+    #[distributed_lock(key = unordered("shelf:{one}", "box:{other}"))]
+    async fn pair(locks: &Locks, one: &str, other: &str) -> Result<(), Error> {
+        Ok(())
+    }
+    #[distributed_lock(multi = ["van:{id}", "site:{id}"])]
+    async fn several(locks: &Locks, id: &str) -> Result<(), Error> {
+        Ok(())
+    }
+    let locks = locks();
+    for id in ["blue-whale", "red-fox"] {
+        one(&locks, id).await.unwrap();
+        pair(&locks, id, "grey-owl").await.unwrap();
+        several(&locks, id).await.unwrap();
+    }
+    let patterns = locks.stats().patterns;
+    let counted: Vec<_> = patterns.iter().map(|(name, pattern)| (name.as_str(), pattern.granted)).collect();
+    assert_eq!(counted, [("box:*|shelf:*", 2), ("order:*/v2", 2), ("site:*", 2)]);
+}
+
+#[tokio::test]
 async fn a_lock_that_was_not_got_is_an_error_and_the_body_does_not_run() {
     #[distributed_lock(key = "product:{product}", wait = "20ms")]
     async fn buy(locks: &Locks, product: u64, ran: &AtomicU32) -> Result<(), ShopError> {

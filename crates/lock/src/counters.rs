@@ -86,7 +86,9 @@ pub struct Stats {
     pub gaps: u64,
     /// How often the backend's clock was set.
     pub clock_jumps: u64,
-    /// By key, with `*` for every run of digits: where the waits, the holds and the losses are.
+    /// By key, with `*` for every run of digits, every UUID, and every 16 letters and digits or more in one piece that are
+    /// not all letters; or as [the request](crate::Request::pattern) or [the key](LockKey::with_pattern) says: where the
+    /// waits, the holds and the losses are. Beyond [`PATTERNS_MAX`] of them, all others are `(other)`.
     pub patterns: BTreeMap<String, Pattern>,
 }
 
@@ -126,11 +128,11 @@ impl Counters {
     pub(crate) fn pattern(&self, key: &LockKey) -> Arc<PatternCounters> {
         let name = key.pattern();
         let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pattern) = patterns.get(&name) {
+        if let Some(pattern) = patterns.get(&*name) {
             return Arc::clone(pattern);
         }
-        let name = if patterns.len() < PATTERNS_MAX { name } else { OTHER.to_owned() };
-        Arc::clone(patterns.entry(name).or_default())
+        let name = if patterns.len() < PATTERNS_MAX { &*name } else { OTHER };
+        Arc::clone(patterns.entry(name.to_owned()).or_default())
     }
 
     pub(crate) fn granted(&self, pattern: &PatternCounters, mode: &Mode) {

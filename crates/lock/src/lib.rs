@@ -191,6 +191,8 @@ pub use held::Held;
 /// was checked by the fence and is done, so put what matters into the transaction, and nothing behind it. For a body that shall stop at once,
 /// there is [`lock.while_held(…)`](Guard::while_held).
 ///
+/// It is [counted](Stats::patterns) under its template, with `*` for what stands between braces: `product:*`.
+///
 /// When the release is not answered, but the lock was held by our own clock when the body ended, the result stands.
 ///
 /// Dropping the function's future lets the lock go, at whatever point.

@@ -8,7 +8,7 @@ use crate::{Pattern, Stats};
 type OfPattern = (&'static str, &'static str, &'static str, fn(&Pattern) -> f64);
 
 const OF_PATTERNS: [OfPattern; 8] = [
-    ("granted_total", "Locks that were got, by key with * for digits.", COUNTER, |p| p.granted as f64),
+    ("granted_total", "Locks that were got, by key with * for ids.", COUNTER, |p| p.granted as f64),
     ("contended_total", "Requests that found the lock taken.", COUNTER, |p| p.contended as f64),
     ("waits_total", "Locks that were got after a wait.", COUNTER, |p| p.granted_after_wait as f64),
     ("wait_seconds_total", "How long all of those waited.", COUNTER, |p| p.wait.as_secs_f64()),

@@ -101,6 +101,12 @@ impl Request {
         self
     }
 
+    /// Counts it under this pattern, whatever its key: [`LockKey::with_pattern`].
+    pub fn pattern(mut self, pattern: impl AsRef<str>) -> Self {
+        self.key = self.key.and_then(|key| Ok(key.with_pattern(pattern)?));
+        self
+    }
+
     /// Takes the lock, or says why not. Dropping the future at any point leaves nothing behind: what has
     /// been got by then, or is got by a step that is still on its way, is given back.
     ///
@@ -119,5 +125,24 @@ impl Request {
     /// Takes the lock if it is free: [`acquire`](Self::acquire) without a wait.
     pub async fn try_acquire(self) -> Result<Guard, Error> {
         self.wait(Duration::ZERO).acquire().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, KeyError, Locks, Memory};
+
+    #[tokio::test]
+    async fn a_request_is_counted_under_the_pattern_that_it_names() {
+        let locks = Locks::new(Memory::new());
+        for key in ["order:blue-whale", "order:red-fox"] {
+            let guard = locks.lock(key).pattern("order:*").acquire().await.unwrap();
+            assert_eq!(guard.key().as_str(), key);
+            assert!(guard.release().await.was_held());
+        }
+        let patterns = locks.stats().patterns;
+        assert_eq!((patterns.len(), patterns["order:*"].granted), (1, 2));
+        let error = locks.lock("order:red-fox").pattern("").acquire().await.unwrap_err();
+        assert!(matches!(error, Error::Key(KeyError::Pattern { len: 0 })), "{error}");
     }
 }
