@@ -19,6 +19,7 @@ pub(crate) struct Counters {
     wait_us: AtomicU64,
     busy: AtomicU64,
     timeouts: AtomicU64,
+    timeout_wait_us: AtomicU64,
     unavailable: AtomicU64,
     quarantined: AtomicU64,
     too_many_waiters: AtomicU64,
@@ -40,6 +41,9 @@ pub(crate) struct PatternCounters {
     granted: AtomicU64,
     granted_after_wait: AtomicU64,
     wait_us: AtomicU64,
+    busy: AtomicU64,
+    timeouts: AtomicU64,
+    timeout_wait_us: AtomicU64,
     renewals: AtomicU64,
     losses: AtomicU64,
     ended: AtomicU64,
@@ -62,6 +66,8 @@ pub struct Stats {
     pub busy: u64,
     /// Given up because the time to wait was over.
     pub timeouts: u64,
+    /// How long all of those waited in vain, together.
+    pub timeout_wait: Duration,
     /// Given up because the backend did not answer, or refused.
     pub unavailable: u64,
     /// Refused by a quarantine.
@@ -92,8 +98,9 @@ pub struct Stats {
     pub patterns: BTreeMap<String, Pattern>,
 }
 
-/// What happened to the keys of one pattern. Of several locks that are taken in one step, a wait counts under the key that
-/// was in the way first, and all else under the first of the keys.
+/// What happened to the keys of one pattern. Of several locks that are taken in one step, a wait that ends with the
+/// lock counts under the key that was in the way first, one that ends without it under the key that was in the way last, and
+/// all else under the first of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pattern {
@@ -105,6 +112,12 @@ pub struct Pattern {
     pub granted_after_wait: u64,
     /// How long all of those waited, together.
     pub wait: Duration,
+    /// Refused because a key of this pattern was held and the request was not to wait.
+    pub busy: u64,
+    /// Given up because the time to wait for a key of this pattern was over.
+    pub timeouts: u64,
+    /// How long all of those waited in vain, together.
+    pub timeout_wait: Duration,
     /// Locks that are held now. One that is lost is not, though its guard may still be there.
     pub held: u64,
     /// How long all locks that have ended were held, together: until they were let go, or lost.
@@ -119,8 +132,12 @@ fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn micros_since(time: BootTime) -> u64 {
-    u64::try_from(BootTime::now().since(time).as_micros()).unwrap_or(u64::MAX)
+    micros(BootTime::now().since(time))
 }
 
 impl Counters {
@@ -162,8 +179,19 @@ impl Counters {
 
     pub(crate) fn refused(&self, error: &Error) {
         match error {
-            Error::Busy { .. } => add(&self.busy, 1),
-            Error::Timeout { .. } => add(&self.timeouts, 1),
+            Error::Busy { key, .. } => {
+                add(&self.busy, 1);
+                add(&self.pattern(key).busy, 1);
+            }
+            Error::Timeout { key, waited, .. } => {
+                let (pattern, us) = (self.pattern(key), micros(*waited));
+                for (count, wait_us) in
+                    [(&self.timeouts, &self.timeout_wait_us), (&pattern.timeouts, &pattern.timeout_wait_us)]
+                {
+                    add(count, 1);
+                    add(wait_us, us);
+                }
+            }
             Error::Quarantined { .. } => add(&self.quarantined, 1),
             Error::TooManyWaiters { .. } => add(&self.too_many_waiters, 1),
             Error::Unavailable { .. } | Error::Refused { .. } => add(&self.unavailable, 1),
@@ -211,6 +239,7 @@ impl Counters {
             wait: Duration::from_micros(get(&self.wait_us)),
             busy: get(&self.busy),
             timeouts: get(&self.timeouts),
+            timeout_wait: Duration::from_micros(get(&self.timeout_wait_us)),
             unavailable: get(&self.unavailable),
             quarantined: get(&self.quarantined),
             too_many_waiters: get(&self.too_many_waiters),
@@ -243,6 +272,9 @@ impl PatternCounters {
             granted,
             granted_after_wait: get(&self.granted_after_wait),
             wait: Duration::from_micros(get(&self.wait_us)),
+            busy: get(&self.busy),
+            timeouts: get(&self.timeouts),
+            timeout_wait: Duration::from_micros(get(&self.timeout_wait_us)),
             held: granted.saturating_sub(ended),
             hold: Duration::from_micros(get(&self.hold_us)),
             renewals: get(&self.renewals),

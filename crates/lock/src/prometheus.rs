@@ -7,11 +7,16 @@ use crate::{Pattern, Stats};
 /// What is told of a pattern: its name after the prefix, what it is, its kind, and its number.
 type OfPattern = (&'static str, &'static str, &'static str, fn(&Pattern) -> f64);
 
-const OF_PATTERNS: [OfPattern; 8] = [
+const OF_PATTERNS: [OfPattern; 11] = [
     ("granted_total", "Locks that were got, by key with * for ids.", COUNTER, |p| p.granted as f64),
     ("contended_total", "Requests that found the lock taken.", COUNTER, |p| p.contended as f64),
     ("waits_total", "Locks that were got after a wait.", COUNTER, |p| p.granted_after_wait as f64),
     ("wait_seconds_total", "How long all of those waited.", COUNTER, |p| p.wait.as_secs_f64()),
+    ("busy_total", "Requests refused because the lock was taken.", COUNTER, |p| p.busy as f64),
+    ("timeouts_total", "Requests whose time to wait was over.", COUNTER, |p| p.timeouts as f64),
+    ("timeout_wait_seconds_total", "How long all of those waited.", COUNTER, |p| {
+        p.timeout_wait.as_secs_f64()
+    }),
     ("held", "Locks that are held now.", GAUGE, |p| p.held as f64),
     ("hold_seconds_total", "How long all that have ended were held.", COUNTER, |p| p.hold.as_secs_f64()),
     ("renewals_total", "Renewals that were answered.", COUNTER, |p| p.renewals as f64),
@@ -56,6 +61,9 @@ impl Stats {
         ] {
             text.line("not_granted_total", "reason", reason, count);
         }
+        let in_vain = self.timeout_wait.as_secs_f64();
+        let help = "How long all waited whose time to wait was over.";
+        text.one("timeout_wait_seconds_total", help, COUNTER, in_vain);
         text.one("waiting", "Requests that wait now.", GAUGE, self.waiting);
         text.one("held", "Locks that are held now.", GAUGE, self.held);
         let hold = self.hold.as_secs_f64();
@@ -112,9 +120,10 @@ mod tests {
     fn every_number_is_told_once() {
         let mut stats = Stats { granted: 7, busy: 2, held: 3, waiting: 4, ..Stats::default() };
         stats.hold = Duration::from_millis(1_500);
+        stats.timeout_wait = Duration::from_millis(750);
         let pattern = Pattern { granted: 5, wait: Duration::from_millis(250), held: 1, ..Pattern::default() };
         stats.patterns.insert("a\\\"*".to_owned(), pattern);
-        stats.patterns.insert("b:*".to_owned(), Pattern { losses: 9, ..Pattern::default() });
+        stats.patterns.insert("b:*".to_owned(), Pattern { losses: 9, busy: 6, ..Pattern::default() });
         let text = stats.prometheus();
         for line in [
             "# HELP jaego_lock_granted_total Locks that were got.",
@@ -125,6 +134,9 @@ mod tests {
             "# TYPE jaego_lock_waiting gauge",
             "jaego_lock_waiting 4",
             "jaego_lock_hold_seconds_total 1.5",
+            "jaego_lock_timeout_wait_seconds_total 0.75",
+            "jaego_lock_pattern_busy_total{pattern=\"b:*\"} 6",
+            "jaego_lock_pattern_timeouts_total{pattern=\"b:*\"} 0",
             "jaego_lock_pattern_granted_total{pattern=\"a\\\\\\\"*\"} 5",
             "jaego_lock_pattern_wait_seconds_total{pattern=\"a\\\\\\\"*\"} 0.25",
             "jaego_lock_pattern_held{pattern=\"a\\\\\\\"*\"} 1",

@@ -130,7 +130,29 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::{Error, KeyError, Locks, Memory};
+
+    #[tokio::test]
+    async fn a_wait_in_vain_is_counted_under_the_key_that_was_in_the_way() {
+        let locks = Locks::new(Memory::new());
+        let held = locks.lock("shelf:1").acquire().await.unwrap();
+        let wait = Duration::from_millis(30);
+        for _ in 0..2 {
+            let error = locks.multi(["box:1", "shelf:1"]).wait(wait).acquire().await.unwrap_err();
+            assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        }
+        let error = locks.lock("shelf:1").try_acquire().await.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+        assert!(held.release().await.was_held());
+        let stats = locks.stats();
+        let shelf = stats.patterns["shelf:*"];
+        assert_eq!((shelf.timeouts, shelf.busy, shelf.contended, shelf.granted_after_wait), (2, 1, 3, 0));
+        assert!(shelf.timeout_wait >= wait * 2 && shelf.wait.is_zero(), "{shelf:?}");
+        assert_eq!((stats.timeouts, stats.busy, stats.timeout_wait), (2, 1, shelf.timeout_wait));
+        assert!(!stats.patterns.contains_key("box:*"), "{stats:?}");
+    }
 
     #[tokio::test]
     async fn a_request_is_counted_under_the_pattern_that_it_names() {
