@@ -137,7 +137,7 @@ impl Server {
                 None => Ok(options),
             })
             .map_err(|error| Usage(described(&error)))?;
-        let options = options.response_timeout(RESPONSE_TIMEOUT).process_name("");
+        let options = options.response_timeout(RESPONSE_TIMEOUT).process_name("").tool();
         Ok(Some(Locks::with_settings(Postgres::start(options), settings)?))
     }
 

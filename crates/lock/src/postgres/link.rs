@@ -237,6 +237,14 @@ impl Link {
         }
     }
 
+    /// With what this connection sweeps up, if it does.
+    fn sweeper(&self) -> Option<&Hearing> {
+        match &self.purpose {
+            Purpose::Notices(hearing) if !self.options.tool => Some(hearing),
+            _ => None,
+        }
+    }
+
     fn gap(&self) {
         if let Purpose::Notices(hearing) = &self.purpose {
             let _ = hearing.notices.send(Notice::Gap);
@@ -268,9 +276,9 @@ impl Link {
             }
             pause = limits::LOOK_PAUSE;
             let look = async {
-                match &self.purpose {
-                    Purpose::Steps => Ok(live.client.simple_query("").await.map(|_| false)?),
-                    Purpose::Notices(hearing) => live.sweep(hearing).await,
+                match self.sweeper() {
+                    None => Ok(live.client.simple_query("").await.map(|_| false)?),
+                    Some(hearing) => live.sweep(hearing).await,
                 }
             };
             match timeout(self.options.response_timeout, look).await {
@@ -333,12 +341,14 @@ impl Link {
             format!("SELECT {schema}.now_us() AS o_now, o_more FROM {schema}.sweep_some($1, $2) AS o_more");
         let sweep = client.prepare(&sweep).await.map_err(incomplete)?;
         let live = Live { client, acquire, renew, release, clock_jumped, sweep };
-        if let Purpose::Notices(hearing) = &self.purpose {
+        if let Purpose::Notices(_) = &self.purpose {
             live.client.batch_execute(&format!("LISTEN {schema}")).await?;
-            if live.sweep(hearing).await? {
-                // There is more, so the first look is at once.
-                self.suspect.notify_one();
-            }
+        }
+        if let Some(hearing) = self.sweeper()
+            && live.sweep(hearing).await?
+        {
+            // There is more, so the first look is at once.
+            self.suspect.notify_one();
         }
         Ok((live, driver))
     }

@@ -32,7 +32,7 @@ use self::link::{Failure, Hearing, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 pub use self::session::SessionLock;
 use crate::backend::{
-    Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
+    Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
 use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, NOTICES_MAX};
@@ -50,6 +50,8 @@ pub struct Postgres {
     clock: Arc<ServerClock>,
     tasks: Vec<JoinHandle<()>>,
     schema: String,
+    /// Takes no locks.
+    tool: bool,
     /// Stands in the owners of this process.
     process: [u8; 8],
 }
@@ -71,8 +73,8 @@ impl Postgres {
         let listener = Link::new(&options, Purpose::Notices(hearing));
         let tasks =
             links.iter().chain([&listener]).map(|link| tokio::spawn(Arc::clone(link).keep())).collect();
-        let schema = options.schema.clone();
-        Self { links, listener, notices, clock, tasks, schema, process: id }
+        let (schema, tool) = (options.schema.clone(), options.tool);
+        Self { links, listener, notices, clock, tasks, schema, tool, process: id }
     }
 
     /// One round trip. All steps of the same keys go the same way, one behind the other.
@@ -170,6 +172,10 @@ impl Backend for Postgres {
     fn acquire<'a>(&'a self, request: &'a Acquire) -> Step<'a, Acquired> {
         const DOING: &str = "acquire a lock";
         Box::pin(async move {
+            if self.tool {
+                let source = "the PostgresOptions are those of a tool, which takes no locks".into();
+                return Err(Error::Refused { doing: DOING, source });
+            }
             let distrusted = async || {
                 let remaining = self.distrusted(&request.keys[0]).await;
                 remaining.map_err(|failure| failure.into_error(DOING))

@@ -20,6 +20,7 @@ pub struct PostgresOptions {
     pub(super) connections: usize,
     pub(super) response_timeout: Duration,
     pub(super) process_name: String,
+    pub(super) tool: bool,
 }
 
 /// Why there cannot be such [`PostgresOptions`], or why the database could not be prepared for them.
@@ -88,6 +89,7 @@ impl PostgresOptions {
             connections: limits::CONNECTIONS,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
             process_name: process::default_name(),
+            tool: false,
         })
     }
 
@@ -131,6 +133,15 @@ impl PostgresOptions {
     #[must_use]
     pub fn process_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.process_name);
+        self
+    }
+
+    /// For a tool that looks at locks and breaks holds, and takes no locks: they are refused to it. It does not sweep up what
+    /// has ended, and does not tell the others that the server's clock was set forward: a machine that was paused while the
+    /// tool ran takes its own pause for that, and nobody would be granted anything for the longest lease ever given.
+    #[must_use]
+    pub fn tool(mut self) -> Self {
+        self.tool = true;
         self
     }
 

@@ -121,6 +121,29 @@ async fn a_clock_that_is_set_while_nobody_asks_is_seen() {
     takes(&fresh, "b").await;
 }
 
+/// It may be the tool's own machine that was stopped, while somebody thought about what to break.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_tells_nobody_of_a_clock_that_was_set() {
+    let server = server();
+    let here = process(&server).await;
+    let long = here.lock("a").lease(settings().lease_max).acquire().await.unwrap();
+    assert!(long.release().await.was_held());
+    here.shutdown().await;
+    let tool = Postgres::start(options(&server).response_timeout(settings().response_timeout).tool());
+    let tool = Locks::with_settings(tool, settings()).unwrap();
+    assert!(tool.look("a").await.unwrap().holders.is_empty());
+    let refused = tool.lock("a").try_acquire().await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+    set_clock(&server, settings().lease_max * 2, ms(0));
+    sleep(NEXT_LOOK).await;
+    let fresh = join(&server);
+    let guard = fresh.lock("a").lease(LEASE).wait(LEASE).acquire().await.expect("nobody is told of a jump");
+    // It breaks holds as ever.
+    let owner = tool.look("a").await.unwrap().holders[0].owner;
+    assert_eq!(tool.break_holds("a", &[owner]).await.unwrap().ended.len(), 1);
+    assert!(!guard.release().await.was_held());
+}
+
 /// One of a fair queue whose process has crashed.
 const DEAD_WAITER: &str = "
     INSERT INTO jaego_lock.entries (key, owner, mode, until_us, place, holders_max, fair)
