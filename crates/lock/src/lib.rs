@@ -32,6 +32,7 @@
 //! - Dropping any future at any time leaves nothing behind.
 //! - Waiting is by notice. While a lock is held, its waiters cost nothing but a look every
 //!   [five seconds](Settings::recheck), one for each process. A release wakes one of each process, not all.
+//!   After a quarantine or an outage each waiter asks for itself.
 //! - Fences grow, even if the lock server loses all that it knew: they begin again at its clock (microseconds since 1970). Only
 //!   where a [`min_fence`](Request::min_fence) beyond that clock was asked for, they begin below it then.
 //!
