@@ -50,9 +50,10 @@ pub enum Error {
         /// Which ones.
         crowd: Crowd,
     },
-    /// The backend lost its memory and lets earlier holds run out before it grants new ones.
+    /// The backend is new to these locks or lost its memory, and lets earlier holds run out before it grants new ones.
     #[error(
-        "{key} cannot be granted for another {remaining:?}: the lock server has been replaced or restarted"
+        "{key} cannot be granted for another {remaining:?}: the lock server is new to these locks, or has been replaced or \
+         restarted"
     )]
     Quarantined {
         /// The key.
