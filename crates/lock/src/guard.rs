@@ -5,8 +5,8 @@ use crate::clock::BootTime;
 #[cfg(any(feature = "macros", feature = "postgres"))]
 use crate::rt::atomic::Ordering;
 use crate::rt::sleep;
-use crate::tenure::{self, Tenure};
-use crate::{Error, LockKey, Lost, Mode, limits};
+use crate::tenure::{self, Tenure, Tries};
+use crate::{Error, LockKey, Lost, Mode};
 
 /// A lock that is held. Dropping it lets the lock go, in the background; [`release`](Self::release) also
 /// tells how that went.
@@ -176,8 +176,8 @@ impl Guard {
     }
 
     /// Makes the lock last for at least `lease` from now; never shorter than it already does. Returns until
-    /// when it is valid. Takes one answer of the backend; where that is lost it is asked again, a
-    /// [few times](crate::limits::RENEW_TRIES_MAX) and no longer than the lock is held.
+    /// when it is valid. Takes one answer of the backend; where that is lost it is asked again, for a few
+    /// [response timeouts](crate::limits::TRIES_RESPONSE_TIMEOUTS) and no longer than the lock is held.
     ///
     /// # Errors
     /// [`OutOfRange`](Error::OutOfRange) for a lease that cannot be asked for,
@@ -207,13 +207,13 @@ impl Guard {
     async fn renew(&self, lease: Duration, mode: Option<Mode>) -> Result<BootTime, Error> {
         let key = || self.key().clone();
         let check = || self.check().map_err(|how| Error::Lost { key: key(), how });
-        let mut tries = 0;
+        let response_timeout = self.tenure.inner.settings.response_timeout;
+        let mut tries = Tries::begin(response_timeout);
         loop {
             check()?;
-            tries += 1;
             // An answer that comes when the lock is lost is of no use.
-            let limit = self.tenure.inner.settings.response_timeout.min(self.valid_until().remaining());
-            match self.tenure.renew(lease, mode.clone(), limit).await {
+            let limit = response_timeout.min(self.valid_until().remaining());
+            let pause = match self.tenure.renew(lease, mode.clone(), limit).await {
                 Ok(Renewed::Held) => {
                     // It may have been broken, or let go, while the answer was on its way.
                     check()?;
@@ -225,13 +225,14 @@ impl Guard {
                 }
                 Err(source) => {
                     let refused = matches!(source, backend::Error::Refused { .. });
-                    if tries == limits::RENEW_TRIES_MAX || refused {
+                    let Some(pause) = tries.next_pause().filter(|_| !refused) else {
                         return Err(Error::of_step(key(), source));
-                    }
+                    };
                     tracing::debug!(key = %self.key(), error = %source, "not answered, asking again");
+                    pause.min(self.valid_until().remaining())
                 }
-            }
-            sleep(limits::RENEW_PAUSE).await;
+            };
+            sleep(pause).await;
         }
     }
 

@@ -79,14 +79,15 @@ pub const ATTEMPT_MIN: Duration = Duration::from_millis(20);
 pub const SETTLE_MIN: Duration = Duration::from_millis(50);
 /// The pause after an attempt that the backend did not answer; a random half of it is left out.
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often a release is sent before its outcome is given as unknown.
-pub const RELEASE_TRIES_MAX: u32 = 4;
-/// The pause after a release that the backend did not answer.
-pub const RELEASE_PAUSE: Duration = Duration::from_millis(20);
-/// How often an extension or a downgrade is sent before it is given up as not answered …
-pub const RENEW_TRIES_MAX: u32 = 4;
-/// … and the pause in between.
-pub const RENEW_PAUSE: Duration = Duration::from_millis(20);
+/// A release, an extension or a downgrade that is not answered is sent again for so many response timeouts, so that a
+/// backend that is back by then hears of it …
+pub const TRIES_RESPONSE_TIMEOUTS: u32 = 4;
+/// … and so often at the least, all in all …
+pub const TRIES_MIN: u32 = 4;
+/// … after a pause of so long the first time; it doubles from try to try …
+pub const TRY_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// … up to this.
+pub const TRY_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// A backend remembers a release for this many response timeouts, for a release that is sent again and for
 /// an acquire that arrives late.
 pub const RELEASE_MEMORY_RESPONSE_TIMEOUTS: u32 = 8;

@@ -459,7 +459,33 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
     outcome
 }
 
-/// Sends a release until it is answered, a few times.
+/// For how long and how often a step is tried that is not answered.
+pub(crate) struct Tries {
+    made: u32,
+    until: BootTime,
+    pause: Duration,
+}
+
+impl Tries {
+    pub(crate) fn begin(response_timeout: Duration) -> Self {
+        let until = BootTime::now() + response_timeout * limits::TRIES_RESPONSE_TIMEOUTS;
+        Self { made: 0, until, pause: limits::TRY_PAUSE_MIN }
+    }
+
+    /// After one that was not answered: the pause before the next one, or nothing if that was the last.
+    pub(crate) fn next_pause(&mut self) -> Option<Duration> {
+        self.made += 1;
+        // By the time alone a machine that sleeps would try but once; by their number those that fail at once, because nobody
+        // is connected, would be over before anybody can connect again.
+        if self.made >= limits::TRIES_MIN && BootTime::now() >= self.until {
+            return None;
+        }
+        let next = limits::TRY_PAUSE_MAX.min(self.pause * 2);
+        Some(std::mem::replace(&mut self.pause, next))
+    }
+}
+
+/// Sends a release until it is answered, for a few response timeouts.
 pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner) -> Outcome {
     let limit = inner.settings.response_timeout;
     let request = Release {
@@ -469,7 +495,7 @@ pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner) 
         claim: limits::CLAIM.min(inner.settings.waiter_ttl),
         wanted: inner.lines.wanted(keys),
     };
-    let mut tries = 1;
+    let mut tries = Tries::begin(limit);
     loop {
         let answer = timeout(limit, inner.backend.release(&request)).await;
         let error = match answer {
@@ -479,12 +505,12 @@ pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner) 
             Ok(Err(error)) => error,
             Err(_) => backend::Error::NoAnswer { doing: "release a lock", timeout: limit },
         };
-        if tries == limits::RELEASE_TRIES_MAX || matches!(error, backend::Error::Refused { .. }) {
+        let refused = matches!(error, backend::Error::Refused { .. });
+        let Some(pause) = tries.next_pause().filter(|_| !refused) else {
             tracing::warn!(key = %keys[0], %error, "release not answered; the lock ends with its lease");
             return Outcome::Unknown(error);
-        }
-        tries += 1;
-        sleep(limits::RELEASE_PAUSE).await;
+        };
+        sleep(pause).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
+mod away;
 mod blocked;
 mod clock;
 mod commit;

@@ -4,6 +4,7 @@
 
 mod acl;
 mod advice;
+mod away;
 mod cancel;
 mod clock;
 mod cluster;

@@ -1,5 +1,5 @@
 use jaego_lock::backend::Backend;
-use jaego_lock::limits::RENEW_TRIES_MAX;
+use jaego_lock::limits::TRIES_MIN;
 use jaego_lock::{Error, Lost, Mode, Outcome};
 use tokio::time::{sleep, timeout};
 
@@ -16,7 +16,7 @@ on_each_backend! {
 async fn an_extension_without_an_answer_is_sent_again(here: impl Backend, other: impl Backend) {
     let ((here, faults), there) = (process(here), there(other));
     let guard = here.lock("a").lease(ms(2_000)).acquire().await.unwrap();
-    for lost in 1..RENEW_TRIES_MAX {
+    for lost in 1..TRIES_MIN {
         let sent = faults.renewals();
         faults.lose_renewals(lost);
         let valid_until = guard.extend(ms(5_000)).await.expect("sent again");
@@ -38,7 +38,7 @@ async fn an_extension_without_an_answer_is_sent_again(here: impl Backend, other:
 async fn a_writer_who_may_be_a_reader_takes_itself_for_one(here: impl Backend, other: impl Backend) {
     let ((here, faults), there) = (process(here), there(other));
     let guard = here.lock("a").lease(ms(10_000)).acquire().await.unwrap();
-    faults.lose_renewals(RENEW_TRIES_MAX);
+    faults.lose_renewals(TRIES_MIN);
     let error = guard.downgrade(Mode::shared()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     let reader = there.shared("a").try_acquire().await.expect("the server has made it a reader");
@@ -62,7 +62,7 @@ async fn an_extension_that_is_never_answered_ends(here: impl Backend, other: imp
     faults.lose_renewals(u32::MAX);
     let error = timeout(PATIENCE, guard.extend(ms(10_000))).await.expect("it ends").unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-    assert_eq!(faults.renewals(), sent + RENEW_TRIES_MAX);
+    assert_eq!(faults.renewals(), sent + TRIES_MIN);
     assert!(guard.is_valid(), "as before");
     faults.lose_renewals(0);
     assert!(guard.release().await.was_held());
