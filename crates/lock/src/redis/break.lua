@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Ends holds of others, tells them, and takes a fence for nobody.
 -- KEYS: fence counter of the shard, and the lock. ARGV: beginning of all names, time to claim (microseconds), and
 --   the owners.

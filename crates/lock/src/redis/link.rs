@@ -421,7 +421,11 @@ impl Link {
                 clock.drift = Drift::default();
             }
         }
-        self.tell_name(&mut connection).await?;
+        match self.tell_name(&mut connection).await {
+            // There is no room for what is for people only.
+            Err(error) if error.code() == Some("OOM") => {}
+            told => told?,
+        }
         self.advise(&mut connection, &server).await?;
         let live = Live {
             connection,

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Ends a hold, gives up a place, and remembers the owner.
 -- KEYS: tombstones of the owner's time, and the locks.
 -- ARGV: owner, how long to remember it (ms), time to claim (microseconds), wanted, beginning of all names.

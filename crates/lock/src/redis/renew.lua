@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Makes a hold last longer, and perhaps gives it another mode.
 -- KEYS: the locks. ARGV: owner, lease, new mode or nothing, time to claim, beginning of all names, limit of
 --   the new mode or nothing. Times in microseconds.

@@ -18,6 +18,8 @@ impl Script {
         [Self::Acquire, Self::Renew, Self::Release, Self::Look, Self::Break, Self::Greet];
 }
 
+/// The texts. Those that keep or end what is held begin by saying that they may write though the memory is full: they need
+/// hardly any, and release some.
 #[derive(Debug)]
 pub(super) struct Scripts([String; 6]);
 

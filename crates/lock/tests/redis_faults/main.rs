@@ -22,6 +22,7 @@ mod layout;
 mod listed;
 mod lossy;
 mod lost_answers;
+mod memory;
 mod outage;
 mod quarantine;
 mod sentinels;
