@@ -33,7 +33,8 @@ pub(super) struct Link {
 /// What a connection is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    Steps,
+    /// Steps, whose answers tell what the server's clock shows.
+    Steps(Arc<ServerClock>),
     Notices(Hearing),
 }
 
@@ -296,7 +297,7 @@ impl Link {
         let (client, mut connection) =
             self.options.server.connect(Clone::clone(&self.options.connector)).await?;
         let notices = match &self.purpose {
-            Purpose::Steps => None,
+            Purpose::Steps(_) => None,
             Purpose::Notices(hearing) => Some(hearing.notices.clone()),
         };
         let driver = Driver(tokio::spawn(async move {
@@ -341,8 +342,14 @@ impl Link {
             format!("SELECT {schema}.now_us() AS o_now, o_more FROM {schema}.sweep_some($1, $2) AS o_more");
         let sweep = client.prepare(&sweep).await.map_err(incomplete)?;
         let live = Live { client, acquire, renew, release, clock_jumped, sweep };
-        if let Purpose::Notices(_) = &self.purpose {
-            live.client.batch_execute(&format!("LISTEN {schema}")).await?;
+        match &self.purpose {
+            // The first step says until when it may be granted, by the server's clock.
+            Purpose::Steps(clock) => {
+                let sent = BootTime::now();
+                let row = live.client.query_one(&format!("SELECT {schema}.now_us() AS o_now"), &[]).await?;
+                clock.observe(sent, reply::time(&row)?);
+            }
+            Purpose::Notices(_) => live.client.batch_execute(&format!("LISTEN {schema}")).await?,
         }
         if let Some(hearing) = self.sweeper()
             && live.sweep(hearing).await?

@@ -66,7 +66,8 @@ impl Postgres {
         let options = Arc::new(options);
         let notices = broadcast::Sender::new(NOTICES_MAX);
         let clock = Arc::new(ServerClock::new(notices.clone()));
-        let links: Vec<_> = (0..options.connections).map(|_| Link::new(&options, Purpose::Steps)).collect();
+        let steps = || Purpose::Steps(Arc::clone(&clock));
+        let links: Vec<_> = (0..options.connections).map(|_| Link::new(&options, steps())).collect();
         let process = Process::new(&options.process_name);
         let id = process.id;
         let hearing = Hearing { notices: notices.clone(), process, clock: Arc::clone(&clock) };
@@ -114,9 +115,9 @@ impl Postgres {
         live.client.query(&call, parameters).await.map_err(|error| Arc::new(error.into()))
     }
 
-    /// When the server should refuse a request, by its own clock.
-    fn not_after(&self, timeout: Duration) -> i64 {
-        self.clock.server_us(BootTime::now() + timeout).map_or(i64::MAX, bigint)
+    /// When the server should refuse a request that is late at this time of ours, by its own clock.
+    fn not_after(&self, late_at: BootTime) -> i64 {
+        self.clock.server_us(late_at).map_or(i64::MAX, bigint)
     }
 
     /// For how long nothing can be granted because the server's clock was set forward. Tells the others first, if they do
@@ -183,6 +184,10 @@ impl Backend for Postgres {
             if let Some(remaining) = distrusted().await? {
                 return Ok(Acquired::Quarantined { remaining });
             }
+            let late_at = BootTime::now() + request.timeout * limits::LATE_TIMEOUTS;
+            // Only when it is connected is it known what the server's clock shows.
+            let connected = self.link(&request.keys[0]).live().await;
+            connected.map_err(|failure| failure.into_error(DOING))?;
             let waiting = request.waiting;
             let row = self
                 .ask(
@@ -199,7 +204,7 @@ impl Backend for Postgres {
                         &waiting.map_or(0, |waiting| lasting(waiting.ttl)),
                         &waiting.is_some_and(|waiting| waiting.queue),
                         &waiting.map_or(0, |waiting| bigint(waiting.place)),
-                        &self.not_after(request.timeout * limits::LATE_TIMEOUTS),
+                        &self.not_after(late_at),
                         &lasting(request.claim),
                     ],
                 )

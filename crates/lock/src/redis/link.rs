@@ -231,9 +231,10 @@ impl Link {
         Some(until.remaining()).filter(|remaining| !remaining.is_zero())
     }
 
-    /// The latest that the server's clock can show now.
-    pub(super) fn server_us(&self) -> Option<u64> {
-        self.clock().drift.server_us(BootTime::now())
+    /// The latest that the clock of this server can show at `time`; nothing of one that was left.
+    pub(super) fn server_us(&self, live: &Live, time: BootTime) -> Option<u64> {
+        let clock = self.clock();
+        if clock.run_id == live.run_id { clock.drift.server_us(time) } else { None }
     }
 
     /// The states to come.

@@ -45,6 +45,7 @@ use self::script::Script;
 use crate::backend::{
     Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
+use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, LIST_TIMEOUT, LOOK_WAITERS_MAX, QUEUE_MAX};
 use crate::look::{Broken, LockList, LockState};
 use crate::{LockKey, Mode};
@@ -243,12 +244,13 @@ impl Backend for Redis {
             }
             let base = self.base(&request.keys);
             let owner = request.owner.to_string();
-            let late_us = micros(request.timeout * limits::LATE_TIMEOUTS);
-            let not_after = self.link.server_us().map_or(u64::MAX, |now| now.saturating_add(late_us));
+            let late_at = BootTime::now() + request.timeout * limits::LATE_TIMEOUTS;
             let (rest, limit) = (rest(request), limit(&request.mode));
             let (answer, ..) = self
                 .link
                 .run(Script::Acquire, |command, live| {
+                    // Only when it is connected is it known what the server's clock shows.
+                    let not_after = self.link.server_us(live, late_at).unwrap_or(u64::MAX);
                     command.arg(3 + request.keys.len());
                     command.arg([base.as_str(), "boot"].concat()).arg([base.as_str(), "fence"].concat());
                     command.arg(tombstone(&base, &owner));

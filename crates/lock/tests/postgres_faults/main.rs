@@ -10,6 +10,9 @@ mod fences;
 mod full;
 mod ground;
 mod holders;
+mod late;
+#[path = "../late_way/mod.rs"]
+mod late_way;
 mod migrated;
 mod outage;
 mod session;

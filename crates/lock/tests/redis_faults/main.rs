@@ -18,6 +18,9 @@ mod ground;
 mod half_told;
 mod herd;
 mod holders;
+mod late;
+#[path = "../late_way/mod.rs"]
+mod late_way;
 mod layout;
 mod listed;
 mod lossy;
