@@ -346,7 +346,7 @@ impl Acquisition {
         let settings = self.inner.settings;
         let until = pause.map(|pause| BootTime::now() + pause);
         let queued = self.request.waiting.is_some_and(|waiting| waiting.place > 0);
-        let refresh_at = BootTime::now() + settings.waiter_ttl / limits::WAITER_REFRESH_DIVISOR;
+        let refresh_at = BootTime::now() + settings.waiter_refresh();
         // Fixed for this rest, so that the waiters of many processes come back one by one.
         let late = Duration::from_millis(1) + jitter(limits::WAKE_JITTER);
         loop {

@@ -66,6 +66,9 @@ pub const RECHECK: Duration = Duration::from_secs(5);
 pub const WAITER_TTL: Duration = Duration::from_secs(15);
 /// A queued waiter says that it is alive after this part of its time to live (a third).
 pub const WAITER_REFRESH_DIVISOR: u32 = 3;
+/// It says so at least this often: what is left of it after an answer must outlast three signs of life, and a backend may
+/// forget it after a minute.
+pub const WAITER_REFRESH_MAX: Duration = Duration::from_secs(20);
 /// When a lock falls free, the first of its queue has this long to take it, then the next one may.
 pub const CLAIM: Duration = Duration::from_secs(1);
 

@@ -18,8 +18,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Waiters look at the lock this often even if nobody tells them anything. Default 5 s.
     pub recheck: Duration,
-    /// How long the place of a queued waiter outlives it. It is kept alive three times as often.
-    /// Default 15 s.
+    /// How long the place of a queued waiter outlives it. It is kept alive three times as often, and
+    /// [every 20 s](limits::WAITER_REFRESH_MAX) at the least. Default 15 s.
     pub waiter_ttl: Duration,
 }
 
@@ -55,6 +55,11 @@ impl Settings {
     #[must_use]
     pub fn lease_min(&self) -> Duration {
         limits::LEASE_MIN.max(self.response_timeout * limits::LEASE_RESPONSE_TIMEOUTS_MIN)
+    }
+
+    /// How often a queued waiter says that it is alive.
+    pub(crate) fn waiter_refresh(&self) -> Duration {
+        limits::WAITER_REFRESH_MAX.min(self.waiter_ttl / limits::WAITER_REFRESH_DIVISOR)
     }
 
     pub(crate) fn check(&self) -> Result<(), SettingsError> {

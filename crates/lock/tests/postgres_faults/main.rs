@@ -15,6 +15,7 @@ mod late;
 mod late_way;
 mod migrated;
 mod outage;
+mod queued;
 mod session;
 #[path = "../shop/mod.rs"]
 mod shop;
