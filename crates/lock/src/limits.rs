@@ -60,6 +60,10 @@ pub const MAX_HOLD_LEASES: u32 = 10;
 pub const MAX_HOLD_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Default of [`Settings::response_timeout`](crate::Settings::response_timeout).
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The shortest that it can be …
+pub const RESPONSE_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// … and the longest.
+pub const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Default of [`Settings::recheck`](crate::Settings::recheck).
 pub const RECHECK: Duration = Duration::from_secs(5);
 /// Default of [`Settings::waiter_ttl`](crate::Settings::waiter_ttl).

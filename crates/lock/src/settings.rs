@@ -64,13 +64,7 @@ impl Settings {
 
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
         let ms = Duration::from_millis;
-        let within = |setting, value, min, max| {
-            if value < min || value > max {
-                return Err(SettingsError { setting, value, min, max });
-            }
-            Ok(())
-        };
-        within("response_timeout", self.response_timeout, ms(1), ms(60_000))?;
+        check_response_timeout(self.response_timeout)?;
         within("wait", self.wait, Duration::ZERO, limits::WAIT_MAX)?;
         within("lease_max", self.lease_max, self.lease_min(), limits::LEASE_MAX_MAX)?;
         within("keeper_lease", self.keeper_lease, self.lease_min(), self.lease_max)?;
@@ -78,6 +72,23 @@ impl Settings {
         // Three signs of life must fit into it, and each may take a response timeout.
         within("waiter_ttl", self.waiter_ttl, ms(100).max(self.response_timeout * 4), limits::WAIT_MAX)
     }
+}
+
+/// Refuses a duration outside its limits.
+pub(crate) fn within(
+    setting: &'static str,
+    value: Duration,
+    min: Duration,
+    max: Duration,
+) -> Result<(), SettingsError> {
+    if value < min || value > max {
+        return Err(SettingsError { setting, value, min, max });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_response_timeout(value: Duration) -> Result<(), SettingsError> {
+    within("response_timeout", value, limits::RESPONSE_TIMEOUT_MIN, limits::RESPONSE_TIMEOUT_MAX)
 }
 
 #[cfg(test)]

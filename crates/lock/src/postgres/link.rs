@@ -15,6 +15,7 @@ use super::clock::ServerClock;
 use super::limits;
 use super::options::PostgresOptions;
 use super::reply::{self, Malformed};
+use crate::SettingsError;
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
@@ -99,6 +100,8 @@ pub(super) enum Failure {
     NoAnswer,
     #[error("the server's answer is not to be understood: {0}")]
     Answer(#[from] Malformed),
+    #[error(transparent)]
+    Setting(#[from] SettingsError),
     #[error("the request reached the server too late")]
     Late,
     #[error("the connection was closed on our side")]
@@ -109,7 +112,7 @@ impl Failure {
     /// Whether it would be the same next time.
     fn is_final(&self) -> bool {
         match self {
-            Self::Schema { .. } | Self::Answer(_) | Self::Closed => true,
+            Self::Schema { .. } | Self::Answer(_) | Self::Setting(_) | Self::Closed => true,
             Self::NoAnswer | Self::Late => false,
             // Without a code the server did not say it. With one of these it says that it, or this session, is
             // not fit just now: connection, rollback, resources, operator, system, or a standby.
@@ -194,6 +197,10 @@ impl Link {
 
     /// Connects, looks after the connection, and connects again, until closed.
     pub(super) async fn keep(self: Arc<Self>) {
+        if let Some(wrong) = self.options.wrong.clone() {
+            self.enter(State::Failed(Arc::new(wrong.into())));
+            return;
+        }
         let mut pause = limits::CONNECT_PAUSE_MIN;
         let limit = self.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
         let mut warned = false;

@@ -6,7 +6,8 @@ use tokio_postgres::Config;
 use super::connector::{self, Connector};
 
 use super::limits;
-use crate::process;
+use crate::settings::check_response_timeout;
+use crate::{SettingsError, process};
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 
@@ -21,6 +22,8 @@ pub struct PostgresOptions {
     pub(super) response_timeout: Duration,
     pub(super) process_name: String,
     pub(super) tool: bool,
+    /// The first of the settings that cannot be. It was left as it was.
+    pub(super) wrong: Option<SettingsError>,
 }
 
 /// Why there cannot be such [`PostgresOptions`], or why the database could not be prepared for them.
@@ -39,6 +42,9 @@ pub enum PostgresOptionsError {
         limits::SCHEMA_BYTES_MAX
     )]
     Schema,
+    /// A duration is outside its limits.
+    #[error(transparent)]
+    Setting(#[from] SettingsError),
     /// There are none, or too many.
     #[error("there can be 1 to {} connections", limits::CONNECTIONS_MAX)]
     Connections,
@@ -90,6 +96,7 @@ impl PostgresOptions {
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
             process_name: process::default_name(),
             tool: false,
+            wrong: None,
         })
     }
 
@@ -145,11 +152,15 @@ impl PostgresOptions {
         self
     }
 
-    /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the
-    /// same as in [`Settings`](crate::Settings).
+    /// How long the server may take to answer before its connection is looked at: 1 ms to 60 s. Default 500 ms; best the
+    /// same as in [`Settings`](crate::Settings). With one that cannot be, nothing is connected to, and everything is
+    /// refused with a [`SettingsError`].
     #[must_use]
     pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
-        self.response_timeout = response_timeout;
+        match check_response_timeout(response_timeout) {
+            Ok(()) => self.response_timeout = response_timeout,
+            Err(wrong) => self.wrong = self.wrong.or(Some(wrong)),
+        }
         self
     }
 
@@ -168,6 +179,9 @@ impl PostgresOptions {
     /// Takes no longer than 80 [response timeouts](Self::response_timeout) (40 s), and waits for no lock of the database for
     /// longer than half of that.
     pub async fn migrate(&self) -> Result<(), PostgresOptionsError> {
+        if let Some(wrong) = self.wrong.clone() {
+            return Err(wrong.into());
+        }
         let limit = self.response_timeout * limits::MIGRATE_RESPONSE_TIMEOUTS;
         timeout(limit, self.connect_and_migrate()).await.unwrap_or_else(|_| {
             Err(PostgresOptionsError::MigrateTimeout { schema: self.schema.clone(), timeout: limit })

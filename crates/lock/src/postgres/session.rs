@@ -61,6 +61,9 @@ impl PostgresOptions {
         }
         let limit = self.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
         let failed = |failure: Failure| Error::of_step(key.clone(), Arc::new(failure).into_error(DOING));
+        if let Some(wrong) = self.wrong.clone() {
+            return Err(failed(wrong.into()));
+        }
         let deadline = Instant::now() + wait + limit;
         let opened = timeout(limit, self.open_session(wait)).await.unwrap_or(Err(Failure::NoAnswer));
         let (client, driver) = opened.map_err(failed)?;

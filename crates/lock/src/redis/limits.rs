@@ -21,6 +21,8 @@ pub(super) const SHARDS: u16 = 64;
 pub(super) const SHARDS_MAX: u16 = 1_024;
 /// Default of the quarantine.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(41);
+/// The longest that it can be: the longest lease, and time to spare.
+pub(super) const QUARANTINE_MAX: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// Default of how long a master that was cut off may go on granting, which is part of the quarantine …
 pub(super) const REPLICA_LAG: Duration = Duration::from_secs(10);
 /// … and what is to spare in it, for the second in which the server looks at its replicas.

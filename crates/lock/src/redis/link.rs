@@ -20,6 +20,7 @@ use super::reply::{self, Malformed};
 use super::script::{Script, Scripts};
 use super::sentinel;
 use super::{advice, limits};
+use crate::SettingsError;
 use crate::acquisition::jitter;
 use crate::backend::{self, Notice};
 use crate::clock::BootTime;
@@ -124,6 +125,8 @@ pub(super) enum Failure {
     Parsing(#[from] ParsingError),
     #[error("the locks under this prefix are laid out as {theirs}, not {ours}")]
     Layout { theirs: String, ours: String },
+    #[error(transparent)]
+    Setting(#[from] SettingsError),
     #[error("the request reached the server too late")]
     Late,
     #[error("the connection was closed on our side")]
@@ -138,6 +141,7 @@ impl Failure {
                 self,
                 Self::Answer(_)
                     | Self::Parsing(_)
+                    | Self::Setting(_)
                     | Self::Version { .. }
                     | Self::Layout { .. }
                     | Self::Closed
@@ -295,6 +299,10 @@ impl Link {
 
     /// Connects, looks after the connection, and connects again, until closed.
     pub(super) async fn keep(self: Arc<Self>) {
+        if let Some(wrong) = self.options.wrong.clone() {
+            self.enter(State::Failed(Arc::new(wrong.into())));
+            return;
+        }
         let mut pause = limits::CONNECT_PAUSE_MIN;
         loop {
             match self.connect().await {

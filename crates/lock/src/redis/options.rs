@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 use super::limits;
 use super::link::{Failure, Link};
-use crate::process;
+use crate::settings::{check_response_timeout, within};
+use crate::{SettingsError, process};
 
 /// Where the locks are, and how they are laid out. All processes that share locks must use the same
 /// [`prefix`](Self::prefix), [`shards`](Self::shards) and [`quarantine`](Self::quarantine).
@@ -21,6 +22,8 @@ pub struct RedisOptions {
     pub(super) replica_lag: Duration,
     pub(super) response_timeout: Duration,
     pub(super) process_name: String,
+    /// The first of the settings that cannot be. It was left as it was.
+    pub(super) wrong: Option<SettingsError>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +62,9 @@ pub enum RedisOptionsError {
         /// How.
         layout: String,
     },
+    /// A duration is outside its limits.
+    #[error(transparent)]
+    Setting(#[from] SettingsError),
     /// There are none, or too many.
     #[error("there can be 1 to {} shards", limits::SHARDS_MAX)]
     Shards,
@@ -89,6 +95,7 @@ impl RedisOptions {
             replica_lag: limits::REPLICA_LAG,
             response_timeout: crate::limits::RESPONSE_TIMEOUT,
             process_name: process::default_name(),
+            wrong: None,
         })
     }
 
@@ -153,10 +160,14 @@ impl RedisOptions {
     /// shorter must not end it for those whose leases are longer. To go back to a shorter one, set it everywhere, and
     /// delete the keys `PREFIX:{…}:boot`, which begins a quarantine.
     ///
-    /// Default 41 s: a lease of 30 s, a lag of 10 s and a second to spare.
+    /// Default 41 s: a lease of 30 s, a lag of 10 s and a second to spare. Three days at the most; with a longer one nothing is
+    /// connected to, and everything is refused with a [`SettingsError`].
     #[must_use]
     pub fn quarantine(mut self, quarantine: Duration) -> Self {
-        self.quarantine = quarantine;
+        match within("quarantine", quarantine, Duration::ZERO, limits::QUARANTINE_MAX) {
+            Ok(()) => self.quarantine = quarantine,
+            Err(wrong) => self.wrong = self.wrong.or(Some(wrong)),
+        }
         self
     }
 
@@ -187,6 +198,9 @@ impl RedisOptions {
     /// Sets the number of [shards](Self::shards) to what the programs use that keep their locks there: for tools
     /// that look at locks which are not their own. Nothing if there never were any.
     pub async fn found(self) -> Result<Option<Self>, RedisOptionsError> {
+        if let Some(wrong) = self.wrong {
+            return Err(wrong.into());
+        }
         let link = Link::new(self.clone());
         let limit = self.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS * 2;
         let layout = match timeout(limit, link.layout()).await {
@@ -202,11 +216,15 @@ impl RedisOptions {
         self.shards(shards).map(Some)
     }
 
-    /// How long the server may take to answer before its connection is looked at. Default 500 ms; best the
-    /// same as in [`Settings`](crate::Settings).
+    /// How long the server may take to answer before its connection is looked at: 1 ms to 60 s. Default 500 ms; best the
+    /// same as in [`Settings`](crate::Settings). With one that cannot be, nothing is connected to, and everything is
+    /// refused with a [`SettingsError`].
     #[must_use]
     pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
-        self.response_timeout = response_timeout;
+        match check_response_timeout(response_timeout) {
+            Ok(()) => self.response_timeout = response_timeout,
+            Err(wrong) => self.wrong = self.wrong.or(Some(wrong)),
+        }
         self
     }
 }

@@ -14,6 +14,7 @@ mod late;
 #[path = "../late_way/mod.rs"]
 mod late_way;
 mod migrated;
+mod options;
 mod outage;
 mod queued;
 mod session;

@@ -26,6 +26,7 @@ mod listed;
 mod lossy;
 mod lost_answers;
 mod memory;
+mod options;
 mod outage;
 mod quarantine;
 mod sentinels;
