@@ -223,7 +223,7 @@ impl Link {
         })?;
         let mut list = reply::list(answer).map_err(Failure::from)?;
         let server_us = reply::take_time(&mut list).map_err(Failure::from)?;
-        if let Some(by_ms) = self.observe(sent, server_us) {
+        if let Some(by_ms) = self.observe(&live.run_id, sent, server_us) {
             self.distrust(&live, by_ms).await;
         }
         Ok((list, server_us, live))
@@ -274,8 +274,13 @@ impl Link {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn observe(&self, sent: BootTime, server_us: u64) -> Option<i64> {
+    /// Takes into account what the clock of the server with this run id shows. Another one may stand differently: answers that
+    /// are still on their way when a server is left say nothing of the next one's.
+    fn observe(&self, run_id: &str, sent: BootTime, server_us: u64) -> Option<i64> {
         let mut clock = self.clock();
+        if clock.run_id != run_id {
+            return None;
+        }
         let by_ms = clock.drift.observe(sent, BootTime::now(), server_us)?;
         // Before anybody else looks at its own answer, which may have been given since the jump.
         clock.distrusted_until = Some(BootTime::now() + self.options.quarantine);
@@ -379,7 +384,8 @@ impl Link {
                 Err(_) => return Failure::NoAnswer,
                 Ok(Err(error)) => return error.into(),
                 Ok(Ok((seconds, microseconds))) => {
-                    if let Some(by_ms) = self.observe(sent, seconds * 1_000_000 + microseconds) {
+                    if let Some(by_ms) = self.observe(&live.run_id, sent, seconds * 1_000_000 + microseconds)
+                    {
                         self.distrust(live, by_ms).await;
                     }
                 }
@@ -445,7 +451,7 @@ impl Link {
             broken: AtomicBool::new(false),
             deserted: AtomicBool::new(false),
         };
-        if let Some(by_ms) = self.observe(sent, server_us) {
+        if let Some(by_ms) = self.observe(&live.run_id, sent, server_us) {
             self.distrust(&live, by_ms).await;
         }
         Ok(live)
@@ -622,6 +628,34 @@ mod tests {
         link.broken(&live);
         let failure = timeout(PATIENCE, looking).await.expect("the broken connection is noticed").unwrap();
         assert!(matches!(failure, Failure::NoAnswer), "{failure}");
+    }
+
+    /// A step is on its way to the old master, whose clock stands differently, when the link goes over to the new one.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_of_the_old_master_is_not_held_against_the_clock_of_the_new_one() {
+        const AHEAD_US: u64 = 40_000_000;
+        let [old, new] = [(); 2].map(|()| testkit::Redis::start(&testkit::RedisOptions::default()).unwrap());
+        let [before, after] = [&old, &new].map(|server| RedisOptions::new(&server.url()).unwrap());
+        let link = Arc::new(Link::new(before.clone()));
+        let first = link.connect_to(before.server).await.unwrap();
+        let second = link.connect_to(after.server).await.unwrap();
+        {
+            let mut clock = link.clock();
+            let now = BootTime::now();
+            let ahead = clock.drift.server_us(now).unwrap() + AHEAD_US;
+            clock.drift = Drift::default();
+            clock.drift.observe(now, now, ahead);
+        }
+        let look = async |live: Live| {
+            link.enter(State::Live(Arc::new(live)));
+            let look = link.run(Script::Look, |command, _| {
+                command.arg(1).arg("jaego:{0}:lock:a").arg("jaego:{0}:").arg(1);
+            });
+            look.await.unwrap();
+            link.distrusted()
+        };
+        assert_eq!(look(first).await, None, "the old one's clock says nothing of the new one's");
+        assert!(look(second).await.is_some(), "its own does");
     }
 
     /// The old master has not confirmed the subscription yet when the link goes over to the new one.
