@@ -23,6 +23,8 @@ pub(super) const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(super) const CONNECT_PAUSE_FORGIVEN: u32 = 4;
 /// Connecting takes a few answers.
 pub(super) const CONNECT_RESPONSE_TIMEOUTS: u32 = 4;
+/// A sweep may take so many. Meanwhile notices are heard.
+pub(super) const SWEEP_RESPONSE_TIMEOUTS: u32 = 40;
 /// An acquire that arrives this many of its timeouts after it was sent is refused, and a step that takes
 /// this many is stopped by the server: nobody waits for them.
 pub(super) const LATE_TIMEOUTS: u32 = 4;

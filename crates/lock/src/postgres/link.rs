@@ -274,7 +274,11 @@ impl Link {
     /// no more use.
     async fn look_after(&self, live: &Live, mut driver: Driver) -> Failure {
         let mut states = self.state.subscribe();
-        let mut pause = limits::LOOK_PAUSE;
+        let mut pause = match &self.purpose {
+            Purpose::Steps(_) => limits::LOOK_PAUSE,
+            // It hears what falls free before it sweeps up for the first time, which may take long.
+            Purpose::Notices(_) => Duration::ZERO,
+        };
         loop {
             tokio::select! {
                 failure = driver.end() => return failure,
@@ -282,22 +286,32 @@ impl Link {
                 () = sleep(pause) => {}
                 _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
             }
-            pause = limits::LOOK_PAUSE;
-            let look = async {
-                match self.sweeper() {
-                    None => Ok(live.client.simple_query("").await.map(|_| false)?),
-                    Some(hearing) => live.sweep(hearing).await,
-                }
+            let looked = tokio::select! {
+                looked = self.look(live) => looked,
+                _ = states.wait_for(|state| matches!(state, State::Closed)) => return Failure::Closed,
             };
-            match timeout(self.options.response_timeout, look).await {
-                Err(_) => return Failure::NoAnswer,
-                // An error in an answer is an answer; one of the connection ends the driver, too.
-                Ok(Err(Failure::Postgres(error))) if error.code().is_none() => return error.into(),
+            pause = match looked {
                 // Else more ends in a pause than one sweep takes, and it never ends.
-                Ok(Ok(true)) => pause = Duration::ZERO,
-                Ok(_) => {}
-            }
+                Ok(true) => Duration::ZERO,
+                Ok(false) => limits::LOOK_PAUSE,
+                // An error in an answer is an answer; one of the connection ends the driver, too.
+                Err(Failure::Postgres(error)) if error.code().is_some() => {
+                    tracing::debug!(%error, "a look at the lock server failed");
+                    limits::LOOK_PAUSE
+                }
+                Err(failure) => return failure,
+            };
         }
+    }
+
+    /// Whether the server answers; and whether there is more to sweep up, for the connection that does.
+    async fn look(&self, live: &Live) -> Result<bool, Failure> {
+        let response_timeout = self.options.response_timeout;
+        let ping = timeout(response_timeout, live.client.simple_query("")).await;
+        ping.map_err(|_| Failure::NoAnswer)??;
+        let Some(hearing) = self.sweeper() else { return Ok(false) };
+        let limit = response_timeout * limits::SWEEP_RESPONSE_TIMEOUTS;
+        timeout(limit, live.sweep(hearing)).await.unwrap_or(Err(Failure::NoAnswer))
     }
 
     async fn connect(&self) -> Result<(Live, Driver), Failure> {
@@ -321,7 +335,11 @@ impl Link {
             Ok(())
         }));
         let schema = &self.options.schema;
-        let limit_ms = (self.options.response_timeout * limits::LATE_TIMEOUTS).as_millis();
+        let timeouts = match &self.purpose {
+            Purpose::Steps(_) => limits::LATE_TIMEOUTS,
+            Purpose::Notices(_) => limits::SWEEP_RESPONSE_TIMEOUTS,
+        };
+        let limit_ms = (self.options.response_timeout * timeouts).as_millis();
         // Each hold leaves a dead row behind until the next vacuum, and all of a hot key lie side by side in the
         // index. A plain index scan marks the dead entries that it meets, and the next one passes over them; a
         // bitmap scan, which the planner prefers for a few rows, visits every one of them each time. What cannot be
@@ -357,12 +375,6 @@ impl Link {
                 clock.observe(sent, reply::time(&row)?);
             }
             Purpose::Notices(_) => live.client.batch_execute(&format!("LISTEN {schema}")).await?,
-        }
-        if let Some(hearing) = self.sweeper()
-            && live.sweep(hearing).await?
-        {
-            // There is more, so the first look is at once.
-            self.suspect.notify_one();
         }
         Ok((live, driver))
     }
