@@ -9,11 +9,23 @@ const DOCUMENT: &str = include_str!("../../../../docs/LOCKS.md");
 /// What the documented user may do is enough for everything that locks do.
 #[tokio::test]
 async fn the_documented_user_may_do_what_locks_do() {
+    what_locks_do_is_allowed("", "").await;
+}
+
+/// With what the document adds where the URL names another database than the first one.
+#[tokio::test]
+async fn the_documented_user_may_do_that_in_another_database() {
+    assert!(DOCUMENT.contains("(`redis://…/3`) takes `+select` as well"));
+    what_locks_do_is_allowed("3", "+select").await;
+}
+
+async fn what_locks_do_is_allowed(database: &str, more: &str) {
     let server = server();
     let mut observer = Observer::of(&server).await;
     let user = DOCUMENT.lines().find_map(|line| line.strip_prefix("user locks ")).expect("it is documented");
-    let _: String = observer.command(&format!("ACL SETUSER locks {user}")).await;
-    let url = format!("redis://locks:secret@{}/", server.addr());
+    let user = format!("ACL SETUSER locks {user} {more}");
+    let _: String = observer.command(user.trim_end()).await;
+    let url = format!("redis://locks:secret@{}/{database}", server.addr());
     let process = || Locks::new(Redis::start(RedisOptions::new(&url).unwrap().quarantine(ms(0))));
     let (here, there) = (process(), process());
 
