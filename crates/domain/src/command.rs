@@ -394,11 +394,18 @@ impl Command {
     }
 }
 
-fn positive(field: &'static str, quantity: Quantity) -> Result<(), Refusal> {
+/// Refuses the zero quantity of the line at `index`, from 0, by the name that its field has in a request.
+fn positive(index: usize, field: &'static str, quantity: Quantity) -> Result<(), Refusal> {
     if quantity.is_zero() {
-        return Err(Refusal::invalid(field, "is zero"));
+        return Err(in_line(index, field, "is zero"));
     }
     Ok(())
+}
+
+/// A value of the line at `index`, from 0, that is not of its form: `lines[3].quantity`.
+#[cold]
+fn in_line(index: usize, field: &'static str, reason: &'static str) -> Refusal {
+    Refusal::invalid(format!("lines[{index}].{field}"), reason)
 }
 
 fn line_count(lines: usize) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 
 use hashbrown::HashSet;
 
-use super::{line_count, numbered, positive};
+use super::{in_line, line_count, numbered, positive};
 use crate::{Code, Digest, Quantity, Refusal, Strategy, limits::EXPIRY_MS_MAX};
 
 /// A line of a hold.
@@ -159,7 +159,7 @@ fn life(ms: u64) -> Result<(), Refusal> {
 fn hold_lines(lines: &[HoldLine], strategy: Option<Strategy>) -> Result<(), Refusal> {
     line_count(lines.len())?;
     for (index, line) in lines.iter().enumerate() {
-        positive("quantity", line.quantity)?;
+        positive(index, "quantity", line.quantity)?;
         if strategy == Some(Strategy::Explicit) && line.location.is_none() {
             return Err(Refusal::LocationRequired { line: numbered(index) });
         }
@@ -171,15 +171,15 @@ fn hold_parts(parts: Option<&[HoldPart]>) -> Result<(), Refusal> {
     let Some(parts) = parts else { return Ok(()) };
     line_count(parts.len())?;
     let mut seen = HashSet::new();
-    for part in parts {
+    for (index, part) in parts.iter().enumerate() {
         if part.line == 0 {
-            return Err(Refusal::invalid("line", "is zero: lines are counted from 1"));
+            return Err(in_line(index, "line", "is zero: lines are counted from 1"));
         }
         if !seen.insert(part.line) {
             return Err(Refusal::DuplicateLine { line: numbered(part.line as usize - 1) });
         }
         if let Some(quantity) = part.quantity {
-            positive("quantity", quantity)?;
+            positive(index, "quantity", quantity)?;
         }
     }
     Ok(())

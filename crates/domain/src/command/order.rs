@@ -195,7 +195,8 @@ pub struct CompleteOrder {
 impl PlaceOrder {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         line_count(self.lines.len())?;
-        self.lines.iter().try_for_each(|line| positive("quantity", line.quantity))
+        let mut lines = self.lines.iter().enumerate();
+        lines.try_for_each(|(index, line)| positive(index, "quantity", line.quantity))
     }
 
     pub(super) fn digest(&self, d: &mut Digest) {

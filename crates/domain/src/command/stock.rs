@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{line_count, positive};
+use super::{in_line, line_count, positive};
 use crate::{
     Code, Digest, Movement, MovementId, Name, Outside, Quantity, Refusal, limits::RELEASED_HOLDERS_MAX,
     row::HolderKind,
@@ -79,8 +79,8 @@ impl Adjust {
         if let Some(Release::Of(names)) = &self.release {
             Release::fits(names.len())?;
         }
-        self.lines.iter().try_for_each(|line| match line.change {
-            Change::Add(quantity, _) | Change::Remove(quantity, _) => positive("quantity", quantity),
+        self.lines.iter().enumerate().try_for_each(|(index, line)| match line.change {
+            Change::Add(quantity, _) | Change::Remove(quantity, _) => positive(index, "change", quantity),
             Change::Counted(_) => Ok(()),
         })
     }
@@ -140,11 +140,11 @@ pub struct Move {
 impl Move {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         line_count(self.lines.len())?;
-        self.lines.iter().try_for_each(|line| {
+        self.lines.iter().enumerate().try_for_each(|(index, line)| {
             if line.from == line.to {
-                return Err(Refusal::invalid("to", "is where the goods already are"));
+                return Err(in_line(index, "to", "is where the goods already are"));
             }
-            positive("quantity", line.quantity)
+            positive(index, "quantity", line.quantity)
         })
     }
 

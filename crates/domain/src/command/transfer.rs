@@ -35,7 +35,8 @@ impl RequestTransfer {
         if self.from == self.to {
             return Err(Refusal::SameSite { site: self.from.clone() });
         }
-        self.lines.iter().try_for_each(|line| positive("quantity", line.quantity))?;
+        let mut lines = self.lines.iter().enumerate();
+        lines.try_for_each(|(index, line)| positive(index, "quantity", line.quantity))?;
         distinct(self.lines.iter().map(|line| &line.line))
     }
 
@@ -73,11 +74,11 @@ impl AllocateTransfer {
             return Ok(());
         };
         line_count(lines.len())?;
-        lines.iter().try_for_each(|line| {
+        lines.iter().enumerate().try_for_each(|(index, line)| {
             if self.strategy == Some(Strategy::Explicit) && line.location.is_none() {
                 return Err(Refusal::LocationRequired { line: line.line.clone() });
             }
-            line.quantity.map_or(Ok(()), |quantity| positive("quantity", quantity))
+            line.quantity.map_or(Ok(()), |quantity| positive(index, "quantity", quantity))
         })?;
         if self.strategy == Some(Strategy::Explicit) {
             return Ok(());
@@ -168,9 +169,9 @@ impl PickTransfer {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         let Some(lines) = &self.lines else { return Ok(()) };
         line_count(lines.len())?;
-        lines.iter().try_for_each(|line| match line.short {
-            Some((short, _)) => positive("short", short),
-            None => positive("quantity", line.quantity),
+        lines.iter().enumerate().try_for_each(|(index, line)| match line.short {
+            Some((short, _)) => positive(index, "short.quantity", short),
+            None => positive(index, "quantity", line.quantity),
         })
     }
 
@@ -277,8 +278,8 @@ impl ReceiveTransfer {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         let Some(lines) = &self.lines else { return Ok(()) };
         line_count(lines.len())?;
-        lines.iter().try_for_each(|line| match line.damaged.is_zero() {
-            true => positive("quantity", line.quantity),
+        lines.iter().enumerate().try_for_each(|(index, line)| match line.damaged.is_zero() {
+            true => positive(index, "quantity", line.quantity),
             false => Ok(()),
         })
     }
@@ -323,9 +324,10 @@ impl CloseTransfer {
 fn transfer_parts(parts: Option<&[TransferPart]>) -> Result<(), Refusal> {
     let Some(parts) = parts else { return Ok(()) };
     line_count(parts.len())?;
-    parts
-        .iter()
-        .try_for_each(|part| part.quantity.map_or(Ok(()), |quantity| positive("quantity", quantity)))?;
+    parts.iter().enumerate().try_for_each(|(index, part)| match part.quantity {
+        Some(quantity) => positive(index, "quantity", quantity),
+        None => Ok(()),
+    })?;
     distinct(parts.iter().map(|part| &part.line))
 }
 
