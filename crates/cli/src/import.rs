@@ -259,13 +259,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     errors.tell(&name);
     let bad = &errors;
     if !bad.is_empty() && !options.skip_bad {
-        // Where a header or a setting is wrong, no line of it is right.
-        let hint = if commands.is_empty() { "" } else { "; with --skip-bad the lines that are right are" };
-        eprintln!("jaego: nothing was loaded{hint}");
-        if options.remote.is_json() {
-            print(&format!("{}\n", Loaded::default().json(commands.len(), bad)))?;
-        }
-        return Err(Told(FAILURE).into());
+        return only_tell(options, &name, &commands, bad);
     }
     options.remote.run(async |service: Service| {
         let bar = progress(commands.len(), options.noun.name());
@@ -276,12 +270,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             sent?;
             return end(&service, options.noun, &loaded, commands.len(), bad, None);
         }
-        let mut refused = Errors::default();
-        for (line, problem) in &loaded.refused {
-            refused.add(*line, format!("{} ({})", problem.detail, problem.code));
-        }
         if !service.json {
-            refused.tell(&name);
+            loaded.tell_refused(&name);
         }
         let allocated = match options.allocate && sent.is_ok() && loaded.done > 0 {
             true => allocate::all(&service.client, &loaded.accepted(&commands)).await.map(Some),
@@ -294,6 +284,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         allocated?;
         ended
     })
+}
+
+/// Tells of a file that is wrong what the service would refuse as well, so that all of it can be mended at once. Nothing is
+/// loaded.
+fn only_tell(options: &Options, name: &str, commands: &[Command], bad: &Errors) -> Result<()> {
+    let mut loaded = Loaded::new(false);
+    if !commands.is_empty() {
+        let asked = options.remote.talk(async |service: Service| {
+            let bar = progress(commands.len(), "checking");
+            let asked = rehearse_all(&service.client, &chunks(commands), &bar, &mut loaded.refused).await;
+            bar.finish_and_clear();
+            asked
+        });
+        loaded.tell_refused(name);
+        if let Err(error) = asked {
+            eprintln!("jaego: what the service would refuse is not known: {error:#}");
+        }
+    }
+    // Where a header or a setting is wrong, no line of it is right.
+    let hint = if commands.is_empty() { "" } else { "; with --skip-bad the lines that are right are" };
+    eprintln!("jaego: nothing was loaded{hint}");
+    if options.remote.is_json() {
+        print(&format!("{}\n", loaded.json(commands.len(), bad)))?;
+    }
+    Err(Told(FAILURE).into())
 }
 
 /// Tells what came of a file, and ends with 1 where a row of it was wrong and with 3 where the service refused something.
@@ -346,7 +361,44 @@ pub(crate) struct Command {
     pub(crate) lines: usize,
     /// How many rows of the file it says, where they are counted by themselves: 1 for a document.
     rows: usize,
+    /// Where each line of the document stands in the file, if it has a row for each.
+    line_rows: Vec<u64>,
     json: String,
+}
+
+impl Command {
+    /// Where in the file that stands which a problem is about: where the command begins if no row of its own does.
+    fn line_of(&self, problem: &Problem) -> u64 {
+        let index = || match self.line_rows.as_slice() {
+            [] => None,
+            _ => line_index(&serde_json::from_str(&self.json).ok()?, problem),
+        };
+        index().and_then(|index| self.line_rows.get(index)).copied().unwrap_or(self.line)
+    }
+}
+
+/// Which line of a document a problem is about, from 0: the one that it names, or the first that names the same.
+fn line_index(document: &Value, problem: &Problem) -> Option<usize> {
+    let fact = |name| problem.facts.get(name).and_then(Value::as_str);
+    if let Some(index) = fact("field").and_then(|field| field.split_once("lines[")?.1.split_once(']')) {
+        return index.0.parse().ok();
+    }
+    let lines = document["lines"].as_array()?;
+    match (fact("line"), fact("sku"), fact("lot")) {
+        // The first of two lines of one name is right.
+        (Some(name), _, _) => lines.iter().rposition(|line| line["line"] == name),
+        (None, Some(sku), None) => lines.iter().position(|line| line["sku"] == sku),
+        (None, Some(sku), Some(lot)) => {
+            lines.iter().position(|line| line["sku"] == sku && line["lot"] == lot)
+        }
+        (None, None, _) => None,
+    }
+}
+
+/// What is wrong with a line of a document, by the names of the row that it is.
+fn of_row(what: &str) -> &str {
+    let field = what.strip_prefix("lines[").and_then(|rest| rest.split_once("]."));
+    field.map_or(what, |(_, field)| field)
 }
 
 /// Makes the commands of a file and checks each by itself, as the service will.
@@ -371,22 +423,29 @@ pub(crate) fn prepare(
             return Vec::new();
         }
     }
-    if let Some(head) = noun.head().filter(|_| format == Format::Csv) {
-        rows = gather(rows, head, errors);
-    }
+    let documents = match noun.head().filter(|_| format == Format::Csv) {
+        Some(head) => gather(rows, head, errors),
+        None => rows.into_iter().map(Document::of_row).collect(),
+    };
     let by = Code::new("by", "import").expect("it is a code");
     let run = random_name();
-    let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(rows.len());
-    let mut commands = Vec::with_capacity(rows.len());
-    for Row { line, mut fields } in rows {
+    let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(documents.len());
+    let mut commands = Vec::with_capacity(documents.len());
+    for Document { row: Row { line, mut fields }, line_rows, mut is_whole } in documents {
         let key: Vec<_> =
             noun.key().iter().map(|name| fields.get(*name).map_or(String::new(), text)).collect();
         let key = key.join(" ");
-        if let Some(first) = first_lines.get(&key) {
-            errors.add(line, format!("{} {key} is in line {first} already", noun.key().join(", ")));
-            continue;
+        // A row that is left out is looked at all the same: all that is wrong with a file is told at once.
+        match first_lines.get(&key) {
+            Some(first) if is_whole => {
+                errors.add(line, format!("{} {key} is in line {first} already", noun.key().join(", ")));
+                is_whole = false;
+            }
+            Some(_) => {}
+            None => {
+                first_lines.insert(key.clone(), line);
+            }
         }
-        first_lines.insert(key.clone(), line);
         if noun == Noun::Cards {
             // A load that is given again sets the cards again. Within one, a batch that is sent again because the
             // connection broke must not take back a swap that came in between.
@@ -409,23 +468,64 @@ pub(crate) fn prepare(
         let id = fields.get("id").map_or(String::new(), text);
         let lines = fields.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
         fields.insert("op".to_owned(), noun.op().into());
-        let json = Value::Object(fields).to_string();
-        let read = |json: String| match read_ndjson(json.as_bytes(), false, &by) {
-            Err(problem) => Err(problem.detail.clone()),
-            Ok(batch) => match batch.refused.first() {
-                Some((_, refusal)) => Err(refusal.to_string()),
-                None => Ok(json),
-            },
-        };
-        match (read(json), second.map(read).transpose()) {
-            (Ok(first), Ok(second)) => {
-                commands.push(Command { line, id: id.clone(), lines, rows: tier_count, json: first });
-                commands.extend(second.map(|json| Command { line, id, lines: 0, rows: 1, json }));
+        let first =
+            Command { line, id, lines, rows: tier_count, line_rows, json: Value::Object(fields).to_string() };
+        let second = second.map(|json| Command {
+            line,
+            id: first.id.clone(),
+            lines: 0,
+            rows: 1,
+            line_rows: Vec::new(),
+            json,
+        });
+        let wrong = wrong(&first.json, &by).or_else(|| wrong(&second.as_ref()?.json, &by));
+        match wrong {
+            Some(problem) if first.line_rows.is_empty() => {
+                errors.add(line, noun.in_its_words(&problem.detail));
             }
-            (Err(what), _) | (_, Err(what)) => errors.add(line, noun.in_its_words(&what)),
+            Some(problem) => tell_document(noun, &first, &problem, &by, errors),
+            None if is_whole => commands.extend([Some(first), second].into_iter().flatten()),
+            None => {}
         }
     }
     commands
+}
+
+/// What is wrong with the values of a command, if there is something.
+fn wrong(json: &str, by: &Code) -> Option<Problem> {
+    match read_ndjson(json.as_bytes(), false, by) {
+        Err(problem) => Some(*problem),
+        Ok(batch) => batch.refused.first().map(|(_, refusal)| Problem::from(refusal)),
+    }
+}
+
+/// Tells each wrong row of a document for which `problem` was found: the service's own reader ends at the first.
+fn tell_document(noun: Noun, command: &Command, problem: &Problem, by: &Code, errors: &mut Errors) {
+    let before = errors.len();
+    let mut document: Map<String, Value> = serde_json::from_str(&command.json).expect("it was written here");
+    let lines = match document.remove("lines") {
+        Some(Value::Array(lines)) => lines,
+        _ => Vec::new(),
+    };
+    let mut of_head = None;
+    for (line, at) in lines.into_iter().zip(&command.line_rows) {
+        document.insert("lines".to_owned(), Value::Array(vec![line]));
+        let Some(problem) = wrong(&Value::Object(document.clone()).to_string(), by) else { continue };
+        let what = noun.in_its_words(&problem.detail);
+        let in_row = of_row(&what);
+        if in_row.len() < what.len() {
+            errors.add(*at, in_row);
+        } else if of_head.is_none() {
+            // What all rows say alike is told once.
+            of_head = Some(what);
+        }
+    }
+    if let Some(what) = of_head {
+        errors.add(command.line, what);
+    }
+    if errors.len() == before {
+        errors.add(command.line_of(problem), of_row(&noun.in_its_words(&problem.detail)));
+    }
 }
 
 /// What a row says beside its command, as a second one that comes behind it.
@@ -490,11 +590,26 @@ fn load_id(key: &str, load: &str) -> String {
     format!("import-{digest}")
 }
 
-/// Rows of lines become documents: rows of the same id one after the other. A document with a wrong row is left out:
+/// What becomes a command: a row, or the rows of a document.
+struct Document {
+    row: Row,
+    /// Where its lines stand in the file, if they are rows of their own.
+    line_rows: Vec<u64>,
+    /// Whether it may be loaded. One with a wrong row is only looked at.
+    is_whole: bool,
+}
+
+impl Document {
+    fn of_row(row: Row) -> Self {
+        Self { row, line_rows: Vec::new(), is_whole: true }
+    }
+}
+
+/// Rows of lines become documents: rows of the same id one after the other. A document with a wrong row is not whole:
 /// without it, it would be another document under the same id.
-fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
+fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Document> {
     let mut incomplete = incomplete(&rows, errors);
-    let mut documents: Vec<Row> = Vec::new();
+    let mut documents: Vec<Document> = Vec::new();
     let mut first_lines: HashMap<String, u64> = HashMap::new();
     for mut row in rows {
         let mut line = Map::new();
@@ -503,16 +618,16 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
                 line.insert(name.to_owned(), value);
             }
         }
-        match documents.last_mut().filter(|last| last.fields.get("id") == row.fields.get("id")) {
-            Some(last) => {
-                let differs = head.iter().find(|name| last.fields.get(**name) != row.fields.get(**name));
+        match documents.last_mut().filter(|last| last.row.fields.get("id") == row.fields.get("id")) {
+            Some(Document { row: first, line_rows, .. }) => {
+                let differs = head.iter().find(|name| first.fields.get(**name) != row.fields.get(**name));
                 if let Some(name) = differs {
-                    errors.add(row.line, format!("{name} is another than in line {}", last.line));
+                    errors.add(row.line, format!("{name} is another than in line {}", first.line));
                     incomplete.insert(id_of(&row));
-                    continue;
                 }
-                if let Some(Value::Array(lines)) = last.fields.get_mut("lines") {
+                if let Some(Value::Array(lines)) = first.fields.get_mut("lines") {
                     lines.push(Value::Object(line));
+                    line_rows.push(row.line);
                 }
             }
             None => {
@@ -524,11 +639,13 @@ fn gather(rows: Vec<Row>, head: &[&str], errors: &mut Errors) -> Vec<Row> {
                     first_lines.insert(id, row.line);
                 }
                 row.fields.insert("lines".to_owned(), Value::Array(vec![Value::Object(line)]));
-                documents.push(row);
+                documents.push(Document { line_rows: vec![row.line], row, is_whole: true });
             }
         }
     }
-    documents.retain(|document| !incomplete.contains(&id_of(document)));
+    for document in &mut documents {
+        document.is_whole = !incomplete.contains(&id_of(&document.row));
+    }
     documents
 }
 
@@ -595,10 +712,28 @@ pub(crate) struct Loaded {
     pub(crate) repeats: usize,
     /// The last line that was answered, and whether it was in effect before: another command of it may follow.
     last: Option<(u64, bool)>,
-    /// What the service refused, by line.
-    pub(crate) refused: Vec<(u64, Problem)>,
+    /// What the service refused.
+    pub(crate) refused: Vec<Refused>,
     /// Whether one refusal keeps all the others from being loaded.
     all_or_none: bool,
+}
+
+/// A row or a document that the service refused.
+pub(crate) struct Refused {
+    /// The line where its commands begin.
+    begin: u64,
+    /// The line that the problem is about.
+    pub(crate) line: u64,
+    pub(crate) problem: Problem,
+    /// Whether the line is one of a document.
+    is_of_document: bool,
+}
+
+impl Refused {
+    fn new(command: &Command, problem: Problem) -> Self {
+        let is_of_document = !command.line_rows.is_empty();
+        Self { begin: command.line, line: command.line_of(&problem), problem, is_of_document }
+    }
 }
 
 impl Loaded {
@@ -618,7 +753,7 @@ impl Loaded {
             let repeat = item.outcome.is_some_and(|outcome| outcome.repeat);
             match (item.problem, self.last) {
                 (Some(problem), _) => {
-                    self.refused.push((line, problem));
+                    self.refused.push(Refused::new(command, problem));
                     self.last = Some((line, false));
                 }
                 (None, Some((last, before))) if last == line => {
@@ -636,13 +771,24 @@ impl Loaded {
 
     /// The commands but those of refused lines.
     fn accepted<'a>(&self, commands: &'a [Command]) -> Vec<&'a Command> {
-        let refused: HashSet<u64> = self.refused.iter().map(|(line, _)| *line).collect();
+        let refused: HashSet<u64> = self.refused.iter().map(|refused| refused.begin).collect();
         commands.iter().filter(|command| !refused.contains(&command.line)).collect()
     }
 
+    /// Tells on standard error what the service refused, by the lines of the file.
+    fn tell_refused(&self, file: &str) {
+        let mut errors = Errors::default();
+        for Refused { line, problem, is_of_document, .. } in &self.refused {
+            let detail = if *is_of_document { of_row(&problem.detail) } else { &problem.detail };
+            errors.add(*line, format!("{detail} ({})", problem.code));
+        }
+        errors.tell(file);
+    }
+
     fn json(&self, commands: usize, bad: &Errors) -> Value {
-        let refused: Vec<_> =
-            self.refused.iter().map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
+        let refused =
+            self.refused.iter().map(|refused| json!({ "line": refused.line, "problem": refused.problem }));
+        let refused: Vec<_> = refused.collect();
         json!({
             "commands": commands, "loaded": self.done - self.repeats, "repeated": self.repeats,
             "bad_lines": bad.len(), "bad": bad.json(), "refused": refused,
@@ -682,10 +828,7 @@ pub(crate) async fn load(
     if !skip_bad && chunks.len() > 1 {
         let (start, what) = (Instant::now(), bar.message());
         bar.set_message("checking");
-        for chunk in &chunks {
-            rehearse(client, chunk, &mut loaded.refused).await?;
-            bar.inc(chunk.len() as u64);
-        }
+        rehearse_all(client, &chunks, bar, &mut loaded.refused).await?;
         if !loaded.refused.is_empty() {
             return Ok(());
         }
@@ -745,13 +888,13 @@ fn refusals(error: &jaego_client::Error) -> Vec<(usize, Problem)> {
 }
 
 /// The lines of refused commands, each once.
-fn lines_refused(chunk: &[&Command], refusals: Vec<(usize, Problem)>) -> Vec<(u64, Problem)> {
-    let mut lines: Vec<(u64, Problem)> = Vec::with_capacity(refusals.len());
+fn lines_refused(chunk: &[&Command], refusals: Vec<(usize, Problem)>) -> Vec<Refused> {
+    let mut lines: Vec<Refused> = Vec::with_capacity(refusals.len());
     for (index, problem) in refusals {
         // The last is the rehearsal's own.
         let Some(command) = chunk.get(index) else { continue };
-        if lines.last().is_none_or(|(line, _)| *line != command.line) {
-            lines.push((command.line, problem));
+        if lines.last().is_none_or(|last| last.begin != command.line) {
+            lines.push(Refused::new(command, problem));
         }
     }
     lines
@@ -778,15 +921,29 @@ async fn row_by_row(client: &Client, chunk: &[&Command], loaded: &mut Loaded) ->
         if refused.is_empty() {
             return Err(Broken { line: first.line, error });
         }
-        let lines: HashSet<u64> = refused.iter().map(|(line, _)| *line).collect();
+        let lines: HashSet<u64> = refused.iter().map(|refused| refused.begin).collect();
         left.retain(|command| !lines.contains(&command.line));
         loaded.refused.extend(refused);
     }
     Ok(())
 }
 
-/// Finds what the service would refuse, and changes nothing: an atomic batch whose last command is refused in any case.
-async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<(u64, Problem)>) -> Result<()> {
+/// Finds what the service would refuse, and changes nothing.
+async fn rehearse_all(
+    client: &Client,
+    chunks: &[Vec<&Command>],
+    bar: &ProgressBar,
+    refused: &mut Vec<Refused>,
+) -> Result<()> {
+    for chunk in chunks {
+        rehearse(client, chunk, refused).await?;
+        bar.inc(chunk.len() as u64);
+    }
+    Ok(())
+}
+
+/// The same for one batch: an atomic one whose last command is refused in any case.
+async fn rehearse(client: &Client, chunk: &[&Command], refused: &mut Vec<Refused>) -> Result<()> {
     let error = match client.batch_of_json(body(chunk, true, Some(&doomed()))).await {
         Ok(_) => bail!("the rehearsal of this load was carried out: it closed a transfer of a random name"),
         Err(error) => error,

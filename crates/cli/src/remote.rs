@@ -82,13 +82,21 @@ impl Remote {
     }
 
     /// Runs a conversation with the service.
-    pub(crate) fn run<F: Future<Output = Result<()>>>(&self, talk: impl FnOnce(Service) -> F) -> Result<()> {
+    pub(crate) fn talk<T, F: Future<Output = Result<T>>>(
+        &self,
+        talk: impl FnOnce(Service) -> F,
+    ) -> Result<T> {
         let service = Service { client: self.client()?, json: self.json };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let ended = runtime.block_on(talk(service));
+        runtime.block_on(talk(service))
+    }
+
+    /// The same, with a refusal shown as JSON where that is asked for.
+    pub(crate) fn run<F: Future<Output = Result<()>>>(&self, talk: impl FnOnce(Service) -> F) -> Result<()> {
+        let ended = self.talk(talk);
         match &ended {
             Err(error) if self.json => match error.downcast_ref::<jaego_client::Error>() {
                 Some(refused) if refused.problem().is_some() => {

@@ -516,6 +516,39 @@ fn a_file_is_loaded_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_the_service_would_refuse_of_a_wrong_file_is_told_with_all_else() {
+    let mut house = House::furnished();
+    let text = "id,site,sku,quantity\nO1,ICN,mug,1\nO1,ICN,pot,1\nO2,ICN,mug,0\nO3,ICN,mug,1\nO4,NOW,mug,1\n";
+    let file = house.file("wrong.csv", text);
+    let ran = house.run(&format!("import orders {file}"));
+    let expected = format!(
+        "{file}:4: quantity is zero\n{file}:3: there is no SKU pot (sku_not_found)\n\
+         {file}:6: there is no site NOW (site_not_found)\n\
+         jaego: nothing was loaded; with --skip-bad the lines that are right are\n"
+    );
+    assert_eq!((ran.code, &*ran.err, &*ran.out), (1, &*expected, ""));
+    assert_eq!(house.run("order show O3").code, 3, "it was not placed");
+    let ran = house.run(&format!("import orders {file} --json"));
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (ran.code, &told["refused"][0]["line"], &told["refused"][1]["line"]),
+        (1, &3.into(), &6.into())
+    );
+    assert_eq!((&told["loaded"], &told["bad"][0]["line"]), (&0.into(), &4.into()));
+
+    house.server.take();
+    let ran = house.run(&format!("import orders {file}"));
+    let lines: Vec<_> = ran.err.lines().collect();
+    assert_eq!(
+        (ran.code, lines.len(), lines[0]),
+        (1, 3, &*format!("{file}:4: quantity is zero")),
+        "{}",
+        ran.err
+    );
+    assert!(lines[1].starts_with("jaego: what the service would refuse is not known: "), "{}", ran.err);
+}
+
+#[test]
 fn what_no_line_of_a_file_can_help_is_not_advised() {
     let house = House::furnished();
     for (noun, text, code, expected) in [

@@ -94,7 +94,14 @@ fn what_else_a_row_says_is_a_second_command() {
 
 #[test]
 fn the_commands_of_a_row_are_in_one_batch() {
-    let command = |line| Command { line, id: String::new(), lines: 0, rows: 1, json: String::new() };
+    let command = |line| Command {
+        line,
+        id: String::new(),
+        lines: 0,
+        rows: 1,
+        line_rows: Vec::new(),
+        json: String::new(),
+    };
     // Every third row has two commands, so that the border of a batch falls into one.
     let commands: Vec<_> = (0..BATCH_COMMANDS_MAX as u64)
         .flat_map(|line| std::iter::repeat_n(line, if line.is_multiple_of(3) { 2 } else { 1 }))
@@ -110,7 +117,14 @@ fn the_commands_of_a_row_are_in_one_batch() {
 
 #[test]
 fn a_row_of_two_commands_is_counted_once() {
-    let command = |line| Command { line, id: String::new(), lines: 0, rows: 1, json: String::new() };
+    let command = |line| Command {
+        line,
+        id: String::new(),
+        lines: 0,
+        rows: 1,
+        line_rows: Vec::new(),
+        json: String::new(),
+    };
     let item = |repeat: bool, bad: bool| -> BatchItem {
         let outcome = json!({
             "id": "x", "sequence": 1, "at": "2026-03-01T00:00:00Z", "repeat": repeat, "picks": [],
@@ -219,4 +233,66 @@ fn lines_become_transfers() {
         "{commands:?}"
     );
     assert_eq!(errors, "f:5: id T1 is in line 2 already\nf:6: to is another than in line 5\n");
+}
+
+#[test]
+fn every_wrong_row_of_a_document_is_told_by_its_own_line() {
+    let (commands, errors) = told(
+        Noun::Transfers,
+        Format::Csv,
+        "id,from,to,line,sku,quantity\nT1,A,B,1,mug,2\nT1,A,B,2,m g,1\nT1,A,B,3,mug,0\nT1,A,B,4,mug,-1\n\
+         T2,A,B 2,1,mug,1\nT2,A,B 2,2,mug,0\nT3,A,B,1,mug,1\nT3,A,B,2,cup,1\nT3,A,B,1,cup,1\nT4,A,A,1,mug,1\n",
+    );
+    assert_eq!(commands, [""; 0]);
+    let told: Vec<_> = errors.lines().collect();
+    assert!(told[0].starts_with("f:3: sku has a character "), "{errors}");
+    assert_eq!(told[1], "f:4: quantity is zero");
+    assert!(told[2].starts_with("f:5: quantity is "), "{errors}");
+    // What all rows of a document say is told once.
+    assert!(told[3].starts_with("f:6: to has a character "), "{errors}");
+    assert_eq!(
+        told[4..6],
+        ["f:10: line 1 is there twice", "f:11: a transfer from A to itself is a bin move"],
+        "{errors}"
+    );
+    assert_eq!(told.len(), 6, "{errors}");
+}
+
+#[test]
+fn rows_that_are_left_out_are_looked_at_all_the_same() {
+    let text = "sku,tracking\nmug,lot\nmug,lots\n";
+    let (_, errors) = told(Noun::Skus, Format::Csv, text);
+    let lines: Vec<_> = errors.lines().collect();
+    assert_eq!(lines[0], "f:3: sku mug is in line 2 already");
+    assert!(lines[1].starts_with("f:3: tracking "), "{errors}");
+    let text = "id,site,customer,sku,quantity\nO1,ICN,kim,mug,x\nO1,ICN,kim,mug,0\nO2,ICN,kim,mug,1\nO2,ICN,lee,mug,0\n";
+    let (commands, errors) = told(Noun::Orders, Format::Csv, text);
+    assert_eq!(commands, [""; 0]);
+    assert_eq!(
+        errors,
+        "f:2: quantity: \"x\" is not a whole number\nf:3: quantity is zero\n\
+         f:5: customer is another than in line 4\nf:5: quantity is zero\n"
+    );
+}
+
+#[test]
+fn a_refusal_is_told_by_the_row_that_it_is_about() {
+    let mut errors = Errors::default();
+    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,milk,L1,1\nO1,ICN,milk,L2,1\n";
+    let commands = prepare(Noun::Orders, Format::Csv, text.as_bytes(), LOAD_DEFAULT, &mut errors);
+    let problem = |facts: &[(&'static str, &str)]| {
+        facts
+            .iter()
+            .fold(Problem::new("sku_not_found", ""), |problem, (name, fact)| problem.with(name, *fact))
+    };
+    for (facts, line) in [
+        (&[("field", "lines[2].quantity")][..], 4),
+        (&[("sku", "milk")], 3),
+        (&[("sku", "milk"), ("lot", "L2")], 4),
+        (&[("sku", "cup")], 2),
+        (&[("site", "ICN")], 2),
+        (&[("field", "lines[7].quantity")], 2),
+    ] {
+        assert_eq!(commands[0].line_of(&problem(facts)), line, "{facts:?}");
+    }
 }
