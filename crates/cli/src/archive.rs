@@ -78,15 +78,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.output.json {
             return print(&format!("{}\n", json!({ "files": 0, "bytes": 0, "first": raised.first.0 })));
         }
-        match raised.checkpoint {
-            None => println!(
-                "nothing to archive: there are no two checkpoints yet, and without them all of it is needed"
+        let why = match raised.checkpoint {
+            None => "there are no two checkpoints yet, and without them all of it is needed".to_owned(),
+            Some(checkpoint) => format!(
+                "no whole piece of the journal is older than that and than the checkpoint of event {checkpoint}"
             ),
-            Some(checkpoint) => println!(
-                "nothing to archive: no whole piece of the journal is older than that and than the checkpoint of event {checkpoint}"
-            ),
-        }
-        return Ok(());
+        };
+        return print(&format!("nothing to archive: {why}\n"));
     };
     let gone = format!("events {} to {}", raised.segments[0].first_sequence, last.next_sequence - 1);
     write_down(&data, Kind::Archived, format!("{gone} to {}", options.to.display()));
@@ -101,11 +99,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let json = json!({ "files": raised.segments.len(), "bytes": bytes, "first": raised.first.0 });
         return print(&format!("{json}\n"));
     }
-    println!("archived   {gone}");
-    println!("files      {}", raised.segments.len());
-    println!("bytes      {bytes}");
-    println!("kept from  event {}", raised.first);
-    Ok(())
+    print(&format!(
+        "archived   {gone}\nfiles      {}\nbytes      {bytes}\nkept from  event {}\n",
+        raised.segments.len(),
+        raised.first
+    ))
 }
 
 #[cfg(test)]

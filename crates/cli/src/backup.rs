@@ -144,9 +144,7 @@ fn tell(verified: &Verified, output: &Output, what: &str, folder: &Path) -> Resu
         json["folder"] = folder.display().to_string().into();
         return print(&format!("{json}\n"));
     }
-    verify::tell(verified);
-    println!("{what} and proven: {}", folder.display());
-    Ok(())
+    print(&format!("{}{what} and proven: {}\n", verify::text(verified), folder.display()))
 }
 
 fn state(verified: &Verified) -> String {

@@ -13,6 +13,7 @@ use crate::{
     exit::Usage,
     import::{self, LOAD_DEFAULT, Loaded, Noun, Refused, load, prepare},
     queues::Queues,
+    remote::print,
     rows::{Errors, Format},
     serve::{self, Folder, Service, listen_on, runtime},
 };
@@ -56,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let served = runtime.block_on(async {
         let listener = listen_on(options.listen).await?;
         let url = format!("http://{}", listener.local_addr().context("cannot tell the address")?);
-        // A load that failed ends the service; one that is done leaves it running.
+        // A load that failed ends the service, and so does a demo of which nobody is told; otherwise it goes on.
         let (failed, has_failed) = oneshot::channel();
         let ended = async move {
             if has_failed.await.is_err() {
@@ -66,17 +67,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let (begun, token) = oneshot::channel();
         let begin = |folder: &Folder| {
             // Nobody waits for it any more if the service has ended.
-            let _ = begun.send(folder.first_token()?.context("a new folder has no tokens")?);
+            let (_, token) = folder.first_token()?.context("a new folder has no tokens")?;
+            let _ = begun.send(token);
             Ok(Queues::default())
         };
         let fill = async {
             // Where there is none, the service says why.
             let Ok(token) = token.await else { return Ok(()) };
-            let filled = fill(&url, &token).await;
-            match &filled {
-                Ok(()) => tell(&url, &token, options.keep.then_some(&data)),
+            let mut filled = fill(&url, &token).await;
+            if filled.is_ok() {
+                filled = tell(&url, &token, options.keep.then_some(&data));
+            }
+            if filled.is_err() {
                 // Nobody listens any more if the service has ended by itself.
-                Err(_) => drop(failed.send(())),
+                let _ = failed.send(());
             }
             filled
         };
@@ -107,8 +111,12 @@ async fn fill(url: &str, token: &str) -> Result<()> {
     Ok(())
 }
 
-fn tell(url: &str, token: &str, kept: Option<&PathBuf>) {
-    println!(
+fn tell(url: &str, token: &str, kept: Option<&PathBuf>) -> Result<()> {
+    let end = match kept {
+        Some(folder) => format!("The data stays in {}. Press Ctrl-C to end.", folder.display()),
+        None => "Press Ctrl-C to end; everything is deleted then.".to_owned(),
+    };
+    print(&format!(
         "
 Jaego answers at {url}
 
@@ -120,10 +128,8 @@ Try, in another terminal:
   jaego stock list --sku HN-5400
   jaego hold place H1 --site ICN HN-5400=4 --expires 10m
   jaego transfer allocate BULK-2014 --dry-run
+
+{end}
 "
-    );
-    match kept {
-        Some(folder) => println!("The data stays in {}. Press Ctrl-C to end.", folder.display()),
-        None => println!("Press Ctrl-C to end; everything is deleted then."),
-    }
+    ))
 }

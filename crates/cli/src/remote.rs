@@ -145,10 +145,16 @@ impl Service {
     }
 }
 
+/// Writes to standard output.
+pub(crate) fn write_out(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
 /// Prints data. A reader who has seen enough ends the program, and that is no failure.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write_out(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Told(exit::DONE).into()),
         written => written.context("cannot write to standard output"),
     }

@@ -1,8 +1,9 @@
 //! `jaego serve`: the service on a data folder.
 
 use std::{
-    future,
+    fs, future,
     future::Future,
+    io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -15,8 +16,11 @@ use clap::Args;
 use jaego_client::Trust;
 use jaego_engine::{Config, Engine, Recovered, SystemClock, disk::RealDisk};
 use jaego_server::{
-    Audit, Limits, Metrics, Opening, Role, Shell, Tokens, audit::Kind, logs, service, shell::PROTOCOLS,
-    tokens::TokenGrant,
+    Audit, Limits, Metrics, Opening, Role, Shell, Tokens,
+    audit::Kind,
+    logs, service,
+    shell::PROTOCOLS,
+    tokens::{TokenGrant, TokenId},
 };
 use jaego_store::Store;
 use jaego_tls::Certificates;
@@ -34,6 +38,7 @@ use crate::{
     data,
     exit::Usage,
     queues::{QueueOptions, Queues},
+    remote::write_out,
     settings::{Ca, DataFolder, LISTEN_DEFAULT, Settings, SettingsFile},
 };
 
@@ -110,13 +115,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let served = runtime.block_on(async {
         let address = listening.local_addr().context("cannot tell the address")?;
         let begin = |folder: &Folder| {
-            if let Some(token) = folder.first_token()? {
+            if let Some((id, token)) = folder.first_token()? {
                 // The only time that it is seen; to stdout, for scripts.
-                println!("admin token: {token}");
+                let told = write_out(&format!("admin token: {token}\n"));
+                folder.kept_if(id, told)?;
             }
             // After the first token was made, so that a first start can name it.
             let queues = options.queues.read(&settings, &folder.tokens, &trust)?;
-            println!("listening on {scheme}://{address}");
+            if let Err(error) = write_out(&format!("listening on {scheme}://{address}\n")) {
+                // Who sends requests gets answers all the same.
+                tracing::warn!(%error, "cannot say on standard output that it listens");
+            }
             tracing::info!(data = %data.display(), "jaego serves");
             Ok(queues)
         };
@@ -199,7 +208,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Makes an admin's token where there has never been a token. Where all were revoked, somebody meant it.
-    pub(crate) fn first_token(&self) -> Result<Option<String>> {
+    pub(crate) fn first_token(&self) -> Result<Option<(TokenId, String)>> {
         let path = self.tokens.path();
         if path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
             return Ok(None);
@@ -207,7 +216,21 @@ impl Folder {
         let grant = TokenGrant { name: FIRST_TOKEN.to_owned(), role: Role::Admin, sites: None, rate: None };
         let (id, token) = self.tokens.create(grant).context("cannot make the first token")?;
         write_down(&self.data, Kind::TokenCreated, format!("{id} {FIRST_TOKEN} admin"));
-        Ok(Some(token.reveal().to_owned()))
+        Ok(Some((id, token.reveal().to_owned())))
+    }
+
+    /// Keeps the first token if its holder was told, and otherwise takes it back: nobody could ever use it, and the next
+    /// start makes another.
+    fn kept_if(&self, id: TokenId, told: io::Result<()>) -> Result<()> {
+        let Err(error) = told else { return Ok(()) };
+        self.tokens.revoke(id).context("cannot take the first token back")?;
+        if self.tokens.list().is_empty() {
+            let path = self.tokens.path();
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        write_down(&self.data, Kind::TokenRevoked, id.to_string());
+        Err(error)
+            .context("cannot print the admin's token, which was taken back: the next start makes another")
     }
 }
 

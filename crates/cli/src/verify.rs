@@ -40,9 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.output.json {
         return print(&format!("{}\n", json(&verified)));
     }
-    tell(&verified);
-    println!("the books balance");
-    Ok(())
+    print(&format!("{}the books balance\n", text(&verified)))
 }
 
 /// Opens the store of a data folder that nobody has open, and proves its books.
@@ -74,18 +72,30 @@ pub(crate) fn json(verified: &Verified) -> Value {
     })
 }
 
-/// Prints what was proven.
-pub(crate) fn tell(verified: &Verified) {
-    println!("sequence    {}", verified.sequence);
-    println!("events      {} replayed", verified.events);
-    println!("movements   {} summed", verified.movements);
-    println!("positions   {}", verified.proof.positions);
-    println!("open holds  {}", verified.proof.open_holds);
-    println!("transfers   {}", verified.proof.transfers);
-    println!("orders      {}", verified.proof.orders);
-    println!("carts       {}", verified.proof.carts);
-    println!("wallets     {}", verified.proof.wallets);
-    println!("cards       {}", verified.proof.cards);
-    println!("proposals   {} open", verified.proof.open_proposals);
-    println!("state       {:032x}", verified.hash);
+/// What was proven, for people.
+pub(crate) fn text(verified: &Verified) -> String {
+    let Verified { sequence, events, movements, proof, hash, .. } = verified;
+    format!(
+        "sequence    {sequence}
+events      {events} replayed
+movements   {movements} summed
+positions   {}
+open holds  {}
+transfers   {}
+orders      {}
+carts       {}
+wallets     {}
+cards       {}
+proposals   {} open
+state       {hash:032x}
+",
+        proof.positions,
+        proof.open_holds,
+        proof.transfers,
+        proof.orders,
+        proof.carts,
+        proof.wallets,
+        proof.cards,
+        proof.open_proposals
+    )
 }

@@ -14,6 +14,8 @@ use jaego_testkit::{Ready, Server, ServerOptions, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "cli/folders.rs"]
+mod folders;
 #[path = "cli/money.rs"]
 mod money;
 

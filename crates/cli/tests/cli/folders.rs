@@ -1,0 +1,106 @@
+//! Data folders, and output that cannot be written.
+
+use std::{
+    fs::File,
+    io::pipe,
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+};
+
+use jaego_testkit::{free_port, wait_until};
+
+use super::{House, PROGRAM, Ran, WAIT, ran, serve};
+
+/// A standard output that takes nothing.
+#[derive(Clone, Copy, Debug)]
+enum Deaf {
+    /// Its disk is full.
+    Full,
+    /// Whoever read it has gone.
+    Closed,
+}
+
+impl Deaf {
+    fn stdout(self) -> Stdio {
+        match self {
+            Self::Full => File::options().write(true).open("/dev/full").unwrap().into(),
+            Self::Closed => pipe().unwrap().1.into(),
+        }
+    }
+
+    fn command(self, arguments: &str) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments.split_whitespace()).env_clear().stdin(Stdio::null()).stdout(self.stdout());
+        command.stderr(Stdio::piped());
+        command
+    }
+
+    fn run(self, arguments: &str) -> Ran {
+        let child = self.command(arguments).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        Ran { out: String::new(), err, code: output.status.code().unwrap() }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    free_port().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).unwrap()
+}
+
+#[test]
+fn a_first_token_that_cannot_be_printed_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for deaf in [Deaf::Full, Deaf::Closed] {
+        let ran = deaf.run(&format!("serve --data {} --listen {}", data.display(), free_address()));
+        assert_eq!(ran.code, 1, "{deaf:?}: {}", ran.err);
+        assert!(ran.err.contains("which was taken back: the next start makes another"), "{}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        assert!(!data.join("tokens.json").exists(), "{deaf:?}");
+    }
+    let (server, _) = serve(&data);
+    server.wait_line("admin token: ", WAIT).unwrap();
+    drop(server);
+    // Who cannot be told that it listens is served all the same.
+    for deaf in [Deaf::Full, Deaf::Closed] {
+        let address = free_address();
+        let serving = format!("serve --data {} --listen {address}", data.display());
+        let mut child = deaf.command(&serving).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the service", WAIT, || TcpStream::connect(address).ok().map(drop)).unwrap();
+        wait_until("an answer", WAIT, || {
+            let mut ask = Command::new(PROGRAM);
+            ask.args(["status", "--url", &format!("http://{address}")])
+                .env_clear()
+                .env("JAEGO_TOKEN", "none");
+            // It has been asked and says no: it is up, and whoever has a token is let in.
+            (ran(ask).code == 3).then_some(())
+        })
+        .unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "{deaf:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn no_command_panics_where_its_output_cannot_be_written() {
+    let mut house = House::furnished();
+    house.server.take();
+    let (data, folder) = (house.data(), house.folder.path());
+    let data = data.display();
+    for deaf in [Deaf::Full, Deaf::Closed] {
+        let path = |name: &str| folder.join(format!("{name}-{deaf:?}")).display().to_string();
+        for command in [
+            format!("verify --data {data}"),
+            format!("backup --data {data} --to {}", path("backup")),
+            format!("restore --from {} --data {}", path("backup"), path("restored")),
+            format!("archive --data {data} --before 2020-01-01 --to {}", path("archive")),
+        ] {
+            let ran = deaf.run(&command);
+            let code = if matches!(deaf, Deaf::Full) { 1 } else { 0 };
+            assert_eq!(ran.code, code, "{deaf:?}: {command}: {}", ran.err);
+            let told = ran.err.contains("cannot write to standard output");
+            assert!(told == (code == 1) && !ran.err.contains("panicked"), "{command}: {}", ran.err);
+        }
+    }
+}
