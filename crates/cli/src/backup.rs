@@ -1,8 +1,9 @@
 //! `jaego backup` and `jaego restore`: a data folder copied, and the copy proven.
 
 use std::{
-    fs,
-    io::ErrorKind,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -77,7 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let json = serde_json::to_string_pretty(&manifest).context("cannot write the manifest")?;
     let path = options.to.join(MANIFEST);
-    fs::write(&path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    file.and_then(|mut file| file.write_all((json + "\n").as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     sync(&path)?;
     sync(&options.to)?;
     write_down(&from, Kind::BackedUp, format!("event {} to {}", verified.sequence, options.to.display()));
@@ -116,6 +119,25 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
     let manifest: Manifest =
         serde_json::from_slice(&manifest).with_context(|| format!("cannot understand {}", path.display()))?;
     make_empty(&options.data)?;
+    let verified = match place(options, &manifest) {
+        Ok(verified) => verified,
+        Err(error) => {
+            // A store that is not the one that was backed up must not be served.
+            let folder = options.data.display();
+            remove_placed(&options.data).with_context(|| {
+                format!("{error:#}; and {folder} is not to be used: it could not be emptied")
+            })?;
+            return Err(error).with_context(|| format!("nothing was restored, and {folder} is empty again"));
+        }
+    };
+    let from = options.from.display();
+    sync(&options.data)?;
+    write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
+    tell(&verified, &options.output, "restored", &options.data)
+}
+
+/// Copies a backup into an empty folder, and proves that the copy is what the manifest says.
+fn place(options: &RestoreOptions, manifest: &Manifest) -> Result<Verified> {
     // Copied, never linked: the backup has to outlive what becomes of the new folder.
     copy(&data::store_folder(&options.from), &data::store_folder(&options.data), Links::Never)
         .with_context(|| format!("cannot restore {}", options.from.display()))?;
@@ -131,10 +153,19 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
         manifest.sequence,
         manifest.state
     );
-    let from = options.from.display();
-    sync(&options.data)?;
-    write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
-    tell(&verified, &options.output, "restored", &options.data)
+    Ok(verified)
+}
+
+/// Removes what was placed in a folder that was empty before.
+fn remove_placed(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 /// Prints what a folder was proven to hold.
@@ -153,7 +184,9 @@ fn state(verified: &Verified) -> String {
 
 fn make_empty(folder: &Path) -> Result<()> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Nobody else is to read what it will hold.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make {}", folder.display()))?;
     for made in missing {
         // A folder is there for good when the one that names it is synced.
         let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));

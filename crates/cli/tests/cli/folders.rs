@@ -1,9 +1,11 @@
-//! Data folders, and output that cannot be written.
+//! Data folders: who may read them, what a restore leaves, and output that cannot be written.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::pipe,
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -45,6 +47,10 @@ impl Deaf {
 
 fn free_address() -> SocketAddr {
     free_port().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
@@ -103,4 +109,26 @@ fn no_command_panics_where_its_output_cannot_be_written() {
             assert!(told == (code == 1) && !ran.err.contains("panicked"), "{command}: {}", ran.err);
         }
     }
+}
+
+#[test]
+fn a_restore_that_is_not_what_was_backed_up_leaves_nothing() {
+    let mut house = House::furnished();
+    house.server.take();
+    let (backup, restored) = (house.folder.path().join("backup"), house.folder.path().join("restored"));
+    house.done(&format!("backup --data {} --to {}", house.data().display(), backup.display()));
+    let manifest = backup.join("backup.json");
+    assert_eq!((mode(&backup), mode(&manifest)), (0o700, 0o600));
+    let right = fs::read_to_string(&manifest).unwrap();
+    let state = right.split("\"state\": \"").nth(1).unwrap();
+    fs::write(&manifest, right.replace(&state[..32], &"0".repeat(32))).unwrap();
+    let restore = format!("restore --from {} --data {}", backup.display(), restored.display());
+    let ran = house.run(&restore);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains(&format!("nothing was restored, and {} is empty again", restored.display())));
+    assert!(ran.err.contains("take another backup"), "{}", ran.err);
+    assert_eq!((fs::read_dir(&restored).unwrap().count(), mode(&restored)), (0, 0o700));
+    fs::write(&manifest, right).unwrap();
+    house.done(&restore);
+    assert_eq!(mode(&restored), 0o700);
 }
