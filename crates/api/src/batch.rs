@@ -68,9 +68,10 @@ impl BatchRequest {
     /// # Panics
     /// If it has fewer.
     pub fn answer<'a>(&self, format: BatchFormat, said: impl IntoIterator<Item = Said<'a>>) -> Vec<u8> {
-        let (begin, between, end): (&[u8], &[u8], &[u8]) = match format {
-            BatchFormat::Json => (br#"{"items":["#, b",", b"]}"),
-            BatchFormat::Ndjson => (b"", b"\n", b"\n"),
+        // Each line has its end behind it, so that an answer without lines is empty.
+        let (begin, between, behind, end): (&[u8], &[u8], &[u8], &[u8]) = match format {
+            BatchFormat::Json => (br#"{"items":["#, b",", b"", b"]}"),
+            BatchFormat::Ndjson => (b"", b"", b"\n", b""),
         };
         let mut said = said.into_iter();
         let mut refused = self.refused.iter().peekable();
@@ -91,6 +92,7 @@ impl BatchRequest {
                     serde_json::to_writer(&mut json, &item).expect("an answer has text for keys");
                 }
             }
+            json.extend_from_slice(behind);
         }
         json.extend_from_slice(end);
         json

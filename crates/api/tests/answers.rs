@@ -5,7 +5,7 @@ use jaego_api::{
     batch::Batch,
     list,
     outcome::Outcome,
-    read_batch,
+    read_batch, read_ndjson,
     transfer::{Transfer, TransferSummary},
 };
 use jaego_domain::{
@@ -127,5 +127,8 @@ fn a_batch_is_answered_in_order() {
     assert_eq!(answers.items[0].outcome, Some(Outcome::new(&outcome, true)));
     let lines = String::from_utf8(batch.answer(BatchFormat::Ndjson, said())).unwrap();
     assert_eq!(lines.lines().count(), 3);
-    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(lines.ends_with('\n') && lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let nothing = read_ndjson(b"\n\n", false, &code("tester")).unwrap();
+    assert_eq!(nothing.answer(BatchFormat::Ndjson, []), b"");
+    assert_eq!(nothing.answer(BatchFormat::Json, []), br#"{"items":[]}"#);
 }
