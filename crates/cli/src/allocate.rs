@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use jaego_api::{limits::BATCH_LINES_MAX, stock::Shortage};
+use jaego_api::{batch::BatchItem, limits::BATCH_LINES_MAX, status::Status, stock::Shortage};
 use jaego_client::Client;
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ pub(crate) struct Allocated {
 /// Allocates the transfers in the order of their file. A part is better than nothing.
 pub(crate) async fn all(client: &Client, commands: &[&Command]) -> Result<Allocated> {
     let bar = progress(commands.len(), "allocate");
+    let begin = client.read::<Status>("status", &[]).await?.sequence;
     let mut allocated = Allocated::default();
     let mut rest = commands;
     while !rest.is_empty() {
@@ -45,23 +46,7 @@ pub(crate) async fn all(client: &Client, commands: &[&Command]) -> Result<Alloca
         let (chunk, next) = rest.split_at(count.count().max(1));
         let batch = chunk.iter().map(|command| json!({ "op": "allocate_transfer", "transfer": command.id }));
         // Each gets a new request key: allocating a second time takes only what is still lacking.
-        for item in client.batch(batch.collect(), false).await?.items {
-            match (item.outcome, item.problem) {
-                (Some(outcome), _) if outcome.repeat => allocated.already += 1,
-                (Some(outcome), _) => {
-                    allocated.transfers += 1;
-                    allocated.units += outcome.picks.iter().map(|pick| pick.quantity).sum::<u64>();
-                    allocated.lack(&outcome.shortages);
-                }
-                // Nothing at all was available: a shortage like the others.
-                (None, Some(problem)) if !problem.shortages.is_empty() => {
-                    allocated.empty_handed += 1;
-                    allocated.lack(&problem.shortages);
-                }
-                (None, Some(problem)) => allocated.refused.push((item.id.to_string(), problem.detail)),
-                (None, None) => {}
-            }
-        }
+        allocated.count(client.batch(batch.collect(), false).await?.items, begin);
         bar.inc(chunk.len() as u64);
         rest = next;
     }
@@ -70,6 +55,28 @@ pub(crate) async fn all(client: &Client, commands: &[&Command]) -> Result<Alloca
 }
 
 impl Allocated {
+    /// Counts the answers to a batch that was given after the event `begin`.
+    fn count(&mut self, items: Vec<BatchItem>, begin: u64) {
+        for item in items {
+            match (item.outcome, item.problem) {
+                // A batch whose answer was lost is given again, and what it did comes as repeats of younger events.
+                (Some(outcome), _) if outcome.repeat && outcome.sequence <= begin => self.already += 1,
+                (Some(outcome), _) => {
+                    self.transfers += 1;
+                    self.units += outcome.picks.iter().map(|pick| pick.quantity).sum::<u64>();
+                    self.lack(&outcome.shortages);
+                }
+                // Nothing at all was available: a shortage like the others.
+                (None, Some(problem)) if !problem.shortages.is_empty() => {
+                    self.empty_handed += 1;
+                    self.lack(&problem.shortages);
+                }
+                (None, Some(problem)) => self.refused.push((item.id.to_string(), problem.detail)),
+                (None, None) => {}
+            }
+        }
+    }
+
     fn lack(&mut self, shortages: &[Shortage]) {
         for short in shortages {
             let units = short.requested.saturating_sub(short.available);
@@ -122,5 +129,27 @@ impl Allocated {
             text += &format!("and {} transfers more\n", self.refused.len() - SHORT_SHOWN_MAX);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_of_what_this_run_did_is_no_earlier_allocation() {
+        let item = |sequence: u64, repeat: bool| -> BatchItem {
+            let pick = json!({
+                "line": "1", "site": "ICN", "location": "A-01", "sku": "mug", "lot": null, "quantity": 3,
+            });
+            let outcome = json!({
+                "id": "T1", "sequence": sequence, "at": "2026-03-01T00:00:00Z", "repeat": repeat, "picks": [pick],
+            });
+            let item = json!({ "index": 0, "id": "T1", "status": "done", "outcome": outcome });
+            serde_json::from_value(item).unwrap()
+        };
+        let mut allocated = Allocated::default();
+        allocated.count(vec![item(10, true), item(11, true), item(12, false)], 10);
+        assert_eq!((allocated.already, allocated.transfers, allocated.units), (1, 2, 6));
     }
 }
