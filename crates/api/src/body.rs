@@ -20,7 +20,7 @@ use crate::{
     plain,
     problem::Problem,
     table::{self, CommandRow, Repeat, Role, read_fields},
-    value::{Text, Word},
+    value::{Text, Word, identifier},
 };
 
 /// The header that carries a request key.
@@ -57,7 +57,7 @@ pub fn read_request(
 ) -> Result<Request, Box<Problem>> {
     let body = utf8(body)?;
     let body = if body.trim_ascii().is_empty() { "{}" } else { body };
-    let key = marks.key.map(|key| Code::new("idempotency-key", key)).transpose()?;
+    let key = marks.key.map(|key| identifier("idempotency-key", key)).transpose()?;
     let fenced = marks.fenced.map(Fenced::parse).transpose()?;
     let command = read(body, |reader| {
         reader.deserialize_map(OneCommand {

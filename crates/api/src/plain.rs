@@ -16,6 +16,7 @@ use crate::{
     body::BatchRequest,
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, CODE_BYTES_MAX, LINES_MAX, QUANTITY_MAX},
     table::{self, CommandRow},
+    value::identifier,
 };
 
 /// The command that plain batches are of.
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self, field: &'static str) -> Option<Code> {
-        Code::new(field, self.text()?).ok()
+        identifier(field, self.text()?).ok()
     }
 
     /// A whole number as a machine writes it.

@@ -29,7 +29,7 @@ use crate::{
     time::Time,
     trade::{Card, PriceTiers, Proposal},
     transfer::{ExplainedLine, Transfer, TransferSummary},
-    value::{Choice, Text},
+    value::{Choice, Text, identifier},
     wallet::{Account, Authorization, StatementLine, Wallet},
 };
 
@@ -368,11 +368,11 @@ impl Values {
     }
 
     fn code(&self, name: &'static str) -> Result<Code, Refusal> {
-        Code::new(name, self.get(name).unwrap_or_default())
+        identifier(name, self.get(name).unwrap_or_default())
     }
 
     fn code_if_any(&self, name: &'static str) -> Result<Option<Code>, Refusal> {
-        self.get(name).map(|text| Code::new(name, text)).transpose()
+        self.get(name).map(|text| identifier(name, text)).transpose()
     }
 
     fn time_if_any(&self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {

@@ -41,8 +41,17 @@ impl<'a> Text<'a> {
 
     /// The identifier, if it is one. Refuses with `invalid_value`, naming `field`.
     pub fn code(&self, field: &'static str) -> Result<Code, Refusal> {
-        Code::new(field, &self.0)
+        identifier(field, &self.0)
     }
+}
+
+/// The identifier, if it is one that a path can name: clients and proxies take `.` and `..` out of paths, so that nobody
+/// could ask for what is called so. Refuses with `invalid_value`, naming `field`.
+pub(crate) fn identifier(field: &'static str, text: &str) -> Result<Code, Refusal> {
+    if matches!(text, "." | "..") {
+        return Err(Refusal::invalid(field, "is . or .., which no path of a URL can name"));
+    }
+    Code::new(field, text)
 }
 
 /// An identifier that may be missing.
@@ -86,6 +95,7 @@ impl JsonSchema for Text<'_> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string", "minLength": 1, "maxLength": CODE_BYTES_MAX, "pattern": "^[A-Za-z0-9_.:-]+$",
+            "not": { "enum": [".", ".."] },
         })
     }
 }

@@ -207,6 +207,7 @@ fn values(body: &Value) -> Vec<Wrong> {
                 for value in [
                     json!("x".repeat(65)).to_string().as_str(),
                     r#""""#,
+                    r#""..""#,
                     r#""a b""#,
                     r#""a/b""#,
                     r#""a\u0000""#,

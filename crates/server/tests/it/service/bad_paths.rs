@@ -229,6 +229,8 @@ async fn no_parameter_in_the_path_of_any_command_may_be_anything() {
                 ("a%20b", (422, "invalid_value", Some(name))),
                 ("a%2Fb", (422, "invalid_value", Some(name))),
                 ("a%00", (422, "invalid_value", Some(name))),
+                (".", (422, "invalid_value", Some(name))),
+                ("%2E%2E", (422, "invalid_value", Some(name))),
                 ("%EC%9E%AC", (422, "invalid_value", Some(name))),
                 ("%FF", (400, "malformed", None)),
                 (TOO_LONG, (422, "invalid_value", Some(name))),
