@@ -36,9 +36,9 @@ mod transfer;
 mod verify;
 mod wallet;
 
-use std::process::ExitCode;
+use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 // Small requests live by the allocator: with the system's, it was a sixth of the service's time.
 #[global_allocator]
@@ -115,8 +115,21 @@ enum Command {
     ExitCodes,
 }
 
+/// The command line without the variables that are set to nothing: they say nothing.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Site(options) => master::site(&options),
         Command::Location(options) => master::location(&options),

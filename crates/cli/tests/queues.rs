@@ -153,3 +153,43 @@ fn nothing_is_made_for_an_address_that_cannot_be_had() {
     assert!(told.contains(&format!("cannot listen on {address}")), "{told}");
     assert!(!data.exists());
 }
+
+#[test]
+fn an_empty_variable_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jaego"));
+    command.arg("serve").arg("--data").arg(&data).args(["--listen", &address]).env_clear();
+    for name in [
+        "INTAKE",
+        "STREAM",
+        "INTAKE_TOKEN",
+        "REPLIES",
+        "DEAD_LETTERS",
+        "GROUP",
+        "CONSUMER",
+        "REPLIES_MAX",
+        "DEAD_LETTERS_MAX",
+        "CLAIM_IDLE_S",
+        "OUTBOX",
+        "OUTBOX_STREAM",
+        "OUTBOX_MAX",
+        "OUTBOX_KIND",
+        "OUTBOX_AFTER",
+        "CONFIG",
+        "CA",
+        "TLS_CERT",
+        "TLS_KEY",
+        "REQUESTS_PER_PEER",
+        "LOG",
+        "LOG_FORMAT",
+    ] {
+        command.env(format!("JAEGO_{name}"), "");
+    }
+    let ran = command.output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("cannot listen on {address}")), "{told}");
+}
