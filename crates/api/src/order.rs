@@ -362,7 +362,7 @@ pub struct OrderSale {
     pub total: u64,
     /// What was paid for it, less what was refunded.
     pub paid: u64,
-    /// What was given back when it was cancelled.
+    /// What was given back, in parts or when it was cancelled.
     pub refunded: u64,
 }
 

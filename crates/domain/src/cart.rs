@@ -101,6 +101,6 @@ pub struct Sale {
     pub prices: Vec<Amount>,
     /// What was paid in all.
     pub total: Amount,
-    /// What was given back when the order was cancelled.
+    /// What was given back through the order, in parts or when it was cancelled.
     pub refunded: Amount,
 }

@@ -366,7 +366,7 @@ fn check_cart(
     }
 }
 
-/// An order cost what its lines cost, and no more was given back, and only where it was cancelled.
+/// An order cost what its lines cost, and no more was given back, in parts or when it was cancelled.
 fn check_sale(memory: &Memory, id: &Code, sale: &Sale, wrong: &mut Vec<String>) {
     let Some(order) = memory.order(id) else {
         wrong.push(format!("something was sold as order {id}, which is not there"));
