@@ -513,11 +513,12 @@ impl From<&Refusal> for Problem {
                 fact("requested", requested.get().into());
                 fact("refundable", refundable.get().into());
             }
-            Refusal::RefundExceedsPaid { owner, currency, requested, paid } => {
+            Refusal::RefundExceedsPaid { owner, currency, requested, paid, sold } => {
                 fact("owner", text(owner));
                 fact("currency", currency.as_str().into());
                 fact("requested", requested.get().into());
                 fact("paid", paid.get().into());
+                fact("sold", sold.get().into());
             }
             Refusal::LimitAboveBalance { owner, currency, limit, unheld } => {
                 fact("owner", text(owner));

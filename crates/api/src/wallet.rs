@@ -57,7 +57,7 @@ pub struct Charge<'a>(pub Payment<'a>);
 #[serde(transparent, bound(deserialize = "'de: 'a"))]
 pub struct Pay<'a>(pub Payment<'a>);
 
-/// Refunds to a wallet: money back from sales, at most what was paid and not refunded yet.
+/// Refunds to a wallet: money back from sales, at most what was paid and not refunded yet, without what was paid for orders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent, bound(deserialize = "'de: 'a"))]
 pub struct Refund<'a>(pub Payment<'a>);
@@ -223,8 +223,10 @@ pub struct Balance {
     pub available: i64,
     /// What the balance less what is held never falls below.
     pub limit: i64,
-    /// What was paid and captured, less what was refunded: what can be refunded still.
+    /// What was paid and captured, less what was refunded.
     pub paid: u64,
+    /// How much of it was paid for orders, and is refunded through them; the rest can be refunded to the wallet.
+    pub sold: u64,
 }
 
 impl From<&query::WalletView> for Wallet {
@@ -246,6 +248,7 @@ impl From<&row::Balance> for Balance {
             available: row.available(),
             limit: row.limit,
             paid: row.paid.get(),
+            sold: row.sold.get(),
         }
     }
 }

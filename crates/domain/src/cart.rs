@@ -2,7 +2,10 @@
 
 use smallvec::SmallVec;
 
-use crate::{Amount, Code, Currency, Quantity, Sequence, SiteId, SkuId, Timestamp, row::Pick};
+use crate::{
+    Amount, Code, Currency, Quantity, Sequence, SiteId, SkuId, Timestamp,
+    row::{OrderStatus, Pick},
+};
 
 /// How a cart stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,4 +106,16 @@ pub struct Sale {
     pub total: Amount,
     /// What was given back through the order, in parts or when it was cancelled.
     pub refunded: Amount,
+}
+
+impl Sale {
+    /// What can still be given back for an order in this status: nothing once it is cancelled.
+    pub fn left(&self, status: OrderStatus) -> Amount {
+        match status {
+            OrderStatus::Cancelled => Amount::ZERO,
+            OrderStatus::Waiting | OrderStatus::Processing | OrderStatus::Completed => {
+                self.total - self.refunded
+            }
+        }
+    }
 }

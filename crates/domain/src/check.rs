@@ -255,6 +255,7 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
             wrong.push(format!("serial number {} is there {sum} times", row.code));
         }
     }
+    money.sold(memory);
     money.close(&mut wrong);
     trades.close(memory, &mut wrong);
     picking.close(memory, &mut wrong);
@@ -398,15 +399,28 @@ struct Money {
     paid: BTreeMap<Currency, i128>,
     /// What the wallets hold, less what their authorizations hold.
     held: BTreeMap<(Code, Currency), i128>,
+    /// What is left to be given back of the orders that are here, less what the wallets say: orders of the archive count
+    /// in the wallets alone.
+    sold: BTreeMap<(Code, Currency), i128>,
 }
 
 impl Money {
+    fn sold(&mut self, memory: &Memory) {
+        for (buyer, left) in memory.sold() {
+            *self.sold.entry(buyer).or_default() += i128::from(left.get());
+        }
+    }
+
     fn wallet(&mut self, owner: &Code, wallet: &Wallet, wrong: &mut Vec<String>) {
         for balance in &wallet.balances {
             *self.sums.entry(balance.currency).or_default() += i128::from(balance.balance);
             *self.paid.entry(balance.currency).or_default() += i128::from(balance.paid.get());
             let held = self.held.entry((owner.clone(), balance.currency)).or_default();
             *held += i128::from(balance.held.get());
+            if !balance.sold.is_zero() {
+                let sold = self.sold.entry((owner.clone(), balance.currency)).or_default();
+                *sold -= i128::from(balance.sold.get());
+            }
             if balance.available() < 0 {
                 wrong.push(format!("the wallet of {owner} is below its limit: {balance:?}"));
             }
@@ -430,6 +444,13 @@ impl Money {
         for ((owner, currency), sum) in self.held {
             if sum != 0 {
                 wrong.push(format!("the wallet of {owner} holds {sum} {currency} for no open authorization"));
+            }
+        }
+        for ((owner, currency), sum) in self.sold {
+            if sum > 0 {
+                wrong.push(format!(
+                    "the orders of {owner} can give back {sum} {currency} more than the wallet has for them"
+                ));
             }
         }
     }

@@ -307,12 +307,13 @@ pub enum Refusal {
         requested: Amount,
         refundable: Amount,
     },
-    /// More than was paid from the wallet and not refunded yet.
+    /// More than was paid from the wallet and not refunded yet, less what was paid for orders, `sold`.
     RefundExceedsPaid {
         owner: Code,
         currency: Currency,
         requested: Amount,
         paid: Amount,
+        sold: Amount,
     },
     /// The wallet has less than the new limit already.
     LimitAboveBalance {

@@ -23,8 +23,11 @@ use crate::{
 
 const PART_MAGIC: &[u8; 8] = b"jaegocpp";
 const DONE_MAGIC: &[u8; 8] = b"jaegocpd";
-/// The version that this code writes. The first had no archive.
-const VERSION: u32 = 2;
+/// The version that this code writes. The first had no archive, and in the first two wallets did not say how much of what
+/// they paid was for orders.
+const VERSION: u32 = 3;
+/// The version before it.
+const WITHOUT_SOLD: u32 = 2;
 const PART_HEADER_LEN: usize = 16;
 const PART_LEN_ENTRY: usize = 8;
 /// Magic, version, parts, store, sequence, rows, hash. The parts' lengths follow, and the archive's runs.
@@ -98,6 +101,8 @@ pub struct Manifest {
     pub hash: u128,
     /// The numbers of the archive's runs, newest first.
     pub archive: Vec<u64>,
+    /// Whether its wallets say how much of what they paid was for orders.
+    pub counts_sold: bool,
     parts: Vec<u64>,
 }
 
@@ -172,7 +177,8 @@ fn write_files(
         parts.push(write_part(disk, sequence, parts.len(), encoder.payload())?);
     }
     let archive = archive.to_vec();
-    let manifest = Manifest { store, sequence, rows: sum.rows, hash: sum.hash, archive, parts };
+    let manifest =
+        Manifest { store, sequence, rows: sum.rows, hash: sum.hash, archive, counts_sold: true, parts };
     let name = done_name(sequence);
     let temporary = format!("{name}.tmp");
     write_file(disk, &temporary, &[&encode(&manifest)])?;
@@ -352,11 +358,12 @@ fn read_file(disk: &impl Disk, name: &str, len: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn encode(manifest: &Manifest) -> Vec<u8> {
+pub(crate) fn encode(manifest: &Manifest) -> Vec<u8> {
     let parts = u32::try_from(manifest.parts.len()).expect("a checkpoint has at most 2^32 parts");
     let mut bytes = Vec::with_capacity(DONE_HEADER_LEN + manifest.parts.len() * PART_LEN_ENTRY + 4);
     bytes.extend_from_slice(DONE_MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let version = if manifest.counts_sold { VERSION } else { WITHOUT_SOLD };
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&parts.to_le_bytes());
     bytes.extend_from_slice(&manifest.store.0.to_le_bytes());
     bytes.extend_from_slice(&manifest.sequence.0.to_le_bytes());
@@ -387,7 +394,7 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
         body.get(DONE_HEADER_LEN..)?.split_at_checked(short(12)? as usize * PART_LEN_ENTRY)?;
     let archive = match short(8)? {
         1 if rest.is_empty() => &[][..],
-        VERSION => {
+        WITHOUT_SOLD | VERSION => {
             let (count, runs) = rest.split_first_chunk::<4>()?;
             (runs.len() == u32::from_le_bytes(*count) as usize * PART_LEN_ENTRY).then_some(runs)?
         }
@@ -403,6 +410,7 @@ fn decode(bytes: &[u8]) -> Option<Manifest> {
         rows: number(40)?,
         hash: wide(48)?,
         archive: numbers(archive),
+        counts_sold: short(8)? == VERSION,
         parts: numbers(parts),
     })
 }
@@ -494,6 +502,7 @@ mod tests {
             rows: 3,
             hash: u128::MAX - 5,
             archive: vec![3, 1],
+            counts_sold: true,
             parts: vec![100, 200],
         };
         let bytes = encode(&manifest);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
-    Account, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row, Sequence,
-    SkuId, Tables, WARM_MAX, apply, apply_for_good,
+    Account, Amount, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row,
+    Sequence, SkuId, Tables, WARM_MAX, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -229,8 +229,12 @@ fn from_newest<D: Disk, T>(
 ) -> Result<T, Error> {
     for sequence in checkpoint::list(disk)? {
         let loaded = checkpoint::load_with(disk, sequence, hands).map_err(Error::from);
-        let loaded = loaded.and_then(|(manifest, memory)| {
+        let loaded = loaded.and_then(|(manifest, mut memory)| {
             let archive = Archive::open(disk, &manifest.archive, known)?;
+            if !manifest.counts_sold {
+                let archived = archive.sales(&memory)?;
+                memory.count_sold(archived.into_iter());
+            }
             Ok(Start { manifest: Some(manifest), memory, archive })
         });
         let error = match loaded {
@@ -553,6 +557,7 @@ impl Ledger {
 
     fn compare(mut self, memory: &Memory) -> Result<(), Error> {
         let mut wrong = Vec::new();
+        let mut sold = memory.sold();
         for row in memory.rows() {
             match row {
                 Row::Position(place, Some(row)) => {
@@ -575,6 +580,13 @@ impl Ledger {
                 }
                 Row::Wallet(owner, Some(wallet)) => {
                     for balance in wallet.balances {
+                        let left = sold.remove(&(owner.clone(), balance.currency)).unwrap_or(Amount::ZERO);
+                        if left != balance.sold {
+                            let (has, currency) = (balance.sold, balance.currency);
+                            wrong.push(format!(
+                                "{owner} has {has} {currency} for orders, and {left} by the orders themselves"
+                            ));
+                        }
                         let moved = self.wallets.remove(&(owner.clone(), balance.currency));
                         let moved = moved.unwrap_or_default();
                         if moved != i128::from(balance.balance) {
@@ -614,5 +626,91 @@ impl Ledger {
         ));
         wrong.truncate(100);
         if wrong.is_empty() { Ok(()) } else { Err(Error::Books(wrong)) }
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use jaego_domain::{
+        SiteId, Timestamp,
+        row::{Balance, Head, Order, OrderStatus, Sale, Wallet},
+    };
+
+    use super::*;
+    use crate::sim_disk::SimDisk;
+
+    fn code(text: &str) -> Code {
+        Code::new("code", text).unwrap()
+    }
+
+    fn amount(units: u64) -> Amount {
+        Amount::new("amount", units).unwrap()
+    }
+
+    fn won() -> Currency {
+        Currency::new("currency", "KRW").unwrap()
+    }
+
+    /// Puts the order of a number, for which kim paid 10.
+    fn sell(memory: &mut Memory, number: u64, status: OrderStatus, refunded: u64) {
+        let id = code(&format!("O{number}"));
+        let order = Order {
+            site: SiteId(0),
+            customer: Some(code("kim")),
+            priority: 0,
+            body: 1,
+            placed: Sequence(number),
+            placed_at: Timestamp(number),
+            answer: Sequence(number),
+            backorder: false,
+            awaits_stock: false,
+            status,
+            claim: None,
+            lines: Default::default(),
+        };
+        let (owner, currency, prices) = (code("kim"), won(), Vec::new());
+        let sale = Sale { owner, currency, prices, total: amount(10), refunded: amount(refunded) };
+        memory.put(Row::Order(id.clone(), Some(Box::new(order))));
+        memory.put(Row::Sale(id, Some(Box::new(sale))));
+    }
+
+    /// What kim has for orders, in the tables of the newest checkpoint.
+    fn sold(disk: &SimDisk) -> u64 {
+        let mut passed_over = PassedOver::default();
+        let start =
+            from_newest(disk, &Archive::default(), Hands::One, &mut passed_over, |start, _| Ok(start));
+        let memory = start.unwrap().memory;
+        assert!(passed_over.is_empty());
+        memory.wallet(&code("kim")).unwrap().balance(won()).sold.get()
+    }
+
+    #[test]
+    fn wallets_of_an_older_checkpoint_count_what_its_orders_can_give_back() {
+        let disk = SimDisk::new(1);
+        let mut memory = Memory::new();
+        sell(&mut memory, 1, OrderStatus::Completed, 3);
+        sell(&mut memory, 2, OrderStatus::Cancelled, 4);
+        let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
+        assert_eq!(rested.len(), 2, "both have left memory");
+        // One of them came back, and more of it was given back.
+        sell(&mut memory, 1, OrderStatus::Completed, 5);
+        sell(&mut memory, 3, OrderStatus::Waiting, 1);
+        let balances = [Balance { paid: amount(20), ..Balance::empty(won()) }].into_iter().collect();
+        memory.put(Row::Wallet(code("kim"), Some(Wallet { opened: Sequence(1), balances })));
+        memory.put(Row::Head(Head { sequence: Sequence(9), ..Head::default() }));
+        let write = |memory: &Memory, counts_sold| {
+            let mut manifest = checkpoint::write(&disk, StoreId(7), memory, &archive.numbers()).unwrap();
+            manifest.counts_sold = counts_sold;
+            disk.replace(manifest.files().last().unwrap(), &checkpoint::encode(&manifest));
+        };
+        write(&memory, false);
+        assert_eq!(sold(&disk), 5 + 9);
+        sell(&mut memory, 3, OrderStatus::Cancelled, 1);
+        memory.put(Row::Order(code("O1"), None));
+        memory.put(Row::Sale(code("O1"), None));
+        write(&memory, false);
+        assert_eq!(sold(&disk), 7, "that of the archive");
+        write(&memory, true);
+        assert_eq!(sold(&disk), 0, "what wallets say is not counted again");
     }
 }

@@ -102,20 +102,40 @@ impl<T: Tables> Book<'_, T> {
                 };
                 self.put(Row::Sale(order.clone(), Some(Box::new(sale))));
                 if let Some(money) = fact.money() {
-                    self.move_money(&money);
+                    self.move_sold(&money, Amount::ZERO, *total);
                 }
             }
             Fact::SaleCancelled { id, released, amount, .. } => {
+                let before = self.left_of(id);
                 self.cancel_order(id, released, sequence);
                 self.give_back(id, *amount);
-                self.move_money(&fact.money().expect("it moves money"));
+                self.move_sold(&fact.money().expect("it moves money"), before, Amount::ZERO);
             }
             Fact::SaleRefunded { id, amount, .. } => {
+                let before = self.left_of(id);
                 self.give_back(id, *amount);
-                self.move_money(&fact.money().expect("it moves money"));
+                let after = self.left_of(id);
+                self.move_sold(&fact.money().expect("it moves money"), before, after);
             }
             _ => {}
         }
+    }
+
+    /// An order is cancelled, and what was paid for it is not given back, because it was before.
+    pub(super) fn cancel_without_refund(&mut self, id: &Code, released: &[Take], sequence: Sequence) {
+        let left = self.left_of(id);
+        self.cancel_order(id, released, sequence);
+        if !left.is_zero() {
+            let Sale { owner, currency, .. } = self.tables.sale(id).expect("something is left of it");
+            self.forgo(&owner, currency, left);
+        }
+    }
+
+    /// What can still be given back for an order: nothing where nobody paid.
+    fn left_of(&self, order: &Code) -> Amount {
+        let Some(sale) = self.tables.sale(order) else { return Amount::ZERO };
+        let work = self.tables.order_work(order).expect("the order of a sale is there");
+        sale.left(work.status)
     }
 
     /// Notes in a sale how much of it was given back.

@@ -90,7 +90,7 @@ impl<T: Tables> Book<'_, T> {
                 }
                 self.change_order(id, |order| end(order, OrderStatus::Completed, sequence));
             }
-            Fact::OrderCancelled { id, released } => self.cancel_order(id, released, sequence),
+            Fact::OrderCancelled { id, released } => self.cancel_without_refund(id, released, sequence),
             Fact::OrderClaimed { id, worker, expires_at } => self.claim(id, worker, sequence, *expires_at),
             Fact::OrdersClaimed { worker, expires_at, ids } => {
                 for ids in ids.chunks(WARM_MAX) {

@@ -10,6 +10,20 @@ impl<T: Tables> Book<'_, T> {
     /// Moves money between a wallet and an outside account. What went to sales was paid, what came from there is not
     /// any more.
     pub(super) fn move_money(&mut self, money: &MoneyMovement<'_>) {
+        self.move_money_of(money, |_| ());
+    }
+
+    /// Moves money of an order: what can be given back through it was `before`, and is `after`.
+    pub(super) fn move_sold(&mut self, money: &MoneyMovement<'_>, before: Amount, after: Amount) {
+        self.move_money_of(money, |balance| count_sold(balance, before, after));
+    }
+
+    /// Notes that no order of the owner's gives `left` back any more.
+    pub(super) fn forgo(&mut self, owner: &Code, currency: Currency, left: Amount) {
+        self.balance(owner, currency, |balance| count_sold(balance, left, Amount::ZERO));
+    }
+
+    fn move_money_of(&mut self, money: &MoneyMovement<'_>, also: impl FnOnce(&mut Balance)) {
         let change = money.change();
         self.balance(money.owner, money.currency, |balance| {
             balance.balance += change;
@@ -19,6 +33,7 @@ impl<T: Tables> Book<'_, T> {
                 (MoneyOutside::Sales, false) => balance.paid += money.amount,
                 (MoneyOutside::Sales, true) => balance.paid -= money.amount,
             }
+            also(balance);
         });
         let outside = self.tables.money_outside(money.currency, money.outside) - change;
         self.put(Row::MoneyOutside(money.currency, money.outside, outside));
@@ -54,4 +69,9 @@ impl<T: Tables> Book<'_, T> {
         authorization.captured += captured;
         self.put(Row::Authorization(id.clone(), Some(Box::new(authorization))));
     }
+}
+
+/// Books from before this was counted may have more for orders than an amount can say.
+fn count_sold(balance: &mut Balance, before: Amount, after: Amount) {
+    balance.sold = balance.sold.saturating_add(after).saturating_sub(before);
 }

@@ -147,7 +147,7 @@ impl<T: Tables> Desk<'_, T> {
         let Some(sale) = self.tables.sale(&id) else {
             return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
         };
-        let (purse, amount) = self.refundable(&sale);
+        let (purse, amount) = self.refundable(&sale, order.status);
         if amount.is_zero() {
             return Ok(Verdict::New(Fact::OrderCancelled { id, released }));
         }
@@ -160,11 +160,7 @@ impl<T: Tables> Desk<'_, T> {
         let RefundOrder { id, amount, reason } = command.clone();
         let order = self.order(&id)?;
         let Some(sale) = self.tables.sale(&id) else { return Err(Refusal::OrderNotPaid { order: id }) };
-        let (purse, mut refundable) = self.refundable(&sale);
-        if order.status == OrderStatus::Cancelled {
-            // Cancelling gave back all that could be given back for it.
-            refundable = Amount::ZERO;
-        }
+        let (purse, refundable) = self.refundable(&sale, order.status);
         let left = sale.total - sale.refunded;
         let Sale { owner, currency, .. } = sale;
         let amount = amount.unwrap_or(if refundable.is_zero() { left } else { refundable });
@@ -175,13 +171,13 @@ impl<T: Tables> Desk<'_, T> {
         Ok(Verdict::New(Fact::SaleRefunded { id, owner, currency, amount, balance, reason }))
     }
 
-    /// What the owner of a sale has, and how much of the sale can be given back: what was paid for it and not refunded,
-    /// and no more than the owner has paid at all. A refund to the wallet, which names no order, was perhaps for this one.
-    fn refundable(&self, sale: &Sale) -> (Balance, Amount) {
+    /// What the owner of a sale has, and how much of the sale can be given back: what was paid for it and not refunded.
+    /// No more than the owner has paid at all, where refunds to the wallet once took what was paid for orders.
+    fn refundable(&self, sale: &Sale, status: OrderStatus) -> (Balance, Amount) {
         let wallet = self.tables.wallet(&sale.owner);
         let purse =
             wallet.map_or_else(|| Balance::empty(sale.currency), |wallet| wallet.balance(sale.currency));
-        (purse, (sale.total - sale.refunded).min(purse.paid))
+        (purse, sale.left(status).min(purse.paid))
     }
 
     /// What is held for an order that may not leave the site any more: goods of blocked and of expired lots.

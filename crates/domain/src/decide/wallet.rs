@@ -27,8 +27,9 @@ impl<T: Tables> Desk<'_, T> {
     pub(super) fn refund(&self, command: &Payment) -> Result<Verdict, Refusal> {
         let Payment { owner, currency, amount, reason, reference } = command.clone();
         let before = self.balance(&owner, currency)?;
-        if amount > before.paid {
-            return Err(Refusal::RefundExceedsPaid { owner, currency, requested: amount, paid: before.paid });
+        if amount > before.refundable() {
+            let Balance { paid, sold, .. } = before;
+            return Err(Refusal::RefundExceedsPaid { owner, currency, requested: amount, paid, sold });
         }
         let balance = self.paid_in(before, MoneyOutside::Sales, amount)?;
         Ok(Verdict::New(Fact::WalletRefunded { owner, currency, amount, balance, reason, reference }))

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Memory;
-use crate::{Code, Row, row::Sale};
+use crate::{
+    Amount, Code, Currency, Row, Tables,
+    row::{OrderStatus, Sale},
+};
 
 /// Sales that the row of no order tells, by the order's id: those of orders that are not here, as between two rows that come or go
 /// together, and those that the books would call wrong.
@@ -35,6 +38,34 @@ impl Memory {
         }
     }
 
+    /// What was paid for the orders that are here and can still be given back through them, by who paid.
+    pub fn sold(&self) -> BTreeMap<(Code, Currency), Amount> {
+        let mut sold = BTreeMap::new();
+        for row in self.sale_rows() {
+            if let Row::Sale(order, Some(sale)) = row
+                && let Some(work) = self.order_work(&order)
+            {
+                add_left(&mut sold, &sale, work.status);
+            }
+        }
+        sold
+    }
+
+    /// Notes in the wallets what was paid for orders and can still be given back through them: for rows that were written
+    /// before wallets counted it. `archived` are the rows of orders that are not here.
+    pub fn count_sold(&mut self, archived: impl Iterator<Item = (OrderStatus, Sale)>) {
+        let mut sold = self.sold();
+        archived.for_each(|(status, sale)| add_left(&mut sold, &sale, status));
+        for ((owner, currency), left) in sold {
+            // Who paid has a wallet with the currency; where that is not so, the books are wrong, and `check` says it.
+            let Some(mut wallet) = self.wallet(&owner).cloned() else { continue };
+            if let Some(balance) = wallet.balances.iter_mut().find(|balance| balance.currency == currency) {
+                balance.sold = left;
+                self.put(Row::Wallet(owner, Some(wallet)));
+            }
+        }
+    }
+
     /// The rows of sales, as [`Memory::rows`] tells them.
     pub(super) fn sale_rows(&self) -> impl Iterator<Item = Row> + '_ {
         let packed = self.orders.rows.iter();
@@ -45,12 +76,20 @@ impl Memory {
     }
 }
 
+fn add_left(sold: &mut BTreeMap<(Code, Currency), Amount>, sale: &Sale, status: OrderStatus) {
+    let left = sale.left(status);
+    if !left.is_zero() {
+        let sum = sold.entry((sale.owner.clone(), sale.currency)).or_insert(Amount::ZERO);
+        *sum = sum.saturating_add(left);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        Amount, Currency, Quantity, Sequence, SiteId, SkuId, Tables, Timestamp,
-        row::{Order, OrderLine, OrderStatus},
+        Quantity, Sequence, SiteId, SkuId, Timestamp,
+        row::{Order, OrderLine},
     };
 
     fn code(text: &str) -> Code {

@@ -140,8 +140,15 @@ impl fmt::Display for Refusal {
                     "of what was paid for order {order}, {refundable} {currency} can be refunded, not {requested}"
                 )
             }
-            Self::RefundExceedsPaid { owner, currency, requested, paid } => {
+            Self::RefundExceedsPaid { owner, currency, requested, paid, sold } if sold.is_zero() => {
                 write!(f, "{owner} paid {paid} {currency} that were not refunded yet, not {requested}")
+            }
+            Self::RefundExceedsPaid { owner, currency, requested, paid, sold } => {
+                write!(
+                    f,
+                    "{owner} paid {paid} {currency} that were not refunded yet, and {sold} of it for orders, through which it \
+                     is refunded: {requested} is more than the rest"
+                )
             }
             Self::LimitAboveBalance { owner, currency, limit, unheld } => {
                 write!(

@@ -34,17 +34,25 @@ pub struct Balance {
     pub limit: i64,
     /// What was paid and captured, less what was refunded.
     pub paid: Amount,
+    /// How much of `paid` was paid for orders and can still be given back through them. It is more than `paid` only where
+    /// refunds to the wallet took it before this was counted.
+    pub sold: Amount,
 }
 
 impl Balance {
     /// Nothing, and no credit.
     pub fn empty(currency: Currency) -> Self {
-        Self { currency, balance: 0, held: Amount::ZERO, limit: 0, paid: Amount::ZERO }
+        Self { currency, balance: 0, held: Amount::ZERO, limit: 0, paid: Amount::ZERO, sold: Amount::ZERO }
     }
 
     /// What can be paid or authorized: down to the limit, less what is held.
     pub fn available(&self) -> i64 {
         self.balance - self.held.signed() - self.limit
+    }
+
+    /// What a refund to the wallet can give back: what was paid, less what only a refund of its order gives back.
+    pub fn refundable(&self) -> Amount {
+        self.paid.saturating_sub(self.sold)
     }
 }
 

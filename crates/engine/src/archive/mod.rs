@@ -20,7 +20,7 @@ use std::{
 use jaego_domain::{
     Amount, Code, DocumentKey, Memory, Row, Tables,
     query::{Elsewhere, Period},
-    row::{Order, Proposal, Transfer},
+    row::{Order, OrderStatus, Proposal, Sale, Transfer},
 };
 use jaego_store::codec;
 
@@ -187,6 +187,20 @@ impl<D: Disk> Archive<D> {
     /// All documents, in the order of their keys, each as it was last.
     pub fn documents(&self) -> impl Iterator<Item = Result<Vec<Row>, Error>> + '_ {
         merged_documents(&self.runs).map(|document| document.map(|(_, rows)| rows))
+    }
+
+    /// What the orders in it were sold for, and how they stand, without those that are in these tables.
+    pub(crate) fn sales(&self, memory: &Memory) -> Result<Vec<(OrderStatus, Sale)>, Error> {
+        let mut sales = Vec::new();
+        for rows in self.documents() {
+            let rows = rows?;
+            if let [Row::Order(_, Some(order)), Row::Sale(_, Some(sale))] = &rows[..]
+                && !is_in(memory, &rows)
+            {
+                sales.push((order.status, (**sale).clone()));
+            }
+        }
+        Ok(sales)
     }
 
     /// Reads all of every run, and proves that its two orders have the same transfers.

@@ -4,8 +4,8 @@
 //! The law in [`super`] says how this may grow. Tags begin at 1, so that zeroed bytes are never a thing.
 
 use jaego_domain::{
-    Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, PickWorkId, Place, Row, Strategy,
-    Timestamp,
+    Account, Amount, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, PickWorkId, Place, Row,
+    Strategy, Timestamp,
     event::{
         AdjustedLine, ClosedProposal, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine,
         OrderShort, OrderedLine, PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take,
@@ -19,6 +19,8 @@ use jaego_domain::{
         Transfer, Wallet,
     },
 };
+
+use smallvec::SmallVec;
 
 use super::{
     bytes::{Reader, Writer},
@@ -140,8 +142,6 @@ records! {
     Staged { staging, lot, origin, quantity } [quantity: never zero]
     Filed { body, sequence }
     Answered { body, sequence, noted, at }
-    Wallet { opened, balances }
-    Balance { currency, balance, held, limit, paid }
     Authorization { owner, currency, amount, captured, held, reason, reference, body, authorized }
     OrderSetting { allocation, set }
     Fence { fence, raised }
@@ -155,6 +155,58 @@ records! {
     CartLine { sku, quantity, picks } [quantity: never zero]
     CartState { status, order, changed }
     Sale { owner, currency, prices, total, refunded }
+}
+
+/// What a wallet has for orders stands behind its balances, one sum for each, where there is any: it came later.
+impl Field for Wallet {
+    const LEN_MIN: usize = 2;
+
+    fn put(&self, w: &mut Writer) {
+        self.opened.put(w);
+        self.balances.put(w);
+        if self.balances.iter().any(|balance| !balance.sold.is_zero()) {
+            self.balances.iter().for_each(|balance| balance.sold.put(w));
+        }
+    }
+
+    fn get(r: &mut Reader<'_>, _: &'static str) -> Result<Self> {
+        let opened = Field::get(r, "Wallet.opened")?;
+        let mut balances: SmallVec<[Balance; 1]> = Field::get(r, "Wallet.balances")?;
+        let sold_at = r.at();
+        if r.remaining() > 0 && !balances.is_empty() {
+            for balance in &mut balances {
+                balance.sold = Field::get(r, "Balance.sold")?;
+            }
+            if balances.iter().all(|balance| balance.sold.is_zero()) {
+                return Err(Error::new("Balance.sold", sold_at, Problem::Zero));
+            }
+        }
+        Ok(Self { opened, balances })
+    }
+}
+
+impl Field for Balance {
+    const LEN_MIN: usize = 5;
+
+    fn put(&self, w: &mut Writer) {
+        let Self { currency, balance, held, limit, paid, sold: _ } = self;
+        currency.put(w);
+        balance.put(w);
+        held.put(w);
+        limit.put(w);
+        paid.put(w);
+    }
+
+    fn get(r: &mut Reader<'_>, _: &'static str) -> Result<Self> {
+        Ok(Self {
+            currency: Field::get(r, "Balance.currency")?,
+            balance: Field::get(r, "Balance.balance")?,
+            held: Field::get(r, "Balance.held")?,
+            limit: Field::get(r, "Balance.limit")?,
+            paid: Field::get(r, "Balance.paid")?,
+            sold: Amount::ZERO,
+        })
+    }
 }
 
 /// One of several, each with its own fields: the tag and the fields are put apart, so that a length may stand

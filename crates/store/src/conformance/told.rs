@@ -197,11 +197,12 @@ impl Told {
                 .with("currency", currency)
                 .with("requested", requested)
                 .with("refundable", refundable),
-            Refusal::RefundExceedsPaid { owner, currency, requested, paid } => told
+            Refusal::RefundExceedsPaid { owner, currency, requested, paid, sold } => told
                 .with("owner", owner)
                 .with("currency", currency)
                 .with("requested", requested)
-                .with("paid", paid),
+                .with("paid", paid)
+                .with("sold", sold),
             Refusal::LimitAboveBalance { owner, currency, limit, unheld } => told
                 .with("owner", owner)
                 .with("currency", currency)

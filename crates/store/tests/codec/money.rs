@@ -98,6 +98,7 @@ pub(crate) fn rows() -> Vec<Row> {
         held: amount(units),
         limit: -balance,
         paid: amount(units),
+        sold: amount(0),
     };
     let wallet = Wallet {
         opened: Sequence(u64::MAX),
@@ -123,6 +124,21 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::Authorization(code("A-0"), None),
         Row::Authorization(code("A-1"), Some(Box::new(authorization("", None)))),
         Row::Authorization(code("A-2"), Some(Box::new(authorization("lunch", Some(code("R-1")))))),
+    ]
+}
+
+/// Every row of money that is for orders.
+pub(crate) fn sold_rows() -> Vec<Row> {
+    let balance = |text: &str, paid, sold| Balance {
+        paid: amount(paid),
+        sold: amount(sold),
+        ..Balance::empty(currency(text))
+    };
+    let wallet = |balances| Row::Wallet(code("kim"), Some(Wallet { opened: Sequence(1), balances }));
+    vec![
+        wallet(smallvec![balance("KRW", 1, 1)]),
+        wallet(smallvec![balance("KRW", AMOUNT_MAX, AMOUNT_MAX), balance("USD", 0, 0)]),
+        wallet(smallvec![balance("KRW", 5, 0), balance("USD", 3, 7)]),
     ]
 }
 
@@ -203,8 +219,17 @@ pub(crate) fn some_facts() -> BoxedStrategy<Fact> {
 
 /// Rows of money in any form.
 pub(crate) fn some_rows() -> BoxedStrategy<Row> {
-    let balance = (some_currency(), any::<i64>(), some_amount(), any::<i64>(), some_amount())
-        .prop_map(|(currency, balance, held, limit, paid)| Balance { currency, balance, held, limit, paid });
+    let sums = (some_amount(), some_amount(), prop_oneof![Just(amount(0)), some_amount()]);
+    let balance = (some_currency(), any::<i64>(), any::<i64>(), sums).prop_map(
+        |(currency, balance, limit, (held, paid, sold))| Balance {
+            currency,
+            balance,
+            held,
+            limit,
+            paid,
+            sold,
+        },
+    );
     let wallet = (arbitrary::sequence(), list(balance))
         .prop_map(|(opened, balances)| Wallet { opened, balances: balances.into() });
     let authorization = (
@@ -239,6 +264,24 @@ fn events_of_money_open_and_are_written_the_same_today() {
 fn rows_of_money_open_and_are_written_the_same_today() {
     let file = fixture("v1/money_rows.bin", || codec::row::encode(&rows()));
     rows_stay(&file, &rows());
+}
+
+#[test]
+fn rows_of_money_for_orders_open_and_are_written_the_same_today() {
+    let file = fixture("v1/sold_rows.bin", || codec::row::encode(&sold_rows()));
+    rows_stay(&file, &sold_rows());
+}
+
+#[test]
+fn nothing_for_orders_is_written_as_nothing() {
+    let balance = |sold| Balance { sold: amount(sold), ..Balance::empty(currency("KRW")) };
+    let wallet = |sold| Wallet { opened: Sequence(1), balances: smallvec![balance(sold)] };
+    let bytes = |sold| codec::row::encode(&[Row::Wallet(code("kim"), Some(wallet(sold)))]);
+    assert_eq!(bytes(1).len(), bytes(0).len() + 1);
+    let mut zero = bytes(1);
+    *zero.last_mut().unwrap() = 0;
+    let error = decode_rows(&zero).unwrap_err();
+    assert_eq!((error.what(), error.problem()), ("Balance.sold", &codec::Problem::Zero));
 }
 
 #[test]

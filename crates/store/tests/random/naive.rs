@@ -33,6 +33,8 @@ pub(crate) struct Naive {
     ended: BTreeSet<Code>,
     from: BTreeMap<Code, SiteId>,
     purses: BTreeMap<(Code, Currency), Purse>,
+    /// Orders that were paid for and not cancelled: by whom, and how much of it was not given back.
+    sold: BTreeMap<Code, (Code, Currency, i128)>,
     authorized: BTreeMap<Code, Authorized>,
     fences: BTreeMap<Code, u64>,
     orders: orders::Orders,
@@ -263,6 +265,11 @@ impl Naive {
                 orders.iter().for_each(|filled| self.order_takes(&filled.order, &filled.takes));
             }
             Fact::OrderCompleted { id, takes, .. } | Fact::OrderCancelled { id, released: takes } => {
+                if matches!(event.fact, Fact::OrderCancelled { .. })
+                    && let Some((_, _, left)) = self.sold.remove(id)
+                {
+                    assert_eq!(left, 0, "what was paid for {id} is given back when it is cancelled");
+                }
                 for take in takes {
                     self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
                 }
@@ -316,6 +323,7 @@ impl Naive {
                 self.order_takes(order, takes);
                 if !total.is_zero() {
                     self.purse(owner, *currency).paid += i128::from(total.get());
+                    self.sold.insert(order.clone(), (owner.clone(), *currency, i128::from(total.get())));
                 }
             }
             Fact::SaleCancelled { id, released, owner, currency, amount, .. } => {
@@ -323,9 +331,12 @@ impl Naive {
                     self.hold(&order(id, take.line), take.place(), -i128::from(take.quantity.get()));
                 }
                 self.purse(owner, *currency).refunded += i128::from(amount.get());
+                let (_, _, left) = self.sold.remove(id).expect("it was sold");
+                assert_eq!(left, i128::from(amount.get()), "cancelling {id} gives back what is left of it");
             }
-            Fact::SaleRefunded { owner, currency, amount, .. } => {
+            Fact::SaleRefunded { id, owner, currency, amount, .. } => {
                 self.purse(owner, *currency).refunded += i128::from(amount.get());
+                self.sold.get_mut(id).expect("it was sold").2 -= i128::from(amount.get());
             }
             Fact::SkuSet { id, safety_stock, .. } | Fact::SkuPriced { id, safety_stock, .. } => {
                 self.watch.set_levels(*id, safety_stock);
@@ -514,10 +525,17 @@ impl Naive {
                     purse.limit
                 ));
             }
+            let orders = self.sold.values().filter(|one| (&one.0, one.1) == (owner, *currency));
+            let sold: i128 = orders.map(|(_, _, left)| left).sum();
+            let paid = purse.paid - purse.refunded;
+            if sold > paid {
+                return Err(format!("{owner} paid {paid} {currency}, and {sold} of it for orders"));
+            }
             let row =
                 memory.wallet(owner).ok_or_else(|| format!("{owner} has no wallet"))?.balance(*currency);
-            let theirs = (row.balance.into(), row.held.get().into(), row.limit.into(), row.paid.get().into());
-            let ours = (balance, held, purse.limit, purse.paid - purse.refunded);
+            let amounts = [row.held, row.paid, row.sold].map(|amount| i128::from(amount.get()));
+            let theirs = (i128::from(row.balance), i128::from(row.limit), amounts);
+            let ours = (balance, purse.limit, [held, paid, sold]);
             if ours != theirs {
                 return Err(format!("{owner} {currency}: the events say {ours:?}, the tables {theirs:?}"));
             }
