@@ -352,20 +352,22 @@ async fn sell_from_shelf(shop: &Shop, pool: &Pool, lease: Duration) -> Result<()
 /// ran out during the commit or after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_no_loss_to_the_function_that_held_the_lock() {
+    /// Enough to begin and to write on a busy machine, and less than the slow commit takes.
+    const LEASE: Duration = Duration::from_millis(1_500);
     let shop = Shop::open().await;
     let pool = shop.pool(2);
-    sell(&shop, &pool, ms(600), ms(900)).await.expect("it was sold before the lease ran out");
+    sell(&shop, &pool, LEASE, LEASE + ms(500)).await.expect("it was sold before the lease ran out");
     assert_eq!((shop.stock().await, shop.locks.stats().losses), (999, 1));
 
     // The commit itself takes longer than the lease.
     let slow = "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS
-                    $$ BEGIN PERFORM pg_sleep(1.2); RETURN NULL; END $$;
+                    $$ BEGIN PERFORM pg_sleep(2.5); RETURN NULL; END $$;
                 CREATE CONSTRAINT TRIGGER linger AFTER UPDATE ON products DEFERRABLE INITIALLY DEFERRED
                     FOR EACH ROW EXECUTE FUNCTION linger()";
     shop.looker.batch_execute(slow).await.unwrap();
-    sell(&shop, &pool, ms(600), ms(0)).await.expect("it was sold");
+    sell(&shop, &pool, LEASE, ms(0)).await.expect("it was sold");
     assert_eq!((shop.stock().await, shop.locks.stats().losses), (998, 2));
-    sell_from_shelf(&shop, &pool, ms(600)).await.expect("it was sold");
+    sell_from_shelf(&shop, &pool, LEASE).await.expect("it was sold");
     assert_eq!(shop.stock().await, 997);
     let fences =
         shop.looker.query_one("SELECT count(*), count(DISTINCT fence) FROM fences", &[]).await.unwrap();
@@ -373,10 +375,10 @@ async fn what_was_committed_is_no_loss_to_the_function_that_held_the_lock() {
 
     // What the database refuses was not sold, and a lease that ran out before it is a loss as ever.
     shop.looker.batch_execute("ALTER TABLE products ADD CHECK (stock >= 997)").await.unwrap();
-    let refused = sell(&shop, &pool, ms(600), ms(0)).await.unwrap_err();
+    let refused = sell(&shop, &pool, LEASE, ms(0)).await.unwrap_err();
     assert!(matches!(refused, ShopError::Database(_)), "{refused:?}");
     let all = [pool.get().await.unwrap(), pool.get().await.unwrap()];
-    let late = sell(&shop, &pool, ms(600), ms(0)).await.unwrap_err();
+    let late = sell(&shop, &pool, LEASE, ms(0)).await.unwrap_err();
     let lost = |error: &ShopError| {
         matches!(error, ShopError::Fence(fence::Error::Lock(jaego_lock::Error::Lost { .. })))
     };

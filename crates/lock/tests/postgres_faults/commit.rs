@@ -11,6 +11,8 @@ use tokio_postgres::{Client, NoTls};
 use super::{PATIENCE, connect, ms, server, settings};
 
 const LEASE: Duration = Duration::from_millis(1_000);
+/// Of a commit whose end is told at once, and while the lock is held.
+const LONG_LEASE: Duration = Duration::from_secs(5);
 
 /// A commit waits for the advisory lock 17.
 const PRODUCTS: &str = "
@@ -59,7 +61,9 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
         let (mut client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         tokio::spawn(connection);
         looker.batch_execute("SELECT pg_advisory_lock(17)").await.unwrap();
-        let guard = locks.lock("product:17").lease(LEASE).acquire().await.unwrap();
+        let at_once = matches!(strike, Strike::Cut | Strike::Ended);
+        let lease = if at_once { LONG_LEASE } else { LEASE };
+        let guard = locks.lock("product:17").lease(lease).acquire().await.unwrap();
         let valid_until = guard.valid_until();
         let work = fence::with_transaction(guard, &mut client, async |transaction| {
             let sell = "UPDATE products SET stock = stock - 1 WHERE id = 17";
@@ -76,10 +80,10 @@ async fn a_commit_without_an_answer_ends_soon_after_its_lock_and_is_told_as_unkn
             looker.batch_execute("SELECT pg_advisory_unlock(17)").await.unwrap();
         };
         let both = async { tokio::join!(work, strike_it).0 };
-        let result = timeout(LEASE + COMMIT_GRACE + PATIENCE, both).await.expect("it has an end");
+        let result = timeout(lease + COMMIT_GRACE + PATIENCE, both).await.expect("it has an end");
         let Err(Error::CommitUnknown { source }) = result else { panic!("{strike:?}: {result:?}") };
         let lost = source.downcast_ref::<jaego_lock::Error>();
-        if matches!(strike, Strike::Cut | Strike::Ended) {
+        if at_once {
             assert!(lost.is_none() && !valid_until.remaining().is_zero(), "at once: {source}");
         } else {
             assert!(matches!(lost, Some(jaego_lock::Error::Lost { .. })), "{strike:?}: {source}");

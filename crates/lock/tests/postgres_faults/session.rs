@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jaego_lock::{Error, Lost, Outcome, PostgresOptions, PostgresOptionsError};
 use jaego_testkit::{Direction, Fault, FaultProxy};
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
 
 use super::{PATIENCE, connect, ms, options, server};
 
@@ -12,7 +13,7 @@ use super::{PATIENCE, connect, ms, options, server};
 #[tokio::test]
 async fn a_session_holds_a_lock_until_it_ends() {
     let server = server();
-    let options = options(&server);
+    let (options, looker) = (options(&server), connect(&server).await);
     options.migrate().await.unwrap();
     let first = options.session_lock("job", Duration::ZERO).await.unwrap();
     let other = options.session_lock("other", Duration::ZERO).await.unwrap();
@@ -28,7 +29,7 @@ async fn a_session_holds_a_lock_until_it_ends() {
         let options = options.clone();
         tokio::spawn(async move { options.session_lock("job", ms(20_000)).await.unwrap() })
     };
-    until_waiting(&server, 1).await;
+    until_waiting(&looker, 1).await;
     assert_eq!(first.check(), Ok(()));
     let fence = first.fence();
     assert!(matches!(first.release().await, Outcome::Released));
@@ -44,16 +45,16 @@ async fn a_session_holds_a_lock_until_it_ends() {
 #[tokio::test]
 async fn an_ended_session_is_told_and_a_dropped_wait_leaves_nothing() {
     let server = server();
-    let options = options(&server);
+    let (options, looker) = (options(&server), connect(&server).await);
     options.migrate().await.unwrap();
     let holder = options.session_lock("job", Duration::ZERO).await.unwrap();
     let given_up = {
         let options = options.clone();
         tokio::spawn(async move { options.session_lock("job", ms(60_000)).await.map(drop) })
     };
-    until_waiting(&server, 1).await;
+    until_waiting(&looker, 1).await;
     given_up.abort();
-    until_waiting(&server, 0).await;
+    until_waiting(&looker, 0).await;
 
     let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted";
     server.execute("postgres", end).unwrap();
@@ -69,7 +70,7 @@ async fn an_ended_session_is_told_and_a_dropped_wait_leaves_nothing() {
 #[tokio::test]
 async fn a_lock_that_was_not_waited_for_gets_its_fence_though_that_takes_a_while() {
     let server = server();
-    let options = options(&server);
+    let (options, looker) = (options(&server), connect(&server).await);
     options.migrate().await.unwrap();
     for wait in [Duration::ZERO, ms(20)] {
         // The sequence is behind the clock, and somebody is about to move it.
@@ -82,7 +83,7 @@ async fn a_lock_that_was_not_waited_for_gets_its_fence_though_that_takes_a_while
             let options = options.clone();
             async move { options.session_lock("job", wait).await }
         });
-        until_waiting(&server, 1).await;
+        until_waiting(&looker, 1).await;
         sleep(ms(100)).await;
         transaction.commit().await.unwrap();
         let lock = timeout(PATIENCE, taking).await.expect("in time").unwrap().expect("nobody else has it");
@@ -149,10 +150,10 @@ async fn a_migration_does_not_wait_for_another_one_for_ever() {
 }
 
 /// Waits until so many sessions wait for an advisory lock.
-async fn until_waiting(server: &jaego_testkit::Postgres, count: u32) {
+async fn until_waiting(looker: &Client, count: i64) {
     let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
     let started = Instant::now();
-    while server.execute("postgres", waiting).unwrap().parse() != Ok(count) {
+    while looker.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) != count {
         assert!(started.elapsed() < PATIENCE * 3, "{count} never waited");
         sleep(ms(10)).await;
     }
