@@ -23,6 +23,8 @@ const KEEPERS_ASK_WITHIN: Duration = Duration::from_millis(1_400 * 11 / 30);
 const WAIT: Duration = Duration::from_secs(1);
 /// A step that is sent again until it is given up takes so long: four tries and the pauses.
 const TRIES: Duration = Duration::from_millis(4 * (250 + 20));
+/// What has come through is counted when nothing more was for so long.
+const STILL: Duration = Duration::from_millis(100);
 /// How long a server that has ended is away, at the least.
 const AWAY: Duration = Duration::from_millis(100);
 /// Longer than any strike, and all that comes after it.
@@ -163,6 +165,19 @@ async fn until_over(guard: Arc<Guard>) -> BootTime {
     BootTime::now()
 }
 
+/// What a count comes to that stands still for [`STILL`].
+async fn until_still(count: impl Fn() -> u64) -> u64 {
+    let (mut last, mut since) = (count(), Instant::now());
+    while since.elapsed() < STILL {
+        sleep(ms(5)).await;
+        let now = count();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    last
+}
+
 async fn locks<G: Ground>(addr: std::net::SocketAddr) -> Locks {
     let settings = jaego_lock::conformance::settings();
     let settings =
@@ -210,8 +225,7 @@ async fn strike<G: Ground>(mut server: G, blow: Blow, heard: bool) {
     proxy.set(way, Fault::Blackhole);
     let cut_at = Instant::now();
     // Answers that had come through before are counted by then.
-    sleep(ms(50)).await;
-    let renewed = here.stats().renewals;
+    let renewed = until_still(|| here.stats().renewals).await;
     // Whenever each was renewed last, it has asked again by now.
     sleep((KEEPERS_ASK_WITHIN + ms(20)).saturating_sub(cut_at.elapsed())).await;
     assert_eq!(here.stats().renewals, renewed, "a renewal was answered");
