@@ -8,7 +8,10 @@ use testkit::{Ca, CertificateFiles, RedisSentinel, Validity};
 
 /// How long a failover may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-const WAIT: Duration = Duration::from_millis(300);
+/// How long to wait where it works: connections, handshakes and greetings are in it …
+const WORKS_WITHIN: Duration = Duration::from_secs(5);
+/// … and where it does not, which is not told before. By then the handshake has failed.
+const FAILS_AFTER: Duration = Duration::from_secs(2);
 const MASTER: &str = "stock";
 
 struct Place {
@@ -64,8 +67,8 @@ fn locks(options: RedisOptions) -> Locks {
     Locks::new(Redis::start(options.quarantine(Duration::ZERO)))
 }
 
-async fn try_lock(locks: &Locks) -> Result<(), Error> {
-    let guard = locks.lock("product:17").wait(WAIT).acquire().await?;
+async fn try_lock(locks: &Locks, wait: Duration) -> Result<(), Error> {
+    let guard = locks.lock("product:17").wait(wait).acquire().await?;
     assert!(guard.release().await.was_held());
     Ok(())
 }
@@ -80,7 +83,7 @@ async fn a_failover_is_followed_when_everybody_speaks_tls() {
     let (sentinel, url) = place.sentinel(old_port, &by_tls);
     let options = || RedisOptions::sentinel(&[&url], MASTER, "rediss://h.invalid/").unwrap();
     let locks = locks(options().tls(&place.trusted()).unwrap());
-    try_lock(&locks).await.unwrap();
+    try_lock(&locks, WORKS_WITHIN).await.unwrap();
 
     // The sentinel has to know of the replica before it can make it the master: it looks every ten seconds.
     let client = redis::Client::open(format!("redis://{}/", sentinel.addr())).unwrap();
@@ -97,7 +100,7 @@ async fn a_failover_is_followed_when_everybody_speaks_tls() {
     }
     old.kill_9().unwrap();
     let started = Instant::now();
-    while let Err(error) = try_lock(&locks).await {
+    while let Err(error) = try_lock(&locks, FAILS_AFTER).await {
         assert!(started.elapsed() < PATIENCE, "nobody follows the new master: {error:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -118,7 +121,7 @@ async fn sentinels_may_speak_tls_before_a_server_that_does_not_and_are_checked()
     let (_sentinel, url) = place.sentinel(server.addr().port(), &[]);
     let options = |server: &str| RedisOptions::sentinel(&[&url], MASTER, server).unwrap();
     let plain = locks(options("redis://h.invalid/").tls(&place.trusted()).unwrap());
-    try_lock(&plain).await.unwrap();
+    try_lock(&plain, WORKS_WITHIN).await.unwrap();
     plain.shutdown().await;
 
     // Nobody that we trust has signed its certificate.
@@ -126,7 +129,7 @@ async fn sentinels_may_speak_tls_before_a_server_that_does_not_and_are_checked()
         [options("redis://h.invalid/"), options("redis://h.invalid/").tls(&others.trusted()).unwrap()]
     {
         let refused = locks(refused);
-        let error = try_lock(&refused).await.unwrap_err();
+        let error = try_lock(&refused, FAILS_AFTER).await.unwrap_err();
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         assert!(format!("{error:?}").contains("invalid peer certificate"), "{error:?}");
         refused.shutdown().await;
