@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{Stage, process, settings, soak};
+use super::{Stage, process, process_with, settings, soak};
 use crate::{BootTime, Guard, LockKey, Locks, Outcome, Request, Settings};
 
 /// Who wants the same key.
@@ -205,7 +205,7 @@ pub async fn exclusion_under_load(stage: &impl Stage) {
     };
     let mut processes = Vec::new();
     for _ in 0..3 {
-        processes.push(Locks::with_settings(stage.backend().await, settings).unwrap());
+        processes.push(process_with(stage, settings).await);
     }
     let inside: Arc<[AtomicUsize; 3]> = Arc::default();
     let mut clients = Vec::new();

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stage, process};
+use super::{PATIENCE, Stage, answered, busy, patient, process};
 use crate::backend::Owner;
 use crate::{LockState, Lost, Outcome};
 
 /// Whoever holds a lock and whoever waits in its queue are told, with mode, fence and what is left.
 pub async fn holders_and_waiters_are_told(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
-    let nobody = there.look("a").await.unwrap();
+    let nobody = answered(|| there.look("a")).await.unwrap();
     assert_eq!((nobody.mode, nobody.holders.len(), nobody.waiters_count, nobody.wanted), (None, 0, 0, false));
 
     let lease = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub async fn holders_and_waiters_are_told(stage: &impl Stage) {
         waiters.push(tokio::spawn(request.acquire()));
         until(&there, "a", |state| state.waiters_count == count).await;
     }
-    let state = there.look("a").await.unwrap();
+    let state = answered(|| there.look("a")).await.unwrap();
     assert_eq!((state.key.as_str(), state.mode.as_deref()), ("a", Some("allocate")));
     let fences: Vec<u64> = state.holders.iter().map(|holder| holder.fence).collect();
     assert_eq!(fences, [first.fence(), second.fence()]);
@@ -78,15 +78,16 @@ pub async fn a_hold_is_broken(stage: &impl Stage) {
     let guard = here.lock("a").lease(Duration::from_secs(20)).acquire().await.unwrap();
     let waiter = tokio::spawn(there.lock("a").acquire());
     until(&there, "a", |state| state.wanted).await;
-    let seen = there.look("a").await.unwrap();
+    let breaker = patient(stage).await;
+    let seen = breaker.look("a").await.unwrap();
     let owner = seen.holders[0].owner;
 
-    let stranger = there.break_holds("a", &[Owner::random()]).await.unwrap();
+    let stranger = breaker.break_holds("a", &[Owner::random()]).await.unwrap();
     assert_eq!(stranger.ended, []);
     assert!(stranger.fence > guard.fence(), "a fence is taken all the same");
     assert!(guard.is_valid());
 
-    let broken = there.break_holds("a", &[owner, Owner::random()]).await.unwrap();
+    let broken = breaker.break_holds("a", &[owner, Owner::random()]).await.unwrap();
     assert_eq!(broken.ended, [(owner, guard.fence())]);
     assert!(broken.fence > guard.fence());
     assert_eq!(timeout(PATIENCE, guard.lost()).await.expect("it is told"), Lost::Broken);
@@ -95,7 +96,7 @@ pub async fn a_hold_is_broken(stage: &impl Stage) {
     assert!(matches!(guard.release().await, Outcome::Broken));
 
     // What was seen is out of date: the next one is not meant.
-    assert_eq!(here.break_holds("a", &[owner]).await.unwrap().ended, []);
+    assert_eq!(breaker.break_holds("a", &[owner]).await.unwrap().ended, []);
     assert!(next.is_valid());
     assert!(matches!(next.release().await, Outcome::Released));
 }
@@ -106,22 +107,23 @@ pub async fn one_of_many_is_broken(stage: &impl Stage) {
     let kept = here.shared("a").acquire().await.unwrap();
     // Its lease does not run out before the breaking is told.
     let broken = there.shared("a").lease(Duration::from_secs(20)).acquire().await.unwrap();
-    let state = here.look("a").await.unwrap();
+    let breaker = patient(stage).await;
+    let state = breaker.look("a").await.unwrap();
     let holder = state.holders.iter().find(|holder| holder.fence == broken.fence()).unwrap();
-    let ended = here.break_holds("a", &[holder.owner]).await.unwrap().ended;
+    let ended = breaker.break_holds("a", &[holder.owner]).await.unwrap().ended;
     assert_eq!(ended, [(holder.owner, broken.fence())]);
     assert_eq!(timeout(PATIENCE, broken.lost()).await.expect("it is told"), Lost::Broken);
     // Longer than its lease: it is renewed as ever.
     sleep(super::settings().keeper_lease).await;
     assert!(kept.is_valid());
-    assert_eq!(there.look("a").await.unwrap().holders.len(), 1);
-    assert!(there.lock("a").try_acquire().await.is_err());
+    assert_eq!(breaker.look("a").await.unwrap().holders.len(), 1);
+    busy(|| there.lock("a").try_acquire()).await;
 }
 
 /// Waits for a state of a lock.
 async fn until(locks: &crate::Locks, key: &str, there: impl Fn(&LockState) -> bool) {
     let looked = timeout(PATIENCE * 4, async {
-        while !there(&locks.look(key).await.unwrap()) {
+        while !there(&answered(|| locks.look(key)).await.unwrap()) {
             sleep(Duration::from_millis(2)).await;
         }
     });

@@ -3,6 +3,7 @@
 //!
 //! A scenario panics where the law is broken.
 
+mod answers;
 mod history;
 mod holding;
 mod looking;
@@ -15,6 +16,7 @@ mod waiting;
 use std::future::Future;
 use std::time::Duration;
 
+pub use answers::{ANSWERED_WITHIN, answered, busy, connected, granted, refused};
 pub use history::*;
 pub use holding::*;
 pub use looking::*;
@@ -97,10 +99,26 @@ pub fn settings() -> Settings {
 /// How late an expectation may come true before it counts as broken: the machine is busy.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Another process with the [`settings`] of the scenarios.
+/// Another process with the [`settings`] of the scenarios, which has [connected](connected).
 pub async fn process(stage: &impl Stage) -> Locks {
-    Locks::with_settings(stage.backend().await, settings())
-        .expect("the settings of the scenarios are in order")
+    process_with(stage, settings()).await
+}
+
+async fn process_with(stage: &impl Stage, settings: Settings) -> Locks {
+    let backend = connected(stage.backend().await).await;
+    Locks::with_settings(backend, settings).expect("the settings of the scenarios are in order")
+}
+
+/// A process that waits long enough for an answer to what is not asked twice, such as to break a hold.
+async fn patient(stage: &impl Stage) -> Locks {
+    let long = Duration::from_secs(8);
+    let settings = Settings {
+        response_timeout: Duration::from_secs(2),
+        waiter_ttl: long,
+        keeper_lease: long,
+        ..settings()
+    };
+    process_with(stage, settings).await
 }
 
 /// Makes one Tokio test of each scenario.

@@ -6,33 +6,33 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stage, process, settings, soak};
-use crate::{BootTime, Error, Locks, Lost, Mode, ModeError, Outcome, Settings};
+use super::waiting::until_queued;
+use super::{PATIENCE, Stage, busy, granted, patient, process, process_with, refused, settings, soak};
+use crate::{BootTime, Error, Locks, Lost, Mode, ModeError, Outcome, Request, Settings};
 
 const LEASE: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(15);
 
 /// A process that hardly looks by itself: who is served in time there was told.
 async fn attentive(stage: &impl Stage) -> Locks {
-    let settings = Settings { recheck: LONG, ..settings() };
-    Locks::with_settings(stage.backend().await, settings).expect("the settings are in order")
+    process_with(stage, Settings { recheck: LONG, ..settings() }).await
 }
 
 /// A plain lock is for one holder, whatever others call what they want.
 pub async fn nobody_stands_beside_a_plain_lock(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
-    let guard = here.lock("a").lease(LONG).try_acquire().await.unwrap();
-    for beside in [
-        there.mode("a", "exclusive"),
-        there.mode("a", "exclusive").max_holders(1),
-        there.mode("a", "exclusive").max_holders(2),
-        there.lock("a").max_holders(2),
-    ] {
-        let error = beside.try_acquire().await.unwrap_err();
+    let guard = granted(|| here.lock("a").lease(LONG).try_acquire()).await;
+    let beside: [&dyn Fn() -> Request; 4] = [
+        &|| there.mode("a", "exclusive"),
+        &|| there.mode("a", "exclusive").max_holders(1),
+        &|| there.mode("a", "exclusive").max_holders(2),
+        &|| there.lock("a").max_holders(2),
+    ];
+    for beside in beside {
+        let error = refused(|| beside().try_acquire()).await;
         assert!(matches!(error, Error::Mode(ModeError::Exclusive)), "{error}");
     }
-    let error = there.lock("a").max_holders(1).try_acquire().await.unwrap_err();
-    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    busy(|| there.lock("a").max_holders(1).try_acquire()).await;
     let error = guard.downgrade(Mode::new("exclusive").unwrap()).await.unwrap_err();
     assert!(matches!(error, Error::Upgrade { .. }), "{error}");
     assert!(guard.release().await.was_held());
@@ -44,12 +44,11 @@ pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
     let mut allocating = Vec::new();
     for turn in 0..20 {
         let locks = if turn % 2 == 0 { &here } else { &there };
-        allocating.push(locks.mode("a", "allocate").lease(LONG).try_acquire().await.unwrap());
+        allocating.push(granted(|| locks.mode("a", "allocate").lease(LONG).try_acquire()).await);
     }
-    for shut_out in [there.mode("a", "cancel"), there.lock("a"), there.shared("a")] {
-        let error = shut_out.try_acquire().await.unwrap_err();
-        assert!(matches!(error, Error::Busy { .. }), "{error}");
-    }
+    busy(|| there.mode("a", "cancel").try_acquire()).await;
+    busy(|| there.lock("a").try_acquire()).await;
+    busy(|| there.shared("a").try_acquire()).await;
     let request = there.mode("a", "cancel").lease(LONG);
     let cancel = tokio::spawn(async move { request.acquire().await });
     while let Some(guard) = allocating.pop() {
@@ -58,7 +57,7 @@ pub async fn one_mode_shuts_out_the_others(stage: &impl Stage) {
     }
     let cancel =
         timeout(PATIENCE, cancel).await.expect("the last one's release lets it in").unwrap().unwrap();
-    assert!(here.mode("a", "allocate").try_acquire().await.is_err());
+    busy(|| here.mode("a", "allocate").try_acquire()).await;
     assert!(cancel.release().await.was_held());
 }
 
@@ -138,7 +137,8 @@ pub async fn a_dead_companion_changes_nothing(stage: &impl Stage) {
     // A backend that sweeps up what has ended leaves what has not.
     sleep(LEASE * 2 + Duration::from_millis(200)).await;
     assert!(long.is_valid());
-    assert!(here.lock("a").try_acquire().await.is_err(), "the long one holds");
+    // The long one holds.
+    busy(|| here.lock("a").try_acquire()).await;
     let valid_until = long.valid_until();
     let next = here.lock("a").acquire().await.unwrap();
     assert!(BootTime::now() >= valid_until, "two modes at once");
@@ -153,8 +153,8 @@ pub async fn writers_and_readers_take_turns(stage: &impl Stage) {
     let readers = [here.shared("a").acquire().await.unwrap(), there.shared("a").acquire().await.unwrap()];
     let request = here.lock("a");
     let writer = tokio::spawn(async move { request.acquire().await.unwrap() });
-    sleep(Duration::from_millis(50)).await;
-    assert!(there.shared("a").try_acquire().await.is_err(), "a writer waits");
+    until_queued(&there, "a").await;
+    busy(|| there.shared("a").try_acquire()).await;
     let mut late = Vec::new();
     for locks in [&here, &there, &there] {
         let request = locks.shared("a");
@@ -183,13 +183,13 @@ pub async fn a_writer_becomes_a_reader(stage: &impl Stage) {
     guard.downgrade(Mode::shared()).await.unwrap();
     assert_eq!((guard.mode(), guard.fence()), (Mode::shared(), fence));
     let reader = timeout(PATIENCE, reader).await.expect("the reader is let in").unwrap();
-    assert!(there.lock("a").try_acquire().await.is_err());
+    busy(|| there.lock("a").try_acquire()).await;
     let error = guard.downgrade(Mode::exclusive()).await.unwrap_err();
     assert!(matches!(error, Error::Upgrade { .. }), "{error}");
     assert!(guard.is_valid() && reader.is_valid());
     assert!(guard.release().await.was_held());
     assert!(reader.release().await.was_held());
-    assert!(there.lock("a").try_acquire().await.is_ok());
+    drop(granted(|| there.lock("a").try_acquire()).await);
 }
 
 /// The mode stays, so nobody would be let in.
@@ -201,9 +201,9 @@ pub async fn a_mode_for_one_does_not_become_the_same_for_more(stage: &impl Stage
     let told = "a is held as allocate (holders: 1) and cannot be turned into allocate (holders: 1024); ";
     assert!(error.to_string().starts_with(told), "{error}");
     assert_eq!(guard.mode().holders_max(), 1);
-    assert!(there.mode("a", "allocate").try_acquire().await.is_err());
+    busy(|| there.mode("a", "allocate").try_acquire()).await;
     guard.downgrade(Mode::new("count").unwrap()).await.unwrap();
-    assert!(there.mode("a", "count").try_acquire().await.is_ok());
+    drop(granted(|| there.mode("a", "count").try_acquire()).await);
     assert!(guard.release().await.was_held());
 }
 
@@ -240,52 +240,52 @@ pub async fn a_semaphore_has_n_permits(stage: &impl Stage) {
 /// asked for, whoever comes first, in whatever process.
 pub async fn the_smallest_limit_counts(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
-    let busy = async |request: crate::Request| {
-        let error = request.try_acquire().await.unwrap_err();
-        assert!(matches!(error, Error::Busy { .. }), "{error}");
-    };
     let many = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
     let few = |locks: &Locks| many(locks).max_holders(2);
 
     // Who asks for few does not join many …
-    let mut held = [many(&here).try_acquire().await.unwrap(), many(&there).try_acquire().await.unwrap()];
-    busy(few(&here)).await;
+    let mut held =
+        [granted(|| many(&here).try_acquire()).await, granted(|| many(&there).try_acquire()).await];
+    busy(|| few(&here).try_acquire()).await;
     let [first, _] = &mut held;
-    let first = std::mem::replace(first, many(&there).max_holders(9).try_acquire().await.unwrap());
+    let first = std::mem::replace(first, granted(|| many(&there).max_holders(9).try_acquire()).await);
     assert!(first.release().await.was_held());
     let [second, third] = held;
     assert!(second.release().await.was_held());
-    let second = few(&there).try_acquire().await.expect("one beside it is what it asks for");
+    // One beside it is what it asks for.
+    let second = granted(|| few(&there).try_acquire()).await;
 
     // … and many do not join who has asked for few.
-    for more in [many(&here), many(&there), many(&here).max_holders(3), few(&here), few(&there)] {
-        busy(more).await;
+    for locks in [&here, &there] {
+        busy(|| many(locks).try_acquire()).await;
+        busy(|| few(locks).try_acquire()).await;
     }
+    busy(|| many(&here).max_holders(3).try_acquire()).await;
     // A limit of others is not passed on: when the one with the smallest goes, the next smallest counts.
     assert!(third.release().await.was_held());
-    let third = many(&here).max_holders(3).try_acquire().await.unwrap();
+    let third = granted(|| many(&here).max_holders(3).try_acquire()).await;
     assert!(second.release().await.was_held());
-    let second = many(&there).try_acquire().await.unwrap();
-    let fourth = many(&here).try_acquire().await.unwrap();
-    busy(many(&there)).await;
+    let second = granted(|| many(&there).try_acquire()).await;
+    let fourth = granted(|| many(&here).try_acquire()).await;
+    busy(|| many(&there).try_acquire()).await;
     for guard in [second, third, fourth] {
         assert!(guard.release().await.was_held());
     }
 
     // For one holder only, under a name that others share.
-    let alone = many(&here).max_holders(1).try_acquire().await.unwrap();
-    busy(many(&there)).await;
+    let alone = granted(|| many(&here).max_holders(1).try_acquire()).await;
+    busy(|| many(&there).try_acquire()).await;
     assert!(alone.release().await.was_held());
 
     // The limit of one who has let others in later.
-    let writer = here.lock("a").lease(LONG).try_acquire().await.unwrap();
+    let writer = granted(|| here.lock("a").lease(LONG).try_acquire()).await;
     let allocate = Mode::new("allocate").unwrap().max_holders(2).unwrap();
     writer.downgrade(allocate).await.unwrap();
-    let second = many(&there).try_acquire().await.unwrap();
-    busy(many(&here)).await;
+    let second = granted(|| many(&there).try_acquire()).await;
+    busy(|| many(&here).try_acquire()).await;
     assert!(writer.release().await.was_held());
-    let third = many(&here).try_acquire().await.unwrap();
-    let fourth = many(&here).try_acquire().await.unwrap();
+    let third = granted(|| many(&here).try_acquire()).await;
+    let fourth = granted(|| many(&here).try_acquire()).await;
     for guard in [second, third, fourth] {
         assert!(guard.release().await.was_held());
     }
@@ -384,16 +384,19 @@ impl Guarded {
 /// their period is refused when somebody of a later one has written.
 pub async fn companions_write_in_any_order(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
+    /// Long enough for two more to come.
+    const BEGINNING: Duration = Duration::from_secs(3);
     let mut guarded = Guarded::default();
     let allocate = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
     // Who begins the period is gone soon, as a crash.
-    let beginner = here.mode("a", "allocate").lease(LEASE).try_acquire().await.unwrap();
-    let first = allocate(&there).try_acquire().await.unwrap();
-    let second = allocate(&here).max_holders(5).try_acquire().await.unwrap();
+    let beginner = granted(|| here.mode("a", "allocate").lease(BEGINNING).try_acquire()).await;
+    let first = granted(|| allocate(&there).try_acquire()).await;
+    let second = granted(|| allocate(&here).max_holders(5).try_acquire()).await;
     assert_eq!(beginner.turn(), beginner.fence(), "its own begins the period");
     assert!(beginner.fence() < first.fence() && first.fence() < second.fence());
-    sleep(LEASE + Duration::from_millis(20)).await;
-    let third = allocate(&there).try_acquire().await.unwrap();
+    beginner.lost().await;
+    sleep(Duration::from_millis(50)).await;
+    let third = granted(|| allocate(&there).try_acquire()).await;
     for companion in [&third, &first, &second, &first] {
         assert_eq!(companion.turn(), beginner.turn());
         assert!(guarded.write(companion.turn()));
@@ -411,22 +414,21 @@ pub async fn companions_write_in_any_order(stage: &impl Stage) {
     assert!(guarded.write(cancel.turn()));
     assert!(!guarded.write(late), "of the period before");
     assert!(cancel.release().await.was_held());
-    let next = allocate(&here).try_acquire().await.unwrap();
+    let next = granted(|| allocate(&here).try_acquire()).await;
     assert!(guarded.write(next.turn()), "the same mode again is a later period");
     assert!(next.release().await.was_held());
 
     // A writer who lets readers in was there before them, and is one of them.
-    let writer = here.lock("a").lease(LONG).try_acquire().await.unwrap();
+    let writer = granted(|| here.lock("a").lease(LONG).try_acquire()).await;
     assert_eq!(writer.turn(), writer.fence());
     writer.downgrade(Mode::shared()).await.unwrap();
-    let reader = there.shared("a").lease(LONG).try_acquire().await.unwrap();
+    let reader = granted(|| there.shared("a").lease(LONG).try_acquire()).await;
     assert_eq!(reader.turn(), writer.turn());
     assert!(guarded.write(reader.turn()) && guarded.write(writer.turn()));
     assert!(writer.release().await.was_held() && reader.release().await.was_held());
 
-    let permits = [here.semaphore("a", 2), there.semaphore("a", 2)].map(crate::Request::try_acquire);
-    let [one, other] = permits;
-    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    let one = granted(|| here.semaphore("a", 2).try_acquire()).await;
+    let other = granted(|| there.semaphore("a", 2).try_acquire()).await;
     assert!(guarded.write(other.turn()) && guarded.write(one.turn()));
     assert!(one.release().await.was_held() && other.release().await.was_held());
 }
@@ -435,21 +437,22 @@ pub async fn companions_write_in_any_order(stage: &impl Stage) {
 pub async fn a_turn_grows_within_a_period_when_it_must(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
     let allocate = |locks: &Locks| locks.mode("a", "allocate").lease(LONG);
-    let first = allocate(&here).try_acquire().await.unwrap();
-    let refused = first.turn() + 1_000_000_000;
-    let second = allocate(&there).min_fence(refused).try_acquire().await.unwrap();
-    assert!(second.turn() > refused && second.turn() == second.fence());
-    let third = allocate(&here).min_fence(second.turn() - 1).try_acquire().await.unwrap();
+    let first = granted(|| allocate(&here).try_acquire()).await;
+    let outdated = first.turn() + 1_000_000_000;
+    let second = granted(|| allocate(&there).min_fence(outdated).try_acquire()).await;
+    assert!(second.turn() > outdated && second.turn() == second.fence());
+    let third = granted(|| allocate(&here).min_fence(second.turn() - 1).try_acquire()).await;
     assert_eq!(third.turn(), second.turn(), "great enough as it is");
     let turn = third.turn();
     assert!(second.release().await.was_held() && third.release().await.was_held());
-    let third = allocate(&here).try_acquire().await.unwrap();
+    let third = granted(|| allocate(&here).try_acquire()).await;
     assert_eq!(third.turn(), turn, "it outlasts those who wanted it");
 
-    let holders = there.look("a").await.unwrap().holders;
-    let broken = there.break_holds("a", &[holders[0].owner]).await.unwrap();
+    let breaker = patient(stage).await;
+    let holders = breaker.look("a").await.unwrap().holders;
+    let broken = breaker.break_holds("a", &[holders[0].owner]).await.unwrap();
     assert_eq!(broken.ended, [(holders[0].owner, first.fence())]);
-    let fourth = allocate(&there).try_acquire().await.unwrap();
+    let fourth = granted(|| allocate(&there).try_acquire()).await;
     assert!(
         fourth.turn() >= broken.fence && fourth.turn() > third.turn(),
         "what is guarded may be raised to it"

@@ -5,12 +5,15 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
+use super::answers::{acquire, release};
 use super::waiting::wish;
-use super::{PATIENCE, Stage, settings};
+use super::{PATIENCE, Stage, connected};
 use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Owner, Release};
 use crate::{LockKey, Mode};
 
 const CLAIM: Duration = Duration::from_secs(60);
+/// Longer than it takes to send a step again.
+const REMEMBER: Duration = Duration::from_secs(60);
 
 /// So long that nobody has to say that it is alive, and no turn passes by itself.
 fn patient(mode: &str, holders_max: u32, fair: bool) -> Acquire {
@@ -23,13 +26,12 @@ fn patient(mode: &str, holders_max: u32, fair: bool) -> Acquire {
 }
 
 fn ending(of: &Acquire) -> Release {
-    let remember = settings().response_timeout * 20;
-    Release { keys: of.keys.clone(), owner: of.owner, remember, claim: CLAIM, wanted: false }
+    Release { keys: of.keys.clone(), owner: of.owner, remember: REMEMBER, claim: CLAIM, wanted: false }
 }
 
 /// Asks, and keeps the place that it is given. Whether it has got in.
 async fn ask(backend: &impl Backend, request: &mut Acquire) -> bool {
-    match backend.acquire(request).await.unwrap() {
+    match acquire(backend, request).await {
         Acquired::Granted { .. } => true,
         Acquired::Conflict(conflict) => {
             if let Some(waiting) = &mut request.waiting {
@@ -42,7 +44,7 @@ async fn ask(backend: &impl Backend, request: &mut Acquire) -> bool {
 }
 
 async fn let_go(backend: &impl Backend, holder: &Acquire) {
-    assert_eq!(backend.release(&ending(holder)).await.unwrap(), Ended::Released);
+    assert_eq!(release(backend, &ending(holder)).await, Ended::Released);
 }
 
 /// A process that hears notices.
@@ -84,9 +86,9 @@ impl Ear {
     async fn is_at_rest(&mut self, backend: &impl Backend) {
         let other = self.markers.pop().expect("there are enough");
         let marker = Acquire { keys: [other.clone()].into(), ..patient("exclusive", 1, false) };
-        assert!(matches!(backend.acquire(&marker).await.unwrap(), Acquired::Granted { .. }));
-        let release = Release { wanted: true, ..ending(&marker) };
-        assert_eq!(backend.release(&release).await.unwrap(), Ended::Released);
+        assert!(matches!(acquire(backend, &marker).await, Acquired::Granted { .. }));
+        let others_wait = Release { wanted: true, ..ending(&marker) };
+        assert_eq!(release(backend, &others_wait).await, Ended::Released);
         loop {
             match self.notices.recv().await {
                 Ok(Notice::Freed { key, .. }) if key == other => return,
@@ -102,7 +104,7 @@ impl Ear {
 /// Fair waiters who may stand side by side are woken together, and their requests overtake each other. Who was refused
 /// because one before it had not asked yet is told when that one has got in, once, wherever it is.
 pub async fn a_companion_that_asked_too_early_is_told(stage: &impl Stage) {
-    let (here, there) = (stage.backend().await, stage.backend().await);
+    let (here, there) = (connected(stage.backend().await).await, connected(stage.backend().await).await);
     let mut writer = patient("exclusive", 1, false);
     let mut ear = Ear::open(&there).await;
     assert!(ask(&there, &mut writer).await);
@@ -136,7 +138,7 @@ pub async fn a_companion_that_asked_too_early_is_told(stage: &impl Stage) {
 /// One in the queue who lets in too few to be served keeps nobody back who lets in more, if it is not fair: where there is
 /// room for those behind it, in the queue or outside, they are told.
 pub async fn who_lets_in_too_few_is_passed_over(stage: &impl Stage) {
-    let (here, there) = (stage.backend().await, stage.backend().await);
+    let (here, there) = (connected(stage.backend().await).await, connected(stage.backend().await).await);
     let mut writer = patient("exclusive", 1, false);
     let mut ear = Ear::open(&there).await;
     assert!(ask(&there, &mut writer).await);

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stage, process, settings, soak};
-use crate::backend::{self, Acquire, Acquired, Backend, Owner, Release, Waiting};
+use super::answers::{acquire, release};
+use super::{PATIENCE, Stage, answered, busy, connected, process, process_with, settings, soak};
+use crate::backend::{Acquire, Acquired, Backend, Owner, Release, Waiting};
 use crate::limits::QUEUE_MAX;
 use crate::{BootTime, Crowd, Error, LockKey, Locks, Mode, Settings};
+
+/// How long a step that is sent without [`Locks`](crate::Locks) may take on a busy machine. It is about what it does.
+const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A request as [`Locks`](crate::Locks) would send it.
 pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
@@ -22,18 +26,7 @@ pub(super) fn wish(key: &str, mode: Mode, fair: bool) -> Acquire {
         fair,
         waiting: Some(Waiting { place: 0, ttl: settings.waiter_ttl, queue: true }),
         claim: settings.waiter_ttl,
-        timeout: settings.response_timeout,
-    }
-}
-
-/// A crowd can keep a server on a busy machine from answering in time. A step may be sent again.
-async fn until_answered(backend: &impl Backend, wish: &Acquire) -> Acquired {
-    loop {
-        match backend.acquire(wish).await {
-            Ok(acquired) => return acquired,
-            Err(backend::Error::Unavailable { .. }) => sleep(settings().response_timeout).await,
-            Err(error) => panic!("{error}"),
-        }
+        timeout: STEP_TIMEOUT,
     }
 }
 
@@ -41,7 +34,7 @@ async fn until_answered(backend: &impl Backend, wish: &Acquire) -> Acquired {
 pub async fn a_queue_has_an_end(stage: &impl Stage) {
     /// Steps on their way at a time.
     const LANES: usize = 16;
-    let backend = Arc::new(stage.backend().await);
+    let backend = Arc::new(connected(stage.backend().await).await);
     let holder = wish("a", Mode::exclusive(), false);
     let lasting = |wish: Acquire| {
         let ttl = Duration::from_secs(600);
@@ -50,7 +43,7 @@ pub async fn a_queue_has_an_end(stage: &impl Stage) {
         Acquire { lease: ttl, waiting, timeout: ttl, ..wish }
     };
     let holder = lasting(holder);
-    assert!(matches!(backend.acquire(&holder).await.unwrap(), Acquired::Granted { .. }));
+    assert!(matches!(acquire(&*backend, &holder).await, Acquired::Granted { .. }));
     let place = |acquired| match acquired {
         Acquired::Conflict(conflict) => conflict.place,
         other => panic!("{other:?}"),
@@ -62,8 +55,7 @@ pub async fn a_queue_has_an_end(stage: &impl Stage) {
         let (lane, backend) = (lane.to_vec(), Arc::clone(&backend));
         lanes.push(tokio::spawn(async move {
             for waiter in &lane {
-                let sending = timeout(PATIENCE * 10, until_answered(&*backend, waiter));
-                assert!(place(sending.await.expect("it is answered")) > 0);
+                assert!(place(acquire(&*backend, waiter).await) > 0);
             }
         }));
     }
@@ -72,28 +64,28 @@ pub async fn a_queue_has_an_end(stage: &impl Stage) {
     }
     let (late, reader) = (queued(0), lasting(wish("a", Mode::shared(), false)));
     for refused in [&late, &reader] {
-        assert_eq!(backend.acquire(refused).await.unwrap(), Acquired::TooManyWaiters);
+        assert_eq!(acquire(&*backend, refused).await, Acquired::TooManyWaiters);
     }
     // Who is in it may say that it is alive, who does not wait is told that it is held, and other locks have their own.
-    let known = place(backend.acquire(&waiters[7]).await.unwrap());
+    let known = place(acquire(&*backend, &waiters[7]).await);
     let again = Waiting { place: known, ttl: Duration::from_secs(600), queue: true };
     let alive = Acquire { waiting: Some(again), ..waiters[7].clone() };
-    assert_eq!(place(backend.acquire(&alive).await.unwrap()), known);
-    assert_eq!(place(backend.acquire(&Acquire { waiting: None, ..late.clone() }).await.unwrap()), 0);
+    assert_eq!(place(acquire(&*backend, &alive).await), known);
+    assert_eq!(place(acquire(&*backend, &Acquire { waiting: None, ..late.clone() }).await), 0);
     assert!(matches!(
-        backend.acquire(&wish("b", Mode::exclusive(), true)).await.unwrap(),
+        acquire(&*backend, &wish("b", Mode::exclusive(), true)).await,
         Acquired::Granted { .. }
     ));
-    let locks = Locks::with_settings(stage.backend().await, settings()).unwrap();
+    let locks = process_with(stage, settings()).await;
     let error = locks.lock("a").fair().acquire().await.unwrap_err();
     assert!(matches!(&error, Error::TooManyWaiters { crowd: Crowd::Queue, .. }), "{error}");
     assert_eq!(locks.stats().too_many_waiters, 1);
     // One leaves, and there is room for one.
     let (keys, owner) = (alive.keys.clone(), alive.owner);
     let (remember, claim) = (settings().response_timeout * 8, settings().waiter_ttl);
-    backend.release(&Release { keys, owner, remember, claim, wanted: false }).await.unwrap();
-    assert!(place(backend.acquire(&late).await.unwrap()) > known);
-    assert_eq!(backend.acquire(&reader).await.unwrap(), Acquired::TooManyWaiters);
+    release(&*backend, &Release { keys, owner, remember, claim, wanted: false }).await;
+    assert!(place(acquire(&*backend, &late).await) > known);
+    assert_eq!(acquire(&*backend, &reader).await, Acquired::TooManyWaiters);
 }
 
 /// Fair waiters are served in the order in which they came, over all processes: many of each of many keys.
@@ -110,7 +102,7 @@ pub async fn the_fair_are_served_in_order(stage: &impl Stage) {
     };
     let mut processes = Vec::new();
     for _ in 0..3 {
-        processes.push(Locks::with_settings(stage.backend().await, settings).unwrap());
+        processes.push(process_with(stage, settings).await);
     }
     let grants = usize::try_from(stage.grants().everyday.min(10_000)).expect("no more than that");
     let keys = grants / (WAITERS * ROUNDS);
@@ -169,7 +161,7 @@ const HALF_SERVED_WITHIN: Duration = Duration::from_millis(250);
 pub async fn a_dead_head_delays_for_its_time_to_live(stage: &impl Stage) {
     const KEYS: usize = 20;
     let locks = process(stage).await;
-    let backend = Arc::new(stage.backend().await);
+    let backend = Arc::new(connected(stage.backend().await).await);
     let mut late = Vec::new();
     for round in 0..soak() {
         let served = (0..KEYS).map(|key| {
@@ -207,7 +199,7 @@ async fn serve_behind_the_dead(
         for _ in 0..dead {
             // They take a place and are never heard of again.
             let wish = wish(&key, Mode::exclusive(), true);
-            let answer = until_answered(&*backend, &wish).await;
+            let answer = acquire(&*backend, &wish).await;
             assert!(matches!(answer, Acquired::Conflict(conflict) if conflict.place > 0));
             dead_until = BootTime::now() + settings().waiter_ttl;
             gone.push(wish.owner);
@@ -223,7 +215,7 @@ async fn serve_behind_the_dead(
         // It has its place before the next ones come.
         let placed = timeout(PATIENCE * 5, async {
             loop {
-                let waiters = locks.look(&key).await.unwrap().waiters;
+                let waiters = answered(|| locks.look(&key)).await.unwrap().waiters;
                 if waiters.iter().filter(|waiter| !gone.contains(&waiter.owner)).count() == place {
                     return;
                 }
@@ -282,11 +274,11 @@ pub async fn a_cancelled_wait_leaves_nothing(stage: &impl Stage) {
 pub async fn a_waiter_who_gives_up_makes_way(stage: &impl Stage) {
     let (here, there) = (process(stage).await, process(stage).await);
     let reader = here.shared("a").lease(Duration::from_secs(15)).acquire().await.unwrap();
-    let writer = there.lock("a").wait(Duration::from_millis(300));
+    let writer = there.lock("a").wait(Duration::from_secs(3));
     let writer = tokio::spawn(async move { writer.acquire().await });
-    sleep(Duration::from_millis(100)).await;
-    let busy = here.shared("a").try_acquire().await.unwrap_err();
-    assert!(matches!(busy, Error::Busy { .. }), "a reader does not pass a writer: {busy}");
+    until_queued(&here, "a").await;
+    // A reader does not pass a writer.
+    busy(|| here.shared("a").try_acquire()).await;
     let late = here.shared("a");
     let late = tokio::spawn(async move { (late.acquire().await, BootTime::now()) });
     let error = writer.await.unwrap().unwrap_err();
@@ -295,6 +287,16 @@ pub async fn a_waiter_who_gives_up_makes_way(stage: &impl Stage) {
     let (late, got_at) = timeout(PATIENCE, late).await.expect("it is let in").unwrap();
     assert!(got_at.since(gave_up_at) < settings().waiter_ttl / 2, "{:?}", got_at.since(gave_up_at));
     assert!(late.unwrap().is_valid() && reader.is_valid());
+}
+
+/// Somebody waits in the queue of the lock.
+pub(super) async fn until_queued(locks: &Locks, key: &str) {
+    let queued = async {
+        while answered(|| locks.look(key)).await.unwrap().waiters_count == 0 {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE * 4, queued).await.expect("it queues");
 }
 
 /// A lease that runs out tells nobody. When the one who watches the clock for its process gives up, the next
@@ -322,7 +324,7 @@ pub async fn a_request_that_nobody_polls_keeps_nobody_asleep(stage: &impl Stage)
     // So that nothing else than a notice helps in time.
     let recheck = Duration::from_secs(15);
     let settings = Settings { recheck, waiter_ttl: recheck, ..settings() };
-    let locks = Locks::with_settings(stage.backend().await, settings).unwrap();
+    let locks = process_with(stage, settings).await;
     let there = process(stage).await;
     let holder = there.lock("a").lease(recheck).acquire().await.unwrap();
     // Its ears are open by then, and whoever waits would have looked because of that.

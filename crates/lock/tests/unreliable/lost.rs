@@ -1,9 +1,10 @@
 use jaego_lock::backend::Backend;
+use jaego_lock::conformance::granted;
 use jaego_lock::limits::TRIES_MIN;
 use jaego_lock::{Error, Lost, Mode, Outcome};
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, ms, on_each_backend, process, there};
+use super::{PATIENCE, ms, on_each_backend, patient, process, there};
 
 on_each_backend! {
     an_extension_without_an_answer_is_sent_again,
@@ -41,7 +42,8 @@ async fn a_writer_who_may_be_a_reader_takes_itself_for_one(here: impl Backend, o
     faults.lose_renewals(TRIES_MIN);
     let error = guard.downgrade(Mode::shared()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-    let reader = there.shared("a").try_acquire().await.expect("the server has made it a reader");
+    // The server has made it a reader.
+    let reader = granted(|| there.shared("a").try_acquire()).await;
     assert_eq!(guard.mode(), Mode::shared());
     // To be sure, it asks again. To be anything else is no question any more.
     let error = guard.downgrade(Mode::new("allocate").unwrap()).await.unwrap_err();
@@ -81,7 +83,7 @@ async fn an_extension_that_is_never_answered_ends(here: impl Backend, other: imp
 
 /// The server makes it longer, then somebody breaks it, then the answer arrives.
 async fn an_extension_of_a_lock_that_is_broken_meanwhile_is_none(here: impl Backend, other: impl Backend) {
-    let ((here, faults), there) = (process(here), there(other));
+    let ((here, faults), there) = (process(here), patient(other));
     let guard = here.lock("a").lease(ms(10_000)).acquire().await.unwrap();
     let renewed = faults.renewed();
     faults.delay_renewals(1);
@@ -118,7 +120,8 @@ async fn a_lost_lock_does_not_become_one_for_readers(here: impl Backend, other: 
     // It learns so from the answer.
     let guard = here.lock("a").lease(ms(10_000)).acquire().await.unwrap();
     faults.take_away(guard.key()).await;
-    let thief = there.lock("a").lease(ms(10_000)).try_acquire().await.expect("the server has forgotten");
+    // The server has forgotten.
+    let thief = granted(|| there.lock("a").lease(ms(10_000)).try_acquire()).await;
     let error = guard.downgrade(Mode::shared()).await.unwrap_err();
     let stolen = Lost::Stolen { fence: thief.fence() };
     assert!(matches!(error, Error::Lost { how, .. } if how == stolen), "{error}");

@@ -10,7 +10,7 @@ mod wire;
 use std::time::Duration;
 
 use jaego_lock::backend::Backend;
-use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions, conformance};
+use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions, Settings, conformance};
 use jaego_testkit as testkit;
 
 use self::wire::{Faults, Wire};
@@ -32,8 +32,9 @@ fn redis_server() -> testkit::Redis {
     testkit::Redis::start(&testkit::RedisOptions::default()).unwrap()
 }
 
-fn on_redis(server: &testkit::Redis) -> Redis {
-    Redis::start(RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO))
+async fn on_redis(server: &testkit::Redis) -> Redis {
+    let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
+    conformance::connected(Redis::start(options)).await
 }
 
 fn postgres_server() -> testkit::Postgres {
@@ -45,7 +46,7 @@ fn postgres_server() -> testkit::Postgres {
 async fn on_postgres(server: &testkit::Postgres) -> Postgres {
     let options = PostgresOptions::new(&server.url("postgres")).unwrap().connections(2).unwrap();
     options.migrate().await.unwrap();
-    Postgres::start(options)
+    conformance::connected(Postgres::start(options)).await
 }
 
 /// Makes a test of it on each backend.
@@ -61,7 +62,8 @@ macro_rules! on_each_backend {
             #[tokio::test]
             async fn on_redis() {
                 let server = crate::redis_server();
-                super::$scenario(crate::on_redis(&server), crate::on_redis(&server)).await;
+                let here = crate::on_redis(&server).await;
+                super::$scenario(here, crate::on_redis(&server).await).await;
             }
 
             #[tokio::test]
@@ -74,6 +76,12 @@ macro_rules! on_each_backend {
     )*};
 }
 pub(crate) use on_each_backend;
+
+/// Another process that waits long enough for an answer to what is not asked twice.
+fn patient(backend: impl Backend) -> Locks {
+    let settings = Settings { response_timeout: ms(2_000), waiter_ttl: ms(8_000), ..conformance::settings() };
+    Locks::with_settings(backend, Settings { keeper_lease: ms(8_000), ..settings }).unwrap()
+}
 
 /// Another process, on a wire that is always there.
 fn there(backend: impl Backend) -> Locks {
