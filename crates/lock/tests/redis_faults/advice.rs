@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::{Observer, PATIENCE, ms, process, server};
+use super::{Observer, PATIENCE, ms, server, unconnected};
 
 /// Writes the warnings down.
 #[derive(Clone, Default)]
@@ -42,7 +42,7 @@ async fn warnings(server: &testkit::Redis) -> Vec<String> {
     let warnings = Warnings::default();
     let subscriber = tracing_subscriber::registry().with(warnings.clone());
     let _subscriber = tracing::subscriber::set_default(subscriber);
-    let locks = process(server.addr(), ms(0));
+    let locks = unconnected(server.addr(), ms(0));
     assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
     let () = Observer::of(server).await.command("CLIENT KILL TYPE normal").await;
     assert!(locks.lock("a").wait(PATIENCE * 5).acquire().await.unwrap().release().await.was_held());

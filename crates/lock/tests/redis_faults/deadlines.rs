@@ -19,7 +19,7 @@ const PERCENT: usize = 99;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_is_answered_by_its_deadlines_though_the_server_is_stopped() {
     let mut server = server();
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     drop(here.lock("warm").acquire().await.unwrap());
     for _ in 0..rounds(2) {
         server.stop().unwrap();

@@ -5,7 +5,7 @@ use jaego_testkit as testkit;
 use jaego_testkit::RedisSentinel;
 use tokio::time::sleep;
 
-use crate::{Observer, ms, process};
+use crate::{Observer, ms, unconnected};
 
 fn server(settings: &[(&str, &str)]) -> testkit::Redis {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -72,7 +72,7 @@ async fn a_master_without_its_replicas_is_left_for_the_one_that_the_sentinels_na
             // Before the replica was promoted it counted.
             Ok(guard) if !new_is_master => drop(guard),
             Ok(guard) => {
-                let on_new = on_new.get_or_insert_with(|| process(new.addr(), Duration::ZERO));
+                let on_new = on_new.get_or_insert_with(|| unconnected(new.addr(), Duration::ZERO));
                 let seen = on_new.look("a").await;
                 if seen.is_ok_and(|seen| seen.holders.iter().any(|holder| holder.fence == guard.fence())) {
                     break guard;

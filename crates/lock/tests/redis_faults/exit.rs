@@ -16,7 +16,7 @@ fn guards_that_outlive_their_runtime_leave_the_lock_to_its_lease() {
     let server = server();
     let [ended, other] = [(); 2].map(|()| Runtime::new().unwrap());
     let (locks, dropped, released, kept) = ended.block_on(async {
-        let locks = process(server.addr(), Duration::ZERO);
+        let locks = process(server.addr(), Duration::ZERO).await;
         let dropped = locks.lock("dropped").lease(LEASE).acquire().await.unwrap();
         let released = locks.lock("released").lease(LEASE).acquire().await.unwrap();
         // This one has a keeper, which is gone as well.
@@ -34,7 +34,7 @@ fn guards_that_outlive_their_runtime_leave_the_lock_to_its_lease() {
         let outcome = timeout(PATIENCE * 5, released.release()).await.expect("it ends");
         assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
         drop(locks);
-        let there = process(server.addr(), Duration::ZERO);
+        let there = process(server.addr(), Duration::ZERO).await;
         for (key, valid_until) in ["dropped", "released", "kept"].into_iter().zip(valid_until) {
             let next = there.lock(key).lease(LEASE).wait(LEASE * 2 + PATIENCE * 2).acquire().await.unwrap();
             assert!(BootTime::now() >= valid_until, "two held {key}");
@@ -49,7 +49,7 @@ fn a_shutdown_before_the_end_frees_at_once() {
     let server = server();
     let [ended, other] = [(); 2].map(|()| Runtime::new().unwrap());
     let guard = ended.block_on(async {
-        let locks = process(server.addr(), Duration::ZERO);
+        let locks = process(server.addr(), Duration::ZERO).await;
         let guard = locks.lock("a").lease(ms(20_000)).acquire().await.unwrap();
         locks.shutdown().await;
         guard
@@ -58,7 +58,7 @@ fn a_shutdown_before_the_end_frees_at_once() {
     assert!(!guard.is_valid());
     drop(guard);
     other.block_on(async {
-        let there = process(server.addr(), Duration::ZERO);
-        drop(there.lock("a").wait(ms(500)).acquire().await.expect("nobody holds it"));
+        let there = process(server.addr(), Duration::ZERO).await;
+        drop(there.lock("a").wait(PATIENCE * 5).acquire().await.expect("nobody holds it"));
     });
 }

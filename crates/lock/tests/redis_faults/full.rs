@@ -5,7 +5,7 @@ use std::time::Instant;
 use jaego_lock::Error;
 use jaego_testkit as testkit;
 
-use crate::{Observer, PATIENCE, ms, process};
+use crate::{Observer, PATIENCE, ms, unconnected};
 
 /// One for the steps of a process and one for its notices.
 const CLIENTS_MAX: usize = 2;
@@ -15,7 +15,7 @@ async fn a_server_with_too_many_clients_is_an_outage_that_passes() {
     let settings = vec![("maxclients".to_owned(), CLIENTS_MAX.to_string())];
     let server = testkit::Redis::start(&testkit::RedisOptions { settings, ..Default::default() }).unwrap();
     let (first, second) = (Observer::of(&server).await, Observer::of(&server).await);
-    let locks = process(server.addr(), ms(0));
+    let locks = unconnected(server.addr(), ms(0));
     for wait in [ms(0), ms(300)] {
         let started = Instant::now();
         let error = locks.lock("a").wait(wait).acquire().await.unwrap_err();

@@ -6,7 +6,7 @@ use jaego_lock::limits;
 use tokio::time::sleep;
 
 use crate::late_way::LateWay;
-use crate::{Observer, PATIENCE, ms, process, server};
+use crate::{Observer, PATIENCE, ms, server, unconnected};
 
 /// A process has not seen the server's clock before its first connection, and its first request says all the same until when it
 /// may be granted.
@@ -14,7 +14,7 @@ use crate::{Observer, PATIENCE, ms, process, server};
 async fn the_first_request_of_a_process_takes_nothing_when_it_arrives_late() {
     let server = server();
     let way = LateWay::start(server.addr(), b"exclusive").await;
-    let here = process(way.addr(), Duration::ZERO);
+    let here = unconnected(way.addr(), Duration::ZERO);
     let request = here.lock("a").lease(ms(10_000));
     let asking = tokio::spawn(async move { request.acquire().await });
     way.until_held().await;

@@ -39,6 +39,7 @@ mod untold;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jaego_lock::conformance::connected;
 use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use jaego_testkit as testkit;
 
@@ -67,13 +68,24 @@ fn server() -> testkit::Redis {
     testkit::Redis::start(&testkit::RedisOptions::default()).unwrap()
 }
 
-/// A process whose commands go to `addr`, with a quarantine that a test can wait for.
-fn process(addr: std::net::SocketAddr, quarantine: Duration) -> Locks {
-    let settings = Settings { recheck: ms(2_000), ..jaego_lock::conformance::settings() };
+/// A process whose commands go to `addr`, with a quarantine that a test can wait for. It has connected.
+async fn process(addr: std::net::SocketAddr, quarantine: Duration) -> Locks {
+    Locks::with_settings(connected(backend(addr, quarantine)).await, settings()).unwrap()
+}
+
+/// The same where nothing connects, or nothing may have yet.
+fn unconnected(addr: std::net::SocketAddr, quarantine: Duration) -> Locks {
+    Locks::with_settings(backend(addr, quarantine), settings()).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings { recheck: ms(2_000), ..jaego_lock::conformance::settings() }
+}
+
+fn backend(addr: std::net::SocketAddr, quarantine: Duration) -> Redis {
     let options = RedisOptions::new(&format!("redis://{addr}/")).unwrap();
     let options = options.quarantine(quarantine).replica_lag(Duration::ZERO);
-    let options = options.response_timeout(settings.response_timeout);
-    Locks::with_settings(Redis::start(options), settings).unwrap()
+    Redis::start(options.response_timeout(settings().response_timeout))
 }
 
 /// Somebody who looks at the server itself.

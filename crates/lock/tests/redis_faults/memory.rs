@@ -16,7 +16,7 @@ async fn fill(observer: &mut Observer) {
 async fn what_is_held_is_kept_and_let_go_of_though_the_memory_is_full() {
     let server = server();
     let mut observer = Observer::of(&server).await;
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     let kept = here.lock("kept").acquire().await.unwrap();
     let [one, other] = [here.shared("beside").lease(ms(10_000)), here.shared("beside").lease(ms(10_000))];
     let (one, other) = (one.acquire().await.unwrap(), other.acquire().await.unwrap());
@@ -53,7 +53,7 @@ async fn what_is_held_is_kept_and_let_go_of_though_the_memory_is_full() {
 async fn a_process_that_connects_anew_keeps_its_locks_though_the_memory_is_full() {
     let server = server();
     let mut observer = Observer::of(&server).await;
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     let guard = here.lock("a").acquire().await.unwrap();
     fill(&mut observer).await;
     let () = observer.command("CLIENT KILL TYPE normal SKIPME yes").await;

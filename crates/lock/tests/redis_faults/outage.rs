@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use jaego_lock::conformance::refused;
 use jaego_lock::{BootTime, Error, Lost, Outcome};
 use tokio::time::{sleep, timeout};
 
@@ -10,7 +11,7 @@ const QUARANTINE: Duration = Duration::from_millis(2_500);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_is_an_error_in_time() {
     let mut server = server();
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     drop(here.lock("a").acquire().await.unwrap());
     for _ in 0..rounds(3) {
         server.stop().unwrap();
@@ -32,7 +33,8 @@ async fn a_stopped_server_is_an_error_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_is_told_in_time_though_the_server_is_stopped() {
     let mut server = server();
-    let (here, there) = (process(server.addr(), Duration::ZERO), process(server.addr(), Duration::ZERO));
+    let (here, there) =
+        (process(server.addr(), Duration::ZERO).await, process(server.addr(), Duration::ZERO).await);
     for round in 0..rounds(3) {
         // With a keeper as well as without one.
         let request = here.lock("a");
@@ -58,7 +60,7 @@ async fn a_loss_is_told_in_time_though_the_server_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_of_a_stopped_server_and_given_up_is_not_done_later() {
     let mut server = server();
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     drop(here.lock("warm").acquire().await.unwrap());
     let mut observer = Observer::of(&server).await;
     for round in 0..rounds(3) {
@@ -77,10 +79,13 @@ async fn what_was_asked_of_a_stopped_server_and_given_up_is_not_done_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_forgot_everything_grants_nothing_for_a_while() {
+    // A lease that is known to go on when the server is found again, however long a busy machine takes to find it.
+    const QUARANTINE: Duration = Duration::from_secs(6);
+    const LEASE: Duration = Duration::from_millis(4_500);
     let mut server = server();
-    let (here, there) = (process(server.addr(), QUARANTINE), process(server.addr(), QUARANTINE));
+    let (here, there) = (process(server.addr(), QUARANTINE).await, process(server.addr(), QUARANTINE).await);
     // The very first time as well: nobody can tell an empty server from one that lost all.
-    let error = here.lock("a").lease(ms(500)).try_acquire().await.unwrap_err();
+    let error = refused(|| here.lock("a").lease(ms(500)).try_acquire()).await;
     let Error::Quarantined { remaining, .. } = error else { panic!("{error}") };
     assert!(remaining <= QUARANTINE);
     sleep(remaining).await;
@@ -88,7 +93,7 @@ async fn a_server_that_forgot_everything_grants_nothing_for_a_while() {
     for round in 0..rounds(2) {
         // One without a keeper, and one whose keeper finds out.
         let kept = here.lock("kept").acquire().await.unwrap();
-        let leased = here.lock("leased").lease(ms(1_200)).acquire().await.unwrap();
+        let leased = here.lock("leased").lease(LEASE).acquire().await.unwrap();
         if round % 2 == 0 {
             server.restart_empty().unwrap();
         } else {
@@ -96,20 +101,15 @@ async fn a_server_that_forgot_everything_grants_nothing_for_a_while() {
             sleep(ms(200)).await;
             server.restart().unwrap();
         }
-        let restarted = Instant::now();
         let requests = ["kept", "leased"].map(|key| {
             let request = there.lock(key).lease(ms(500)).wait(QUARANTINE * 3);
             tokio::spawn(async move { (request.acquire().await.unwrap(), BootTime::now()) })
         });
-        let error = loop {
-            match there.lock("leased").lease(ms(500)).try_acquire().await.unwrap_err() {
-                Error::Unavailable { .. } if restarted.elapsed() < PATIENCE => sleep(ms(5)).await,
-                error => break error,
-            }
-        };
+        let error = refused(|| there.lock("leased").lease(ms(500)).try_acquire()).await;
+        let found = Instant::now();
         assert!(matches!(error, Error::Quarantined { .. }), "{error}");
         assert!(leased.is_valid(), "nobody else can have it");
-        let error = there.lock("b").lease(ms(500)).wait(ms(200)).acquire().await.unwrap_err();
+        let error = refused(|| there.lock("b").lease(ms(500)).wait(ms(200)).acquire()).await;
         assert!(matches!(error, Error::Quarantined { .. }), "{error}");
         assert_eq!(kept.lost().await, Lost::Expired, "its keeper does not bring it back");
         leased.lost().await;
@@ -121,14 +121,14 @@ async fn a_server_that_forgot_everything_grants_nothing_for_a_while() {
             assert!(new.fence() > old.fence(), "fences grow though the counter was lost");
             assert!(!old.release().await.was_held());
         }
-        assert!(restarted.elapsed() < QUARANTINE + PATIENCE * 2, "{:?}", restarted.elapsed());
+        assert!(found.elapsed() < QUARANTINE + PATIENCE * 2, "{:?}", found.elapsed());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_changes_hands_under_an_open_connection_is_noticed() {
     let server = server();
-    let here = process(server.addr(), QUARANTINE);
+    let here = process(server.addr(), QUARANTINE).await;
     let mut observer = Observer::of(&server).await;
     for flush in [false, true] {
         drop(here.lock("a").lease(ms(500)).wait(QUARANTINE * 2).acquire().await.unwrap());
@@ -142,16 +142,16 @@ async fn data_that_changes_hands_under_an_open_connection_is_noticed() {
                 let () = observer.command(&format!("SET {boot} {}", "7".repeat(40))).await;
             }
         }
-        let error = here.lock("a").lease(ms(500)).try_acquire().await.unwrap_err();
+        let error = refused(|| here.lock("a").lease(ms(500)).try_acquire()).await;
         let Error::Quarantined { remaining, .. } = error else { panic!("{error}") };
-        assert!(remaining > QUARANTINE - ms(500), "{remaining:?}");
+        assert!(remaining > QUARANTINE / 2, "{remaining:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_longer_than_the_quarantine_are_refused() {
     let server = server();
-    let here = process(server.addr(), QUARANTINE);
+    let here = process(server.addr(), QUARANTINE).await;
     let error = here.lock("a").lease(QUARANTINE + ms(1)).acquire().await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert!(std::error::Error::source(&error).is_some());
@@ -160,7 +160,7 @@ async fn leases_longer_than_the_quarantine_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_with_another_layout_are_refused() {
     let server = server();
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     drop(here.lock("a").acquire().await.unwrap());
     let options = jaego_lock::RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
     let other = jaego_lock::Redis::start(options.shards(7).unwrap());
@@ -171,7 +171,7 @@ async fn clients_with_another_layout_are_refused() {
     assert!(started.elapsed() < PATIENCE, "it is not tried again and again");
     // An earlier version, which knows nothing of how many a holder lets in.
     let () = Observer::of(&server).await.command("SET jaego:layout 1:64").await;
-    let late = process(server.addr(), Duration::ZERO);
+    let late = process(server.addr(), Duration::ZERO).await;
     let error = late.lock("a").acquire().await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
@@ -179,7 +179,7 @@ async fn clients_with_another_layout_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_forgot_the_scripts_is_told_them_again() {
     let server = server();
-    let here = process(server.addr(), Duration::ZERO);
+    let here = process(server.addr(), Duration::ZERO).await;
     let mut observer = Observer::of(&server).await;
     for _ in 0..3 {
         let guard = here.lock("a").acquire().await.unwrap();

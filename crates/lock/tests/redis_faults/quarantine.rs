@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use jaego_lock::conformance::{answered, granted, refused};
 use jaego_lock::{Error, Locks};
 
 use crate::{Observer, PATIENCE, ms, process, server};
@@ -10,7 +11,7 @@ use crate::{Observer, PATIENCE, ms, process, server};
 async fn nothing_is_held_for_longer_than_the_quarantine() {
     let (quarantine, longest) = (ms(2_500), ms(1_500));
     let server = server();
-    let here = process(server.addr(), quarantine);
+    let here = process(server.addr(), quarantine).await;
     let error = here.lock("a").lease(longest + ms(1)).acquire().await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     let guard = here.lock("a").lease(ms(1_000)).wait(quarantine * 2).acquire().await.unwrap();
@@ -22,7 +23,7 @@ async fn nothing_is_held_for_longer_than_the_quarantine() {
                 and 1s to spare";
     assert_eq!(why, told);
     assert_eq!(guard.valid_until(), valid_until, "it is held as before");
-    let remaining = here.look("a").await.unwrap().holders[0].remaining;
+    let remaining = answered(|| here.look("a")).await.unwrap().holders[0].remaining;
     assert!(remaining <= ms(1_001), "and no longer: {remaining:?}");
     assert!(guard.extend(longest).await.unwrap() > valid_until);
     assert!(guard.release().await.was_held());
@@ -34,27 +35,27 @@ const STRICT: Duration = Duration::from_secs(120);
 
 /// For how long a quarantine goes on, as it is told.
 async fn remaining(locks: &Locks) -> Duration {
-    match locks.lock("a").lease(ms(500)).try_acquire().await.unwrap_err() {
+    match refused(|| locks.lock("a").lease(ms(500)).try_acquire()).await {
         Error::Quarantined { remaining, .. } => remaining,
         other => panic!("{other}"),
     }
 }
 
 async fn takes(locks: &Locks) {
-    let guard = locks.lock("a").lease(ms(500)).try_acquire().await.unwrap();
+    let guard = granted(|| locks.lock("a").lease(ms(500)).try_acquire()).await;
     assert!(guard.release().await.was_held());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_ends_the_quarantine_of_those_who_asked_for_a_longer_one() {
     let server = server();
-    let client = |quarantine| process(server.addr(), quarantine);
-    let none = client(Duration::ZERO);
+    let client = async |quarantine| process(server.addr(), quarantine).await;
+    let none = client(Duration::ZERO).await;
     takes(&none).await;
-    let usual = client(USUAL);
+    let usual = client(USUAL).await;
     let told = remaining(&usual).await;
     assert!(told <= USUAL && told > USUAL - 20 * SECOND, "{told:?}");
-    let strict = client(STRICT);
+    let strict = client(STRICT).await;
     // Each of them, as soon as it has been asked for.
     for locks in [&strict, &none, &usual, &none] {
         let told = remaining(locks).await;
@@ -77,8 +78,9 @@ async fn nobody_ends_the_quarantine_of_those_who_asked_for_a_longer_one() {
 
 /// Takes turns until one of them gets the lock, and returns how long it took.
 async fn first_grant(addr: SocketAddr, quarantines: [Duration; 2]) -> Duration {
+    let [one, other] = quarantines;
+    let clients = [process(addr, one).await, process(addr, other).await];
     let started = Instant::now();
-    let clients = quarantines.map(|quarantine| process(addr, quarantine));
     loop {
         for locks in &clients {
             let Ok(guard) = locks.lock("a").lease(ms(400)).try_acquire().await else { continue };
@@ -102,7 +104,7 @@ async fn all_wait_for_the_longest_quarantine_and_no_longer() {
         let known = Instant::now();
         if quarantines[1].is_zero() {
             // What was calm for it is not for the other one.
-            takes(&process(server.addr(), Duration::ZERO)).await;
+            takes(&process(server.addr(), Duration::ZERO).await).await;
         }
         let took = first_grant(server.addr(), quarantines).await;
         assert!(
