@@ -74,13 +74,13 @@ pub(crate) fn code(error: &jaego_client::Error) -> u8 {
     }
 }
 
-/// Says on standard error why a run ended badly, and gives its exit code.
-pub(crate) fn tell(error: &anyhow::Error) -> u8 {
+/// Says on standard error why a run of a command ended badly, and gives its exit code.
+pub(crate) fn tell(error: &anyhow::Error, command: &clap::Command) -> u8 {
     if let Some(Told(code)) = error.downcast_ref() {
         return *code;
     }
     if let Some(problem) = error.downcast_ref::<jaego_client::Error>().and_then(|error| error.problem()) {
-        eprint!("{}", refusal::text(problem));
+        eprint!("{}", refusal::text(problem, command));
     } else {
         eprintln!("jaego: {error:#}");
     }

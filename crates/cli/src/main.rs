@@ -38,7 +38,7 @@ mod wallet;
 
 use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 // Small requests live by the allocator: with the system's, it was a sixth of the service's time.
 #[global_allocator]
@@ -128,7 +128,8 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 fn main() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let cli =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Site(options) => master::site(&options),
@@ -162,6 +163,18 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => exit::DONE.into(),
-        Err(error) => exit::tell(&error).into(),
+        Err(error) => exit::tell(&error, &given(&matches)).into(),
     }
+}
+
+/// The command that was given, with its flags and without those that it is one of.
+fn given(matches: &ArgMatches) -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    let mut matches = matches;
+    while let Some((name, inner)) = matches.subcommand() {
+        let found = command.find_subcommand(name).cloned();
+        (command, matches) = (found.expect("what was given is a command"), inner);
+    }
+    command
 }
