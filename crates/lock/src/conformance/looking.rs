@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::modes::attentive;
 use super::{PATIENCE, Stage, answered, busy, patient, process};
 use crate::backend::Owner;
-use crate::{LockState, Lost, Outcome};
+use crate::{LockState, Locks, Lost, Outcome};
 
 /// Whoever holds a lock and whoever waits in its queue are told, with mode, fence and what is left.
 pub async fn holders_and_waiters_are_told(stage: &impl Stage) {
@@ -103,7 +104,8 @@ pub async fn a_hold_is_broken(stage: &impl Stage) {
 
 /// One of several who share a lock is broken, and the others hold on.
 pub async fn one_of_many_is_broken(stage: &impl Stage) {
-    let (here, there) = (process(stage).await, process(stage).await);
+    let (here, there) = (process(stage).await, attentive(stage).await);
+    until_it_hears(&there, &here).await;
     let kept = here.shared("a").acquire().await.unwrap();
     // Its lease does not run out before the breaking is told.
     let broken = there.shared("a").lease(Duration::from_secs(20)).acquire().await.unwrap();
@@ -120,8 +122,18 @@ pub async fn one_of_many_is_broken(stage: &impl Stage) {
     busy(|| there.lock("a").try_acquire()).await;
 }
 
+/// Until somebody who hardly looks has been told something: what it hears with connects by itself.
+async fn until_it_hears(attentive: &Locks, other: &Locks) {
+    let lease = Duration::from_secs(20);
+    let held = other.lock("heard").lease(lease).acquire().await.unwrap();
+    let waiting = tokio::spawn(attentive.lock("heard").lease(lease).acquire());
+    until(attentive, "heard", |state| state.wanted || state.waiters_count > 0).await;
+    drop(held);
+    drop(waiting.await.unwrap().expect("it is served"));
+}
+
 /// Waits for a state of a lock.
-async fn until(locks: &crate::Locks, key: &str, there: impl Fn(&LockState) -> bool) {
+async fn until(locks: &Locks, key: &str, there: impl Fn(&LockState) -> bool) {
     let looked = timeout(PATIENCE * 4, async {
         while !there(&answered(|| locks.look(key)).await.unwrap()) {
             sleep(Duration::from_millis(2)).await;

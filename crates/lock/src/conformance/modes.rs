@@ -14,7 +14,7 @@ const LEASE: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(15);
 
 /// A process that hardly looks by itself: who is served in time there was told.
-async fn attentive(stage: &impl Stage) -> Locks {
+pub(super) async fn attentive(stage: &impl Stage) -> Locks {
     process_with(stage, Settings { recheck: LONG, ..settings() }).await
 }
 

@@ -85,13 +85,14 @@ impl Book {
         let timer = tokio::spawn(until_over(Arc::clone(&guard)));
         let lost = timeout(time, guard.lost()).await;
         let told_at = BootTime::now();
-        let late = told_at.since(guard.valid_until());
-        assert!(late < PATIENCE, "{step:?}: {lost:?} was told late, by {late:?}");
         if lost.is_err() {
+            let late = told_at.since(guard.valid_until());
+            assert!(late < PATIENCE, "{step:?}: it is over since {late:?}, and its loss was not told");
             timer.abort();
         }
         if let Ok(timer_at) = timer.await {
             let late = told_at.since(timer_at);
+            assert!(late < PATIENCE, "{step:?}: {lost:?} was told late, {late:?} after a plain timer");
             self.told.lock().unwrap().entry(step).or_default().push(late);
         }
         let guard = Arc::into_inner(guard).expect("the timer is over");
