@@ -109,12 +109,13 @@ pub struct Sale {
 }
 
 impl Sale {
-    /// What can still be given back for an order in this status: nothing once it is cancelled.
+    /// What can still be given back for an order in this status: nothing once it is cancelled, and nothing where more was
+    /// given back than was paid, which `check` reports.
     pub fn left(&self, status: OrderStatus) -> Amount {
         match status {
             OrderStatus::Cancelled => Amount::ZERO,
             OrderStatus::Waiting | OrderStatus::Processing | OrderStatus::Completed => {
-                self.total - self.refunded
+                self.total.saturating_sub(self.refunded)
             }
         }
     }

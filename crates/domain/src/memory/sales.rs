@@ -89,6 +89,7 @@ mod tests {
     use super::*;
     use crate::{
         Quantity, Sequence, SiteId, SkuId, Timestamp,
+        check::check,
         row::{Order, OrderLine},
     };
 
@@ -177,6 +178,17 @@ mod tests {
         assert_eq!(told(&memory), (Some(order()), Some(sale())));
         assert_eq!(put_sale(&mut memory, None), Some(sale()));
         assert_eq!(told(&memory), (Some(order()), None));
+    }
+
+    #[test]
+    fn more_given_back_than_was_paid_is_reported() {
+        let mut memory = Memory::new();
+        put_order(&mut memory, Some(order()));
+        put_sale(&mut memory, Some(Sale { refunded: amount(20), ..sale() }));
+        assert!(memory.sold().is_empty());
+        let wrong = check(&memory).unwrap_err();
+        let told = "of the 19 that were paid for order O-1, 20 were given back";
+        assert!(wrong.iter().any(|one| one == told), "{wrong:?}");
     }
 
     #[test]
