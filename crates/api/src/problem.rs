@@ -518,7 +518,7 @@ impl From<&Refusal> for Problem {
                 fact("currency", currency.as_str().into());
                 fact("requested", requested.get().into());
                 fact("paid", paid.get().into());
-                fact("sold", sold.get().into());
+                fact("sold", (*sold).into());
             }
             Refusal::LimitAboveBalance { owner, currency, limit, unheld } => {
                 fact("owner", text(owner));

@@ -248,7 +248,7 @@ impl From<&row::Balance> for Balance {
             available: row.available(),
             limit: row.limit,
             paid: row.paid.get(),
-            sold: row.sold.get(),
+            sold: row.sold,
         }
     }
 }

@@ -407,7 +407,7 @@ struct Money {
 impl Money {
     fn sold(&mut self, memory: &Memory) {
         for (buyer, left) in memory.sold() {
-            *self.sold.entry(buyer).or_default() += i128::from(left.get());
+            *self.sold.entry(buyer).or_default() += i128::from(left);
         }
     }
 
@@ -417,9 +417,9 @@ impl Money {
             *self.paid.entry(balance.currency).or_default() += i128::from(balance.paid.get());
             let held = self.held.entry((owner.clone(), balance.currency)).or_default();
             *held += i128::from(balance.held.get());
-            if !balance.sold.is_zero() {
+            if balance.sold > 0 {
                 let sold = self.sold.entry((owner.clone(), balance.currency)).or_default();
-                *sold -= i128::from(balance.sold.get());
+                *sold -= i128::from(balance.sold);
             }
             if balance.available() < 0 {
                 wrong.push(format!("the wallet of {owner} is below its limit: {balance:?}"));

@@ -53,7 +53,7 @@ pub use digest::Digest;
 pub use document::DocumentKey;
 pub use event::{EVENT_KINDS, Event, Fact, Keyed};
 pub use id::{LocationId, LotId, Place, Sequence, SiteId, SkuId};
-pub use memory::{Counts, Memory, WARM_MAX};
+pub use memory::{Counts, Memory, Sold, WARM_MAX, add_left};
 pub use money::{Amount, Currency, MoneyMovement, MoneyOutside};
 pub use movement::{Account, Movement, MovementId, Outside};
 pub use order::{Awaiting, Waiting, WaitingBy, chance};

@@ -64,6 +64,7 @@ use orders::Orders;
 use picking::Picking;
 use places::{Balances, GateRow};
 use sales::Strays;
+pub use sales::{Sold, add_left};
 use sharded::{Numbered, Sharded};
 use slab::{Index, Slab};
 use sorted::Sorted;

@@ -74,12 +74,6 @@ impl Amount {
 }
 
 impl Amount {
-    /// The sum, or the largest amount where it would be more.
-    #[must_use]
-    pub fn saturating_add(self, other: Self) -> Self {
-        Self((self.0 + other.0).min(AMOUNT_MAX))
-    }
-
     /// The difference, or nothing where it would be less.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {

@@ -313,7 +313,7 @@ pub enum Refusal {
         currency: Currency,
         requested: Amount,
         paid: Amount,
-        sold: Amount,
+        sold: u64,
     },
     /// The wallet has less than the new limit already.
     LimitAboveBalance {

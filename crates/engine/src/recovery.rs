@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jaego_domain::{
-    Account, Amount, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row,
-    Sequence, SkuId, Tables, WARM_MAX, apply, apply_for_good,
+    Account, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row, Sequence,
+    SkuId, Tables, WARM_MAX, add_left, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -232,8 +232,7 @@ fn from_newest<D: Disk, T>(
         let loaded = loaded.and_then(|(manifest, mut memory)| {
             let archive = Archive::open(disk, &manifest.archive, known)?;
             if !manifest.counts_sold {
-                let archived = archive.sales(&memory)?;
-                memory.count_sold(archived.into_iter());
+                count_sold(&mut memory, &archive, sequence);
             }
             Ok(Start { manifest: Some(manifest), memory, archive })
         });
@@ -247,6 +246,27 @@ fn from_newest<D: Disk, T>(
         passed_over.0.push((sequence, error));
     }
     recover(Start { manifest: None, memory: Memory::new(), archive: Archive::default() }, passed_over)
+}
+
+/// Counts in the wallets of an older checkpoint what was paid for orders. What cannot be read is not counted: an order of it
+/// then gives back no more than its owner has paid in all, and the rest of the store is served.
+fn count_sold<D: Disk>(memory: &mut Memory, archive: &Archive<D>, checkpoint: Sequence) {
+    let mut sold = memory.sold();
+    let mut unread = Vec::new();
+    archive.each_sale(memory, |sale| match sale {
+        Ok((status, sale)) => add_left(&mut sold, sale, status),
+        Err(error) => unread.push(error),
+    });
+    memory.note_sold(sold);
+    if let Some(first) = unread.first() {
+        let (blocks, detail) = (unread.len(), error_chain(first));
+        tracing::warn!(
+            %checkpoint,
+            blocks,
+            %detail,
+            "orders in the archive of an older checkpoint cannot be read: what was paid for them is not counted"
+        );
+    }
 }
 
 /// A checkpoint that was written.
@@ -580,7 +600,7 @@ impl Ledger {
                 }
                 Row::Wallet(owner, Some(wallet)) => {
                     for balance in wallet.balances {
-                        let left = sold.remove(&(owner.clone(), balance.currency)).unwrap_or(Amount::ZERO);
+                        let left = sold.remove(&(owner.clone(), balance.currency)).unwrap_or_default();
                         if left != balance.sold {
                             let (has, currency) = (balance.sold, balance.currency);
                             wrong.push(format!(
@@ -632,8 +652,8 @@ impl Ledger {
 #[cfg(all(test, feature = "sim"))]
 mod tests {
     use jaego_domain::{
-        SiteId, Timestamp,
-        row::{Balance, Head, Order, OrderStatus, Sale, Wallet},
+        Amount, SiteId, Timestamp,
+        row::{Balance, Filed, Filing, Head, Order, OrderStatus, Sale, Wallet},
     };
 
     use super::*;
@@ -681,13 +701,69 @@ mod tests {
             from_newest(disk, &Archive::default(), Hands::One, &mut passed_over, |start, _| Ok(start));
         let memory = start.unwrap().memory;
         assert!(passed_over.is_empty());
-        memory.wallet(&code("kim")).unwrap().balance(won()).sold.get()
+        memory.wallet(&code("kim")).unwrap().balance(won()).sold
+    }
+
+    /// Writes a checkpoint of these tables and this archive, as an older version did.
+    fn write_older(disk: &SimDisk, memory: &Memory, archive: &Archive<SimDisk>) {
+        let mut manifest = checkpoint::write(disk, StoreId(7), memory, &archive.numbers()).unwrap();
+        manifest.counts_sold = false;
+        disk.replace(manifest.files().last().unwrap(), &checkpoint::encode(&manifest));
+    }
+
+    /// Tables in which kim has paid, and nothing was sold yet.
+    fn paid() -> Memory {
+        let mut memory = Memory::new();
+        let balances = [Balance { paid: amount(20), ..Balance::empty(won()) }].into_iter().collect();
+        memory.put(Row::Wallet(code("kim"), Some(Wallet { opened: Sequence(1), balances })));
+        memory.put(Row::Head(Head { sequence: Sequence(9), ..Head::default() }));
+        memory
+    }
+
+    fn damage_first_block(disk: &SimDisk, archive: &Archive<SimDisk>) {
+        let name = archive::files(&archive.numbers()).next().unwrap();
+        let mut bytes = disk.contents(&name).unwrap();
+        bytes[0] ^= 1;
+        disk.replace(&name, &bytes);
+    }
+
+    #[test]
+    fn orders_that_an_archive_cannot_give_back_are_not_counted() {
+        let disk = SimDisk::new(1);
+        let mut memory = paid();
+        sell(&mut memory, 1, OrderStatus::Completed, 3);
+        let (archive, _) = Archive::default().take_in(&disk, &mut memory).unwrap();
+        sell(&mut memory, 1, OrderStatus::Completed, 5);
+        let (archive, rested) = archive.take_in(&disk, &mut memory).unwrap();
+        assert_eq!((rested.len(), archive.numbers().len()), (1, 2));
+        sell(&mut memory, 2, OrderStatus::Waiting, 1);
+        write_older(&disk, &memory, &archive);
+        assert_eq!(sold(&disk), 5 + 9);
+        damage_first_block(&disk, &archive);
+        assert_eq!(sold(&disk), 9, "that of the order as it was before is not counted in its place");
+    }
+
+    #[test]
+    fn damage_to_other_documents_of_an_archive_keeps_no_order_from_being_counted() {
+        let disk = SimDisk::new(1);
+        let mut memory = paid();
+        sell(&mut memory, 1, OrderStatus::Completed, 3);
+        for number in 0..2_000 {
+            let filing = Filing::Adjustment(code(&format!("an-adjustment-{number:04}")));
+            memory.put(Row::Filed(filing, Some(Filed { body: 1, sequence: Sequence(number) })));
+        }
+        let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
+        assert_eq!(rested.len(), 2_001);
+        write_older(&disk, &memory, &archive);
+        damage_first_block(&disk, &archive);
+        assert!(archive.documents().any(|document| document.is_err()));
+        assert_eq!(sold(&disk), 7);
     }
 
     #[test]
     fn wallets_of_an_older_checkpoint_count_what_its_orders_can_give_back() {
         let disk = SimDisk::new(1);
-        let mut memory = Memory::new();
+        let mut memory = paid();
         sell(&mut memory, 1, OrderStatus::Completed, 3);
         sell(&mut memory, 2, OrderStatus::Cancelled, 4);
         let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
@@ -695,22 +771,14 @@ mod tests {
         // One of them came back, and more of it was given back.
         sell(&mut memory, 1, OrderStatus::Completed, 5);
         sell(&mut memory, 3, OrderStatus::Waiting, 1);
-        let balances = [Balance { paid: amount(20), ..Balance::empty(won()) }].into_iter().collect();
-        memory.put(Row::Wallet(code("kim"), Some(Wallet { opened: Sequence(1), balances })));
-        memory.put(Row::Head(Head { sequence: Sequence(9), ..Head::default() }));
-        let write = |memory: &Memory, counts_sold| {
-            let mut manifest = checkpoint::write(&disk, StoreId(7), memory, &archive.numbers()).unwrap();
-            manifest.counts_sold = counts_sold;
-            disk.replace(manifest.files().last().unwrap(), &checkpoint::encode(&manifest));
-        };
-        write(&memory, false);
+        write_older(&disk, &memory, &archive);
         assert_eq!(sold(&disk), 5 + 9);
         sell(&mut memory, 3, OrderStatus::Cancelled, 1);
         memory.put(Row::Order(code("O1"), None));
         memory.put(Row::Sale(code("O1"), None));
-        write(&memory, false);
+        write_older(&disk, &memory, &archive);
         assert_eq!(sold(&disk), 7, "that of the archive");
-        write(&memory, true);
+        checkpoint::write(&disk, StoreId(7), &memory, &archive.numbers()).unwrap();
         assert_eq!(sold(&disk), 0, "what wallets say is not counted again");
     }
 }

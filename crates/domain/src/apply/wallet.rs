@@ -71,7 +71,27 @@ impl<T: Tables> Book<'_, T> {
     }
 }
 
-/// Books from before this was counted may have more for orders than an amount can say.
+/// It may be too low where an archive could not be read when it was counted.
 fn count_sold(balance: &mut Balance, before: Amount, after: Amount) {
-    balance.sold = balance.sold.saturating_add(after).saturating_sub(before);
+    balance.sold = balance.sold.saturating_add(after.get()).saturating_sub(before.get());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::AMOUNT_MAX;
+
+    #[test]
+    fn what_is_left_of_orders_does_not_depend_on_the_order_of_events() {
+        let amount = |units| Amount::new("amount", units).unwrap();
+        let (none, most) = (Amount::ZERO, amount(AMOUNT_MAX));
+        let sold = |changes: &[(Amount, Amount)]| {
+            let mut balance = Balance::empty(Currency::new("currency", "KRW").unwrap());
+            changes.iter().for_each(|(before, after)| count_sold(&mut balance, *before, *after));
+            balance.sold
+        };
+        let (one, two, back) = ((none, most), (none, amount(5)), (most, none));
+        assert_eq!(sold(&[one, two, back]), 5);
+        assert_eq!(sold(&[one, back, two]), 5);
+    }
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Memory;
 use crate::{
-    Amount, Code, Currency, Row, Tables,
+    Code, Currency, Row, Tables,
     row::{OrderStatus, Sale},
 };
+
+/// What can still be given back through orders, by who paid and in which currency, in minor units. Orders may come to more
+/// than an amount where refunds to the wallet took it before it was counted; 2,048 of the largest fit.
+pub type Sold = BTreeMap<(Code, Currency), u64>;
 
 /// Sales that the row of no order tells, by the order's id: those of orders that are not here, as between two rows that come or go
 /// together, and those that the books would call wrong.
@@ -39,8 +43,8 @@ impl Memory {
     }
 
     /// What was paid for the orders that are here and can still be given back through them, by who paid.
-    pub fn sold(&self) -> BTreeMap<(Code, Currency), Amount> {
-        let mut sold = BTreeMap::new();
+    pub fn sold(&self) -> Sold {
+        let mut sold = Sold::new();
         for row in self.sale_rows() {
             if let Row::Sale(order, Some(sale)) = row
                 && let Some(work) = self.order_work(&order)
@@ -52,10 +56,8 @@ impl Memory {
     }
 
     /// Notes in the wallets what was paid for orders and can still be given back through them: for rows that were written
-    /// before wallets counted it. `archived` are the rows of orders that are not here.
-    pub fn count_sold(&mut self, archived: impl Iterator<Item = (OrderStatus, Sale)>) {
-        let mut sold = self.sold();
-        archived.for_each(|(status, sale)| add_left(&mut sold, &sale, status));
+    /// before wallets counted it. `sold` has the orders that are not here as well.
+    pub fn note_sold(&mut self, sold: Sold) {
         for ((owner, currency), left) in sold {
             // Who paid has a wallet with the currency; where that is not so, the books are wrong, and `check` says it.
             let Some(mut wallet) = self.wallet(&owner).cloned() else { continue };
@@ -76,11 +78,12 @@ impl Memory {
     }
 }
 
-fn add_left(sold: &mut BTreeMap<(Code, Currency), Amount>, sale: &Sale, status: OrderStatus) {
+/// Adds what can still be given back for an order in this status.
+pub fn add_left(sold: &mut Sold, sale: &Sale, status: OrderStatus) {
     let left = sale.left(status);
     if !left.is_zero() {
-        let sum = sold.entry((sale.owner.clone(), sale.currency)).or_insert(Amount::ZERO);
-        *sum = sum.saturating_add(left);
+        let sum = sold.entry((sale.owner.clone(), sale.currency)).or_insert(0);
+        *sum = sum.saturating_add(left.get());
     }
 }
 
@@ -88,8 +91,9 @@ fn add_left(sold: &mut BTreeMap<(Code, Currency), Amount>, sale: &Sale, status: 
 mod tests {
     use super::*;
     use crate::{
-        Quantity, Sequence, SiteId, SkuId, Timestamp,
+        Amount, Quantity, Sequence, SiteId, SkuId, Timestamp,
         check::check,
+        limits::AMOUNT_MAX,
         row::{Order, OrderLine},
     };
 
@@ -178,6 +182,16 @@ mod tests {
         assert_eq!(told(&memory), (Some(order()), Some(sale())));
         assert_eq!(put_sale(&mut memory, None), Some(sale()));
         assert_eq!(told(&memory), (Some(order()), None));
+    }
+
+    #[test]
+    fn what_orders_can_give_back_may_be_more_than_an_amount() {
+        let mut sold = Sold::new();
+        let sale = Sale { total: amount(AMOUNT_MAX), ..sale() };
+        add_left(&mut sold, &sale, OrderStatus::Completed);
+        add_left(&mut sold, &sale, OrderStatus::Waiting);
+        add_left(&mut sold, &sale, OrderStatus::Cancelled);
+        assert_eq!(sold[&(sale.owner.clone(), sale.currency)], 2 * AMOUNT_MAX);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl fmt::Display for Refusal {
                     "of what was paid for order {order}, {refundable} {currency} can be refunded, not {requested}"
                 )
             }
-            Self::RefundExceedsPaid { owner, currency, requested, paid, sold } if sold.is_zero() => {
+            Self::RefundExceedsPaid { owner, currency, requested, paid, sold } if *sold == 0 => {
                 write!(f, "{owner} paid {paid} {currency} that were not refunded yet, not {requested}")
             }
             Self::RefundExceedsPaid { owner, currency, requested, paid, sold } => {

@@ -34,15 +34,15 @@ pub struct Balance {
     pub limit: i64,
     /// What was paid and captured, less what was refunded.
     pub paid: Amount,
-    /// How much of `paid` was paid for orders and can still be given back through them. It is more than `paid` only where
-    /// refunds to the wallet took it before this was counted.
-    pub sold: Amount,
+    /// How much of `paid` was paid for orders and can still be given back through them, in minor units. It is more than
+    /// `paid` only where refunds to the wallet took it before this was counted, and there perhaps more than an amount.
+    pub sold: u64,
 }
 
 impl Balance {
     /// Nothing, and no credit.
     pub fn empty(currency: Currency) -> Self {
-        Self { currency, balance: 0, held: Amount::ZERO, limit: 0, paid: Amount::ZERO, sold: Amount::ZERO }
+        Self { currency, balance: 0, held: Amount::ZERO, limit: 0, paid: Amount::ZERO, sold: 0 }
     }
 
     /// What can be paid or authorized: down to the limit, less what is held.
@@ -52,7 +52,8 @@ impl Balance {
 
     /// What a refund to the wallet can give back: what was paid, less what only a refund of its order gives back.
     pub fn refundable(&self) -> Amount {
-        self.paid.saturating_sub(self.sold)
+        let rest = self.paid.get().saturating_sub(self.sold);
+        Amount::new("refundable", rest).expect("it is no more than was paid")
     }
 }
 

@@ -4,6 +4,9 @@
 use jaego_domain::{DocumentKey, Row, row::Filing};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// The kind of document that orders are.
+pub(super) const ORDER: u8 = 7;
+
 /// The key's bytes: what kind of document, and its id.
 pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
     let text = |kind: u8, id: &str| [&[kind], id.as_bytes()].concat();
@@ -20,7 +23,7 @@ pub(super) fn bytes_of(key: &DocumentKey) -> Vec<u8> {
             [&[6], &movement.sequence.0.to_be_bytes()[..], &movement.index.to_be_bytes()[..]].concat()
         }
         DocumentKey::Authorization(id) => text(8, id.as_str()),
-        DocumentKey::Order(id) => text(7, id.as_str()),
+        DocumentKey::Order(id) => text(ORDER, id.as_str()),
         DocumentKey::Proposal(id) => text(11, id.as_str()),
         DocumentKey::Cart(id) => text(9, id.as_str()),
     }

@@ -26,7 +26,7 @@ use jaego_store::codec;
 
 use crate::{disk::Disk, fetch::LINES_FETCHED_MAX};
 pub(crate) use key::document_of;
-use run::{Document, Run, Start};
+use run::{Document, Gap, Run, Start};
 #[cfg(feature = "fuzz")]
 pub(crate) use run::{mend, name as run_name};
 
@@ -189,18 +189,32 @@ impl<D: Disk> Archive<D> {
         merged_documents(&self.runs).map(|document| document.map(|(_, rows)| rows))
     }
 
-    /// What the orders in it were sold for, and how they stand, without those that are in these tables.
-    pub(crate) fn sales(&self, memory: &Memory) -> Result<Vec<(OrderStatus, Sale)>, Error> {
-        let mut sales = Vec::new();
-        for rows in self.documents() {
-            let rows = rows?;
+    /// Visits what the orders in it were sold for, and how they stand, without those that are in these tables. It reads the
+    /// blocks of orders alone; each that cannot be read is an error, and its orders are passed over in every run: an older
+    /// one has them as they were.
+    pub(crate) fn each_sale(
+        &self,
+        memory: &Memory,
+        mut visit: impl FnMut(Result<(OrderStatus, &Sale), Error>),
+    ) {
+        let mut unread: Vec<Gap> = Vec::new();
+        let sources = self.runs.iter().map(|run| run.orders_by_key()).collect();
+        for document in merged(sources, |document: &Document| document.0.clone()) {
+            let (key, rows) = match document {
+                Ok(document) => document,
+                Err(gap) => {
+                    visit(Err(gap.error.clone()));
+                    unread.push(gap);
+                    continue;
+                }
+            };
             if let [Row::Order(_, Some(order)), Row::Sale(_, Some(sale))] = &rows[..]
+                && !unread.iter().any(|gap| gap.has(&key))
                 && !is_in(memory, &rows)
             {
-                sales.push((order.status, (**sale).clone()));
+                visit(Ok((order.status, sale)));
             }
         }
-        Ok(sales)
     }
 
     /// Reads all of every run, and proves that its two orders have the same transfers.
@@ -412,10 +426,10 @@ fn merged_proposals<F: crate::disk::DiskFile>(
 }
 
 /// Merges sorted sources. Of equal keys the first source's item stays; an error comes at once.
-fn merged<T, K: Ord, I: Iterator<Item = Result<T, Error>>>(
+fn merged<T, E, K: Ord, I: Iterator<Item = Result<T, E>>>(
     sources: Vec<I>,
     key_of: impl Fn(&T) -> K,
-) -> impl Iterator<Item = Result<T, Error>> {
+) -> impl Iterator<Item = Result<T, E>> {
     let mut sources: Vec<Peekable<I>> = sources.into_iter().map(Iterator::peekable).collect();
     std::iter::from_fn(move || {
         let mut first: Option<(usize, Reverse<K>)> = None;

@@ -22,7 +22,7 @@ use jaego_store::codec::row;
 
 use super::{
     Error,
-    key::{Filter, bytes_of, document_of},
+    key::{Filter, ORDER, bytes_of, document_of},
 };
 use crate::{
     disk::{Disk, DiskFile, WriteError},
@@ -71,6 +71,20 @@ impl Start {
 
 /// A document and its rows.
 pub(super) type Document = (Vec<u8>, Vec<Row>);
+
+/// The keys of a block that cannot be read, and why.
+pub(super) struct Gap {
+    from: Vec<u8>,
+    /// The first key of the block behind it, if there is one.
+    upto: Option<Vec<u8>>,
+    pub(super) error: Error,
+}
+
+impl Gap {
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        *self.from <= *key && self.upto.as_ref().is_none_or(|upto| *key < **upto)
+    }
+}
 
 /// A block: where it is, and the first key in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,17 +178,37 @@ impl<F: DiskFile> Run<F> {
     /// All documents, in the order of their keys.
     pub(super) fn documents(&self) -> impl Iterator<Item = Result<Document, Error>> + '_ {
         self.by_key.iter().flat_map(|block| {
-            let mut documents: Vec<Document> = Vec::new();
-            let read = self.each_row(block, |row| {
-                let Some(key) = document_of(&row).map(|key| bytes_of(&key)) else { return };
-                match documents.last_mut() {
-                    Some((last, rows)) if *last == key => rows.push(row),
-                    _ => documents.push((key, vec![row])),
-                }
-            });
-            let error = read.err().map(Err);
-            documents.into_iter().map(Ok).chain(error)
+            let (documents, error) = self.documents_of(block);
+            documents.into_iter().map(Ok).chain(error.map(Err))
         })
+    }
+
+    /// The documents of the blocks that have orders, in the order of their keys. Of a block that cannot be read there is
+    /// none.
+    pub(super) fn orders_by_key(&self) -> impl Iterator<Item = Result<Document, Gap>> + '_ {
+        let begin = self.by_key.partition_point(|block| block.first[..] <= [ORDER][..]).saturating_sub(1);
+        let end = self.by_key.partition_point(|block| block.first[..] < [ORDER + 1][..]);
+        (begin..end).flat_map(|at| {
+            let block = &self.by_key[at];
+            let (documents, error) = self.documents_of(block);
+            let upto = || self.by_key.get(at + 1).map(|next| next.first.clone());
+            let gap = error.map(|error| Gap { from: block.first.clone(), upto: upto(), error });
+            let read = if gap.is_none() { documents } else { Vec::new() };
+            read.into_iter().map(Ok).chain(gap.map(Err))
+        })
+    }
+
+    /// The documents of a block, and why it has no more of them.
+    fn documents_of(&self, block: &Block) -> (Vec<Document>, Option<Error>) {
+        let mut documents: Vec<Document> = Vec::new();
+        let read = self.each_row(block, |row| {
+            let Some(key) = document_of(&row).map(|key| bytes_of(&key)) else { return };
+            match documents.last_mut() {
+                Some((last, rows)) if *last == key => rows.push(row),
+                _ => documents.push((key, vec![row])),
+            }
+        });
+        (documents, read.err())
     }
 
     /// The transfers that were requested at `from` or later, oldest first.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jaego_domain::{Amount, Code, Command, Memory, Query, Request, Row, Sequence, Tables, Timestamp, View};
+use jaego_domain::{Code, Command, Memory, Query, Request, Row, Sequence, Tables, Timestamp, View};
 use jaego_engine::{
     Config, Core, Engine, Job, Limits, Recovered, Submission,
     disk::{Disk, RealDisk},
@@ -88,7 +88,7 @@ fn hash_without_sold(hash: u128, memory: &Memory) -> u128 {
     for row in memory.rows() {
         if let Row::Wallet(owner, Some(mut wallet)) = row {
             with.put(Row::Wallet(owner.clone(), Some(wallet.clone())));
-            wallet.balances.iter_mut().for_each(|balance| balance.sold = Amount::ZERO);
+            wallet.balances.iter_mut().for_each(|balance| balance.sold = 0);
             without.put(Row::Wallet(owner, Some(wallet)));
         }
     }

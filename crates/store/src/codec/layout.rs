@@ -4,8 +4,8 @@
 //! The law in [`super`] says how this may grow. Tags begin at 1, so that zeroed bytes are never a thing.
 
 use jaego_domain::{
-    Account, Amount, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, PickWorkId, Place, Row,
-    Strategy, Timestamp,
+    Account, Fact, Keyed, MoneyOutside, Movement, MovementId, Outside, PickWorkId, Place, Row, Strategy,
+    Timestamp,
     event::{
         AdjustedLine, ClosedProposal, FilledOrder, Freed, HeldLine, LostLine, MissedLine, MovedLine,
         OrderShort, OrderedLine, PickedLine, ReceivedLine, RequestedLine, ShippedLine, Short, Take,
@@ -164,8 +164,8 @@ impl Field for Wallet {
     fn put(&self, w: &mut Writer) {
         self.opened.put(w);
         self.balances.put(w);
-        if self.balances.iter().any(|balance| !balance.sold.is_zero()) {
-            self.balances.iter().for_each(|balance| balance.sold.put(w));
+        if self.balances.iter().any(|balance| balance.sold > 0) {
+            self.balances.iter().for_each(|balance| w.varint(balance.sold));
         }
     }
 
@@ -175,9 +175,9 @@ impl Field for Wallet {
         let sold_at = r.at();
         if r.remaining() > 0 && !balances.is_empty() {
             for balance in &mut balances {
-                balance.sold = Field::get(r, "Balance.sold")?;
+                balance.sold = r.varint("Balance.sold")?;
             }
-            if balances.iter().all(|balance| balance.sold.is_zero()) {
+            if balances.iter().all(|balance| balance.sold == 0) {
                 return Err(Error::new("Balance.sold", sold_at, Problem::Zero));
             }
         }
@@ -204,7 +204,7 @@ impl Field for Balance {
             held: Field::get(r, "Balance.held")?,
             limit: Field::get(r, "Balance.limit")?,
             paid: Field::get(r, "Balance.paid")?,
-            sold: Amount::ZERO,
+            sold: 0,
         })
     }
 }

@@ -533,7 +533,7 @@ impl Naive {
             }
             let row =
                 memory.wallet(owner).ok_or_else(|| format!("{owner} has no wallet"))?.balance(*currency);
-            let amounts = [row.held, row.paid, row.sold].map(|amount| i128::from(amount.get()));
+            let amounts = [row.held.get(), row.paid.get(), row.sold].map(i128::from);
             let theirs = (i128::from(row.balance), i128::from(row.limit), amounts);
             let ours = (balance, purse.limit, [held, paid, sold]);
             if ours != theirs {
