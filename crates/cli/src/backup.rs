@@ -56,6 +56,10 @@ struct Manifest {
     sequence: u64,
     /// The hash of all rows after that event.
     state: String,
+    /// Whether in these rows wallets say how much of what they paid was for orders: not in backups that were made before
+    /// they did.
+    #[serde(default)]
+    counts_sold: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -74,7 +78,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         made_at: Time(u64::try_from(now.as_millis()).context("the clock is out of range")?).to_string(),
         sequence: verified.sequence.0,
-        state: state(&verified),
+        state: state(verified.hash),
+        counts_sold: true,
     };
     let json = serde_json::to_string_pretty(&manifest).context("cannot write the manifest")?;
     let path = options.to.join(MANIFEST);
@@ -143,13 +148,13 @@ fn place(options: &RestoreOptions, manifest: &Manifest) -> Result<Verified> {
         .with_context(|| format!("cannot restore {}", options.from.display()))?;
     copy_tokens(&options.from, &options.data)?;
     let verified = prove(&options.data)?;
-    let is_same = (verified.sequence.0, state(&verified)) == (manifest.sequence, manifest.state.clone());
+    let state = state(if manifest.counts_sold { verified.hash } else { verified.hash_without_sold });
     ensure!(
-        is_same,
+        (verified.sequence.0, &state) == (manifest.sequence, &manifest.state),
         "{} holds event {} and state {}, and its manifest says event {} and state {}: take another backup",
         options.from.display(),
         verified.sequence,
-        state(&verified),
+        state,
         manifest.sequence,
         manifest.state
     );
@@ -178,8 +183,8 @@ fn tell(verified: &Verified, output: &Output, what: &str, folder: &Path) -> Resu
     print(&format!("{}{what} and proven: {}\n", verify::text(verified), folder.display()))
 }
 
-fn state(verified: &Verified) -> String {
-    format!("{:032x}", verified.hash)
+fn state(hash: u128) -> String {
+    format!("{hash:032x}")
 }
 
 fn make_empty(folder: &Path) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::{
     disk::{Disk, DiskFile, WriteError},
     engine::error_chain,
     journal::{self, Journal, Reader, Recovery, Report, StoreId},
-    state::{Sum, state_hash},
+    state::{Sum, hash_without_sold, state_hash},
 };
 
 /// Says that a store lives here, so that a folder that lost its journal is not taken for a new one.
@@ -466,6 +466,8 @@ pub struct Verified {
     pub sequence: Sequence,
     /// The hash of all rows.
     pub hash: u128,
+    /// The same without what wallets say of payments for orders: the hash that versions made which did not count them.
+    pub hash_without_sold: u128,
     /// The laws' numbers.
     pub proof: Proof,
     /// Events that were replayed from the journal: all that it has where it goes back to the first one, and otherwise
@@ -498,6 +500,7 @@ pub fn verify<D: Disk>(
     let mut verified = Verified {
         sequence: recovered.memory.head().sequence,
         hash,
+        hash_without_sold: hash_without_sold(hash, &recovered.memory),
         proof,
         events: recovered.replayed,
         movements: 0,

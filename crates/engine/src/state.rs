@@ -15,6 +15,31 @@ pub fn state_hash(memory: &Memory) -> u128 {
     sum.hash
 }
 
+/// The hash of these rows as programs made it whose wallets did not say how much of what they paid was for orders. `hash` is
+/// that of rows of which these are a part, with every wallet.
+pub(crate) fn hash_without_sold(hash: u128, memory: &Memory) -> u128 {
+    let (mut with, mut without) = (Sum::default(), Sum::default());
+    let mut encoder = row::Encoder::new();
+    for row in memory.rows() {
+        let Row::Wallet(_, Some(wallet)) = &row else { continue };
+        if wallet.balances.iter().all(|balance| balance.sold == 0) {
+            continue;
+        }
+        with.push(&mut encoder, &row);
+        without.push(&mut encoder, &not_counted(row));
+        encoder.clear();
+    }
+    hash.wrapping_sub(with.hash).wrapping_add(without.hash)
+}
+
+/// The row of a wallet as it was written before it counted what it paid for orders.
+fn not_counted(mut row: Row) -> Row {
+    if let Row::Wallet(_, Some(wallet)) = &mut row {
+        wallet.balances.iter_mut().for_each(|balance| balance.sold = 0);
+    }
+    row
+}
+
 /// A hash that is made while rows are encoded.
 #[derive(Default)]
 pub(crate) struct Sum {

@@ -9,7 +9,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+use jaego_engine::{Config, disk::RealDisk, verify};
 use jaego_testkit::{free_port, wait_until};
+use serde_json::Value;
 
 use super::{House, PROGRAM, Ran, WAIT, ran, serve};
 
@@ -131,4 +133,35 @@ fn a_restore_that_is_not_what_was_backed_up_leaves_nothing() {
     fs::write(&manifest, right).unwrap();
     house.done(&restore);
     assert_eq!(mode(&restored), 0o700);
+}
+
+#[test]
+fn a_backup_from_before_wallets_counted_what_was_for_orders_is_restored() {
+    let mut house = House::furnished();
+    for line in [
+        "sku set mug --price KRW=6000",
+        "cart set C1 --site ICN --owner kim",
+        "cart item C1 mug 2",
+        "wallet charge kim KRW 20000",
+        "cart checkout C1 KRW",
+    ] {
+        house.done(line);
+    }
+    house.server.take();
+    let folder = |name: &str| house.folder.path().join(name);
+    let (backup, other, restored) = (folder("backup"), folder("other"), folder("restored"));
+    house.done(&format!("backup --data {} --to {}", house.data().display(), backup.display()));
+    let disk = RealDisk::open(house.data().join("store")).unwrap();
+    let verified = verify(disk, Config::default().journal, |_| {}).unwrap();
+    assert_ne!(verified.hash, verified.hash_without_sold);
+    let path = backup.join("backup.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(manifest["state"], format!("{:032x}", verified.hash));
+    manifest.as_object_mut().unwrap().remove("counts_sold").unwrap();
+    fs::write(&path, manifest.to_string()).unwrap();
+    let ran = house.run(&format!("restore --from {} --data {}", backup.display(), other.display()));
+    assert!(ran.code == 1 && ran.err.contains("take another backup"), "{}", ran.err);
+    manifest["state"] = format!("{:032x}", verified.hash_without_sold).into();
+    fs::write(&path, manifest.to_string()).unwrap();
+    house.done(&format!("restore --from {} --data {}", backup.display(), restored.display()));
 }
