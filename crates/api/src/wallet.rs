@@ -226,6 +226,8 @@ pub struct Balance {
     /// What was paid and captured, less what was refunded.
     pub paid: u64,
     /// How much of it was paid for orders, and is refunded through them; the rest can be refunded to the wallet.
+    /// 0 where an earlier server left it out.
+    #[serde(default)]
     pub sold: u64,
 }
 

@@ -7,6 +7,7 @@ use jaego_api::{
     outcome::Outcome,
     read_batch, read_ndjson,
     transfer::{Transfer, TransferSummary},
+    wallet::Wallet,
 };
 use jaego_domain::{
     Code, Name, PickWork, Quantity, Refusal, Sequence, Timestamp, View,
@@ -75,6 +76,14 @@ fn a_transfer() {
     assert_eq!(json, expected);
     let back: Transfer = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(serde_json::to_vec(&back).unwrap(), bytes);
+}
+
+#[test]
+fn a_wallet_of_an_earlier_server_is_read() {
+    let balance =
+        json!({ "currency": "KRW", "balance": 3, "held": 0, "available": 3, "limit": 0, "paid": 4 });
+    let wallet: Wallet = serde_json::from_value(json!({ "owner": "kim", "balances": [balance] })).unwrap();
+    assert_eq!((wallet.balances[0].paid, wallet.balances[0].sold), (4, 0));
 }
 
 #[test]
