@@ -58,7 +58,7 @@ pub fn read_request(
     let body = utf8(body)?;
     let body = if body.trim_ascii().is_empty() { "{}" } else { body };
     let key = marks.key.map(|key| identifier("idempotency-key", key)).transpose()?;
-    let fenced = marks.fenced.map(Fenced::parse).transpose()?;
+    let fenced = marks.fenced.map(fence).transpose()?;
     let command = read(body, |reader| {
         reader.deserialize_map(OneCommand {
             row: Some(row),
@@ -79,6 +79,13 @@ pub fn read_request(
         Some(fenced) => request.fenced(fenced),
         None => request,
     })
+}
+
+/// Reads `RESOURCE=FENCE`, of a resource that a path can name.
+fn fence(text: &str) -> Result<Fenced, Refusal> {
+    let fenced = Fenced::parse(text)?;
+    identifier("fenced", fenced.resource().as_str())?;
+    Ok(fenced)
 }
 
 /// Bytes that a short command takes in a batch.
@@ -476,7 +483,7 @@ impl<'b, 'de> Taken<'b, 'de> {
             Some(key) => key.code("key").map(Some),
             None => Ok(lent()),
         };
-        let fenced = self.found.fenced.take().map(|fenced| Fenced::parse(fenced.as_str())).transpose();
+        let fenced = self.found.fenced.take().map(|fenced| fence(fenced.as_str())).transpose();
         let request = command.and_then(|command| {
             self.lines += command.line_count();
             self.batch.ids.push(&subject(&command));

@@ -173,6 +173,9 @@ fn fences() {
         ("product:42=-1", "invalid_value fenced"),
         ("product:42", "invalid_value fenced"),
         ("=7", "invalid_value fenced"),
+        (".=7", "invalid_value fenced"),
+        ("..=7", "invalid_value fenced"),
+        ("...=7", "ok"),
         ("a b=7", "invalid_value fenced"),
         ("", "invalid_value fenced"),
     ] {
