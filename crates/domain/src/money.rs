@@ -71,9 +71,7 @@ impl Amount {
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
-}
 
-impl Amount {
     /// The difference, or nothing where it would be less.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {

@@ -19,7 +19,6 @@ use jaego_domain::{
         Transfer, Wallet,
     },
 };
-
 use smallvec::SmallVec;
 
 use super::{
