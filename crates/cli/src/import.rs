@@ -384,10 +384,18 @@ fn line_index(document: &Value, problem: &Problem) -> Option<usize> {
         return index.0.parse().ok();
     }
     let lines = document["lines"].as_array()?;
+    let of_sku = |sku: &str, is_at_fault: fn(&Value) -> bool| {
+        lines.iter().position(|line| line["sku"] == sku && is_at_fault(line))
+    };
     match (fact("line"), fact("sku"), fact("lot")) {
         // The first of two lines of one name is right.
         (Some(name), _, _) => lines.iter().rposition(|line| line["line"] == name),
-        (None, Some(sku), None) => lines.iter().position(|line| line["sku"] == sku),
+        // The other lines of the SKU may be right.
+        (None, Some(sku), None) => match &*problem.code {
+            "lot_not_tracked" => of_sku(sku, |line| !line["lot"].is_null()),
+            "lot_required" => of_sku(sku, |line| line["lot"].is_null()),
+            _ => of_sku(sku, |_| true),
+        },
         (None, Some(sku), Some(lot)) => {
             lines.iter().position(|line| line["sku"] == sku && line["lot"] == lot)
         }

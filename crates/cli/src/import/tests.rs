@@ -278,21 +278,21 @@ fn rows_that_are_left_out_are_looked_at_all_the_same() {
 #[test]
 fn a_refusal_is_told_by_the_row_that_it_is_about() {
     let mut errors = Errors::default();
-    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,milk,L1,1\nO1,ICN,milk,L2,1\n";
+    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,milk,L1,1\nO1,ICN,milk,L2,1\nO1,ICN,milk,,1\nO1,ICN,mug,L1,1\n";
     let commands = prepare(Noun::Orders, Format::Csv, text.as_bytes(), LOAD_DEFAULT, &mut errors);
-    let problem = |facts: &[(&'static str, &str)]| {
-        facts
-            .iter()
-            .fold(Problem::new("sku_not_found", ""), |problem, (name, fact)| problem.with(name, *fact))
+    let problem = |code, facts: &[(&'static str, &str)]| {
+        facts.iter().fold(Problem::new(code, ""), |problem, (name, fact)| problem.with(name, *fact))
     };
-    for (facts, line) in [
-        (&[("field", "lines[2].quantity")][..], 4),
-        (&[("sku", "milk")], 3),
-        (&[("sku", "milk"), ("lot", "L2")], 4),
-        (&[("sku", "cup")], 2),
-        (&[("site", "ICN")], 2),
-        (&[("field", "lines[7].quantity")], 2),
+    for (code, facts, line) in [
+        ("invalid_value", &[("field", "lines[2].quantity")][..], 4),
+        ("sku_not_found", &[("sku", "milk")], 3),
+        ("lot_not_found", &[("sku", "milk"), ("lot", "L2")], 4),
+        ("lot_required", &[("sku", "milk")], 5),
+        ("lot_not_tracked", &[("sku", "mug")], 6),
+        ("sku_not_found", &[("sku", "cup")], 2),
+        ("site_not_found", &[("site", "ICN")], 2),
+        ("invalid_value", &[("field", "lines[7].quantity")], 2),
     ] {
-        assert_eq!(commands[0].line_of(&problem(facts)), line, "{facts:?}");
+        assert_eq!(commands[0].line_of(&problem(code, facts)), line, "{code} {facts:?}");
     }
 }
