@@ -50,7 +50,7 @@ enum Command {
     Charge(Payment),
     /// Pay from a wallet, at most what is available.
     Pay(Payment),
-    /// Refund to a wallet, at most what was paid and not refunded yet.
+    /// Refund to a wallet, at most what was paid and not refunded yet, without what was paid for orders.
     Refund(Payment),
     /// Hold money for a later capture: jaego wallet authorize A1 kim KRW 5000
     Authorize {
@@ -197,6 +197,7 @@ fn wallets(wallets: &[Wallet]) -> Table {
         right!("LIMIT"),
         right!("AVAILABLE"),
         right!("PAID"),
+        right!("SOLD"),
     ]);
     for wallet in wallets {
         for balance in &wallet.balances {
@@ -208,6 +209,7 @@ fn wallets(wallets: &[Wallet]) -> Table {
                 &balance.limit.to_string(),
                 &balance.available.to_string(),
                 &balance.paid.to_string(),
+                &balance.sold.to_string(),
             ]);
         }
     }

@@ -49,8 +49,8 @@ fn money_is_charged_paid_authorized_captured_and_refunded() {
     house.done("wallet capture kim A1 --release-rest");
     assert_eq!(
         house.done("wallet show kim"),
-        "OWNER  CURRENCY  BALANCE  HELD  LIMIT  AVAILABLE  PAID\n\
-         kim    KRW          1000     0   -500       1500  4000\n"
+        "OWNER  CURRENCY  BALANCE  HELD  LIMIT  AVAILABLE  PAID  SOLD\n\
+         kim    KRW          1000     0   -500       1500  4000     0\n"
     );
     assert_eq!(house.done("wallet list"), house.done("wallet show kim"));
     assert_eq!(
@@ -87,11 +87,11 @@ fn a_row_of_wallets_is_loaded_whole_or_not_at_all() {
     // Neither has the refused charge left its limit, nor the refused limit its charge.
     assert_eq!(
         house.done("wallet list"),
-        "OWNER  CURRENCY           BALANCE  HELD  LIMIT         AVAILABLE  PAID\n\
-         kim    KRW       9007199254740991     0      0  9007199254740991     0\n\
-         park   USD                     10     0     -5                15     0\n\
-         choi   USD                     10     0      0                10     0\n\
-         jung   USD                     10     0      7                 3     0\n"
+        "OWNER  CURRENCY           BALANCE  HELD  LIMIT         AVAILABLE  PAID  SOLD\n\
+         kim    KRW       9007199254740991     0      0  9007199254740991     0     0\n\
+         park   USD                     10     0     -5                15     0     0\n\
+         choi   USD                     10     0      0                10     0     0\n\
+         jung   USD                     10     0      7                 3     0     0\n"
     );
     let ran = house.run(&import);
     assert_eq!((ran.code, &*ran.out), (3, "wallets: 0 loaded, 3 were there before, 2 refused\n"));
