@@ -64,21 +64,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 std::future::pending::<()>().await;
             }
         };
-        let (begun, token) = oneshot::channel();
+        let (begun, beginning) = oneshot::channel();
         let begin = |folder: &Folder| {
             // Nobody waits for it any more if the service has ended.
-            let (_, token) = folder.first_token()?.context("a new folder has no tokens")?;
-            let _ = begun.send(token);
+            let (id, token) = folder.first_token()?.context("a new folder has no tokens")?;
+            let _ = begun.send((folder.clone(), id, token));
             Ok(Queues::default())
         };
         let fill = async {
             // Where there is none, the service says why.
-            let Ok(token) = token.await else { return Ok(()) };
+            let Ok((folder, id, token)) = beginning.await else { return Ok(()) };
             let mut filled = fill(&url, &token).await;
             if filled.is_ok() {
                 filled = tell(&url, &token, options.keep.then_some(&data));
             }
             if filled.is_err() {
+                if options.keep {
+                    // The folder outlives a token that nobody was told.
+                    filled = folder.take_back(id).and(filled);
+                }
                 // Nobody listens any more if the service has ended by itself.
                 let _ = failed.send(());
             }

@@ -201,6 +201,7 @@ pub(crate) async fn listen_on(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// A data folder, and who may come in.
+#[derive(Clone)]
 pub(crate) struct Folder {
     data: PathBuf,
     tokens: Arc<Tokens>,
@@ -223,14 +224,20 @@ impl Folder {
     /// start makes another.
     fn kept_if(&self, id: TokenId, told: io::Result<()>) -> Result<()> {
         let Err(error) = told else { return Ok(()) };
+        self.take_back(id)?;
+        Err(error)
+            .context("cannot print the admin's token, which was taken back: the next start makes another")
+    }
+
+    /// Revokes the first token, so that the next start makes another.
+    pub(crate) fn take_back(&self, id: TokenId) -> Result<()> {
         self.tokens.revoke(id).context("cannot take the first token back")?;
         if self.tokens.list().is_empty() {
             let path = self.tokens.path();
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
         write_down(&self.data, Kind::TokenRevoked, id.to_string());
-        Err(error)
-            .context("cannot print the admin's token, which was taken back: the next start makes another")
+        Ok(())
     }
 }
 

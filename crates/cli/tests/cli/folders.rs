@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use jaego_engine::{Config, disk::RealDisk, verify};
@@ -47,6 +47,17 @@ impl Deaf {
     }
 }
 
+/// A process that ends with its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // One that has ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn free_address() -> SocketAddr {
     free_port().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).unwrap()
 }
@@ -73,7 +84,7 @@ fn a_first_token_that_cannot_be_printed_is_taken_back() {
     for deaf in [Deaf::Full, Deaf::Closed] {
         let address = free_address();
         let serving = format!("serve --data {} --listen {address}", data.display());
-        let mut child = deaf.command(&serving).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Killed(deaf.command(&serving).stderr(Stdio::null()).spawn().unwrap());
         wait_until("the service", WAIT, || TcpStream::connect(address).ok().map(drop)).unwrap();
         wait_until("an answer", WAIT, || {
             let mut ask = Command::new(PROGRAM);
@@ -84,9 +95,19 @@ fn a_first_token_that_cannot_be_printed_is_taken_back() {
             (ran(ask).code == 3).then_some(())
         })
         .unwrap();
-        assert!(child.try_wait().unwrap().is_none(), "{deaf:?}");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert!(child.0.try_wait().unwrap().is_none(), "{deaf:?}");
+    }
+}
+
+#[test]
+fn a_demo_that_cannot_tell_its_token_keeps_none() {
+    for (deaf, code) in [(Deaf::Full, 1), (Deaf::Closed, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let child = deaf.command("demo --keep").env("TMPDIR", folder.path()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{deaf:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let kept = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        assert!(kept.join("store").exists() && !kept.join("tokens.json").exists(), "{deaf:?}");
     }
 }
 
