@@ -404,7 +404,7 @@ fn positive(index: usize, field: &'static str, quantity: Quantity) -> Result<(),
 
 /// A value of the line at `index`, from 0, that is not of its form: `lines[3].quantity`.
 #[cold]
-fn in_line(index: usize, field: &'static str, reason: &'static str) -> Refusal {
+pub(crate) fn in_line(index: usize, field: &'static str, reason: &'static str) -> Refusal {
     Refusal::invalid(format!("lines[{index}].{field}"), reason)
 }
 

@@ -17,7 +17,7 @@ use crate::{
     Code, Fact, LocationId, LotId, Outside, Place, Quantity, Refusal, SkuId, Tables,
     command::{
         PickLine, PickTransfer, ReceiveLine, ReceiveTransfer, ShipTransfer, ShortReason, TransferPart,
-        UnpickTransfer,
+        UnpickTransfer, in_line,
     },
     event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
     limits::{GAPS_LOOKED_AT_MAX, PARTS_MAX},
@@ -79,7 +79,7 @@ impl<T: Tables> Desk<'_, T> {
                 let mut open: HashMap<u32, OpenPicks> = HashMap::new();
                 let quarantine = self.location_of_kind(transfer.from, None, LocationKind::Quarantine);
                 let places = Places { staging, quarantine, reach };
-                for line in lines {
+                for line in lines.iter().enumerate() {
                     self.pick_line(command, &transfer, line, &places, &mut open, &mut picked, &mut missed)?;
                 }
             }
@@ -96,7 +96,7 @@ impl<T: Tables> Desk<'_, T> {
         &self,
         command: &PickTransfer,
         transfer: &row::Transfer,
-        line: &PickLine,
+        (at, line): (usize, &PickLine),
         places: &Places,
         open: &mut HashMap<u32, OpenPicks>,
         picked: &mut Vec<PickedLine>,
@@ -117,7 +117,7 @@ impl<T: Tables> Desk<'_, T> {
         };
         let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
         let Some(requested) = line.quantity.checked_add(short) else {
-            return Err(Refusal::invalid("quantity", "and what was short are more than 9007199254740991"));
+            return Err(in_line(at, "quantity", "and what was short are more than 9007199254740991"));
         };
         let filter = (location, lot);
         if !picks.has(filter, requested) {

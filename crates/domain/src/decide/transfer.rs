@@ -11,6 +11,7 @@ use crate::{
     Code, Fact, Quantity, Refusal, Tables,
     command::{
         AllocateTransfer, CancelTransfer, CloseTransfer, ReleaseTransfer, RequestTransfer, TransferPart,
+        in_line,
     },
     event::{LostLine, RequestedLine, ShippedLine, Take},
     limits::PARTS_MAX,
@@ -74,7 +75,7 @@ impl<T: Tables> Desk<'_, T> {
             Some(lines) => {
                 // Under `explicit` a line may be there once for each location: it lacks less each time.
                 let mut open: HashMap<u32, Quantity> = HashMap::new();
-                for line in lines {
+                for (at, line) in lines.iter().enumerate() {
                     let index = self.line_of(id, &line.line)?;
                     let row = self.tables.line(id, index);
                     let lacks = open.entry(index).or_insert_with(|| row.totals.open());
@@ -86,7 +87,7 @@ impl<T: Tables> Desk<'_, T> {
                     if let (Some(asked), Some(fixed)) = (lot, row.lot)
                         && asked != fixed
                     {
-                        return Err(Refusal::invalid("lot", "is not the lot that the line asks for"));
+                        return Err(in_line(at, "lot", "is not the lot that the line asks for"));
                     }
                     wants.push(Want {
                         line: index,
