@@ -515,7 +515,6 @@ pub(super) fn refusal(problem: &Value) -> Told {
             "hold_status" | "authorization_status" | "proposal_status" => told.with("status", fact),
             "expires_at" => told.with("expires", time(&problem["expires_at"])),
             "current_fence" if problem["current_fence"].is_null() => told.with(name, "none"),
-            "field" => told.with("field", field(&fact)),
             "reason" => told.with("reason", fact.replace(' ', "_")),
             name => told.with(name, fact),
         };
@@ -536,15 +535,6 @@ pub(super) fn refusal(problem: &Value) -> Told {
         told = told.with("holders", list(&problem["holders"], holding));
     }
     told
-}
-
-/// The wire says in which line a value is, and an adjustment says quantities with a sign, as `change`.
-fn field(field: &str) -> &str {
-    match field.rsplit('.').next() {
-        Some("change") => "quantity",
-        Some(name) => name,
-        None => field,
-    }
 }
 
 /// Something that was looked at.
