@@ -1,0 +1,6 @@
+//! The API as its callers see it.
+
+mod answers;
+mod command;
+mod malformed;
+mod table;

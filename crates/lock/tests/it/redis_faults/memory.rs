@@ -1,0 +1,63 @@
+//! A server whose memory is full, and that evicts nothing.
+
+use std::time::Duration;
+
+use jaego_lock::{Error, Mode};
+use tokio::time::{sleep, timeout};
+
+use crate::redis_faults::{Observer, PATIENCE, ms, process, server};
+
+async fn fill(observer: &mut Observer) {
+    let () = observer.command("CONFIG SET maxmemory-policy noeviction").await;
+    let () = observer.command("CONFIG SET maxmemory 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_is_kept_and_let_go_of_though_the_memory_is_full() {
+    let server = server();
+    let mut observer = Observer::of(&server).await;
+    let here = process(server.addr(), Duration::ZERO).await;
+    let kept = here.lock("kept").acquire().await.unwrap();
+    let [one, other] = [here.shared("beside").lease(ms(10_000)), here.shared("beside").lease(ms(10_000))];
+    let (one, other) = (one.acquire().await.unwrap(), other.acquire().await.unwrap());
+    let writer = here.lock("downgraded").lease(ms(10_000)).acquire().await.unwrap();
+    let broken = here.lock("broken").lease(ms(10_000)).acquire().await.unwrap();
+    fill(&mut observer).await;
+
+    let error = here.lock("new").wait(ms(300)).acquire().await.unwrap_err();
+    let Error::Unavailable { source, .. } = &error else { panic!("{error:?}") };
+    let told = std::error::Error::source(source).expect("what the server said").to_string();
+    assert!(told.contains("OOM"), "{told}");
+
+    // Three leases of its keeper.
+    sleep(here.settings().keeper_lease * 3).await;
+    assert!(kept.is_valid());
+    one.extend(ms(15_000)).await.expect("renewed");
+    assert!(one.release().await.was_held());
+    assert_eq!(here.look("beside").await.unwrap().holders.len(), 1);
+    writer.downgrade(Mode::shared()).await.expect("others are let in");
+    let owner = here.look("broken").await.unwrap().holders[0].owner;
+    assert_eq!(here.break_holds("broken", &[owner]).await.unwrap().ended.len(), 1);
+    drop(broken);
+    for guard in [other, kept, writer] {
+        let outcome = guard.release().await;
+        assert!(outcome.was_held(), "{outcome:?}");
+    }
+    let () = observer.command("CONFIG SET maxmemory 0").await;
+    let guard = here.lock("new").acquire().await.expect("there is room again");
+    assert!(guard.release().await.was_held());
+}
+
+/// A connection that is made anew says what the process is called, which may have no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_connects_anew_keeps_its_locks_though_the_memory_is_full() {
+    let server = server();
+    let mut observer = Observer::of(&server).await;
+    let here = process(server.addr(), Duration::ZERO).await;
+    let guard = here.lock("a").acquire().await.unwrap();
+    fill(&mut observer).await;
+    let () = observer.command("CLIENT KILL TYPE normal SKIPME yes").await;
+    let lost = timeout(here.settings().keeper_lease + PATIENCE, guard.lost()).await;
+    assert!(lost.is_err(), "{lost:?}");
+    assert!(guard.release().await.was_held());
+}

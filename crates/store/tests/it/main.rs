@@ -1,0 +1,12 @@
+//! The law of stores: what every one of them answers, on the tables in memory and on the reference store.
+
+mod bins;
+mod carts;
+mod codec;
+mod growth;
+mod orders;
+mod picks;
+mod random;
+mod reference;
+mod render;
+mod scenarios;
