@@ -17,7 +17,7 @@ use crate::inner::{Inner, Signals};
 use crate::limits;
 use crate::line::{InLine, Wake};
 use crate::rt::{sleep_until, timeout};
-use crate::tenure::{self, Granted, Tenure};
+use crate::tenure::{self, Granted, Tenure, Tries};
 use crate::{Crowd, Error, Guard, LockKey, Mode};
 
 /// What to take, how, and for how long.
@@ -452,7 +452,8 @@ impl Drop for Acquisition {
             let (inner, keys, owner) =
                 (Arc::clone(&self.inner), Arc::clone(&self.plan.keys), self.request.owner);
             self.inner.spawn(async move {
-                let _ = tenure::release(&inner, &keys, owner).await;
+                let tries = Tries::begin(inner.settings.response_timeout);
+                let _ = tenure::release(&inner, &keys, owner, tries).await;
             });
         }
     }

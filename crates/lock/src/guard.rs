@@ -37,7 +37,8 @@ pub enum Outcome {
     },
     /// It was not ours any more: somebody had [broken](crate::Locks::break_holds) the hold.
     Broken,
-    /// No answer came. The lock ends with its lease at the latest.
+    /// No answer came before the end of the lease, and the lock was not known to be lost when it was let go. The lock
+    /// ends with its lease at the latest.
     Unknown(backend::Error),
 }
 

@@ -348,6 +348,12 @@ impl Tenure {
         self.guards.fetch_sub(1, Ordering::AcqRel) - 1
     }
 
+    /// What is over needs no release: it is tried a few times, in case that something of ours is still on its way.
+    fn release_tries(&self, lost: Option<Lost>) -> Tries {
+        let over_at = if lost.is_some() { BootTime::now() } else { over_at(self.valid_until(), self.lease) };
+        Tries::begin(self.inner.settings.response_timeout).no_later_than(over_at)
+    }
+
     fn is_over(&self) -> bool {
         let state = self.state();
         state.let_go || state.lost.is_some()
@@ -428,8 +434,9 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
         if let Some(known) = state.ended {
             return known.into();
         }
-        // Nobody may have looked since the lease ran out.
-        let lost = tenure.look_for_loss(&mut state);
+        // Nobody may have looked since the lease ran out. A release that was stopped half way begins again, and was of a
+        // lock that was not lost.
+        let lost = tenure.look_for_loss(&mut state).filter(|how| *how != Lost::Released);
         // Whoever still looks at it is told, and the keeper stops, before the release is sent.
         tenure.lose(&mut state, Lost::Released);
         state.let_go = true;
@@ -439,11 +446,18 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
     tenure.wake.notify_one();
     // Sent even if it is known to be lost: an acquire of ours may still be on its way.
     let unfinished = Unfinished(&tenure);
-    let outcome = release(&tenure.inner, &tenure.keys, tenure.owner).await;
+    let left = tenure.valid_until().remaining();
+    let outcome = release(&tenure.inner, &tenure.keys, tenure.owner, tenure.release_tries(lost)).await;
     std::mem::forget(unfinished);
+    let late = BootTime::now() >= tenure.valid_until();
     let outcome = match (lost, outcome) {
         (Some(Lost::Stolen { fence }), _) => Outcome::Stolen { fence },
         (Some(Lost::Broken), _) => Outcome::Broken,
+        // It was ours when the release was sent, and may have run out on the way or while nobody answered.
+        (None, Outcome::Expired | Outcome::Stolen { .. }) if late => {
+            let doing = "release a lock before the end of its lease";
+            Outcome::Unknown(backend::Error::NoAnswer { doing, timeout: left })
+        }
         (_, Outcome::Stolen { .. }) if tenure.state().has_companions() => Outcome::Expired,
         (_, outcome) => outcome,
     };
@@ -472,6 +486,11 @@ impl Tries {
         Self { made: 0, until, pause: limits::TRY_PAUSE_MIN }
     }
 
+    /// The least number of tries is made all the same.
+    fn no_later_than(self, until: BootTime) -> Self {
+        Self { until: self.until.min(until), ..self }
+    }
+
     /// After one that was not answered: the pause before the next one, or nothing if that was the last.
     pub(crate) fn next_pause(&mut self) -> Option<Duration> {
         self.made += 1;
@@ -485,8 +504,8 @@ impl Tries {
     }
 }
 
-/// Sends a release until it is answered, for a few response timeouts.
-pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner) -> Outcome {
+/// Sends a release until it is answered, or all tries are made.
+pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner, mut tries: Tries) -> Outcome {
     let limit = inner.settings.response_timeout;
     let request = Release {
         keys: Arc::clone(keys),
@@ -495,7 +514,6 @@ pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner) 
         claim: limits::CLAIM.min(inner.settings.waiter_ttl),
         wanted: inner.lines.wanted(keys),
     };
-    let mut tries = Tries::begin(limit);
     loop {
         let answer = timeout(limit, inner.backend.release(&request)).await;
         let error = match answer {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jaego_lock::{Error, Locks, Mode, Postgres, PostgresOptions};
+use jaego_lock::{Error, Locks, Lost, Mode, Outcome, Postgres, PostgresOptions, attribute};
 use jaego_testkit as testkit;
 use jaego_testkit::FaultProxy;
 use tokio::time::sleep;
@@ -70,4 +70,47 @@ async fn a_release_and_an_extension_wait_for_a_server_that_is_away() {
     assert!(outcome.was_held(), "{outcome:?}");
     assert!(valid_until.expect("asked again").remaining() > ms(15_000));
     read.expect("asked again");
+}
+
+/// The work is done before the server goes, and nobody can say so until the lease is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_stands_though_the_server_is_away_for_longer_than_the_lease() {
+    let server = server();
+    let (way, locks) = process(&server).await;
+    let lease = locks.settings().lease_min();
+    let guard = locks.lock("a").lease(lease).acquire().await.unwrap();
+    close(&way, &locks).await;
+    // So little is left that all tries would come to its end.
+    sleep(guard.valid_until().remaining() - ms(500)).await;
+    let valid_until = guard.valid_until();
+    let back = async {
+        sleep(valid_until.remaining() + ms(300)).await;
+        way.set_accepting(true);
+    };
+    let (result, ()) = tokio::join!(attribute::settle(guard, Ok::<_, Error>(17)), back);
+    assert_eq!(result.expect("it was held until the work was done"), 17);
+    assert_eq!(locks.stats().losses, 0);
+}
+
+/// Nobody waits for the release of what is over: two seconds, else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_a_lost_lock_does_not_wait_for_a_server_that_is_away() {
+    let server = server();
+    let (way, locks) = process(&server).await;
+    let lease = locks.settings().lease_min();
+    let [lost, held] = ["a", "b"].map(|key| locks.lock(key).lease(lease).acquire());
+    let (lost, held) = (lost.await.unwrap(), held.await.unwrap());
+    close(&way, &locks).await;
+    // Its tries end with its lease.
+    sleep(held.valid_until().remaining() - ms(300)).await;
+    let started = Instant::now();
+    let outcome = held.release().await;
+    assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+    assert!(started.elapsed() < ms(1_200), "{:?}", started.elapsed());
+
+    assert_eq!(lost.lost().await, Lost::Expired);
+    let started = Instant::now();
+    let outcome = lost.release().await;
+    assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+    assert!(started.elapsed() < ms(1_000), "{:?}", started.elapsed());
 }

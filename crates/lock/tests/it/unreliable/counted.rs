@@ -1,5 +1,5 @@
 use jaego_lock::backend::Backend;
-use jaego_lock::{Locks, Lost, Memory, Outcome, conformance};
+use jaego_lock::{Error, Guard, Locks, Lost, Memory, Outcome, attribute, conformance};
 use tokio::time::{sleep, timeout};
 
 use super::{PATIENCE, ms, on_each_backend, process, there};
@@ -7,6 +7,7 @@ use super::{PATIENCE, ms, on_each_backend, process, there};
 on_each_backend! {
     a_loss_that_only_the_release_finds_is_counted_once,
     a_lock_that_is_lost_does_not_count_as_held,
+    a_release_that_is_answered_after_the_lease_loses_nothing,
 }
 
 /// Nobody looks at the guards before they are let go.
@@ -55,6 +56,47 @@ async fn a_lock_that_is_lost_does_not_count_as_held(here: impl Backend, _: impl 
     assert_eq!((counted(), here.stats().hold), ((1, 1), hold), "once");
     assert!(held.release().await.was_held());
     assert_eq!(counted(), (0, 0));
+}
+
+/// Sleeps until a release that is sent now and not answered is sent again after the lease.
+async fn until_almost_over(guard: &Guard) {
+    sleep(guard.valid_until().remaining() - ms(50)).await;
+    assert!(guard.is_valid(), "the machine is busy");
+}
+
+/// It was held when the work was done; only the release came late.
+async fn a_release_that_is_answered_after_the_lease_loses_nothing(here: impl Backend, other: impl Backend) {
+    let ((here, faults), there) = (process(here), there(other));
+    let request = || here.lock("order:1").lease(ms(1_000));
+
+    let expired = request().acquire().await.unwrap();
+    until_almost_over(&expired).await;
+    faults.lose_releases(1);
+    let outcome = expired.release().await;
+    assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+
+    let stolen = request().acquire().await.unwrap();
+    let thief = there.lock("order:1").lease(ms(10_000));
+    let thief = tokio::spawn(async move { thief.acquire().await.unwrap() });
+    until_almost_over(&stolen).await;
+    faults.lose_releases(1);
+    let result = attribute::settle(stolen, Ok::<_, Error>(17)).await;
+    assert_eq!(result.expect("the work is done"), 17);
+    assert!(thief.await.unwrap().release().await.was_held());
+
+    // Whoever waits for the release is dropped meanwhile, and it is finished in the background.
+    let dropped = request().acquire().await.unwrap();
+    until_almost_over(&dropped).await;
+    faults.lose_releases(2);
+    let released = faults.released();
+    timeout(ms(10), dropped.release()).await.expect_err("not answered");
+    let finished = async {
+        while faults.released() == released || here.stats().held > 0 {
+            sleep(ms(1)).await;
+        }
+    };
+    timeout(PATIENCE, finished).await.unwrap();
+    assert_eq!(here.stats().losses, 0);
 }
 
 /// What happened is found under the pattern of its key, and together it is what is told of all.

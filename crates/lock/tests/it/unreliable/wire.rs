@@ -28,6 +28,8 @@ struct Shared {
     /// So many of the next renewals are done, and answered when they are let through.
     delay_renewals: AtomicU32,
     let_through: Notify,
+    /// So many of the next releases do not arrive.
+    lose_releases: AtomicU32,
     /// How many acquires and renewals were sent.
     acquires: AtomicU32,
     renewals: AtomicU32,
@@ -52,6 +54,7 @@ impl Wire {
             lose_renewals: AtomicU32::new(0),
             delay_renewals: AtomicU32::new(0),
             let_through: Notify::new(),
+            lose_releases: AtomicU32::new(0),
             acquires: AtomicU32::new(0),
             renewals: AtomicU32::new(0),
             acquired: AtomicU32::new(0),
@@ -96,6 +99,10 @@ impl Faults {
     /// One acquire or renewal that was delayed is answered.
     pub(crate) fn let_through(&self) {
         self.0.let_through.notify_one();
+    }
+
+    pub(crate) fn lose_releases(&self, count: u32) {
+        self.0.lose_releases.store(count, Ordering::SeqCst);
     }
 
     /// The server forgets who holds it, and nobody is told.
@@ -185,6 +192,9 @@ impl Backend for Wire {
     }
 
     fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
+        if take_one(&self.shared.lose_releases) {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(async move {
             let answer = self.shared.backend.release(request).await;
             self.shared.released.fetch_add(u32::from(answer.is_ok()), Ordering::SeqCst);
