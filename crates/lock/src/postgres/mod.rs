@@ -32,7 +32,7 @@ use self::link::{Failure, Hearing, Link, Live, Purpose};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 pub use self::session::SessionLock;
 use crate::backend::{
-    Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
+    Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
 };
 use crate::clock::BootTime;
 use crate::limits::{LEASE_EXTRA, NOTICES_MAX};
@@ -174,8 +174,7 @@ impl Backend for Postgres {
         const DOING: &str = "acquire a lock";
         Box::pin(async move {
             if self.tool {
-                let source = "the PostgresOptions are those of a tool, which takes no locks".into();
-                return Err(Error::Refused { doing: DOING, source });
+                return Err(options::refused_to_a_tool(DOING));
             }
             let distrusted = async || {
                 let remaining = self.distrusted(&request.keys[0]).await;

@@ -7,7 +7,7 @@ use super::connector::{self, Connector};
 
 use super::limits;
 use crate::settings::check_response_timeout;
-use crate::{SettingsError, process};
+use crate::{SettingsError, backend, process};
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 
@@ -143,9 +143,10 @@ impl PostgresOptions {
         self
     }
 
-    /// For a tool that looks at locks and breaks holds, and takes no locks: they are refused to it. It does not sweep up what
-    /// has ended, and does not tell the others that the server's clock was set forward: a machine that was paused while the
-    /// tool ran takes its own pause for that, and nobody would be granted anything for the longest lease ever given.
+    /// For a tool that looks at locks and breaks holds, and takes no locks: they are refused to it, those
+    /// [of a session](Self::session_lock) as well. It does not sweep up what has ended, and does not tell the others that the
+    /// server's clock was set forward: a machine that was paused while the tool ran takes its own pause for that, and nobody
+    /// would be granted anything for the longest lease ever given.
     #[must_use]
     pub fn tool(mut self) -> Self {
         self.tool = true;
@@ -215,4 +216,9 @@ impl PostgresOptions {
             },
         }
     }
+}
+
+pub(super) fn refused_to_a_tool(doing: &'static str) -> backend::Error {
+    let source = "the PostgresOptions are those of a tool, which takes no locks".into();
+    backend::Error::Refused { doing, source }
 }

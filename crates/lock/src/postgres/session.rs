@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 
 use super::limits;
 use super::link::{Driver, Failure};
-use super::options::PostgresOptions;
+use super::options::{self, PostgresOptions};
 use crate::backend;
 use crate::clock::BootTime;
 use crate::limits::WAIT_MAX;
@@ -63,6 +63,9 @@ impl PostgresOptions {
         let failed = |failure: Failure| Error::of_step(key.clone(), Arc::new(failure).into_error(DOING));
         if let Some(wrong) = self.wrong.clone() {
             return Err(failed(wrong.into()));
+        }
+        if self.tool {
+            return Err(Error::of_step(key, options::refused_to_a_tool(DOING)));
         }
         let deadline = Instant::now() + wait + limit;
         let opened = timeout(limit, self.open_session(wait)).await.unwrap_or(Err(Failure::NoAnswer));

@@ -129,7 +129,10 @@ async fn a_tool_tells_nobody_of_a_clock_that_was_set() {
     let long = here.lock("a").lease(settings().lease_max).acquire().await.unwrap();
     assert!(long.release().await.was_held());
     here.shutdown().await;
-    let tool = Postgres::start(options(&server).response_timeout(settings().response_timeout).tool());
+    let tool = options(&server).response_timeout(settings().response_timeout).tool();
+    let refused = tool.session_lock("a", ms(0)).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused}");
+    let tool = Postgres::start(tool);
     let tool = Locks::with_settings(tool, settings()).unwrap();
     assert!(tool.look("a").await.unwrap().holders.is_empty());
     let refused = tool.lock("a").try_acquire().await.unwrap_err();
