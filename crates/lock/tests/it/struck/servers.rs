@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jaego_lock::limits::{TRIES_RESPONSE_TIMEOUTS, TRY_PAUSE_MAX};
 use jaego_lock::{BootTime, Error, Guard, Locks, Settings};
 use jaego_testkit::{Direction, Fault, FaultProxy};
 use tokio::task::{JoinHandle, JoinSet, block_in_place};
@@ -21,8 +22,9 @@ const RESPONSE: Duration = Duration::from_millis(250);
 const KEEPERS_ASK_WITHIN: Duration = Duration::from_millis(1_400 * 11 / 30);
 /// How long a caller waits for a lock that is free.
 const WAIT: Duration = Duration::from_secs(1);
-/// A step that is sent again until it is given up takes so long: four tries and the pauses.
-const TRIES: Duration = Duration::from_millis(4 * (250 + 20));
+/// A step that is sent again until it is given up takes so long: until no more are begun, a last pause, and a last try.
+const TRIES: Duration =
+    RESPONSE.saturating_mul(TRIES_RESPONSE_TIMEOUTS).saturating_add(TRY_PAUSE_MAX).saturating_add(RESPONSE);
 /// What has come through is counted when nothing more was for so long.
 const STILL: Duration = Duration::from_millis(100);
 /// How long a server that has ended is away, at the least.
