@@ -283,7 +283,8 @@ impl Tenure {
     }
 
     /// Asks the backend once for more time, and perhaps for a mode that was [entered](Self::enter_mode). Once the release is
-    /// about to be sent, the backend is not asked any more, and it counts as not held.
+    /// about to be sent, the backend is not asked any more, and it counts as not held; the answer to a renewal that is on its
+    /// way by then is not heard.
     pub(crate) async fn renew(
         &self,
         lease: Duration,
