@@ -93,7 +93,7 @@ pub const TRIES_RESPONSE_TIMEOUTS: u32 = 4;
 pub const TRIES_MIN: u32 = 4;
 /// … after a pause of so long the first time; it doubles from try to try …
 pub const TRY_PAUSE_MIN: Duration = Duration::from_millis(20);
-/// … up to this.
+/// … up to this, and never longer than a response timeout.
 pub const TRY_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// A backend remembers a release for this many response timeouts, for a release that is sent again and for
 /// an acquire that arrives late.

@@ -479,12 +479,15 @@ pub(crate) struct Tries {
     made: u32,
     until: BootTime,
     pause: Duration,
+    pause_max: Duration,
 }
 
 impl Tries {
     pub(crate) fn begin(response_timeout: Duration) -> Self {
         let until = BootTime::now() + response_timeout * limits::TRIES_RESPONSE_TIMEOUTS;
-        Self { made: 0, until, pause: limits::TRY_PAUSE_MIN }
+        // What the tries have to fit into counts in response timeouts.
+        let pause_max = limits::TRY_PAUSE_MAX.min(response_timeout);
+        Self { made: 0, until, pause: limits::TRY_PAUSE_MIN.min(pause_max), pause_max }
     }
 
     /// The least number of tries is made all the same.
@@ -500,7 +503,7 @@ impl Tries {
         if self.made >= limits::TRIES_MIN && BootTime::now() >= self.until {
             return None;
         }
-        let next = limits::TRY_PAUSE_MAX.min(self.pause * 2);
+        let next = self.pause_max.min(self.pause * 2);
         Some(std::mem::replace(&mut self.pause, next))
     }
 }
@@ -536,4 +539,22 @@ pub(crate) async fn release(inner: &Inner, keys: &Arc<[LockKey]>, owner: Owner, 
 fn renew_pause(lease: Duration) -> Duration {
     let pause = lease / limits::RENEW_DIVISOR;
     pause - pause / 10 + jitter(pause / 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tries of a release fit into the time for which a backend remembers it, and into a shutdown.
+    #[test]
+    fn unanswered_tries_fit_into_what_counts_in_response_timeouts() {
+        for timeout_ms in [1, 10, 19, 20, 35, 100, 500] {
+            let response_timeout = Duration::from_millis(timeout_ms);
+            let mut tries = Tries::begin(response_timeout);
+            let pauses: Duration = (1..limits::TRIES_MIN).map(|_| tries.next_pause().unwrap()).sum();
+            let taken = response_timeout * limits::TRIES_MIN + pauses;
+            assert!(taken < response_timeout * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS, "{timeout_ms} ms");
+            assert!(taken < response_timeout * limits::SHUTDOWN_RESPONSE_TIMEOUTS, "{timeout_ms} ms");
+        }
+    }
 }
