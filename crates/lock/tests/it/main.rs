@@ -9,7 +9,6 @@ mod postgres_faults;
 mod postgres_pool;
 mod redis;
 mod redis_faults;
-mod redis_soak;
 mod shop;
 mod shops;
 mod struck;
