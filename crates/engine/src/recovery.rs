@@ -723,8 +723,9 @@ mod tests {
         memory
     }
 
-    fn damage_first_block(disk: &SimDisk, archive: &Archive<SimDisk>) {
-        let name = archive::files(&archive.numbers()).next().unwrap();
+    /// Of a run, counted from the newest on.
+    fn damage_first_block(disk: &SimDisk, archive: &Archive<SimDisk>, run: usize) {
+        let name = archive::files(&archive.numbers()).nth(run).unwrap();
         let mut bytes = disk.contents(&name).unwrap();
         bytes[0] ^= 1;
         disk.replace(&name, &bytes);
@@ -742,7 +743,9 @@ mod tests {
         sell(&mut memory, 2, OrderStatus::Waiting, 1);
         write_older(&disk, &memory, &archive);
         assert_eq!(sold(&disk), 5 + 9);
-        damage_first_block(&disk, &archive);
+        damage_first_block(&disk, &archive, 1);
+        assert_eq!(sold(&disk), 5 + 9, "an older run has nothing that a newer one lacks");
+        damage_first_block(&disk, &archive, 0);
         assert_eq!(sold(&disk), 9, "that of the order as it was before is not counted in its place");
     }
 
@@ -758,7 +761,7 @@ mod tests {
         let (archive, rested) = Archive::default().take_in(&disk, &mut memory).unwrap();
         assert_eq!(rested.len(), 2_001);
         write_older(&disk, &memory, &archive);
-        damage_first_block(&disk, &archive);
+        damage_first_block(&disk, &archive, 0);
         assert!(archive.documents().any(|document| document.is_err()));
         assert_eq!(sold(&disk), 7);
     }

@@ -190,26 +190,32 @@ impl<D: Disk> Archive<D> {
     }
 
     /// Visits what the orders in it were sold for, and how they stand, without those that are in these tables. It reads the
-    /// blocks of orders alone; each that cannot be read is an error, and its orders are passed over in every run: an older
-    /// one has them as they were.
+    /// blocks of orders alone; each that cannot be read is an error, and its orders are passed over in older runs as well, which
+    /// have them as they were.
     pub(crate) fn each_sale(
         &self,
         memory: &Memory,
         mut visit: impl FnMut(Result<(OrderStatus, &Sale), Error>),
     ) {
-        let mut unread: Vec<Gap> = Vec::new();
-        let sources = self.runs.iter().map(|run| run.orders_by_key()).collect();
-        for document in merged(sources, |document: &Document| document.0.clone()) {
-            let (key, rows) = match document {
+        // By run: they are numbered from the newest on.
+        let mut unread: Vec<(usize, Gap)> = Vec::new();
+        let mut sources = Vec::new();
+        for (run, orders) in self.runs.iter().enumerate() {
+            let orders = orders.orders_by_key();
+            sources.push(orders.map(move |read| read.map(|order| (run, order)).map_err(|gap| (run, gap))));
+        }
+        for document in merged(sources, |(_, document): &(usize, Document)| document.0.clone()) {
+            let (run, (key, rows)) = match document {
                 Ok(document) => document,
-                Err(gap) => {
+                Err((run, gap)) => {
                     visit(Err(gap.error.clone()));
-                    unread.push(gap);
+                    unread.push((run, gap));
                     continue;
                 }
             };
+            unread.retain(|(_, gap)| !gap.is_before(&key));
             if let [Row::Order(_, Some(order)), Row::Sale(_, Some(sale))] = &rows[..]
-                && !unread.iter().any(|gap| gap.has(&key))
+                && !unread.iter().any(|(newer, gap)| *newer < run && gap.has(&key))
                 && !is_in(memory, &rows)
             {
                 visit(Ok((order.status, sale)));

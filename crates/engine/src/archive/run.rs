@@ -82,7 +82,11 @@ pub(super) struct Gap {
 
 impl Gap {
     pub(super) fn has(&self, key: &[u8]) -> bool {
-        *self.from <= *key && self.upto.as_ref().is_none_or(|upto| *key < **upto)
+        *self.from <= *key && !self.is_before(key)
+    }
+
+    pub(super) fn is_before(&self, key: &[u8]) -> bool {
+        self.upto.as_ref().is_some_and(|upto| **upto <= *key)
     }
 }
 
