@@ -41,6 +41,8 @@ pub(crate) struct Tenure {
     kept_out: AtomicBool,
     /// In microseconds of [`BootTime`]. Only grows.
     valid_until: AtomicU64,
+    /// When the backend gives it to others at the latest, whatever of our renewals it has answered. In the same way.
+    over_at: AtomicU64,
     guards: AtomicU32,
     /// A transaction that was run under it is known to be committed.
     #[cfg(any(feature = "macros", feature = "postgres"))]
@@ -146,6 +148,7 @@ impl Tenure {
             kept_until: AtomicU64::new((acquired_at + plan.max_hold).as_micros()),
             kept_out: AtomicBool::new(false),
             valid_until: AtomicU64::new(valid_until.as_micros()),
+            over_at: AtomicU64::new(over_at(valid_until, plan.lease).as_micros()),
             guards: AtomicU32::new(1),
             #[cfg(any(feature = "macros", feature = "postgres"))]
             committed: AtomicBool::new(false),
@@ -295,6 +298,8 @@ impl Tenure {
         let answers_mode = mode.is_some();
         let request = Renew { keys: Arc::clone(&self.keys), owner: self.owner, lease, mode, claim };
         let sent_at = BootTime::now();
+        let asked_until = over_at(valid_until(sent_at, lease), lease);
+        self.over_at.fetch_max(asked_until.as_micros(), Ordering::AcqRel);
         let mut step = self.inner.backend.renew(&request);
         let while_open = poll_fn(|context| {
             // Nobody closes it meanwhile: on a way that keeps the order, it arrives before the release.
@@ -349,9 +354,10 @@ impl Tenure {
         self.guards.fetch_sub(1, Ordering::AcqRel) - 1
     }
 
-    /// What is over needs no release: it is tried a few times, in case that something of ours is still on its way.
-    fn release_tries(&self, lost: Option<Lost>) -> Tries {
-        let over_at = if lost.is_some() { BootTime::now() } else { over_at(self.valid_until(), self.lease) };
+    /// What is over needs no release: it is tried a few times, in case that something of ours is still on its way. What is lost
+    /// by our clock may go on where a renewal arrived and its answer did not.
+    fn release_tries(&self) -> Tries {
+        let over_at = BootTime::from_micros(self.over_at.load(Ordering::Acquire));
         Tries::begin(self.inner.settings.response_timeout).no_later_than(over_at)
     }
 
@@ -448,7 +454,7 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
     // Sent even if it is known to be lost: an acquire of ours may still be on its way.
     let unfinished = Unfinished(&tenure);
     let left = tenure.valid_until().remaining();
-    let outcome = release(&tenure.inner, &tenure.keys, tenure.owner, tenure.release_tries(lost)).await;
+    let outcome = release(&tenure.inner, &tenure.keys, tenure.owner, tenure.release_tries()).await;
     std::mem::forget(unfinished);
     let late = BootTime::now() >= tenure.valid_until();
     let outcome = match (lost, outcome) {
@@ -459,6 +465,7 @@ async fn let_go(tenure: Arc<Tenure>) -> Outcome {
             let doing = "release a lock before the end of its lease";
             Outcome::Unknown(backend::Error::NoAnswer { doing, timeout: left })
         }
+        (Some(_), Outcome::Unknown(_)) => Outcome::Expired,
         (_, Outcome::Stolen { .. }) if tenure.state().has_companions() => Outcome::Expired,
         (_, outcome) => outcome,
     };

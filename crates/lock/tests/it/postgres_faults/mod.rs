@@ -22,10 +22,11 @@ mod swept;
 
 use std::time::Duration;
 
-use crate::ms;
 use jaego_lock::{Locks, Postgres, PostgresOptions, Settings};
 use jaego_testkit as testkit;
 use tokio_postgres::{Client, NoTls};
+
+use crate::ms;
 
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -35,10 +35,11 @@ mod untold;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::ms;
 use jaego_lock::conformance::connected;
 use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use jaego_testkit as testkit;
+
+use crate::ms;
 
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -14,6 +14,7 @@ use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions, Settings
 use jaego_testkit as testkit;
 
 use self::wire::{Faults, Wire};
+
 use crate::ms;
 
 /// How late an expectation may come true on a busy machine.
