@@ -17,10 +17,10 @@ ifdef NEXTEST
 # Two for each processor: .config/nextest.toml says which tests take two places, and which mostly wait.
 export NEXTEST_TEST_THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 VALKEY_TESTS := JAEGO_REDIS=valkey-server $(CARGO) nextest run --workspace --locked --no-fail-fast -E \
-	'(package(jaego-lock) & test(/^(redis|redis_faults::(acl|displaced|failover|layout|quarantine|sentinels))::/)) | package(jaego-queue)'
+	'(kind(test) & test(/^(redis|redis_faults::(acl|displaced|failover|layout|quarantine|sentinels))::/)) | package(jaego-queue)'
 else
 VALKEY_TESTS := export JAEGO_REDIS=valkey-server; \
-	$(CARGO) test --locked --no-fail-fast -p jaego-lock --test it redis && \
+	$(CARGO) test --workspace --locked --no-fail-fast --test it redis && \
 	$(CARGO) test --locked --no-fail-fast -p jaego-queue --test it
 endif
 

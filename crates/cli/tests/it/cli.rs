@@ -14,7 +14,6 @@ use jaego_testkit::{Ready, Server, ServerOptions, free_port};
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[path = "cli/folders.rs"]
 mod folders;
 mod money;
 
