@@ -1,6 +1,8 @@
 //! Runs one workload in many orders.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
@@ -55,21 +57,52 @@ impl fmt::Display for Mood {
     }
 }
 
-/// Tries so many orders from a seed. Returns how many it tried.
+/// What was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explored {
+    /// How many orders.
+    pub orders: usize,
+    /// Another one for any other task that went on at any point, and any other number that was thrown.
+    pub trace: u64,
+}
+
+/// Tries so many orders from a seed: the same ones each time, whatever the machine does.
 ///
 /// # Panics
 /// When something did not hold, with the seed and, from shuttle, the schedule.
-pub fn explore(mood: Mood, seed: u64, orders: usize) -> usize {
+#[must_use]
+pub fn explore(mood: Mood, seed: u64, orders: usize) -> Explored {
     eprintln!("{mood}: seed {seed}, {orders} orders");
     let by_priority = orders / (RANDOM_SHARE + 1);
     let random = orders - by_priority;
-    let patient =
-        |scheduler| Patient { scheduler, haste: mood.haste(), random: fastrand::Rng::with_seed(seed) };
+    let trace = Trace::default();
+    let patient = |scheduler| {
+        let random = fastrand::Rng::with_seed(seed);
+        Patient { scheduler, haste: mood.haste(), random, trace: trace.clone() }
+    };
     let scheduler: Box<dyn Scheduler + Send> = Box::new(RandomScheduler::new_from_seed(seed, random));
     let tried = Runner::new(patient(scheduler), config()).run(move || workload::run(mood));
     let scheduler: Box<dyn Scheduler + Send> =
         Box::new(PctScheduler::new_from_seed(seed, PRIORITY_CHANGES, by_priority));
-    tried + Runner::new(patient(scheduler), config()).run(move || workload::run(mood))
+    let tried = tried + Runner::new(patient(scheduler), config()).run(move || workload::run(mood));
+    Explored { orders: tried, trace: trace.0.load(Ordering::Relaxed) }
+}
+
+/// A hash (FNV-1a) of what was decided so far, in the order in which it was.
+#[derive(Clone, Debug)]
+struct Trace(Arc<AtomicU64>);
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(0xcbf2_9ce4_8422_2325)))
+    }
+}
+
+impl Trace {
+    fn note(&self, decided: u64) {
+        let so_far = self.0.load(Ordering::Relaxed);
+        self.0.store((so_far ^ decided).wrapping_mul(0x0100_0000_01b3), Ordering::Relaxed);
+    }
 }
 
 /// How many times its everyday size a test shall have: `JAEGO_SOAK`, or 1.
@@ -91,6 +124,7 @@ struct Patient {
     scheduler: Box<dyn Scheduler + Send>,
     haste: f64,
     random: fastrand::Rng,
+    trace: Trace,
 }
 
 impl Scheduler for Patient {
@@ -108,10 +142,14 @@ impl Scheduler for Patient {
         let others: Vec<&Task> = runnable.iter().filter(|task| Some(task.id()) != clock).copied().collect();
         let hurries = self.random.f64() < self.haste && !rt::waits_for_others();
         let tasks = if others.is_empty() || hurries { runnable } else { &others };
-        self.scheduler.next_task(tasks, current, is_yielding)
+        let next = self.scheduler.next_task(tasks, current, is_yielding)?;
+        self.trace.note(usize::from(next) as u64);
+        Some(next)
     }
 
     fn next_u64(&mut self) -> u64 {
-        self.scheduler.next_u64()
+        let thrown = self.scheduler.next_u64();
+        self.trace.note(thrown);
+        thrown
     }
 }

@@ -22,7 +22,7 @@ mod workload;
 pub use clock::BootTime;
 pub use counters::{Pattern, Stats};
 pub use error::{Crowd, Error, Lost};
-pub use explore::{Mood, explore, soak};
+pub use explore::{Explored, Mood, explore, soak};
 pub use guard::{Guard, Outcome};
 pub use held::Held;
 pub use key::{IntoKey, KeyError, LockKey};

@@ -1,4 +1,4 @@
-//! What the locks run on here: shuttle's tasks and mutexes, and a clock that a task of ours moves.
+//! What the locks run on here: shuttle's tasks, mutexes and dice, and a clock that a task of ours moves.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::scheduler::TaskId;
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
 
@@ -127,6 +128,16 @@ pub(crate) fn boot_us() -> u64 {
 
 pub(crate) fn awake_us() -> u64 {
     clock(|clock| clock.awake_us)
+}
+
+/// The machine was started in 1970.
+pub(crate) fn wall_us() -> u64 {
+    boot_us()
+}
+
+/// From the dice of the schedule, which one thread throws for all tasks.
+pub(crate) fn random() -> f64 {
+    thread_rng().gen_range(0.0..1.0)
 }
 
 /// The machine sleeps and wakes again: leases go on, timers do not.

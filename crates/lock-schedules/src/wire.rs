@@ -15,6 +15,7 @@ use crate::{BootTime, Broken, LockKey, LockList, LockState, Memory, limits};
 /// Carries each step in a task of its own: it goes on when whoever sent it has given up, and others overtake it.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
+    number: usize,
     memory: Memory,
     shared: Arc<Mutex<Shared>>,
     /// Whether notices are missed now and then.
@@ -40,10 +41,16 @@ struct Shared {
 }
 
 impl Wire {
-    pub(crate) fn new(memory: &Memory, loses_one_of: u32, dead: [BootTime; 2], deaf: bool) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        memory: &Memory,
+        loses_one_of: u32,
+        dead: [BootTime; 2],
+        deaf: bool,
+    ) -> Self {
         let (released, told_to_wait) = (BTreeSet::new(), BTreeMap::new());
         let shared = Shared { loses_one_of, dead, owners: 0, released, told_to_wait };
-        Self { memory: memory.clone(), shared: Arc::new(Mutex::new(shared)), deaf }
+        Self { number, memory: memory.clone(), shared: Arc::new(Mutex::new(shared)), deaf }
     }
 
     /// What those have asked for who know that they have to wait, some of whom may have given up.
@@ -57,7 +64,7 @@ impl Wire {
     }
 
     fn prefix(&self) -> [u8; 8] {
-        (Arc::as_ptr(&self.shared) as usize as u64).to_be_bytes()
+        (self.number as u64).to_be_bytes()
     }
 
     /// From now on nothing is lost.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use shuttle::rand::{Rng as _, RngCore as _, thread_rng};
+use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::sync::Mutex;
 
 use crate::backend::{Acquire, Backend as _, Owner};
@@ -53,7 +53,6 @@ const ALL_OVER: Duration = Duration::from_secs(60);
 pub(crate) fn run(mood: Mood) {
     shuttle::future::block_on(async move {
         rt::start();
-        fastrand::seed(thread_rng().next_u64());
         let world = Arc::new(World::new(mood));
         if matches!(mood, Mood::Crashed | Mood::Drowsy) {
             world.crash().await;
@@ -181,8 +180,8 @@ impl World {
             Mood::Restless => (8, [started; 2]),
         };
         let settings = Settings { lease_max: Duration::from_secs(10), ..Settings::default() };
-        let process = |_| {
-            let wire = Wire::new(&memory, loses_one_of, dead, mood == Mood::Unhurried);
+        let process = |number| {
+            let wire = Wire::new(number, &memory, loses_one_of, dead, mood == Mood::Unhurried);
             let locks = Locks::with_settings(wire.clone(), settings).expect("these settings are in range");
             (wire, locks)
         };

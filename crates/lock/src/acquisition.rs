@@ -16,7 +16,7 @@ use crate::clock::BootTime;
 use crate::inner::{Inner, Signals};
 use crate::limits;
 use crate::line::{InLine, Wake};
-use crate::rt::{sleep_until, timeout};
+use crate::rt::{random, sleep_until, timeout};
 use crate::tenure::{self, Granted, Tenure, Tries};
 use crate::{Crowd, Error, Guard, LockKey, Mode};
 
@@ -472,5 +472,5 @@ fn pause_after_failure() -> Duration {
 
 /// A random duration from zero up to `max`.
 pub(crate) fn jitter(max: Duration) -> Duration {
-    max.mul_f64(fastrand::f64())
+    max.mul_f64(random())
 }

@@ -1,6 +1,6 @@
 //! What the requests and guards of one [`Locks`](crate::Locks) share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -25,8 +25,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     runtime: Handle,
     signal: watch::Sender<Signal>,
-    /// Locks that are held, or were and are not ended yet.
-    tenures: Mutex<HashMap<Owner, Weak<Tenure>>>,
+    /// Locks that are held, or were and are not ended yet. In an order, so that a schedule can be played again.
+    tenures: Mutex<BTreeMap<Owner, Weak<Tenure>>>,
     /// First attempts on their way, and running waits, keepers and releases.
     tasks: AtomicUsize,
     idle: tokio::sync::Notify,
@@ -136,7 +136,7 @@ impl Inner {
         self.tenures().values().filter_map(Weak::upgrade).collect()
     }
 
-    fn tenures(&self) -> MutexGuard<'_, HashMap<Owner, Weak<Tenure>>> {
+    fn tenures(&self) -> MutexGuard<'_, BTreeMap<Owner, Weak<Tenure>>> {
         self.tenures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,7 +5,7 @@
 //! many as there is room for. Whoever was woken and leaves without having tried passes the wake on, and so does who shares
 //! a lock and was woken when it had it already.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(crate) struct Lines {
     tickets: AtomicU64,
     /// How many are in line, each counted once.
     waiters: AtomicUsize,
-    lines: Mutex<HashMap<LockKey, Line>>,
+    /// In an order, so that a schedule can be played again.
+    lines: Mutex<BTreeMap<LockKey, Line>>,
 }
 
 #[derive(Debug)]
@@ -169,7 +170,7 @@ impl Lines {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LockKey, Line>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LockKey, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -332,7 +333,7 @@ impl InLine {
     }
 
     /// The key that is in our way, as far as is known: others may have been told for us.
-    fn stopped_by(&self, lines: &HashMap<LockKey, Line>) -> Option<&LockKey> {
+    fn stopped_by(&self, lines: &BTreeMap<LockKey, Line>) -> Option<&LockKey> {
         let stops = |key: &LockKey| lines.get(key).is_some_and(|line| line.stopped.contains(&self.ticket));
         self.keys.iter().find(|key| stops(key))
     }

@@ -1,5 +1,4 @@
 use std::sync::{Arc, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::broadcast;
 
@@ -8,7 +7,7 @@ use crate::backend::{Acquire, Acquired, Backend, Break, Ended, Notice, Release, 
 use crate::clock::BootTime;
 use crate::limits::NOTICES_MAX;
 use crate::look::{Broken, LockList, LockState};
-use crate::rt::{Mutex, MutexGuard};
+use crate::rt::{self, Mutex, MutexGuard};
 use crate::table::{Freed, Micros, Table};
 
 /// Locks within one process: for programs that run alone, and for tests. Clones share the locks.
@@ -30,12 +29,10 @@ impl Memory {
     /// No lock is held.
     #[must_use]
     pub fn new() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall_us = u64::try_from(wall.as_micros()).unwrap_or_default();
         let shared = Shared {
             table: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES_MAX),
-            epoch_us: wall_us.saturating_sub(BootTime::now().as_micros()),
+            epoch_us: rt::wall_us().saturating_sub(BootTime::now().as_micros()),
         };
         Self { shared: Arc::new(shared) }
     }
