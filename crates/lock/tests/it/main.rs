@@ -1,5 +1,7 @@
 //! Locks on every backend: the law of all of them, what servers and networks do to them, and what they guard.
 
+mod away;
+mod full;
 mod late_way;
 mod mariadb;
 mod memory;
@@ -20,4 +22,9 @@ use std::time::Duration;
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
+}
+
+/// So many rounds, or more of them in a soak.
+fn rounds(count: u64) -> u64 {
+    count * jaego_testkit::soak()
 }

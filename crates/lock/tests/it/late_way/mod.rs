@@ -1,17 +1,47 @@
-//! A way to a server on which one request is late: it arrives when everybody has long given it up.
+//! A way to a server on which one request is late: it arrives when everybody has long given it up, and it and its release are
+//! forgotten.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jaego_lock::{Settings, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::ms;
+use crate::struck::Ground;
+
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How much later than it may a server has forgotten a release.
+const FORGETS_LATE: Duration = Duration::from_secs(2);
+
+/// A process has not seen the server's clock before its first connection, and its first request says all the same until when
+/// it may be granted.
+pub(crate) async fn the_first_request_of_a_process_takes_nothing<G: Ground>(ground: &G) {
+    let settings = Settings {
+        response_timeout: ms(200),
+        keeper_lease: ms(1_000),
+        ..jaego_lock::conformance::settings()
+    };
+    let way = LateWay::start(ground.addr(), b"exclusive").await;
+    let here = G::locks(way.addr(), settings, Duration::ZERO).await;
+    let request = here.lock("a").lease(ms(10_000));
+    let asking = tokio::spawn(async move { request.acquire().await });
+    way.until_held().await;
+    asking.abort();
+    // It is given up, and after this the server does not know of that any more.
+    let remembered = settings.response_timeout * (limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS + 4);
+    sleep(remembered + FORGETS_LATE).await;
+    assert_eq!(ground.releases_remembered().await, 0, "forgotten");
+    way.deliver().await;
+    // Taken for nobody, it would last for its lease.
+    ground.until_clean(Duration::ZERO).await;
+}
 
 /// Passes everything on, but for the first request with a mark in it and what comes behind that on its connection.
 pub(crate) struct LateWay {

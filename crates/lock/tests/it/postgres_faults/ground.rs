@@ -94,6 +94,11 @@ impl Ground for OnPostgres {
         self.0.restart().unwrap();
     }
 
+    async fn releases_remembered(&self) -> u64 {
+        let ends = "SELECT count(*) FROM jaego_lock.ends WHERE until_us > jaego_lock.now_us()";
+        self.0.execute("postgres", ends).unwrap().trim().parse().unwrap()
+    }
+
     async fn until_clean(&self, patience: Duration) {
         super::until_clean(&self.0, patience).await;
     }

@@ -26,15 +26,10 @@ use jaego_lock::{Locks, Postgres, PostgresOptions, Settings};
 use jaego_testkit as testkit;
 use tokio_postgres::{Client, NoTls};
 
-use crate::ms;
+use crate::{ms, rounds};
 
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// So many rounds, or more of them in a soak.
-fn rounds(count: u64) -> u64 {
-    count * testkit::soak()
-}
 
 /// With the durability of a server as it is installed.
 fn server() -> testkit::Postgres {

@@ -68,6 +68,11 @@ impl Ground for OnRedis {
         if how == End::Emptied { self.0.restart_empty() } else { self.0.restart() }.unwrap();
     }
 
+    async fn releases_remembered(&self) -> u64 {
+        let keys: Vec<String> = Observer::of(&self.0).await.command("KEYS jaego:*:ended:*").await;
+        keys.len() as u64
+    }
+
     async fn until_clean(&self, patience: Duration) {
         Observer::of(&self.0).await.until_clean(patience).await;
     }

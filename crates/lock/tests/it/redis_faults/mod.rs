@@ -39,15 +39,10 @@ use jaego_lock::conformance::connected;
 use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use jaego_testkit as testkit;
 
-use crate::ms;
+use crate::{ms, rounds};
 
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// So many rounds, or more of them in a soak.
-fn rounds(count: u64) -> u64 {
-    count * testkit::soak()
-}
 
 /// The processor time of this process, which has this test alone under nextest.
 fn own_cpu_s() -> f64 {

@@ -35,6 +35,9 @@ pub(crate) trait Ground: Sized + Send + Sync + 'static {
     /// Starts it again after that.
     fn restart(&mut self, how: End);
 
+    /// How many releases the server remembers.
+    fn releases_remembered(&self) -> impl Future<Output = u64> + Send;
+
     /// Waits until nobody holds or waits for anything.
     fn until_clean(&self, patience: Duration) -> impl Future<Output = ()> + Send;
 }
