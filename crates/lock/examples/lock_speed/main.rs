@@ -5,11 +5,12 @@
 //! ```
 //!
 //! What is measured takes turns, three times, and the median is shown. `--docs` writes it between the marks in that
-//! file. redis-py is Debian's package python3-redis, and rslock is driven by a program in `peers/rslock` that `make
+//! file, the aims between marks of their own. redis-py is Debian's package python3-redis, and rslock is driven by a program in `peers/rslock` that `make
 //! bench` builds. Whichever is not there is left out, and said so.
 //!
 //! `--once` does each thing once and for a moment, and fails if one does not work. Its numbers mean nothing.
 
+mod aims;
 mod hand_over;
 mod modes;
 mod rates;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use jaego_lock::{Locks, Postgres, PostgresOptions, Redis, RedisOptions};
 use tokio::process::Command;
 
+use self::aims::Reached;
 use self::hand_over::Kind;
 use self::rates::{Bare, Rate};
 
@@ -28,6 +30,10 @@ type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 const TASKS: [u64; 2] = [1, 64];
 const MARKS: [&str; 2] = ["<!-- lock_speed: begin -->", "<!-- lock_speed: end -->"];
+const AIMS_MARKS: [&str; 2] = ["<!-- lock_speed aims: begin -->", "<!-- lock_speed aims: end -->"];
+/// Rows of the rates.
+const OWN_SCRIPTS: usize = 1;
+const LOCKS: usize = 2;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -64,7 +70,8 @@ async fn main() -> Result<(), Trouble> {
     let (mut seconds, mut docs) = (2.0, None);
     match words[..] {
         ["--once"] => {
-            print!("{}", measure(Size::once()).await?);
+            let (aims, page) = measure(Size::once()).await?;
+            print!("{aims}\n{page}");
             return Ok(());
         }
         ["wait", kind, url, waiters] => return hand_over::wait(kind, url, waiters.parse()?).await,
@@ -78,16 +85,19 @@ async fn main() -> Result<(), Trouble> {
             }
         }
     }
-    let page = measure(Size::full(Duration::from_secs_f64(seconds))).await?;
-    print!("{page}");
-    docs.map_or(Ok(()), |file| write_into(&file, &page))
+    let (aims, page) = measure(Size::full(Duration::from_secs_f64(seconds))).await?;
+    print!("{aims}\n{page}");
+    let Some(file) = docs else { return Ok(()) };
+    write_into(&file, AIMS_MARKS, &aims)?;
+    write_into(&file, MARKS, &page)
 }
 
-async fn measure(size: Size) -> Result<String, Trouble> {
+/// What the aims are and what of them was reached, and all the rest.
+async fn measure(size: Size) -> Result<(String, String), Trouble> {
     let Size { rounds, time, .. } = size;
     let server = jaego_testkit::Redis::start(&jaego_testkit::RedisOptions::default())?;
     let options = RedisOptions::new(&server.url())?.quarantine(Duration::ZERO);
-    let mut page = String::new();
+    let (mut page, mut reached) = (String::new(), Reached::default());
     let cores = std::thread::available_parallelism()?;
     writeln!(
         page,
@@ -96,8 +106,8 @@ async fn measure(size: Size) -> Result<String, Trouble> {
         version("redis-server")?,
         std::fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default(),
     )?;
-    rates_on(&server, &options, size, &mut page).await?;
-    hand_overs(&server, size, &mut page).await?;
+    rates_on(&server, &options, size, &mut page, &mut reached).await?;
+    hand_overs(&server, size, &mut page, &mut reached).await?;
     let modes = modes::measure(&options, time * 2).await?;
     writeln!(
         page,
@@ -111,7 +121,7 @@ async fn measure(size: Size) -> Result<String, Trouble> {
         ms(modes.wait_p99),
         ms(modes.wait_max)
     )?;
-    Ok(page)
+    Ok((reached.table()?, page))
 }
 
 async fn rates_on(
@@ -119,6 +129,7 @@ async fn rates_on(
     options: &RedisOptions,
     size: Size,
     page: &mut String,
+    reached: &mut Reached,
 ) -> Result<(), Trouble> {
     let time = size.time;
     let database = jaego_testkit::Postgres::start(&jaego_testkit::PostgresOptions::default())?;
@@ -157,7 +168,7 @@ async fn rates_on(
     writeln!(page, "Acquire and release of locks that nobody else wants:\n")?;
     writeln!(page, "| | 1 task, pairs/s | p50 | p99 | 64 tasks, pairs/s | p50 | p99 |")?;
     writeln!(page, "|---|---|---|---|---|---|---|")?;
-    for (name, rates) in names.into_iter().zip(table) {
+    for (name, rates) in names.into_iter().zip(&table) {
         write!(page, "| {name} |")?;
         for rate in rates {
             match rate {
@@ -169,46 +180,18 @@ async fn rates_on(
         }
         writeln!(page)?;
     }
-    let ratios = beside_own_scripts(&locks, &bare, size).await?;
-    writeln!(
-        page,
-        "\nOne task of jaego-lock on Redis beside its two scripts, bare, in {} turns of {:?} each: {:.2} × (the middle \
-         half of the turns: {:.2} to {:.2} ×).\n",
-        ratios.len(),
-        size.turn(),
-        at(&ratios, 50),
-        at(&ratios, 25),
-        at(&ratios, 75)
-    )?;
-    Ok(())
+    writeln!(page)?;
+    let per_s = |row: usize, column: usize| table[row][column].map_or(f64::NAN, |rate| rate.pairs_per_s);
+    reached.by_many = per_s(LOCKS, 1) / per_s(OWN_SCRIPTS, 0);
+    reached.measure_turns(&locks, &bare, size).await
 }
 
-/// How many times the pairs of its two scripts, bare, one task of the locks makes, in each of many short turns, sorted. What
-/// else the machine does changes from second to second, and is the same for both of a turn.
-async fn beside_own_scripts(locks: &Locks, bare: &Bare, size: Size) -> Result<Vec<f64>, Trouble> {
-    let mut ratios = Vec::new();
-    for turn in 0..size.turns {
-        let scripts = async || {
-            rates::rate(1, size.turn(), |task, clock| bare.clone().with_own_scripts(task, clock)).await
-        };
-        let whole = async || {
-            rates::rate(1, size.turn(), |task, clock| rates::with_locks(locks.clone(), task, clock)).await
-        };
-        // Neither is always the one that comes after the other.
-        let (of_scripts, of_locks) = if turn % 2 == 0 {
-            let first = scripts().await?;
-            (first, whole().await?)
-        } else {
-            let first = whole().await?;
-            (scripts().await?, first)
-        };
-        ratios.push(of_locks.pairs_per_s / of_scripts.pairs_per_s);
-    }
-    ratios.sort_unstable_by(f64::total_cmp);
-    Ok(ratios)
-}
-
-async fn hand_overs(server: &jaego_testkit::Redis, size: Size, page: &mut String) -> Result<(), Trouble> {
+async fn hand_overs(
+    server: &jaego_testkit::Redis,
+    size: Size,
+    page: &mut String,
+    reached: &mut Reached,
+) -> Result<(), Trouble> {
     writeln!(
         page,
         "From a release to the next grant, with the waiters in up to four processes, who hold for 1 ms each and \
@@ -223,6 +206,9 @@ async fn hand_overs(server: &jaego_testkit::Redis, size: Size, page: &mut String
             let Some(measured) = hand_over::measure(server, kind, waiters, size.gaps_min).await? else {
                 continue;
             };
+            if let Some(own) = [Kind::Plain, Kind::Fair].into_iter().position(|own| own == kind) {
+                reached.hand_overs[own].push(measured.p50);
+            }
             writeln!(
                 page,
                 "| {waiters} | {} | {} | {} | {} | {:.1} |",
@@ -275,11 +261,11 @@ fn version(program: &str) -> Result<String, Trouble> {
     Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" ").replace(" v=", " "))
 }
 
-fn write_into(file: &Path, page: &str) -> Result<(), Trouble> {
+fn write_into(file: &Path, marks: [&str; 2], page: &str) -> Result<(), Trouble> {
     let text = std::fs::read_to_string(file)?;
     let [begin, end] =
-        MARKS.map(|mark| text.find(mark).ok_or(format!("{mark} is not in {}", file.display())));
-    let (begin, end) = (begin? + MARKS[0].len(), end?);
+        marks.map(|mark| text.find(mark).ok_or(format!("{mark} is not in {}", file.display())));
+    let (begin, end) = (begin? + marks[0].len(), end?);
     std::fs::write(file, format!("{}\n\n{page}\n{}", &text[..begin], &text[end..]))?;
     Ok(())
 }
