@@ -9,10 +9,16 @@ use tokio::time::{sleep, timeout};
 use super::{Stage, process, process_with, settings, soak};
 use crate::{BootTime, Guard, LockKey, Locks, Outcome, Request, Settings};
 
-/// Who wants the same key.
-const CLIENTS: usize = 4;
-/// Grants of one key, about.
+/// Processes.
+const PROCESSES: usize = 4;
+/// Who wants something at the same time, for each key.
+const CLIENTS_PER_KEY: usize = 4;
+/// Grants of one key, at the least, about.
 const GRANTS_PER_KEY: usize = 200;
+/// A grant on Redis takes a quarter of a millisecond of the processor, and some 11 ms of pauses and leases that must run out, if
+/// nobody stands in the way: with so many keys the processor is as busy as it can be. With more of them the answers would only
+/// take longer.
+const KEYS_MAX: usize = 100;
 /// How long a history may take. Only a bug makes it so long.
 const HISTORY_MAX: Duration = Duration::from_secs(240);
 
@@ -120,25 +126,28 @@ async fn play(
     wish: impl Fn(&Locks, &LockKey) -> Request + Clone + Send + Sync + 'static,
 ) -> Arc<History> {
     let mut processes = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..PROCESSES {
         processes.push(process(stage).await);
     }
     let history = Arc::new(History::default());
     let grants_min = everyday(stage);
+    let keys = (grants_min / GRANTS_PER_KEY).clamp(1, KEYS_MAX);
+    let keys: Arc<[LockKey]> = (0..keys).map(|key| LockKey::new(format!("order:{key}")).unwrap()).collect();
     let mut clients = Vec::new();
-    for turn in 0..CLIENTS * (grants_min / GRANTS_PER_KEY).max(1) {
-        let (locks, history, wish) = (processes[turn % CLIENTS].clone(), Arc::clone(&history), wish.clone());
-        let key = LockKey::new(format!("order:{}", turn / CLIENTS)).unwrap();
+    for turn in 0..CLIENTS_PER_KEY * keys.len() {
+        let (locks, history) = (processes[turn % PROCESSES].clone(), Arc::clone(&history));
+        let (keys, wish) = (Arc::clone(&keys), wish.clone());
         clients.push(tokio::spawn(async move {
             while history.len() < grants_min {
+                let key = &keys[fastrand::usize(..keys.len())];
                 let lease = settings().lease_min() + Duration::from_millis(fastrand::u64(..60));
-                let request = wish(&locks, &key).lease(lease).wait(Duration::from_secs(10));
+                let request = wish(&locks, key).lease(lease).wait(Duration::from_secs(10));
                 let Ok(guard) = request.acquire().await else { continue };
                 history.hold(guard, crash_in).await;
                 if fastrand::u8(..10) == 0 {
                     // Somebody who loses patience now and then.
                     let wait = Duration::from_millis(fastrand::u64(1..30));
-                    drop(locks.lock(&key).fair().wait(wait).acquire().await);
+                    drop(locks.lock(key).fair().wait(wait).acquire().await);
                 }
             }
         }));

@@ -15,7 +15,7 @@ impl Stage for OnRedis {
     }
 
     fn grants(&self) -> Size {
-        Size { everyday: 20_000, soak: 1_000_000 }
+        Size { everyday: 50_000, soak: 1_000_000 }
     }
 }
 
