@@ -319,6 +319,9 @@ impl Acquisition {
                 if self.line.is_none() || BootTime::now() + remaining > self.deadline {
                     return Next::Refused(Error::Quarantined { key, remaining });
                 }
+                if self.sleep_through(sent_at + remaining) {
+                    return Next::Again(None);
+                }
                 Next::Again(Some(remaining + jitter(limits::WAKE_JITTER)))
             }
             Ok(Acquired::TooManyWaiters) => Next::Refused(Error::TooManyWaiters { key, crowd: Crowd::Queue }),
@@ -333,6 +336,26 @@ impl Acquisition {
                 Next::Again(Some(pause_after_failure()))
             }
         }
+    }
+
+    /// Whether one of the line asks for all of it when the quarantine is over: as if somebody held the lock until then. Who
+    /// shares it has nothing to wait for by then, who wants a place in the queue has to ask for it, and who wants several
+    /// keys sleeps beside the others.
+    fn sleep_through(&mut self, over_at: BootTime) -> bool {
+        let queues = self.plan.fair || self.request.waiting.is_none_or(|waiting| waiting.place > 0);
+        if queues || self.plan.mode.is_shared() || self.plan.keys.len() > 1 {
+            return false;
+        }
+        let Some(line) = &self.line else { return false };
+        // A call that was heard is not lost: what is told now is when to come for it.
+        self.woken = false;
+        self.last = Last::Conflict { free_at: over_at };
+        line.looked(0, over_at);
+        if self.waited_for.is_none() && !line.watches() {
+            self.waited_for = Some(0);
+            self.inner.counters.contended(&self.plan.keys[0]);
+        }
+        true
     }
 
     /// Waits until it is time for the next attempt: after the pause, or when there is a reason. Nothing if

@@ -324,6 +324,13 @@ impl InLine {
         }
     }
 
+    /// Whether it is the one who looks at the clock, for itself and for all who wait behind it.
+    pub(crate) fn watches(&self) -> bool {
+        let lines = self.lines.lock();
+        let stopped_by = self.stopped_by(&lines).and_then(|key| lines.get(key));
+        stopped_by.is_some_and(|line| line.watcher() == Some(self.ticket))
+    }
+
     /// When to look again without having been woken. Only a watcher does.
     pub(crate) fn next_look(&self, recheck: Duration) -> Option<BootTime> {
         let lines = self.lines.lock();

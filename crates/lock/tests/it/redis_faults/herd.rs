@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jaego_lock::{Locks, Redis, RedisOptions, Settings};
 use tokio::time::sleep;
@@ -9,11 +9,15 @@ const PROCESSES: u64 = 10;
 /// How long what one release sets off is counted: less than the five seconds after which anybody asks by itself.
 const FIRST_RELEASE: Duration = Duration::from_millis(500);
 
+fn processes(server: &jaego_testkit::Redis) -> Vec<Locks> {
+    quarantined(server, Duration::ZERO, Settings::default().recheck)
+}
+
 /// Processes with the times of everyday, so that a busy machine does not make them ask twice, and who need not say that
 /// they are alive while others are counted.
-fn processes(server: &jaego_testkit::Redis) -> Vec<Locks> {
-    let settings = Settings { waiter_ttl: Duration::from_secs(120), ..Settings::default() };
-    let options = RedisOptions::new(&server.url()).unwrap().quarantine(Duration::ZERO);
+fn quarantined(server: &jaego_testkit::Redis, quarantine: Duration, recheck: Duration) -> Vec<Locks> {
+    let settings = Settings { waiter_ttl: Duration::from_secs(120), recheck, ..Settings::default() };
+    let options = RedisOptions::new(&server.url()).unwrap().quarantine(quarantine).replica_lag(ms(0));
     (0..PROCESSES).map(|_| Locks::with_settings(Redis::start(options.clone()), settings).unwrap()).collect()
 }
 
@@ -61,7 +65,7 @@ async fn a_release_wakes_one_of_each_process() {
         assert!(idle <= PROCESSES, "{idle} scripts while nothing happened, fair: {fair}");
 
         let before = observer.scripts().await;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         assert!(holder.release().await.was_held());
         sleep(FIRST_RELEASE).await;
         let first = observer.scripts().await - before - 1;
@@ -80,6 +84,49 @@ async fn a_release_wakes_one_of_each_process() {
         // The fair are called by name.
         let each = if fair { 1 } else { PROCESSES };
         assert!(acquires <= releases * (each + 1), "{acquires} acquires, fair: {fair}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_quarantine_one_of_each_process_asks() {
+    const QUARANTINE: Duration = Duration::from_secs(6);
+    let waiters = rounds(1_000).min(2_000);
+    let server = server();
+    let started = Instant::now();
+    // Nobody looks before the end of it.
+    let processes = quarantined(&server, QUARANTINE, QUARANTINE * 3);
+    let mut observer = Observer::of(&server).await;
+    let (go, _) = tokio::sync::watch::channel(false);
+    let (got, mut first) = tokio::sync::mpsc::channel(1);
+    let mut tasks = Vec::new();
+    for turn in 0..waiters {
+        let locks = &processes[usize::try_from(turn % PROCESSES).unwrap()];
+        let request = locks.lock("a").lease(ms(4_500)).wait(Duration::from_secs(120));
+        let (mut counted, got) = (go.subscribe(), got.clone());
+        tasks.push(tokio::spawn(async move {
+            let guard = request.acquire().await.unwrap();
+            // Somebody may have been told already.
+            let _ = got.try_send(());
+            counted.wait_for(|counted| *counted).await.unwrap();
+            guard.release().await
+        }));
+    }
+    while observer.scripts().await < waiters {
+        assert!(started.elapsed() < QUARANTINE / 2, "too late to see what they do at the end of it");
+        sleep(ms(20)).await;
+    }
+    // Who has not connected before asks once more.
+    sleep(QUARANTINE / 2 - started.elapsed()).await;
+    let before = observer.scripts().await;
+    first.recv().await.expect("one of them gets it");
+    sleep(FIRST_RELEASE).await;
+    let asked = observer.scripts().await - before;
+    println!("{asked} of {waiters} asked at the end of a quarantine");
+    // One may be early, and asks again.
+    assert!((1..=3 * PROCESSES).contains(&asked), "{asked} of {waiters} asked");
+    go.send_replace(true);
+    for task in tasks {
+        assert!(task.await.unwrap().was_held());
     }
 }
 
