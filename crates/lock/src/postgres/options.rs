@@ -10,6 +10,10 @@ use crate::settings::check_response_timeout;
 use crate::{SettingsError, backend, process};
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
+/// Which one it is. Every change of it raises this.
+const SCHEMA_VERSION: u32 = 1;
+/// What the SQL fails with where a later one was there before.
+const LATER_SCHEMA: &str = "JL001";
 
 /// Where the locks are, and how they are laid out. All processes that share locks must use the same database
 /// and [`schema`](Self::schema).
@@ -166,15 +170,19 @@ impl PostgresOptions {
     }
 
     /// The SQL that makes the schema, its tables, its sequence and its functions, for those who have their own
-    /// way of migrating. It may run again, and does not touch locks that are held.
+    /// way of migrating. It may run again, and does not touch locks that are held. Where a later version of this library has
+    /// made the schema, it fails with the code `JL001`, and changes nothing if it runs in one transaction.
     #[must_use]
     pub fn migration(&self) -> String {
         SCHEMA_SQL
             .replace("{schema}", &self.schema)
+            .replace("{version}", &SCHEMA_VERSION.to_string())
+            .replace("{later_schema}", LATER_SCHEMA)
             .replace("{queue_max}", &crate::limits::QUEUE_MAX.to_string())
     }
 
-    /// Makes what the locks need in the database, in one transaction. Needs the right to create a schema, which
+    /// Makes what the locks need in the database, in one transaction. A schema that a later version of this library has made
+    /// serves this one as well, and is left as it is. Needs the right to create a schema, which
     /// the locks themselves do not: they use it, its tables (`SELECT, INSERT, UPDATE, DELETE`) and its sequence.
     ///
     /// Takes no longer than 80 [response timeouts](Self::response_timeout) (40 s), and waits for no lock of the database for
@@ -204,7 +212,15 @@ impl PostgresOptions {
                  SET LOCAL lock_timeout = {lock_ms}; {lock}; {}; COMMIT",
                 self.migration()
             );
-            client.batch_execute(&sql).await
+            let made = client.batch_execute(&sql).await;
+            let later = |error: &tokio_postgres::Error| {
+                error.as_db_error().filter(|told| told.code().code() == LATER_SCHEMA).cloned()
+            };
+            if let Some(told) = made.as_ref().err().and_then(later) {
+                tracing::debug!(message = told.message(), "not migrated");
+                return Ok(());
+            }
+            made
         };
         tokio::pin!(work, connection);
         tokio::select! {

@@ -5,6 +5,22 @@
 -- transaction-level advisory locks in ascending order, so that the steps of a key come one after the other
 -- and never wait in a circle. Under "read committed" each statement after that sees what the step before did.
 
+-- What a later version has made serves earlier programs as well, and must not be made over by them.
+DO $$
+DECLARE
+    v_version integer;
+BEGIN
+    IF to_regprocedure('{schema}.version()') IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE 'SELECT {schema}.version()' INTO v_version;
+    IF v_version > {version} THEN
+        RAISE EXCEPTION USING ERRCODE = '{later_schema}', MESSAGE = format(
+            'the schema {schema} is of version %s, later than the {version} of this program, and was left as it is',
+            v_version);
+    END IF;
+END $$;
+
 CREATE SCHEMA IF NOT EXISTS {schema};
 
 -- One row for each holder (with a fence) and for each waiter in a queue (with a place).
@@ -539,3 +555,5 @@ CREATE OR REPLACE FUNCTION {schema}.sweep(p_process bytea, p_name text) RETURNS 
 BEGIN
     PERFORM {schema}.sweep_some(p_process, p_name);
 END $$;
+
+CREATE OR REPLACE FUNCTION {schema}.version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT {version} $$;

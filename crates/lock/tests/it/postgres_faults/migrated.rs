@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jaego_lock::{Error, Locks, Postgres, backend};
+use jaego_lock::{Error, Locks, Postgres, PostgresOptions, backend};
 use tokio::time::{sleep, timeout};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -87,6 +87,49 @@ async fn an_earlier_program_sweeps_beside_a_later_one() {
     client.batch_execute(EARLIER_MIGRATION).await.unwrap();
     let locks = process(&server).await;
     assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
+}
+
+/// What a later version may have changed, in a function whose signature stays.
+const LATER_SCHEMA: &str = "
+    CREATE OR REPLACE FUNCTION jaego_lock.version() RETURNS integer LANGUAGE sql AS $$ SELECT 1000 $$;
+    CREATE OR REPLACE FUNCTION jaego_lock.rival(p_keys text[], p_owner bytea) RETURNS bigint LANGUAGE sql AS
+        $$ SELECT 17::bigint $$";
+const RIVAL: &str = "SELECT prosrc FROM pg_proc WHERE proname = 'rival'";
+
+#[tokio::test]
+async fn an_earlier_program_leaves_a_later_schema_as_it_is_and_goes_on() {
+    let server = server();
+    let before = process(&server).await;
+    let guard = before.lock("a").lease(settings().lease_max).acquire().await.unwrap();
+    let client = connect(&server).await;
+    client.batch_execute(LATER_SCHEMA).await.unwrap();
+    // It is started again, and migrates.
+    let locks = process(&server).await;
+    assert_eq!(server.execute("postgres", RIVAL).unwrap().trim(), "SELECT 17::bigint");
+    assert!(matches!(locks.lock("a").try_acquire().await, Err(Error::Busy { .. })));
+    assert!(guard.release().await.was_held());
+    assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
+
+    let migration = options(&server).migration();
+    let refused = client.batch_execute(&migration).await.unwrap_err();
+    let told = refused.as_db_error().unwrap();
+    assert_eq!(told.code().code(), "JL001");
+    let message =
+        "the schema jaego_lock is of version 1000, later than the 1 of this program, and was left as it is";
+    assert_eq!(told.message(), message);
+    assert_eq!(server.execute("postgres", RIVAL).unwrap().trim(), "SELECT 17::bigint");
+}
+
+/// An earlier program knows a later schema by its version alone: whoever changes the SQL raises that, and notes both here.
+#[test]
+fn a_schema_that_was_changed_has_another_version() {
+    let migration = PostgresOptions::new("postgres://localhost/").unwrap().migration();
+    let version = migration.lines().last().unwrap();
+    assert!(version.ends_with("$$ SELECT 1 $$;"), "{version}");
+    let hash = migration.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    assert_eq!(hash, 0x4fd2_e1bc_5754_70fb, "{hash:#018x}");
 }
 
 /// Counts how often a program is warned of its connections.

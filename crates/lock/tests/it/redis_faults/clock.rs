@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jaego_lock::Error;
-use jaego_lock::conformance::{answered, refused};
+use jaego_lock::conformance::{answered, granted, refused};
 use jaego_testkit::{Twin, tell};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -133,11 +133,10 @@ async fn fences_grow_though_the_clock_is_behind_them() {
     }
 }
 
-/// Of the clock of a server that plays in a twin of this process, because what is preloaded stands in the environment.
-const JUMPS: &str = "redis_faults::clock::what_is_guarded_takes_nothing_stale_when_the_clock_jumps";
 /// Names the program that a server is started as.
 const PROGRAM: &str = "JAEGO_REDIS";
-/// Tells the twin that it is one, and where the file is that shifts the clock.
+/// Tells the twin that it is one, and where the file is that shifts the clock. What is preloaded into a server stands in the
+/// environment, so it plays in a process of its own.
 const CLOCK: &str = "JAEGO_CLOCK";
 
 /// Writes under a fence until that is refused, and never asks whether it still may. Returns how often it was accepted.
@@ -210,10 +209,10 @@ async fn jump(clock: &str) {
     assert_eq!(guarded.refused("a").await, 2 * jumps);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_guarded_takes_nothing_stale_when_the_clock_jumps() {
+/// Has a test play once more, in a twin of this process that starts its servers with a clock that can be set.
+async fn with_a_clock(test: &str, play: impl AsyncFnOnce(&str)) {
     if let Ok(clock) = std::env::var(CLOCK) {
-        jump(&clock).await;
+        play(&clock).await;
         tell("done");
         // Until it is ended: the other one may not have heard it yet.
         return std::future::pending().await;
@@ -223,6 +222,42 @@ async fn what_is_guarded_takes_nothing_stale_when_the_clock_jumps() {
     let clock = folder.path().join("shift_s");
     set_clock(&clock, 0);
     let variables = [(PROGRAM, program(folder.path(), &clock)), (CLOCK, clock.display().to_string())];
-    let mut twin = Twin::start(JUMPS, &variables).unwrap();
+    let mut twin = Twin::start(test, &variables).unwrap();
     twin.hear_of("done", PATIENCE * 60).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_guarded_takes_nothing_stale_when_the_clock_jumps() {
+    let test = "redis_faults::clock::what_is_guarded_takes_nothing_stale_when_the_clock_jumps";
+    with_a_clock(test, jump).await;
+}
+
+/// Nobody gets it early, and whoever knows that its holder is gone need not wait for the clock.
+async fn crash_and_set_back(clock: &str) {
+    const QUARANTINE: Duration = Duration::from_millis(1_700);
+    const LEASE: Duration = Duration::from_millis(600);
+    let server = server();
+    let (here, gone) = (process(server.addr(), QUARANTINE).await, process(server.addr(), QUARANTINE).await);
+    let guard = gone.lock("a").lease(LEASE).wait(QUARANTINE * 2).acquire().await.unwrap();
+    let (valid_until, fence) = (guard.valid_until(), guard.fence());
+    // As a crash: nothing is released.
+    std::mem::forget(guard);
+    set_clock(Path::new(clock), -3_600);
+    drop(here.lock("b").lease(LEASE).wait(QUARANTINE * 4).acquire().await.expect("the others go on"));
+    assert!(valid_until.remaining().is_zero(), "long over");
+    let error = refused(|| here.lock("a").lease(LEASE).try_acquire()).await;
+    let Error::Busy { holder_remaining, .. } = error else { panic!("{error}") };
+    assert!(holder_remaining > Duration::from_secs(3_500), "{holder_remaining:?}");
+    let holders = answered(|| here.look("a")).await.unwrap().holders;
+    let owners = [holders[0].owner];
+    answered(|| here.break_holds("a", &owners)).await.unwrap();
+    let after = granted(|| here.lock("a").lease(LEASE).try_acquire()).await;
+    assert!(after.fence() > fence, "{} after {fence}", after.fence());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_before_the_clock_was_set_back_stays_until_it_is_broken() {
+    let test =
+        "redis_faults::clock::what_a_crash_left_before_the_clock_was_set_back_stays_until_it_is_broken";
+    with_a_clock(test, crash_and_set_back).await;
 }
