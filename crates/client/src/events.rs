@@ -1,5 +1,7 @@
 //! The feed of events, for as long as one likes.
 
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -8,9 +10,9 @@ use tokio::time;
 
 use crate::{
     Client, Error,
-    limits::{EVENT_BYTES_MAX, EVENT_TIMEOUT, PAUSE_MAX, PAUSE_MIN, TRIES_MAX},
+    limits::{EVENT_BYTES_MAX, EVENT_TIMEOUT},
     reads,
-    transport::Call,
+    transport::{Call, RATE_LIMITED, Tries, told_wait},
 };
 
 /// The feed, from a cursor on. Where the connection breaks it goes on after the last event that was given, or further on,
@@ -24,6 +26,8 @@ pub struct Events {
     read: BytesMut,
     /// How much of it was searched for the end of a message.
     searched: usize,
+    /// For how long the service told to stay away, when it refused the feed.
+    told: Option<Duration>,
 }
 
 impl Client {
@@ -36,6 +40,7 @@ impl Client {
             stream: None,
             read: BytesMut::new(),
             searched: 0,
+            told: None,
         }
     }
 }
@@ -52,25 +57,20 @@ impl Events {
     /// What is left wrong after as many tries as a request has; calling again goes on with new ones. Where the feed itself
     /// failed, its problem is an [`Error::Refused`].
     pub async fn next(&mut self) -> Result<Event, Error> {
-        let mut pause = PAUSE_MIN;
-        for attempt in 1.. {
-            match self.wait().await {
+        let mut tries = Tries::default();
+        loop {
+            let error = match self.wait().await {
                 Ok(event) => return Ok(event),
-                Err(error) => {
-                    self.stream = None;
-                    self.read.clear();
-                    self.searched = 0;
-                    let is_refused = error.problem().is_some_and(|problem| problem.status < 500)
-                        || matches!(error, Error::Insecure { .. });
-                    if attempt == TRIES_MAX || is_refused {
-                        return Err(error);
-                    }
-                }
+                Err(error) => error,
+            };
+            self.stream = None;
+            self.read.clear();
+            self.searched = 0;
+            match tries.pause(self.told.take()).filter(|_| may_pass(&error)) {
+                Some(pause) => time::sleep(pause).await,
+                None => return Err(error),
             }
-            time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
-        unreachable!("the tries are counted")
     }
 
     async fn wait(&mut self) -> Result<Event, Error> {
@@ -125,7 +125,7 @@ impl Events {
         Ok(call)
     }
 
-    async fn open(&self, call: &Call) -> Result<Incoming, Error> {
+    async fn open(&mut self, call: &Call) -> Result<Incoming, Error> {
         let Ok(response) = time::timeout(EVENT_TIMEOUT, self.client.open(call)).await else {
             return Err(Error::Timeout { what: call.what(), seconds: EVENT_TIMEOUT.as_secs() });
         };
@@ -134,6 +134,7 @@ impl Events {
         if status.is_success() {
             return Ok(response.into_body());
         }
+        self.told = told_wait(&response);
         let body = response
             .into_body()
             .collect()
@@ -157,6 +158,15 @@ impl Events {
         self.read.advance(end + 2);
         self.searched = 0;
         Some(message)
+    }
+}
+
+/// Whether a feed that failed so may go on in a moment.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Refused { problem, .. } => problem.status >= 500 || problem.code == RATE_LIMITED,
+        Error::Insecure { .. } => false,
+        _ => true,
     }
 }
 

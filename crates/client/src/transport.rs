@@ -21,6 +21,9 @@ use crate::{
     limits::{ANSWER_BYTES_MAX, IDLE_TIMEOUT, PAUSE_MAX, PAUSE_MIN, REQUEST_TIMEOUT, TRIES_MAX},
 };
 
+/// The code of a refusal for a used-up rate.
+pub(crate) const RATE_LIMITED: &str = "rate_limited";
+
 /// A client of one service. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
@@ -117,25 +120,17 @@ impl Client {
 
     /// Sends a call until it is answered, or has been sent often enough.
     async fn bytes(&self, call: &Call) -> Result<(u16, Bytes), Error> {
-        let mut pause = PAUSE_MIN;
-        for attempt in 1.. {
-            let (error, wait) = match self.once(call).await {
+        let mut tries = Tries::default();
+        loop {
+            let (error, told) = match self.once(call).await {
                 Ok(answer) => return Ok(answer),
                 Err(tried) => tried,
             };
-            // Who is told to stay away for longer than we wait would be refused again.
-            let is_too_long = wait.is_some_and(|wait| wait > PAUSE_MAX);
-            if attempt == TRIES_MAX || is_too_long || !may_pass(&error) {
-                return Err(error);
+            match tries.pause(told).filter(|_| may_pass(&error)) {
+                Some(pause) => time::sleep(pause).await,
+                None => return Err(error),
             }
-            // A random half keeps callers that were refused together from coming back together.
-            let half = pause / 2;
-            let random =
-                Duration::from_micros(fastrand::u64(0..=u64::try_from(half.as_micros()).unwrap_or(0)));
-            time::sleep((half + random).max(wait.unwrap_or_default()).min(PAUSE_MAX)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
-        unreachable!("the tries are counted")
     }
 
     async fn once(&self, call: &Call) -> Result<(u16, Bytes), (Error, Option<Duration>)> {
@@ -146,9 +141,7 @@ impl Client {
 
     async fn answer(&self, call: &Call) -> Result<(u16, Bytes), (Error, Option<Duration>)> {
         let response = self.open(call).await.map_err(|error| (error, None))?;
-        let status = response.status();
-        let wait =
-            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let (status, wait) = (response.status(), told_wait(&response));
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|source| (self.connection(call, source), None))?.to_bytes();
         if status.is_success() {
@@ -158,7 +151,7 @@ impl Client {
             Ok(problem) => Error::Refused { what: call.what(), problem: Box::new(problem) },
             Err(error) => Error::Answer { what: call.what(), status: status.as_u16(), source: error.into() },
         };
-        Err((error, wait.map(Duration::from_secs)))
+        Err((error, wait))
     }
 
     /// Sends a call once and gives its answer before the body was read.
@@ -194,6 +187,40 @@ impl Client {
     }
 }
 
+/// The tries of one request, which are counted.
+pub(crate) struct Tries {
+    left: u32,
+    pause: Duration,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { left: TRIES_MAX, pause: PAUSE_MIN }
+    }
+}
+
+impl Tries {
+    /// How long to rest after a try that failed, where the service may have told for how long; `None` if it was the last.
+    pub(crate) fn pause(&mut self, told: Option<Duration>) -> Option<Duration> {
+        self.left -= 1;
+        // Who is told to stay away for longer than we wait would be refused again.
+        if self.left == 0 || told.is_some_and(|told| told > PAUSE_MAX) {
+            return None;
+        }
+        // A random half keeps callers that were refused together from coming back together.
+        let half = self.pause / 2;
+        let random = Duration::from_micros(fastrand::u64(0..=u64::try_from(half.as_micros()).unwrap_or(0)));
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Some((half + random).max(told.unwrap_or_default()))
+    }
+}
+
+/// For how long the service tells to stay away.
+pub(crate) fn told_wait(response: &Response<Incoming>) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
 fn trust_error(source: jaego_tls::Error) -> Error {
     Error::Trust { source: Box::new(source) }
 }
@@ -203,7 +230,7 @@ fn may_pass(error: &Error) -> bool {
     match error {
         Error::Connection { .. } | Error::Timeout { .. } => true,
         Error::Refused { problem, .. } => {
-            matches!(&*problem.code, "busy" | "closed" | "starting" | "request_timeout" | "rate_limited")
+            matches!(&*problem.code, "busy" | "closed" | "starting" | "request_timeout" | RATE_LIMITED)
         }
         Error::Answer { status, .. } => matches!(status, 502..=504),
         Error::Request { .. } | Error::Trust { .. } | Error::Insecure { .. } => false,

@@ -1,7 +1,12 @@
 //! The client against a service that answers from a script, one connection an answer.
 
+use std::time::{Duration, Instant};
+
 use jaego_api::hold::{ExtendHold, HoldLine, PlaceHold};
-use jaego_client::{Client, Error, limits::TRIES_MAX};
+use jaego_client::{
+    Client, Error,
+    limits::{PAUSE_MAX, TRIES_MAX},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -10,6 +15,12 @@ use tokio::{
 
 /// Answers one request after the other with these, and gives back the requests. An empty answer hangs up.
 async fn serve(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
+    let (client, served) = serve_timed(answers).await;
+    (client, tokio::spawn(async { served.await.unwrap().into_iter().map(|(request, _)| request).collect() }))
+}
+
+/// The same, with when each request was there.
+async fn serve_timed(answers: Vec<String>) -> (Client, JoinHandle<Vec<(String, Instant)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let served = tokio::spawn(async move {
@@ -23,7 +34,7 @@ async fn serve(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
                 assert!(read > 0, "the client hung up in the middle of {request:?}");
                 request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
             }
-            requests.push(request);
+            requests.push((request, Instant::now()));
             connection.write_all(answer.as_bytes()).await.unwrap();
         }
         requests
@@ -52,6 +63,13 @@ fn busy() -> String {
         "503 Busy",
         r#"{"type":"/problems/busy","title":"t","status":503,"code":"busy","detail":"d","queue_len":9}"#,
     )
+}
+
+/// Refused for so many seconds.
+fn rate_limited(retry_after_s: u64) -> String {
+    let problem = r#"{"type":"/problems/rate_limited","title":"t","status":429,"code":"rate_limited","detail":"d","cost":1,"per_s":2,"burst":3}"#;
+    let refused = answer("429 Too Many Requests", problem);
+    refused.replacen("connection:", &format!("retry-after: {retry_after_s}\r\nconnection:"), 1)
 }
 
 fn hold() -> PlaceHold<'static> {
@@ -115,6 +133,53 @@ async fn tries_are_counted() {
     let (client, served) = serve(vec![busy(); TRIES_MAX as usize]).await;
     assert_eq!(client.hold(&hold()).await.unwrap_err().code(), Some("busy"));
     assert_eq!(served.await.unwrap().len(), TRIES_MAX as usize);
+}
+
+#[tokio::test]
+async fn a_used_up_rate_is_waited_for_as_long_as_is_told() {
+    let (client, served) = serve_timed(vec![rate_limited(2), rate_limited(1), done()]).await;
+    assert_eq!(client.hold(&hold()).await.unwrap().sequence, 7);
+    let at: Vec<_> = served.await.unwrap().into_iter().map(|(_, at)| at).collect();
+    assert!(at[1] - at[0] >= Duration::from_secs(2), "{:?}", at[1] - at[0]);
+    assert!(at[2] - at[1] >= Duration::from_secs(1), "{:?}", at[2] - at[1]);
+}
+
+#[tokio::test]
+async fn a_rate_that_stays_used_up_is_given_up_with_its_numbers() {
+    let (client, served) = serve_timed(vec![rate_limited(1); TRIES_MAX as usize]).await;
+    let error = client.hold(&hold()).await.unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!(
+        (&*problem.code, &problem.facts["per_s"], &problem.facts["burst"]),
+        ("rate_limited", &2.into(), &3.into())
+    );
+    let requests = served.await.unwrap();
+    assert!(requests.windows(2).all(|two| two[1].1 - two[0].1 >= Duration::from_secs(1)), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_rate_that_comes_back_later_than_anybody_waits_is_told_at_once() {
+    let (client, served) = serve(vec![rate_limited(PAUSE_MAX.as_secs() + 1), rate_limited(3_600)]).await;
+    let start = Instant::now();
+    for _ in 0..2 {
+        assert_eq!(client.hold(&hold()).await.unwrap_err().code(), Some("rate_limited"));
+    }
+    assert!(start.elapsed() < PAUSE_MAX, "{:?}", start.elapsed());
+    assert_eq!(served.await.unwrap().len(), 2, "one try each");
+}
+
+#[tokio::test]
+async fn a_feed_waits_for_a_used_up_rate_too() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let event = "id: 5\ndata: {\"sequence\":5,\"at\":\"2026-03-01T14:59:59.999Z\",\"kind\":\"held\",\"by\":\"cart\",\
+                 \"document\":null}\n\n";
+    let (client, served) =
+        serve_timed(vec![rate_limited(1), format!("{head}{event}"), rate_limited(3_600)]).await;
+    let mut events = client.events(4, &[]);
+    assert_eq!(events.next().await.unwrap().sequence, 5);
+    assert_eq!(events.next().await.unwrap_err().code(), Some("rate_limited"));
+    let at: Vec<_> = served.await.unwrap().into_iter().map(|(_, at)| at).collect();
+    assert!(at[1] - at[0] >= Duration::from_secs(1), "{:?}", at[1] - at[0]);
 }
 
 #[tokio::test]
