@@ -557,7 +557,10 @@ impl From<&Refusal> for Problem {
                 fact("fence", fence.0.into());
                 fact("current_fence", current_fence.map_or(Value::Null, |fence| fence.0.into()));
             }
-            Refusal::NothingToClaim { site } => fact("site", text(site)),
+            Refusal::NothingToClaim { site, passed_by } => {
+                fact("site", text(site));
+                fact("passed_by", (*passed_by).into());
+            }
             Refusal::FenceNotFound { resource } => fact("resource", text(resource)),
             Refusal::StaleFence { resource, fence, current_fence } => {
                 fact("resource", text(resource));
@@ -597,8 +600,9 @@ impl From<&Refusal> for Problem {
                     fact("reason", (*reason).into());
                 }
             }
-            Refusal::NoPicksToClaim { site, zone } => {
+            Refusal::NoPicksToClaim { site, zone, passed_by } => {
                 fact("site", text(site));
+                fact("passed_by", (*passed_by).into());
                 if let Some(zone) = zone {
                     fact("zone", zone.as_str().into());
                 }

@@ -60,7 +60,7 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
         "idempotency_conflict" if has("key") => "choose another --key",
         "hold_ended" => "place a new hold under a new id",
         "lot_blocked" | "lot_expired" => {
-            "take goods of another lot: `jaego order allocate ORDER` swaps an order's, `jaego hold change` a hold's"
+            "take goods of another lot: `jaego order allocate ORDER` swaps an order's, `jaego hold change` a hold's; of a transfer `jaego transfer release` them, and allocate again"
         }
         "lot_required" => "name the lot: SKU/LOT=QUANTITY",
         "location_required" => "name the location: SKU@LOCATION=QUANTITY",

@@ -7,6 +7,7 @@ mod allocate;
 mod cart;
 mod claim;
 mod desk;
+mod doable;
 mod draft;
 mod fence;
 mod fill;

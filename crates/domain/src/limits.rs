@@ -30,6 +30,11 @@ pub const SWEEP_MAX: usize = 4_096;
 pub const SWEEP_PICKS_MAX: usize = 65_536;
 /// Orders that one request may claim.
 pub const CLAIMS_MAX: usize = 1_000;
+/// Orders or pieces of pick work that cannot be done which a claim of the next ones passes by. Where as many stand before all
+/// others, it looks once more, from a place that chance gives, and no further.
+pub const PASSED_BY_MAX: usize = 1_000;
+/// Picks that one such look sees: those of one order, at the least.
+pub const PICKS_LOOKED_AT_MAX: usize = PARTS_MAX;
 /// How long a claim stands if the request does not say, in milliseconds: 15 minutes.
 pub const LEASE_MS: u64 = 15 * 60 * 1_000;
 /// The longest time that a claim may be given at once, in milliseconds: a day.

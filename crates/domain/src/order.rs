@@ -199,6 +199,8 @@ pub struct Waiting {
     pub priority: u32,
     /// The event that placed it.
     pub placed: Sequence,
+    /// Whether it holds goods of any lot.
+    pub holds_lots: bool,
 }
 
 /// A line of an order that waits for stock.

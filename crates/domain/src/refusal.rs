@@ -366,9 +366,10 @@ pub enum Refusal {
         fence: Sequence,
         current_fence: Option<Sequence>,
     },
-    /// No order waits at the site that could be claimed.
+    /// No order waits at the site that could be claimed. Those that were passed by cannot be completed as they are.
     NothingToClaim {
         site: Code,
+        passed_by: usize,
     },
 
     FenceNotFound {
@@ -421,10 +422,12 @@ pub enum Refusal {
         status: &'static str,
         reason: Option<&'static str>,
     },
-    /// Nothing waits to be picked at the site, in this zone or in any, that could be claimed.
+    /// Nothing waits to be picked at the site, in this zone or in any, that could be claimed. Of what was passed by nothing
+    /// may leave.
     NoPicksToClaim {
         site: Code,
         zone: Option<Name>,
+        passed_by: usize,
     },
     /// Nothing is allocated to the transfer in this zone.
     NothingAllocatedIn {

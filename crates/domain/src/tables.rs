@@ -102,6 +102,8 @@ pub trait Tables {
     fn order_work(&self, id: &Code) -> Option<row::OrderWork>;
     /// How many picks an order has: what it takes to end it. 0 where there is none of this id.
     fn order_pick_count(&self, order: &Code) -> usize;
+    /// Where an order holds goods of lots, line by line.
+    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Place>;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
     /// Waiting orders of a site, those that are wholly allocated or those that are not.
@@ -157,6 +159,8 @@ pub trait Tables {
     fn pick_works(&self, transfer: &Code) -> Vec<PickWork>;
     /// The lines of a transfer that have something to pick in a zone, by index.
     fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32>;
+    /// All picks of these lines, also those in other zones, line by line.
+    fn picks_of_lines_in(&self, transfer: &Code, zone: &Name) -> impl Iterator<Item = Place>;
     /// The zones where nobody has claimed what a transfer has to pick, in the order of their names.
     fn unclaimed_zones(&self, transfer: &Code) -> impl Iterator<Item = Name>;
     /// The zones of a transfer that are claimed with a fence, in the order of their names.

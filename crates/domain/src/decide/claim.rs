@@ -1,6 +1,10 @@
 //! Claims: who works on which order, and until when.
 
-use super::{Verdict, desk::Desk};
+use super::{
+    Verdict,
+    desk::Desk,
+    doable::{Look, Sight},
+};
 use crate::{
     Code, Digest, Fact, Refusal, SiteId, Tables, Timestamp, Waiting, WaitingBy, chance,
     command::{ClaimOrder, ClaimOrders, ClaimPolicy, Claimant, ExtendClaim, UnclaimOrder},
@@ -21,17 +25,27 @@ impl<T: Tables> Desk<'_, T> {
         if !work.is_allocated && self.order_allocation(work.site) != OrderAllocation::AtCompletion {
             return Err(self.order_short(id, &self.order(id)?));
         }
+        if let Sight::Stuck(refusal) = self.sight_of_order(id, &mut Look::default()) {
+            return Err(refusal);
+        }
         let expires_at = self.lease(command.lease_ms);
         Ok(Verdict::New(Fact::OrderClaimed { id: id.clone(), worker: command.worker.clone(), expires_at }))
     }
 
     pub(super) fn claim_orders(&self, command: &ClaimOrders, body: u64) -> Result<Verdict, Refusal> {
         let site = self.site(&command.site)?;
-        let by = self.waiting_by(command.policy, body);
-        let ids = self.claimable(site, by, command.count);
-        if ids.is_empty() {
-            return Err(Refusal::NothingToClaim { site: command.site.clone() });
-        }
+        let found = self.next_doable(
+            self.waiting_by(command.policy, body),
+            command.count,
+            |by| self.in_line(site, by),
+            |order, look| match order.holds_lots {
+                false => Sight::Doable,
+                true => self.sight_of_order(&order.order, look),
+            },
+        );
+        let found =
+            found.map_err(|passed_by| Refusal::NothingToClaim { site: command.site.clone(), passed_by })?;
+        let ids = found.into_iter().map(|order| order.order).collect();
         let expires_at = self.lease(command.lease_ms);
         Ok(Verdict::New(Fact::OrdersClaimed { worker: command.worker.clone(), expires_at, ids }))
     }
@@ -69,42 +83,35 @@ impl<T: Tables> Desk<'_, T> {
         Refusal::OrderClaimed { order: id.clone(), worker, expires_at }
     }
 
-    /// The order in which a policy gives work, to the request of this fingerprint.
-    pub(super) fn waiting_by(&self, policy: ClaimPolicy, body: u64) -> WaitingBy {
-        match policy {
+    /// The order in which a policy gives work, and the one by chance, to the request of this fingerprint.
+    pub(super) fn waiting_by(&self, policy: ClaimPolicy, body: u64) -> (WaitingBy, WaitingBy) {
+        // Another place for each request and each time; the same one for whoever decides this again.
+        let next = self.tables.head().sequence.next();
+        let chance = WaitingBy::Chance(Digest::default().number(body).number(next.0).finish());
+        let by = match policy {
             ClaimPolicy::Oldest => WaitingBy::Age,
             ClaimPolicy::Priority => WaitingBy::Priority,
-            // Another place for each request and each time; the same one for whoever decides this again.
-            ClaimPolicy::Random => {
-                let next = self.tables.head().sequence.next();
-                WaitingBy::Chance(Digest::default().number(body).number(next.0).finish())
-            }
-        }
+            ClaimPolicy::Random => chance,
+        };
+        (by, chance)
     }
 
     pub(super) fn lease(&self, ms: Option<u64>) -> Timestamp {
         self.now.after_ms(ms.unwrap_or(LEASE_MS))
     }
 
-    /// The next orders that can be claimed: those that are wholly allocated, and at sites that allocate at
-    /// completion the others as well.
-    fn claimable(&self, site: SiteId, by: WaitingBy, count: usize) -> Vec<Code> {
+    /// The orders that wait for a worker: those that are wholly allocated, and at sites that allocate at completion the
+    /// others as well.
+    fn in_line(&self, site: SiteId, by: WaitingBy) -> impl Iterator<Item = Waiting> {
+        let takes_others = self.order_allocation(site) == OrderAllocation::AtCompletion;
         let mut allocated = self.tables.waiting(site, true, by).peekable();
-        if self.order_allocation(site) != OrderAllocation::AtCompletion {
-            return allocated.take(count).map(|order| order.order).collect();
-        }
-        let mut others = self.tables.waiting(site, false, by).peekable();
-        let mut ids = Vec::new();
-        while ids.len() < count {
-            let next = match (allocated.peek(), others.peek()) {
-                (Some(a), Some(b)) if rank(by, b) < rank(by, a) => others.next(),
-                (Some(_), _) => allocated.next(),
-                (None, _) => others.next(),
-            };
-            let Some(order) = next else { break };
-            ids.push(order.order);
-        }
-        ids
+        let others = takes_others.then(|| self.tables.waiting(site, false, by));
+        let mut others = others.into_iter().flatten().peekable();
+        std::iter::from_fn(move || match (allocated.peek(), others.peek()) {
+            (Some(a), Some(b)) if rank(by, b) < rank(by, a) => others.next(),
+            (Some(_), _) => allocated.next(),
+            (None, _) => others.next(),
+        })
     }
 }
 

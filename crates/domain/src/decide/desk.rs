@@ -5,7 +5,6 @@ use hashbrown::HashMap;
 use super::shelf::Shelf;
 use crate::{
     Code, LocationId, LotId, Outside, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
-    event::Take,
     limits::QUANTITY_MAX,
     query,
     row::{self, LocationKind, Tracking},
@@ -121,10 +120,10 @@ impl<'a, T: Tables> Desk<'a, T> {
 
     /// Goods of a blocked lot stay where they are, and those of an expired lot stay at their site: they may be moved
     /// there, put back or thrown away, and nobody gets them.
-    pub(super) fn may_leave(&self, take: &Take) -> Result<(), Refusal> {
-        self.not_blocked(take.lot)?;
-        let Some(expires_on) = query::expired(self.tables, take.place(), self.now) else { return Ok(()) };
-        let row = self.tables.lot(take.lot);
+    pub(super) fn may_leave(&self, place: Place) -> Result<(), Refusal> {
+        self.not_blocked(place.lot)?;
+        let Some(expires_on) = query::expired(self.tables, place, self.now) else { return Ok(()) };
+        let row = self.tables.lot(place.lot);
         let sku = self.tables.sku(row.sku).code.clone();
         Err(Refusal::LotExpired { sku, lot: row.code.clone(), expires_on })
     }

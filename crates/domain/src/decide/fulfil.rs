@@ -71,7 +71,7 @@ impl<T: Tables> Desk<'_, T> {
         match &command.lines {
             None => {
                 for take in self.picks_within(command, &reach)? {
-                    self.may_leave(&take)?;
+                    self.may_leave(take.place())?;
                     picked.push(PickedLine { take, staging });
                 }
             }
@@ -144,7 +144,7 @@ impl<T: Tables> Desk<'_, T> {
             let take = |quantity| Take { line: index, sku, location: pick.location, lot: pick.lot, quantity };
             if !good.is_zero() {
                 let take = take(good);
-                self.may_leave(&take)?;
+                self.may_leave(take.place())?;
                 picked.push(PickedLine { take, staging: places.staging });
                 taken -= good;
             }
@@ -278,7 +278,7 @@ impl<T: Tables> Desk<'_, T> {
         let transfer = self.live_transfer(id)?;
         let lines = self.staged(id, &transfer, command.lines.as_deref())?;
         for line in &lines {
-            self.may_leave(&line.take)?;
+            self.may_leave(line.take.place())?;
         }
         Ok(Verdict::New(Fact::TransferShipped {
             id: id.clone(),

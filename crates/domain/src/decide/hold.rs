@@ -46,7 +46,7 @@ impl<T: Tables> Desk<'_, T> {
             match &command.to {
                 // They stay at their site, where an expired lot may be moved.
                 Some(_) => self.not_blocked(take.lot)?,
-                None => self.may_leave(take)?,
+                None => self.may_leave(take.place())?,
             }
         }
         let to = match &command.to {

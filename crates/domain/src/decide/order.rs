@@ -129,7 +129,7 @@ impl<T: Tables> Desk<'_, T> {
         let takes = all_picks(&order);
         let mut moved = Default::default();
         for take in takes.iter().chain(&allocated) {
-            self.may_leave(take)?;
+            self.may_leave(take.place())?;
             self.fits(take.sku, crate::Outside::Customer, take.quantity, false, &mut moved)?;
         }
         Ok(Verdict::New(Fact::OrderCompleted { id: id.clone(), worker: worker.cloned(), takes, allocated }))
@@ -186,7 +186,7 @@ impl<T: Tables> Desk<'_, T> {
         if !order.lines.iter().any(has_lots) {
             return Takes::new();
         }
-        all_picks(order).into_iter().filter(|take| self.may_leave(take).is_err()).collect()
+        all_picks(order).into_iter().filter(|take| self.may_leave(take.place()).is_err()).collect()
     }
 
     pub(super) fn order(&self, id: &Code) -> Result<Order, Refusal> {

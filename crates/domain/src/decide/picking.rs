@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Verdict, desk::Desk};
+use super::{
+    Verdict,
+    desk::Desk,
+    doable::{Look, Sight},
+};
 use crate::{
-    Code, Fact, LocationId, Name, PickWorkId, Refusal, Tables,
+    Code, Fact, LocationId, Name, Refusal, Tables,
     command::{
         ClaimPicks, ClaimTransfer, Claimant, ExtendTransferClaim, PickTransfer, SetLocation, UnclaimTransfer,
     },
@@ -20,13 +24,21 @@ impl<T: Tables> Desk<'_, T> {
         if transfer.totals.allocated.is_zero() {
             return Err(Refusal::NothingAllocated { transfer: id.clone() });
         }
-        let zones: Vec<Name> = match &command.zone {
+        let mut zones: Vec<Name> = match &command.zone {
             None => self.tables.unclaimed_zones(id).take(CLAIMS_MAX).collect(),
             Some(zone) => {
                 let waiting = self.tables.pick_work(id, zone).filter(|work| work.claim.is_none());
                 waiting.into_iter().map(|work| work.zone).collect()
             }
         };
+        let (mut look, mut stuck) = (Look::default(), None);
+        zones.retain(|zone| match self.sight_of_picks(id, zone, &mut look) {
+            Sight::Stuck(refusal) => {
+                stuck.get_or_insert(refusal);
+                false
+            }
+            Sight::Doable | Sight::Unseen => true,
+        });
         if !zones.is_empty() {
             let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));
             return Ok(Verdict::New(Fact::TransferClaimed { id: id.clone(), worker, expires_at, zones }));
@@ -39,6 +51,9 @@ impl<T: Tables> Desk<'_, T> {
         if let Some((_, claim)) = claims.iter().rfind(|(_, claim)| claim.worker == command.worker) {
             return Ok(Verdict::Repeat(claim.fence));
         }
+        if let Some(refusal) = stuck {
+            return Err(refusal);
+        }
         Err(match (claims.iter().min_by(|a, b| a.0.cmp(&b.0)), &command.zone) {
             (Some((zone, claim)), _) => Self::transfer_claimed(id, zone, claim),
             (None, Some(zone)) => Refusal::NothingAllocatedIn { transfer: id.clone(), zone: zone.clone() },
@@ -48,13 +63,16 @@ impl<T: Tables> Desk<'_, T> {
 
     pub(super) fn claim_picks(&self, command: &ClaimPicks, body: u64) -> Result<Verdict, Refusal> {
         let site = self.site(&command.site)?;
-        let by = self.waiting_by(command.policy, body);
-        let waiting = self.tables.waiting_picks(site, command.zone.as_ref(), by);
-        let works: Vec<PickWorkId> = waiting.take(command.count).collect();
-        if works.is_empty() {
+        let found = self.next_doable(
+            self.waiting_by(command.policy, body),
+            command.count,
+            |by| self.tables.waiting_picks(site, command.zone.as_ref(), by),
+            |work, look| self.sight_of_picks(&work.transfer, &work.zone, look),
+        );
+        let works = found.map_err(|passed_by| {
             let (site, zone) = (command.site.clone(), command.zone.clone());
-            return Err(Refusal::NoPicksToClaim { site, zone });
-        }
+            Refusal::NoPicksToClaim { site, zone, passed_by }
+        })?;
         let expires_at = self.lease(command.lease_ms);
         Ok(Verdict::New(Fact::PicksClaimed { worker: command.worker.clone(), expires_at, works }))
     }

@@ -32,6 +32,8 @@ pub(super) struct OrderRow {
     awaits_stock: bool,
     /// How many lines hold less than they ask for.
     lines_lacking: u32,
+    /// How many of its picks are of a lot.
+    lot_picks: u32,
 }
 
 enum Lines {
@@ -56,6 +58,11 @@ impl Lines {
     fn empty(sku: SkuId, quantity: Quantity) -> Self {
         Self::One { sku, location: LocationId(NOWHERE), lot: LotId::NONE, node: NOWHERE, quantity }
     }
+}
+
+/// How many of these are of a lot.
+fn count_lots<'a>(held: impl IntoIterator<Item = &'a HeldPick>) -> u32 {
+    held.into_iter().map(|held| u32::from(held.pick.lot != LotId::NONE)).sum()
 }
 
 /// Where the picks of a line stand.
@@ -124,7 +131,11 @@ impl OrderRow {
                 Lines::Many { lines: packed, picks: picks.collect() }
             }
         };
-        Self { lines, lines_lacking, ..Self::header(id, order) }
+        let lot_picks = match &lines {
+            Lines::One { lot, .. } => u32::from(*lot != LotId::NONE),
+            Lines::Many { picks, .. } => count_lots(picks),
+        };
+        Self { lines, lines_lacking, lot_picks, ..Self::header(id, order) }
     }
 
     /// The order without its lines.
@@ -144,6 +155,7 @@ impl OrderRow {
             backorder: order.backorder,
             awaits_stock: order.awaits_stock,
             lines_lacking: 0,
+            lot_picks: 0,
         }
     }
 
@@ -151,9 +163,9 @@ impl OrderRow {
     pub(super) fn replace_header(&mut self, order: Order) {
         let lines = std::mem::replace(&mut self.lines, Lines::empty(SkuId(0), Quantity::ZERO));
         let buyer = std::mem::take(&mut self.buyer);
-        let lines_lacking = self.lines_lacking;
+        let (lines_lacking, lot_picks) = (self.lines_lacking, self.lot_picks);
         let order = Order { customer: None, ..order };
-        *self = Self { lines, buyer, lines_lacking, ..Self::header(self.id.clone(), order) };
+        *self = Self { lines, buyer, lines_lacking, lot_picks, ..Self::header(self.id.clone(), order) };
     }
 
     /// What it was sold for, where its row tells that.
@@ -254,6 +266,8 @@ impl OrderRow {
     pub(super) fn put_picks(&mut self, changed: &[u32], held: Vec<HeldPick>) {
         let lacking_before = self.lacking_of(changed);
         let Lines::Many { picks, .. } = &mut self.lines else { panic!("several lines are kept as many") };
+        let lots_before: u32 = changed.iter().map(|line| count_lots(picks_of(picks, *line))).sum();
+        self.lot_picks = self.lot_picks - lots_before + count_lots(&held);
         let mut all = std::mem::take(picks).into_vec();
         if changed.len() <= SPLICED_LINES_MAX {
             changed.iter().for_each(|line| splice(&mut all, *line, picks_of(&held, *line)));
@@ -269,10 +283,12 @@ impl OrderRow {
         lines.iter().map(|line| u32::from(!self.lacks(*line).is_zero())).sum()
     }
 
-    /// Whether the lines that lack something are as many as it says.
-    pub(super) fn counts_what_lacks(&self) -> bool {
+    /// Whether the lines that lack something, and the picks that are of lots, are as many as it says.
+    pub(super) fn counts_right(&self) -> bool {
         let lines: Vec<u32> = (0..).take(self.line_count()).collect();
-        self.lacking_of(&lines) == self.lines_lacking
+        let picks = lines.iter().flat_map(|line| self.line(*line).picks);
+        let of_lots = picks.filter(|pick| pick.lot != LotId::NONE).count();
+        self.lacking_of(&lines) == self.lines_lacking && of_lots == self.lot_picks as usize
     }
 
     /// Whether all that was ordered is held.
@@ -306,6 +322,21 @@ impl OrderRow {
         for HeldPick { pick, node, .. } in picks_of(picks, line) {
             visit(Place { location: pick.location, sku, lot: pick.lot }, *node);
         }
+    }
+
+    /// Whether it holds goods of any lot.
+    pub(super) fn holds_lots(&self) -> bool {
+        self.lot_picks > 0
+    }
+
+    /// Where it holds goods of lots, and of which, line by line.
+    pub(super) fn lots(&self) -> impl Iterator<Item = (LocationId, LotId)> {
+        let (one, many) = match &self.lines {
+            Lines::One { location, lot, .. } => (Some((*location, *lot)), [].as_slice()),
+            Lines::Many { picks, .. } => (None, if self.holds_lots() { &**picks } else { &[] }),
+        };
+        let many = many.iter().map(|held| (held.pick.location, held.pick.lot));
+        one.into_iter().chain(many).filter(|(_, lot)| *lot != LotId::NONE)
     }
 
     /// How the work on it stands.

@@ -71,7 +71,12 @@ impl Orders {
         let queue = self.waiting.get(site.index()).map(|queues| &queues[usize::from(allocated)]);
         queue.into_iter().flat_map(move |queue| queue.slots(by)).map(|slot| {
             let row = self.rows.get(slot);
-            Waiting { order: row.id.clone(), priority: row.priority, placed: row.placed }
+            Waiting {
+                order: row.id.clone(),
+                priority: row.priority,
+                placed: row.placed,
+                holds_lots: row.holds_lots(),
+            }
         })
     }
 
@@ -253,10 +258,11 @@ fn rank_in(rows: &Slab<OrderRow>) -> impl Fn(Waiter) -> Rank {
 }
 
 impl Memory {
-    /// Orders that lack something in another number of lines than they say: there are none.
+    /// Orders that lack something in another number of lines than they say, or hold another number of picks of lots: there
+    /// are none.
     pub(crate) fn wrong_orders(&self) -> impl Iterator<Item = &Code> {
         let rows = self.orders.by_placed.from(0).map(|(_, slot)| self.orders.rows.get(slot));
-        rows.filter(|row| !row.counts_what_lacks()).map(|row| &row.id)
+        rows.filter(|row| !row.counts_right()).map(|row| &row.id)
     }
 
     pub(super) fn order_slot(&self, id: &Code) -> Option<u32> {

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{Memory, NOWHERE, queue::Queue};
 use crate::{
-    Code, LocationId, Name, PickWork, PickWorkId, Row, Sequence, SiteId, SkuId, Timestamp, WaitingBy,
+    Code, LocationId, Name, PickWork, PickWorkId, Place, Row, Sequence, SiteId, SkuId, Timestamp, WaitingBy,
     row::{Claim, HolderKind, Pick},
 };
 
@@ -470,6 +470,20 @@ impl Memory {
         let number = self.picking.known_zone(row.transfer.from, zone);
         let work = number.and_then(|number| row.works.get(number));
         work.map_or(Vec::new(), |work| work.lines.iter().copied().collect())
+    }
+
+    pub(super) fn transfer_picks_of_lines_in(
+        &self,
+        transfer: &Code,
+        zone: &Name,
+    ) -> impl Iterator<Item = Place> {
+        let row = self.transfer_row(transfer);
+        let number = self.picking.known_zone(row.transfer.from, zone);
+        let lines = number.and_then(|number| row.works.get(number)).into_iter().flat_map(|work| &work.lines);
+        lines.flat_map(|line| {
+            let line = &row.lines[*line as usize].line;
+            line.picks.iter().map(|pick| Place { location: pick.location, sku: line.sku, lot: pick.lot })
+        })
     }
 
     fn works_of(&self, transfer: &Code) -> Option<&Works> {

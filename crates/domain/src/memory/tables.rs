@@ -171,6 +171,12 @@ impl Tables for Memory {
         self.order_slot(id).map(|slot| self.orders.rows.get(slot).unpack())
     }
 
+    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Place> {
+        let row = self.order_slot(order).map(|slot| self.orders.rows.get(slot));
+        let lots = row.into_iter().flat_map(|row| row.lots());
+        lots.map(|(location, lot)| Place { location, sku: self.lot(lot).sku, lot })
+    }
+
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {
         self.orders.due(now, limit)
     }
@@ -287,6 +293,10 @@ impl Tables for Memory {
 
     fn pick_lines(&self, transfer: &Code, zone: &Name) -> Vec<u32> {
         self.transfer_pick_lines(transfer, zone)
+    }
+
+    fn picks_of_lines_in(&self, transfer: &Code, zone: &Name) -> impl Iterator<Item = Place> {
+        self.transfer_picks_of_lines_in(transfer, zone)
     }
 
     fn unclaimed_zones(&self, transfer: &Code) -> impl Iterator<Item = Name> {

@@ -189,8 +189,8 @@ impl fmt::Display for Refusal {
                     None => write!(f, "nobody has claimed it now"),
                 }
             }
-            Self::NothingToClaim { site } => {
-                write!(f, "no order waits at {site} that could be claimed")
+            Self::NothingToClaim { site, passed_by } => {
+                write!(f, "no order waits at {site} that could be claimed{}", PassedBy(*passed_by))
             }
             Self::FenceNotFound { resource } => write!(f, "no fence was ever seen for {resource}"),
             Self::StaleFence { resource, fence, current_fence } => {
@@ -220,9 +220,12 @@ impl fmt::Display for Refusal {
                 write!(f, "proposal {proposal} has ended: {status}")?;
                 reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
-            Self::NoPicksToClaim { site, zone } => {
-                write!(f, "nothing waits to be picked at {site}{} that could be claimed", In(zone.as_ref()))
-            }
+            Self::NoPicksToClaim { site, zone, passed_by } => write!(
+                f,
+                "nothing waits to be picked at {site}{} that could be claimed{}",
+                In(zone.as_ref()),
+                PassedBy(*passed_by)
+            ),
             Self::NothingAllocatedIn { transfer, zone } => {
                 write!(f, "nothing is allocated to transfer {transfer}{}", In(Some(zone)))
             }
@@ -283,6 +286,18 @@ impl fmt::Display for Refusal {
                 "{to_release} of {sku} at {site} {location} would have to be released, and those who were \
                  named have {releasable}"
             ),
+        }
+    }
+}
+
+/// What was passed by, if anything was.
+struct PassedBy(usize);
+
+impl fmt::Display for PassedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            passed_by => write!(f, ": {passed_by} hold goods of blocked or expired lots"),
         }
     }
 }

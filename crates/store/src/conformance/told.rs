@@ -229,7 +229,9 @@ impl Told {
                 .with("worker", worker)
                 .with("fence", fence)
                 .with("current_fence", current_fence.map_or("none".to_owned(), |fence| fence.to_string())),
-            Refusal::NothingToClaim { site } => told.with("site", site),
+            Refusal::NothingToClaim { site, passed_by } => {
+                told.with("site", site).with("passed_by", passed_by)
+            }
             Refusal::FenceNotFound { resource } => told.with("resource", resource),
             Refusal::StaleFence { resource, fence, current_fence } => {
                 told.with("resource", resource).with("fence", fence).with("current_fence", current_fence)
@@ -253,7 +255,9 @@ impl Told {
                 .with("proposal", proposal)
                 .with("status", status)
                 .with_some("reason", reason.unwrap_or_default().to_owned()),
-            Refusal::NoPicksToClaim { site, zone } => told.with("site", site).with_zone(zone.as_ref()),
+            Refusal::NoPicksToClaim { site, zone, passed_by } => {
+                told.with("site", site).with("passed_by", passed_by).with_zone(zone.as_ref())
+            }
             Refusal::NothingAllocatedIn { transfer, zone } => {
                 told.with("transfer", transfer).with_zone(Some(zone))
             }

@@ -18,7 +18,7 @@ use jaego_domain::{
         PlaceHold, PlaceOrder, Release, ReleaseHold, RequestTransfer, SetLocation, SetLot, SetSite, SetSku,
         TransferLine,
     },
-    limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, SWEEP_MAX},
+    limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, PASSED_BY_MAX, SWEEP_MAX},
     query::{Page, Period},
     row::{LocationKind, OrderStatus, Tracking},
     turn,
@@ -84,11 +84,15 @@ struct Shop {
 impl Shop {
     /// A site with a bin, and a SKU of which there is nothing.
     fn open() -> Self {
+        Self::of(Tracking::None)
+    }
+
+    fn of(tracking: Tracking) -> Self {
         let clock = Arc::new(AtomicU64::new(START.0));
         let hand = Arc::clone(&clock);
         let store = Reference::new(move || Timestamp(hand.load(Ordering::SeqCst)));
         let shop = Self { store, clock };
-        shop.all(world(Tracking::None));
+        shop.all(world(tracking));
         shop
     }
 
@@ -97,6 +101,14 @@ impl Shop {
         let requests = commands.into_iter().map(request).collect();
         match self.store.submit(Batch { requests, atomic: false }).wait().unwrap().results {
             Results::Each(each) => each.into_iter().map(|done| done.unwrap().outcome).collect(),
+            Results::Refused(_) => unreachable!("the batch is not atomic"),
+        }
+    }
+
+    fn refused(&self, command: Command) -> Refusal {
+        let requests = vec![Request::new(command, None, code("tester")).unwrap()];
+        match self.store.submit(Batch { requests, atomic: false }).wait().unwrap().results {
+            Results::Each(mut each) => each.remove(0).unwrap_err(),
             Results::Refused(_) => unreachable!("the batch is not atomic"),
         }
     }
@@ -559,6 +571,78 @@ fn claiming_costs_the_same_whatever_was_ordered() {
     });
     println!("{one:?} with one line, {many:?} with 10,000");
     assert!(many < one * FACTOR_MAX, "{one:?}, then {many:?}");
+}
+
+/// As many orders as a claim passes by hold recalled goods, and stand before all others; with one more, chance finds the rest.
+#[test]
+fn orders_that_cannot_be_completed_keep_nobody_from_the_others() {
+    const OTHERS: usize = 500;
+    for stuck in [PASSED_BY_MAX - 1, PASSED_BY_MAX] {
+        let shop = Shop::of(Tracking::Lot);
+        let lot = |lot: &str, blocked| {
+            let (sku, lot) = (code("mug"), code(lot));
+            Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked })
+        };
+        let receive = |id: &str, lot: &str, count| {
+            let lines = vec![AdjustLine { lot: Some(code(lot)), ..received(count) }];
+            Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines, release: None })
+        };
+        shop.all(vec![lot("L1", false), receive("J1", "L1", stuck)]);
+        shop.place(stuck);
+        shop.all(vec![lot("L2", false), receive("J2", "L2", OTHERS)]);
+        shop.all((0..OTHERS).map(|number| order(&format!("P{number}"), 1, 0, false)).collect());
+        shop.all(vec![lot("L1", true)]);
+
+        for policy in [ClaimPolicy::Oldest, ClaimPolicy::Priority] {
+            let first = shop.claim("ann", policy, 1).remove(0);
+            let in_order = ["P0", "P1"].contains(&first.as_str());
+            assert_eq!(in_order, stuck < PASSED_BY_MAX, "{first} with {stuck}");
+        }
+        let mut given = 2;
+        for policy in ClaimPolicy::ALL.into_iter().cycle().take(20) {
+            let orders = shop.claim("ann", policy, 10);
+            assert!(!orders.is_empty(), "{} with {stuck}", policy.name());
+            assert!(orders.iter().all(|order| order.as_str().starts_with('P')), "{orders:?}");
+            given += orders.len();
+        }
+        assert_eq!(shop.store.status().counts.waiting_orders, (stuck + OTHERS - given) as u64);
+    }
+}
+
+/// An order of many picks is looked at whole before it is given out, and is passed by for the last of them.
+#[test]
+fn the_last_of_many_picks_keeps_an_order_from_being_claimed() {
+    let shop = Shop::of(Tracking::Serial);
+    let serial = |number: usize| code(&format!("N{number}"));
+    let set = |number, blocked| {
+        let (sku, lot) = (code("mug"), serial(number));
+        Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked })
+    };
+    for first in (0..PARTS_MAX).step_by(LINES_MAX) {
+        let numbers = first..first + LINES_MAX;
+        shop.all(numbers.clone().map(|number| set(number, false)).collect());
+        let lines = numbers.map(|number| AdjustLine { lot: Some(serial(number)), ..received(1) });
+        let (id, reason) = (code(&format!("J{first}")), Name::default());
+        shop.all(vec![Command::Adjust(Adjust { id, reason, lines: lines.collect(), release: None })]);
+    }
+    // Its line is a part of it as well.
+    shop.all(vec![order("O1", PARTS_MAX - 1, 0, false)]);
+    let last = shop.store.inspect(|tables, _| {
+        let line = tables.order_line(&code("O1"), 0);
+        line.picks.last().map(|pick| tables.lot(pick.lot).code.clone()).unwrap()
+    });
+    let number = last.as_str()[1..].parse().unwrap();
+    let claim = || {
+        let (site, worker, policy) = (code("ICN"), code("ann"), ClaimPolicy::Oldest);
+        Command::ClaimOrders(ClaimOrders { site, worker, policy, count: 1, lease_ms: Some(1_000) })
+    };
+    assert_eq!(shop.all(vec![set(number, true)]).len(), 1);
+    let refused = shop.refused(claim());
+    assert_eq!(refused, Refusal::NothingToClaim { site: code("ICN"), passed_by: 1 });
+    let start = Instant::now();
+    shop.all(vec![set(number, false)]);
+    assert_eq!(shop.claim("ann", ClaimPolicy::Oldest, 1), [code("O1")]);
+    println!("{PARTS_MAX} picks are looked at, and the order claimed, in {:?}", start.elapsed());
 }
 
 /// Median times of so many claims of one each, made up for by more work that is not counted.

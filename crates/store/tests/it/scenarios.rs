@@ -62,7 +62,7 @@ const NOT_IN_ROWS: [(&str, &str); 5] = [
 ];
 
 /// Limits whose border no row shows, and why.
-const LIMITS_NOT_IN_ROWS: [(&str, &str); 18] = [
+const LIMITS_NOT_IN_ROWS: [(&str, &str); 20] = [
     ("LINES_MAX", "50,001 lines are no reading; it is asked below"),
     ("PARTS_MAX", "neither are 150,001 parts"),
     ("RELEASED_HOLDERS_MAX", "nor 1,001 names"),
@@ -74,6 +74,8 @@ const LIMITS_NOT_IN_ROWS: [(&str, &str); 18] = [
     ("FILL_LINES_MAX", "an event that fills orders goes on in the next; the tests of orders fill one"),
     ("FILL_PICKS_MAX", "the same, by its picks"),
     ("FILL_POSITIONS_MAX", "the same, by the places looked at"),
+    ("PASSED_BY_MAX", "a claim behind it looks by chance and refuses nothing; the tests of orders do that"),
+    ("PICKS_LOOKED_AT_MAX", "the same"),
     ("GAPS_LOOKED_AT_MAX", "lines behind it stay short; the tests of picks ask for more"),
     ("PAGE_MAX", "a longer page is a shorter one and refuses nothing"),
     ("SCAN_MAX", "a page that looked at so many rows ends early, and the next goes on"),

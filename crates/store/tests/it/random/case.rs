@@ -6,8 +6,8 @@ use std::{
 };
 
 use jaego_domain::{
-    Changes, ClaimView, Code, Command, Decision, Event, Fact, LotId, Memory, Outcome, PickClaimView, Query,
-    Refusal, Repeat, Request, Row, Sequence, Tables, Timestamp, View, apply, check,
+    Changes, ClaimView, Code, Command, Decision, Event, Fact, LocationId, LotId, Memory, Outcome,
+    PickClaimView, Query, Refusal, Repeat, Request, Row, Sequence, Tables, Timestamp, View, apply, check,
     command::{ClaimOrder, ClaimTransfer},
     decide, outcome,
     query::{Page, Period},
@@ -208,6 +208,9 @@ impl Case {
             let law = "an order that was allocated holds nothing of a blocked or an expired lot";
             ensure(self.holds_what_may_leave(&order.id, now), law)?;
         }
+        if let (Ok((Accepted::New(_), _)), Some(event)) = (&answer, events.first()) {
+            ensure(self.gives_what_can_be_done(&event.fact, now), "what is claimed can be done")?;
+        }
         match answer {
             Err(refusal) => {
                 *self.tally.refusals.entry(refusal.code()).or_default() += 1;
@@ -338,11 +341,41 @@ impl Case {
 
     fn holds_what_may_leave(&self, order: &Code, now: Timestamp) -> bool {
         let Some(order) = self.memory.order(order) else { return false };
-        let today = self.memory.site(order.site).time_zone.day(now);
-        let picks = order.lines.iter().flat_map(|line| &line.picks);
-        picks.filter(|pick| pick.lot != LotId::NONE).all(|pick| {
-            let lot = self.memory.lot(pick.lot);
-            !lot.blocked && lot.expires_on.is_none_or(|last| last >= today)
+        let mut picks = order.lines.iter().flat_map(|line| &line.picks);
+        picks.all(|pick| self.may_leave(pick.location, pick.lot, now))
+    }
+
+    fn may_leave(&self, location: LocationId, lot: LotId, now: Timestamp) -> bool {
+        if lot == LotId::NONE {
+            return true;
+        }
+        let (site, lot) = (self.memory.location(location).site, self.memory.lot(lot));
+        let today = self.memory.site(site).time_zone.day(now);
+        !lot.blocked && lot.expires_on.is_none_or(|last| last >= today)
+    }
+
+    /// Whether all that a claim gives can be done: an order holds nothing that may not leave, and of the picks something may.
+    fn gives_what_can_be_done(&self, fact: &Fact, now: Timestamp) -> bool {
+        let works = match fact {
+            Fact::OrderClaimed { id, .. } => return self.holds_what_may_leave(id, now),
+            Fact::OrdersClaimed { ids, .. } => {
+                return ids.iter().all(|id| self.holds_what_may_leave(id, now));
+            }
+            Fact::TransferClaimed { id, zones, .. } => {
+                zones.iter().map(|zone| (id.clone(), zone.clone())).collect()
+            }
+            Fact::PicksClaimed { works, .. } => {
+                works.iter().map(|work| (work.transfer.clone(), work.zone.clone())).collect()
+            }
+            _ => Vec::new(),
+        };
+        works.iter().all(|(transfer, zone)| {
+            let lines = self.memory.pick_lines(transfer, zone).into_iter();
+            let mut picks = lines.flat_map(|line| self.memory.line(transfer, line).picks);
+            picks.any(|pick| {
+                self.memory.location(pick.location).zone == *zone
+                    && self.may_leave(pick.location, pick.lot, now)
+            })
         })
     }
 
