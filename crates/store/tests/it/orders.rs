@@ -14,9 +14,9 @@ use jaego_domain::{
     TimeZone, Timestamp, View,
     command::{
         Adjust, AdjustLine, AllocateOrder, AllocateTransfer, CancelOrder, Change, ClaimOrders, ClaimPicks,
-        ClaimPolicy, Claimant, CompleteOrder, ConfirmHold, ExtendClaim, HoldLine, HoldPart, OrderLine,
-        PlaceHold, PlaceOrder, Release, ReleaseHold, RequestTransfer, SetLocation, SetLot, SetSite, SetSku,
-        TransferLine,
+        ClaimPolicy, Claimant, CompleteOrder, ConfirmHold, ExtendClaim, HoldLine, HoldPart, Move, MoveLine,
+        OrderLine, PlaceHold, PlaceOrder, Release, ReleaseHold, RequestTransfer, SetLocation, SetLot,
+        SetSite, SetSku, TransferLine,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, PASSED_BY_MAX, SWEEP_MAX},
     query::{Page, Period},
@@ -269,6 +269,66 @@ fn an_order_gets_no_more_picks_than_cancelling_can_give_up() {
     assert_eq!(give(complete), Ok(()), "the next in line got what O1 cannot hold");
     assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O1") })), Ok(()));
     assert_eq!(memory.order_pick_count(&code("O1")), 0);
+}
+
+/// With as many picks as a decision has parts an order is completed and cancelled; with one more, which only a move of held
+/// goods makes of what it has, it is neither, until the goods are moved together again.
+#[test]
+fn an_order_with_as_many_picks_as_a_decision_has_parts_is_completed_and_cancelled() {
+    let mut memory = Memory::new();
+    let mut give = |command| {
+        let request = Request::new(command, None, code("tester")).unwrap();
+        turn::fill_up(&mut memory, START, &mut Vec::new());
+        let given = turn::submit_for_good(&mut memory, &request, START, &mut Vec::new());
+        given.map(|_| ["O1", "O2"].iter().map(|id| memory.order_pick_count(&code(id))).sum::<usize>())
+    };
+    let bin = |number: usize| code(&format!("B-{number}"));
+    for command in world(Tracking::None) {
+        give(command).unwrap();
+    }
+    for number in 0..=PARTS_MAX {
+        let (site, location, zone) = (code("ICN"), bin(number), Name::default());
+        let kind = LocationKind::Storage;
+        give(Command::SetLocation(SetLocation { site, location, zone, pick_order: 1, kind })).unwrap();
+    }
+    let moved = |id: &str, from: usize, to: usize| {
+        let (sku, lot, from, to) = (code("mug"), None, bin(from), bin(to));
+        let lines = vec![MoveLine { sku, lot, quantity: Quantity::ONE, from, to }];
+        let (id, site, reason) = (code(id), code("ICN"), Name::default());
+        Command::Move(Move { id, site, reason, lines, with_holds: true })
+    };
+    // Two units in each bin but the last.
+    let receive = |name: &str| {
+        let firsts = (0..PARTS_MAX).step_by(LINES_MAX);
+        let receipt = |first: usize| {
+            let line = |number| AdjustLine { location: bin(number), ..received(2) };
+            let lines = (first..first + LINES_MAX).map(line).collect();
+            let (id, reason) = (code(&format!("{name}{first}")), Name::default());
+            Command::Adjust(Adjust { id, reason, lines, release: None })
+        };
+        firsts.map(receipt).collect::<Vec<_>>()
+    };
+    let cancel = || Command::CancelOrder(CancelOrder { id: code("O1") });
+    let complete = || Command::CompleteOrder(CompleteOrder { id: code("O1"), claimant: None });
+    let beyond = |parts| Err(Refusal::TooManyParts { parts, max: PARTS_MAX });
+
+    give(order("O1", 2 * PARTS_MAX, 9, true)).unwrap();
+    receive("J").into_iter().for_each(|command| give(command).map(drop).unwrap());
+    assert_eq!(give(moved("M1", 0, PARTS_MAX)), Ok(PARTS_MAX + 1));
+    assert_eq!(give(complete()), beyond(PARTS_MAX + 1));
+    assert_eq!(give(cancel()), beyond(PARTS_MAX + 1));
+    assert_eq!(give(moved("M2", 0, PARTS_MAX)), Ok(PARTS_MAX), "in one bin again");
+    assert_eq!(give(complete()), Ok(0));
+
+    give(order("O2", 2 * PARTS_MAX, 9, true)).unwrap();
+    receive("K").into_iter().for_each(|command| give(command).map(drop).unwrap());
+    // What repeats something comes behind what is still to be filled.
+    assert_eq!(give(world(Tracking::None).remove(0)), Ok(PARTS_MAX));
+    assert_eq!(give(Command::CancelOrder(CancelOrder { id: code("O2") })), Ok(0));
+    // The line is a part of the decision that places it.
+    assert_eq!(give(order("O3", 2 * PARTS_MAX, 0, false)), beyond(PARTS_MAX + 1));
+    give(order("O3", 2 * PARTS_MAX - 2, 0, false)).unwrap();
+    jaego_domain::check::check(&memory).map(drop).unwrap();
 }
 
 /// What it gives back makes room for what it takes; both stand in one event.
