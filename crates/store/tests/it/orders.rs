@@ -206,6 +206,35 @@ fn what_one_event_does_not_fill_the_next_turns_do_and_the_oldest_come_first() {
     assert!(ready == oldest, "the oldest {arrived} of {orders} orders are ready, not {} others", ready.len());
 }
 
+/// Who waits for another SKU of the same receipt gets it behind those, after as many events as their lines take.
+#[test]
+fn however_many_wait_for_one_sku_those_who_wait_for_another_come_next() {
+    let shop = Shop::open();
+    let (name, tracking, safety_stock, prices) = (Name::default(), Tracking::None, Vec::new(), Vec::new());
+    shop.all(vec![Command::SetSku(SetSku { sku: code("cup"), name, tracking, safety_stock, prices })]);
+    let waiting = 3 * FILL_LINES_MAX + 10;
+    shop.place(waiting);
+    let lines = vec![OrderLine { sku: code("cup"), quantity: Quantity::ONE, lot: None }];
+    let (id, site, customer) = (code("C1"), code("ICN"), None);
+    shop.all(vec![Command::PlaceOrder(PlaceOrder {
+        id,
+        site,
+        lines,
+        customer,
+        priority: 0,
+        backorder: true,
+    })]);
+    let lines = vec![received(waiting), AdjustLine { sku: code("cup"), ..received(1) }];
+    let (id, reason) = (code("J1"), Name::default());
+    shop.all(vec![Command::Adjust(Adjust { id, reason, lines, release: None })]);
+    for _ in 0..3 {
+        assert_eq!(shop.store.inspect(|tables, _| tables.order_pick_count(&code("C1"))), 0);
+        shop.turn();
+    }
+    assert_eq!(shop.filled(), [FILL_LINES_MAX, FILL_LINES_MAX, FILL_LINES_MAX, 10 + 1]);
+    assert_eq!(shop.store.inspect(|tables, _| tables.order_pick_count(&code("C1"))), 1);
+}
+
 /// 2,000 orders of priority 9 wait, and what comes is more than one event gives them: who comes next gets what they leave.
 #[test]
 fn nobody_takes_what_those_who_wait_have_yet_to_get() {
