@@ -70,5 +70,6 @@ Jaego answers at $JAEGO_URL
   export JAEGO_URL=$JAEGO_URL
   export JAEGO_TOKEN=$JAEGO_TOKEN
 
+Read and try the API: $JAEGO_URL/docs
 The token is in $token_file. Press Ctrl-C to stop; \`make clean-data\` deletes the folder."
 wait "$server"
