@@ -3,7 +3,7 @@
 #
 #   scripts/needs.sh [--check] GROUP...
 #
-# Groups: test (Redis, PostgreSQL, MariaDB, strace, the usual CAs), valkey (Valkey, from the backports where the release
+# Groups: test (Redis, PostgreSQL, MariaDB, curl, strace, the usual CAs), valkey (Valkey, from the backports where the release
 # itself has none), bench (redis-py, to compare with), lab (MariaDB), console (Chromium and its WebDriver).
 # --check installs nothing: it names what is missing and exits with 1.
 #
@@ -43,6 +43,7 @@ for group in "${@:-test}"; do
         need postgresql have_postgres
         need mariadb-server have_mariadb
         need util-linux have_command setpriv
+        need curl have_command curl
         need strace have_command strace
         need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
         ;;

@@ -4,6 +4,7 @@
 mod archive;
 mod browser;
 mod crash;
+mod documents;
 mod failing;
 mod full;
 mod growth;

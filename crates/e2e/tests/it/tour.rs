@@ -1,58 +1,20 @@
 //! The tour of the README, taken: its commands are read from the page, typed into a shell beside what `make run` starts, and
 //! have to print what the page says.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
 
 use jaego_testkit::{Server, ServerOptions};
 
-use crate::jaego::program;
+use crate::{
+    documents::{Page, is_as_shown, repository},
+    jaego::program,
+};
 
 /// How long the sample may take to load.
 const LOAD_MAX: Duration = Duration::from_secs(60);
 
-/// A command of the page, and the lines that it prints.
-#[derive(Debug, PartialEq)]
-struct Step {
-    command: String,
-    output: Vec<String>,
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The steps in the console blocks of a page. What `make` does is not part of the tour.
-fn steps(page: &str) -> Vec<Step> {
-    let text = fs::read_to_string(repository().join(page)).unwrap();
-    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("console\n"));
-    let mut steps: Vec<Step> = Vec::new();
-    for line in blocks.flat_map(str::lines) {
-        match line.strip_prefix("$ ") {
-            Some(command) => steps.push(Step { command: command.to_owned(), output: Vec::new() }),
-            None => steps.last_mut().expect("a block begins with a command").output.push(line.to_owned()),
-        }
-    }
-    steps.retain(|step| !step.command.starts_with("make "));
-    steps
-}
-
-/// A line without what differs from run to run: times, and the digest of the state, in which times are.
-fn timeless(line: &str) -> String {
-    let is_time = |word: &str| word.len() > 18 && word.starts_with("20") && word.ends_with('Z');
-    let is_digest = |word: &str| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let words = line.trim_end().split(' ').map(|word| match word {
-        word if is_time(word) => "TIME",
-        word if is_digest(word) => "DIGEST",
-        word => word,
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
+/// Of the README: `make run` and `make test`.
+const UNTYPED_MAX: usize = 1;
 
 /// Whether lines are those that a page shows; `…` stands there for any number of them.
 fn are_shown(printed: &[String], shown: &[String]) -> bool {
@@ -61,14 +23,24 @@ fn are_shown(printed: &[String], shown: &[String]) -> bool {
         Some((first, rest)) if first == "…" => {
             (0..=printed.len()).any(|left_out| are_shown(&printed[left_out..], rest))
         }
-        Some((first, rest)) => printed.first() == Some(first) && are_shown(&printed[1..], rest),
+        Some((first, rest)) => {
+            printed.first().is_some_and(|printed| is_as_shown(printed, first))
+                && are_shown(&printed[1..], rest)
+        }
     }
+}
+
+/// The commands of a page, and what each of them prints.
+fn steps(page: &Page) -> Vec<(&str, &[String])> {
+    assert_eq!(page.untyped, UNTYPED_MAX, "blocks that nobody types");
+    page.steps.iter().map(|step| (step.command.as_str(), page.output(step))).collect()
 }
 
 #[test]
 fn the_tour_of_the_readme_prints_what_it_shows() {
-    let tour = steps("README.md");
-    assert_eq!(tour, steps("README.ko.md"), "the Korean page has another tour");
+    let (page, korean) = (Page::read("README.md"), Page::read("README.ko.md"));
+    let tour = steps(&page);
+    assert_eq!(tour, steps(&korean), "the Korean page has another tour");
     let folder = tempfile::Builder::new().prefix("jaego-tour-").tempdir().unwrap();
     let data = folder.path().join("data");
     // The page's commands name the binary and the data as they lie in the repository.
@@ -94,7 +66,7 @@ fn the_tour_of_the_readme_prints_what_it_shows() {
 
     let mut prepared = "shopt -s expand_aliases\n".to_owned();
     let mut tried = 0;
-    for Step { command, output } in &tour {
+    for &(command, output) in &tour {
         if command.starts_with("export ") || command.starts_with("alias ") {
             // `make run` would be at the usual address, which others may have.
             prepared += &command.replace("http://127.0.0.1:7878", url);
@@ -107,10 +79,9 @@ fn the_tour_of_the_readme_prints_what_it_shows() {
         let script = format!("{prepared}exec 2>&1\n{command}\n");
         let ran = Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
         let printed = String::from_utf8(ran.stdout).unwrap();
-        let lines = |lines: &mut dyn Iterator<Item = &str>| lines.map(timeless).collect::<Vec<_>>();
-        let shown = lines(&mut output.iter().map(String::as_str));
+        let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
         assert!(
-            are_shown(&lines(&mut printed.lines()), &shown),
+            are_shown(&lines, output),
             "$ {command}\nprints\n{printed}\nand the page shows\n{}",
             output.join("\n")
         );
