@@ -10,7 +10,7 @@ use tokio::time;
 
 use crate::{
     Client, Error,
-    limits::{EVENT_BYTES_MAX, EVENT_TIMEOUT},
+    limits::{EVENT_BYTES_MAX, EVENT_TIMEOUT, PAUSE_MIN},
     reads,
     transport::{Call, RATE_LIMITED, Tries, told_wait},
 };
@@ -28,6 +28,8 @@ pub struct Events {
     searched: usize,
     /// For how long the service told to stay away, when it refused the feed.
     told: Option<Duration>,
+    /// Whether the stream said something whole since it was opened: then its end is no failed try.
+    is_alive: bool,
 }
 
 impl Client {
@@ -41,6 +43,7 @@ impl Client {
             read: BytesMut::new(),
             searched: 0,
             told: None,
+            is_alive: false,
         }
     }
 }
@@ -54,18 +57,25 @@ impl Events {
     /// Waits for the next event. Dropping the wait loses nothing.
     ///
     /// # Errors
-    /// What is left wrong after as many tries as a request has; calling again goes on with new ones. Where the feed itself
-    /// failed, its problem is an [`Error::Refused`].
+    /// What is left wrong after as many tries as a request has, one after the other: every event and every sign of life
+    /// begins the count anew, and a stream that ends after one is no failed try. Calling again goes on with new tries.
+    /// Where the feed itself failed, its problem is an [`Error::Refused`].
     pub async fn next(&mut self) -> Result<Event, Error> {
         let mut tries = Tries::default();
         loop {
-            let error = match self.wait().await {
-                Ok(event) => return Ok(event),
-                Err(error) => error,
+            let ended = match self.wait().await {
+                Ok(Some(event)) => return Ok(event),
+                Ok(None) => None,
+                Err(error) => Some(error),
             };
-            self.stream = None;
-            self.read.clear();
-            self.searched = 0;
+            let is_refused = ended.as_ref().is_some_and(|error| error.problem().is_some());
+            if self.hang_up() && !is_refused {
+                tries = Tries::default();
+            }
+            let Some(error) = ended else {
+                time::sleep(PAUSE_MIN).await;
+                continue;
+            };
             match tries.pause(self.told.take()).filter(|_| may_pass(&error)) {
                 Some(pause) => time::sleep(pause).await,
                 None => return Err(error),
@@ -73,13 +83,23 @@ impl Events {
         }
     }
 
-    async fn wait(&mut self) -> Result<Event, Error> {
+    /// Leaves the stream with what of it was not whole. Whether it had said something.
+    fn hang_up(&mut self) -> bool {
+        self.stream = None;
+        self.read.clear();
+        self.searched = 0;
+        std::mem::take(&mut self.is_alive)
+    }
+
+    /// The next event of the stream; `None` where it came to its end, as the service ends each of them after a while.
+    async fn wait(&mut self) -> Result<Option<Event>, Error> {
         let call = self.call()?;
         loop {
             while let Some(message) = self.message() {
                 let Some(data) = data(&message) else {
                     // A sign of life says how far the service has looked, where nothing fits.
                     self.after = seen(&message).unwrap_or(self.after).max(self.after);
+                    self.is_alive = true;
                     continue;
                 };
                 let unreadable = |error: serde_json::Error| Error::Answer {
@@ -93,7 +113,8 @@ impl Events {
                 }
                 let event: Event = serde_json::from_str(&data).map_err(unreadable)?;
                 self.after = event.sequence;
-                return Ok(event);
+                self.is_alive = true;
+                return Ok(Some(event));
             }
             if self.read.len() > EVENT_BYTES_MAX {
                 let source = format!("an event is longer than {EVENT_BYTES_MAX} bytes").into();
@@ -109,6 +130,7 @@ impl Events {
             match frame {
                 Some(Ok(frame)) => self.read.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Some(Err(error)) => return Err(self.client.connection(&call, error.into())),
+                None if self.is_alive && self.read.is_empty() => return Ok(None),
                 None => return Err(self.client.connection(&call, "the feed ended".into())),
             }
         }

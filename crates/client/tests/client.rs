@@ -237,11 +237,43 @@ async fn a_feed_that_fails_says_why() {
     let problem = r#"{"type":"/problems/history_unreadable","title":"t","status":500,"code":"history_unreadable","detail":"d"}"#;
     let failed = format!("{head}event: problem\ndata: {problem}\n\n");
     let mut answers = vec![failed.clone(), format!("{head}{event}")];
-    // The first try of the second event finds the end of the stream that had the first.
-    answers.extend(vec![failed; TRIES_MAX as usize - 1]);
+    // That the stream ends which had the first event is no failed try of the second.
+    answers.extend(vec![failed; TRIES_MAX as usize]);
     let (client, served) = serve(answers).await;
     let mut events = client.events(4, &[]);
     assert_eq!(events.next().await.unwrap().sequence, 5, "it may pass");
     assert_eq!(events.next().await.unwrap_err().code(), Some("history_unreadable"));
-    assert_eq!(served.await.unwrap().len(), 1 + TRIES_MAX as usize);
+    assert_eq!(served.await.unwrap().len(), 2 + TRIES_MAX as usize);
+}
+
+#[tokio::test]
+async fn a_quiet_feed_is_listened_to_for_ever() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let event = "id: 9\ndata: {\"sequence\":9,\"at\":\"2026-03-01T14:59:59.999Z\",\"kind\":\"held\",\"by\":\"cart\",\
+                 \"document\":null}\n\n";
+    let quiet = |seen: u64| format!("{head}: alive\nid: {seen}\n\n: alive\nid: {seen}\n\n");
+    let mut answers: Vec<_> = (1..=TRIES_MAX).map(|stream| quiet(4 + u64::from(stream) % 2)).collect();
+    // What breaks after a sign of life is a failed try, and the next sign of life begins the count anew.
+    answers.extend(vec![format!("{}id: ", quiet(5)); 2 * TRIES_MAX as usize]);
+    answers.extend([quiet(8), format!("{head}{event}")]);
+    let streams = answers.len();
+    let (client, served) = serve(answers).await;
+    let mut events = client.events(4, &[]);
+    assert_eq!(events.next().await.unwrap().sequence, 9);
+    let requests = served.await.unwrap();
+    assert_eq!(requests.len(), streams);
+    let last = requests.last().unwrap();
+    assert!(
+        last.starts_with("GET /v1/events?after=8 HTTP/1.1\r\n"),
+        "it goes on from what was looked at: {last}"
+    );
+}
+
+#[tokio::test]
+async fn a_feed_that_ends_without_a_word_is_a_failed_try() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let (client, served) = serve(vec![head.to_owned(); TRIES_MAX as usize]).await;
+    let error = client.events(4, &[]).next().await.unwrap_err();
+    assert!(matches!(error, Error::Connection { .. }), "{error}");
+    assert_eq!(served.await.unwrap().len(), TRIES_MAX as usize);
 }
