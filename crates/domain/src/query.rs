@@ -234,12 +234,21 @@ pub enum View {
     Holds(Listed<HoldSummary>),
 }
 
+/// What was read, and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// The answer.
+    pub view: View,
+    /// What it cost to find and to show it, in lines and picks of a document; a position that was looked at is one.
+    pub cost: usize,
+}
+
 /// What it costs to look for a page of a list, in lines and picks of a document: it passes over more rows than it shows.
 const PAGE_COST: usize = 1_024;
 
 impl View {
-    /// What it cost to show this, in lines and picks of a document.
-    pub fn cost(&self) -> usize {
+    /// What it cost to show this, in lines and picks of a document, but for the positions that were looked at for it.
+    pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Hold(hold) => hold.lines.iter().map(|line| 1 + line.picks.len()).sum(),
             Self::Transfer(transfer) => {

@@ -459,7 +459,8 @@ impl Core {
                         self.away.push(Job::Query { query, reply, fetched });
                     } else {
                         let value = self.memory.query_with(&query, now, fetched.elsewhere());
-                        shown += value.as_ref().map_or(1, View::cost);
+                        shown += value.as_ref().map_or(1, |shown| shown.cost);
+                        let value = value.map(|shown| shown.view);
                         let sequence = self.memory.head().sequence;
                         self.answers.push(Box::new(move |durable| {
                             reply.send(durable.map(|()| Answer { sequence, at: now, value }));

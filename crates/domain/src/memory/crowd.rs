@@ -121,9 +121,9 @@ impl<'a> Entries<'a> {
         if at.index < self.list(at.list).len() { at } else { At { list: at.list + 1, index: 0 } }
     }
 
-    /// Those from a location on.
-    pub(super) fn from(self, location: LocationId) -> impl Iterator<Item = &'a Entry> {
-        let from = (location, LotId::NONE);
+    /// Those from a lot at a location on: it costs a search, and what is taken.
+    pub(super) fn from(self, location: LocationId, lot: LotId) -> impl Iterator<Item = &'a Entry> {
+        let from = (location, lot);
         let list = self.list_of(from);
         let start = self.list(list).partition_point(|entry| key(entry) < from);
         self.list(list)[start..].iter().chain(self.others[list..].iter().flatten())
@@ -253,8 +253,8 @@ mod tests {
             if step % 500 == 499 {
                 assert!(lists.clone().all(|list| !list.is_empty() && list.len() <= LIST_MAX));
                 assert!(crowd.entries().iter().map(key).eq(plain.iter().copied()), "step {step}");
-                let from = (LocationId(number(40, 13)), LotId::NONE);
-                let behind = crowd.entries().from(from.0).map(key);
+                let from = (LocationId(number(40, 13)), LotId(number(52, 2) * number(20, 700)));
+                let behind = crowd.entries().from(from.0, from.1).map(key);
                 assert!(behind.eq(plain.range(from..).copied()), "step {step}, from {from:?}");
                 let lot = LotId(number(20, 700));
                 let of_lot = plain.iter().copied().filter(|(_, other)| *other == lot);

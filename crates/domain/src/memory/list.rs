@@ -1,6 +1,6 @@
 //! Answers queries: one row by its key, or a page of a list.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{Memory, NOWHERE, Node, hold_list::HoldFilter, order_row::OrderRow};
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     limits::{AUTHORIZATIONS_SHOWN_MAX, PAGE_MAX, SCAN_MAX},
     query::{
         self, AccountView, AuthorizationView, CardView, CartSummary, Elsewhere, Listed, LocationView,
-        LotView, OrderSummary, Page, Period, PositionView, ProposalView, Query, SiteView, SkuView, TraceView,
-        TransferSummary, View, WalletView,
+        LotView, OrderSummary, Page, Period, PositionView, ProposalView, Query, Shown, SiteView, SkuView,
+        TraceView, TransferSummary, View, WalletView,
     },
     row::{Holder, HolderKind, Order, Proposal, ProposalStatus, Transfer},
 };
@@ -21,16 +21,18 @@ impl Memory {
     /// # Errors
     /// A `…_not_found` refusal for a key or a filter that names nothing.
     pub fn query(&self, query: &Query, now: Timestamp) -> Result<View, Refusal> {
-        self.query_with(query, now, &Elsewhere::default())
+        self.query_with(query, now, &Elsewhere::default()).map(|shown| shown.view)
     }
 
-    /// Answers a query at `now`, of which a part lies elsewhere.
+    /// Answers a query at `now`, of which a part lies elsewhere, and tells what that cost.
     ///
     /// # Errors
     /// As [`Memory::query`].
-    pub fn query_with(&self, query: &Query, now: Timestamp, elsewhere: &Elsewhere) -> Result<View, Refusal> {
+    pub fn query_with(&self, query: &Query, now: Timestamp, elsewhere: &Elsewhere) -> Result<Shown, Refusal> {
         let now = now.max(self.head.at);
-        Ok(match query {
+        // Positions that are looked at for it, shown or not.
+        let mut looked = 0;
+        let view = match query {
             Query::Site(site) => View::Site(query::site(self, self.site(self.known_site(site)?))),
             Query::Sites(page) => View::Sites(numbered(self.sites.len(), page, |number| -> SiteView {
                 query::site(self, &self.sites[number])
@@ -58,16 +60,15 @@ impl Memory {
                     query::lot(self, self.lot(ids[number]))
                 }))
             }
-            Query::Stock { sku, site, location, lot, page } => View::Stock(self.stock(
-                sku.as_ref(),
-                site.as_ref(),
-                location.as_ref(),
-                lot.as_ref(),
-                page,
-                now,
-            )?),
+            Query::Stock { sku, site, location, lot, page } => {
+                let (sku, lot) = (sku.as_ref(), lot.as_ref());
+                let (listed, past) = self.stock(sku, site.as_ref(), location.as_ref(), lot, page, now)?;
+                looked = past;
+                View::Stock(listed)
+            }
             Query::SkuStock(sku) => {
                 let sku = self.known_sku(sku)?;
+                looked = self.position_count_of(sku);
                 let sites = (0..self.head.sites).map(SiteId).filter(|site| self.gate(*site, sku).is_some());
                 View::SkuStock(sites.map(|site| query::site_stock(self, site, sku, now)).collect())
             }
@@ -92,6 +93,7 @@ impl Memory {
             Query::Trace { sku, lot } => {
                 let (id, lot) = self.lot_view(sku, lot)?;
                 let sku = self.known_sku(sku)?;
+                looked = self.position_count_of(sku);
                 let mut places: Vec<_> = (0..self.head.sites)
                     .flat_map(|site| self.positions(SiteId(site), sku))
                     .filter(|(place, _)| place.lot == id)
@@ -175,9 +177,11 @@ impl Memory {
                     _ => proposals_page(self.trades.proposals_from(start(page)), elsewhere, page, fits),
                 })
             }
-        })
+        };
+        Ok(Shown { cost: view.cost() + looked, view })
     }
 
+    /// A page of positions, and how many it looked at.
     fn stock(
         &self,
         sku: Option<&Code>,
@@ -186,7 +190,7 @@ impl Memory {
         lot: Option<&Code>,
         page: &Page<Place>,
         now: Timestamp,
-    ) -> Result<Listed<PositionView, Place>, Refusal> {
+    ) -> Result<(Listed<PositionView, Place>, usize), Refusal> {
         let site = site.map(|site| self.known_site(site)).transpose()?;
         let sku = sku.map(|sku| self.known_sku(sku)).transpose()?;
         let location = match (location, site) {
@@ -218,15 +222,22 @@ impl Memory {
         // The narrowest way in. All of them have the one order in which a page can go on where another ended, also
         // after a restart.
         Ok(match (sku, location, site) {
-            (Some(sku), ..) => {
-                let sites =
-                    (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
-                let positions = sites.flat_map(|site| self.positions(site, sku));
-                let places = positions.map(|(place, _)| place);
-                let mut places: Vec<_> =
-                    places.filter(|place| after.is_none_or(|after| *place > after)).collect();
-                places.sort_unstable();
-                scanned(places.into_iter(), page, fits, show)
+            (Some(sku), Some(location), _) => {
+                let first = Place { location, sku, lot: LotId::NONE };
+                let begin = begin(first);
+                let here = (begin.location == location && begin.sku == sku).then(|| self.lots_from(begin));
+                let places = here.into_iter().flatten().map(|(place, _)| place);
+                scanned(places.filter(is_behind), page, fits, show)
+            }
+            (Some(sku), None, site) => {
+                // Where the last page ended, as far as this SKU is concerned.
+                let (location, lot) =
+                    after.map_or((LocationId(0), LotId::NONE), |after| match after.sku.cmp(&sku) {
+                        Ordering::Less => (after.location, LotId::NONE),
+                        Ordering::Equal => (after.location, after.lot),
+                        Ordering::Greater => (LocationId(after.location.0.saturating_add(1)), LotId::NONE),
+                    });
+                scanned(self.places_of(sku, site, location, lot).filter(is_behind), page, fits, show)
             }
             (None, Some(location), _) => scanned(here(location), page, fits, show),
             (None, None, Some(site)) => {
@@ -549,24 +560,26 @@ fn numbered<V>(count: usize, page: &Page, show: impl Fn(usize) -> V) -> Listed<V
     Listed { items: (start..end).map(show).collect(), next }
 }
 
-/// A page of the places that fit, of which it looks at a bounded number.
+/// A page of the places that fit, and how many it looked at: a bounded number.
 fn scanned<V>(
     places: impl Iterator<Item = Place>,
     page: &Page<Place>,
     fits: impl Fn(Place) -> bool,
     show: impl Fn(Place) -> V,
-) -> Listed<V, Place> {
+) -> (Listed<V, Place>, usize) {
     let limit = limit(page);
     let mut items = Vec::new();
     let mut last = None;
-    for (place, looked) in places.zip(0..) {
+    let mut looked = 0;
+    for place in places {
         if items.len() == limit || looked == SCAN_MAX {
-            return Listed { items, next: last };
+            return (Listed { items, next: last }, looked);
         }
+        looked += 1;
         if fits(place) {
             items.push(show(place));
         }
         last = Some(place);
     }
-    Listed { items, next: None }
+    (Listed { items, next: None }, looked)
 }

@@ -1,5 +1,7 @@
 //! What lies where: gates with their places, and positions.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use smallvec::SmallVec;
 
 use super::{
@@ -18,14 +20,16 @@ impl Memory {
     /// What lies somewhere, from this place on, in the order of places.
     pub fn positions_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
         let skus = self.by_location.from(from.location, from.sku);
-        skus.flat_map(|(location, sku)| self.lots_at(location, sku))
-            .skip_while(move |(place, _)| *place < from)
+        skus.flat_map(move |(location, sku)| {
+            self.lots_from(from.max(Place { location, sku, lot: LotId::NONE }))
+        })
     }
 
     /// What lies at the location of a place, from this place on: it costs what it gives, however many locations are empty.
     pub fn positions_at(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
-        let skus = self.by_location.at(from.location, from.sku);
-        skus.flat_map(move |sku| self.lots_at(from.location, sku)).skip_while(move |(place, _)| *place < from)
+        let location = from.location;
+        let skus = self.by_location.at(location, from.sku);
+        skus.flat_map(move |sku| self.lots_from(from.max(Place { location, sku, lot: LotId::NONE })))
     }
 
     /// What lies of a SKU at a location, in the order of its lots.
@@ -34,11 +38,51 @@ impl Memory {
         location: LocationId,
         sku: SkuId,
     ) -> impl Iterator<Item = (Place, Position)> + '_ {
+        self.lots_from(Place { location, sku, lot: LotId::NONE })
+    }
+
+    /// What lies of the SKU of a place at its location, from its lot on.
+    pub(super) fn lots_from(&self, from: Place) -> impl Iterator<Item = (Place, Position)> + '_ {
+        let Place { location, sku, lot } = from;
         let site = self.locations[location.index()].site;
         let places =
             self.gate_slot(site, sku).map_or(Entries::NONE, |slot| self.places(self.gates.get(slot)));
-        let here = places.from(location).take_while(move |entry| entry.location == location);
+        let here = places.from(location, lot).take_while(move |entry| entry.location == location);
         here.filter_map(move |entry| self.unpack_position(sku, entry))
+    }
+
+    /// Where a SKU lies, at a site or at all of them, from a lot at a location on, in the order of places. It costs a search
+    /// for each site that ever had some, and then what is taken.
+    pub(super) fn places_of(
+        &self,
+        sku: SkuId,
+        site: Option<SiteId>,
+        location: LocationId,
+        lot: LotId,
+    ) -> impl Iterator<Item = Place> + '_ {
+        let gates = self.skus[sku.index()].gates.iter();
+        let gates = gates.filter(|(at, _)| site.is_none_or(|site| site == *at));
+        let mut rests: Vec<_> = gates
+            .map(|(_, slot)| {
+                let entries = self.places(self.gates.get(*slot)).from(location, lot);
+                entries.filter_map(move |entry| self.unpack_position(sku, entry)).map(|(place, _)| place)
+            })
+            .collect();
+        // The next place of each site: a location has one.
+        let nexts = rests.iter_mut().enumerate();
+        let mut nexts: BinaryHeap<_> =
+            nexts.filter_map(|(at, rest)| Some(Reverse((rest.next()?, at)))).collect();
+        std::iter::from_fn(move || {
+            let Reverse((place, at)) = nexts.pop()?;
+            nexts.extend(rests[at].next().map(|next| Reverse((next, at))));
+            Some(place)
+        })
+    }
+
+    /// How many positions a SKU has, at all sites.
+    pub(super) fn position_count_of(&self, sku: SkuId) -> usize {
+        let gates = self.skus[sku.index()].gates.iter();
+        gates.map(|(_, slot)| self.places(self.gates.get(*slot)).len()).sum()
     }
 
     pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> Entries<'a> {

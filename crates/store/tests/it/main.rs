@@ -5,6 +5,7 @@ mod carts;
 mod codec;
 mod growth;
 mod orders;
+mod pages;
 mod picks;
 mod random;
 mod reference;

@@ -103,7 +103,7 @@ impl Forgetful {
             Query::Proposals { page, .. } => self.proposals_elsewhere(page.after, page.limit),
             _ => Elsewhere::default(),
         };
-        let view = self.memory.query_with(query, now, &elsewhere);
+        let view = self.memory.query_with(query, now, &elsewhere).map(|shown| shown.view);
         self.forget();
         view
     }
