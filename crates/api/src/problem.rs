@@ -219,6 +219,8 @@ pub const PROBLEMS: &[ProblemKind] = &[
     kind("price_not_set", 409, "A price is missing"),
     kind("price_changed", 409, "The total is another"),
     kind("checkout_blocked", 409, "The cart cannot be checked out"),
+    // The feed says no.
+    kind("cursor_ahead", 409, "The cursor is ahead of the store"),
     // The service says no.
     kind("too_many_feeds", 429, "The token has too many feeds open"),
     kind("rate_limited", 429, "The token has used up its rate"),
@@ -289,6 +291,17 @@ impl Problem {
         let mut problem = Self::new("too_many_feeds", detail).with("open", open).with("max", max);
         problem.retry_after_s = Some(retry_after_s);
         problem
+    }
+
+    /// A reader of the feed who has read further than the store goes: no cursor that the store gave is beyond `durable`, its last
+    /// durable event.
+    pub fn cursor_ahead(after: Sequence, durable: Sequence) -> Self {
+        let detail = format!(
+            "the feed is to go on after event {after}, and the store ends with event {durable}: it was restored from a \
+             backup, or the cursor is another store's; what was read beyond the backup did not stay, so begin again from \
+             the last event that is known to be in it"
+        );
+        Self::new("cursor_ahead", detail).with("after", after.0).with("durable", durable.0)
     }
 
     /// A token that sent more commands and reads than it is good for: nothing was decided.
@@ -736,7 +749,8 @@ mod tests {
     #[test]
     fn the_guide_has_the_problems_of_the_shell_and_of_the_store() {
         let guide = include_str!("../../../docs/API.md");
-        let of_the_service = ["busy", "closed", "starting", "store_failed", "store_full", "rate_limited"];
+        let of_the_service =
+            ["busy", "closed", "starting", "store_failed", "store_full", "rate_limited", "cursor_ahead"];
         let kinds = of_the_service.map(ProblemKind::of);
         for kind in kinds.into_iter().chain(SHELL_PROBLEMS) {
             let (status, code) = (kind.status.to_string(), format!("`{}`", kind.code));

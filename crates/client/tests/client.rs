@@ -277,3 +277,14 @@ async fn a_feed_that_ends_without_a_word_is_a_failed_try() {
     assert!(matches!(error, Error::Connection { .. }), "{error}");
     assert_eq!(served.await.unwrap().len(), TRIES_MAX as usize);
 }
+
+#[tokio::test]
+async fn a_cursor_ahead_of_the_store_is_told_at_once() {
+    let problem = r#"{"type":"/problems/cursor_ahead","title":"t","status":409,"code":"cursor_ahead","detail":"d",
+        "after":99999,"durable":52}"#;
+    let (client, served) = serve(vec![answer("409 Conflict", problem)]).await;
+    let error = client.events(99_999, &[]).next().await.unwrap_err();
+    assert_eq!(error.code(), Some("cursor_ahead"));
+    assert_eq!(error.problem().unwrap().facts["durable"], 52);
+    assert_eq!(served.await.unwrap().len(), 1, "it is not asked again");
+}

@@ -435,11 +435,12 @@ impl Service {
             Read::Events(filter) if feed::is_wanted(headers) => match self.feeds.open(caller.token()) {
                 Err(problem) => refuse(&problem),
                 Ok(open) => {
-                    feed::stream(Arc::clone(&self.store), self.stopping.clone(), open, filter, headers)
+                    let store = Arc::clone(&self.store);
+                    feed::stream(store, self.stopping.clone(), open, filter, headers).await
                 }
             },
             Read::Events(filter) => match feed::page(&*self.store, &filter).await {
-                Err(failure) => refuse(&problem_of(&failure)),
+                Err(problem) => refuse(&problem),
                 Ok((text, durable)) => json(text, Some(durable)),
             },
             Read::Status => json(show::status(&self.store.status()), None),

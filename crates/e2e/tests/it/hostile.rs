@@ -290,9 +290,11 @@ fn what_comes_after_the_last_number_of_all_is_nothing() {
     let charge = json!({"currency": "KRW", "amount": 5});
     ok(jaego.connect().post("/v1/wallets/kim/charge", &charge).unwrap());
     let last = u64::MAX;
+    for kind in ["", "kind=adjusted&"] {
+        let (status, answer) = jaego.connect().get(&format!("/v1/events?{kind}after={last}")).unwrap();
+        assert_eq!((status, &answer["code"]), (409, &json!("cursor_ahead")));
+    }
     for path in [
-        format!("/v1/events?after={last}"),
-        format!("/v1/events?kind=adjusted&after={last}"),
         format!("/v1/skus/mug/history?after={last}"),
         format!("/v1/skus/mug/history?site=ICN&after={last}"),
         format!("/v1/wallets/kim/statement?after={last}"),

@@ -6,9 +6,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Response, header};
-use jaego_api::{list::List, read::EventFilter, read::event_cursor};
+use jaego_api::{Problem, list::List, read::EventFilter, read::event_cursor};
 use jaego_domain::Sequence;
-use jaego_store::{EventView, Failure, Store};
+use jaego_store::{EventPage, EventView, Failure, Store};
 use tokio::{sync::watch, time};
 
 use super::{feeds::OpenFeed, problem_of, refuse, show};
@@ -34,15 +34,26 @@ fn fits(filter: &EventFilter, event: &EventView) -> bool {
     filter.kinds.is_empty() || filter.kinds.iter().any(|kind| kind == event.kind)
 }
 
+/// Refuses with `cursor_ahead` to go on after an event that the store does not have: it gives no such cursor, so that a
+/// reader who waited for the store to catch up would miss what comes until then.
+fn known(after: Sequence, page: &EventPage) -> Result<(), Box<Problem>> {
+    if after <= page.durable { Ok(()) } else { Err(Box::new(Problem::cursor_ahead(after, page.durable))) }
+}
+
 /// A page of events as JSON, and the last durable event.
-pub(super) async fn page(store: &dyn Store, filter: &EventFilter) -> Result<(Vec<u8>, Sequence), Failure> {
+pub(super) async fn page(
+    store: &dyn Store,
+    filter: &EventFilter,
+) -> Result<(Vec<u8>, Sequence), Box<Problem>> {
     let mut after = filter.after;
     let mut items = Vec::new();
     let mut durable = after;
     let mut more = true;
     for _ in 0..READS_A_PAGE {
         let wanted = if filter.kinds.is_empty() { filter.limit - items.len() } else { EVENTS_A_READ };
-        let page = store.events(after, wanted).await?;
+        let read = store.events(after, wanted).await;
+        let page = read.map_err(|failure| problem_of(&failure))?;
+        known(after, &page)?;
         durable = page.durable;
         for event in &page.events {
             if items.len() == filter.limit {
@@ -66,6 +77,8 @@ pub(super) async fn page(store: &dyn Store, filter: &EventFilter) -> Result<(Vec
 /// Where a feed stands.
 struct Feed {
     store: Arc<dyn Store>,
+    /// What was read of it before it began.
+    first: Option<Result<EventPage, Failure>>,
     stopping: watch::Receiver<bool>,
     filter: EventFilter,
     after: Sequence,
@@ -76,7 +89,7 @@ struct Feed {
 }
 
 /// Events for as long as the reader listens, from `Last-Event-ID` or `after` on.
-pub(super) fn stream(
+pub(super) async fn stream(
     store: Arc<dyn Store>,
     stopping: watch::Receiver<bool>,
     open: OpenFeed,
@@ -94,8 +107,12 @@ pub(super) fn stream(
             }
         }
     }
-    let until = time::Instant::now() + STREAM_LIFE;
-    let feed = Feed { store, stopping, filter, after, until, ended: false, _open: open };
+    let first = store.events(after, EVENTS_A_READ).await;
+    if let Err(problem) = first.as_ref().map_or(Ok(()), |page| known(after, page)) {
+        return refuse(&problem);
+    }
+    let (first, until) = (Some(first), time::Instant::now() + STREAM_LIFE);
+    let feed = Feed { store, first, stopping, filter, after, until, ended: false, _open: open };
     let chunks = stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(chunk), feed))
@@ -115,7 +132,11 @@ impl Feed {
                 self.ended = true;
                 return Some(sign_of_life(self.after));
             }
-            let page = match self.store.events(self.after, EVENTS_A_READ).await {
+            let read = match self.first.take() {
+                Some(first) => first,
+                None => self.store.events(self.after, EVENTS_A_READ).await,
+            };
+            let page = match read {
                 Ok(page) => page,
                 Err(failure) => {
                     // Said once, and then the reader comes again with its last event.

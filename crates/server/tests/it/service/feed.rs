@@ -191,6 +191,39 @@ async fn a_feed_that_fails_ends_with_a_problem_document() {
     assert_eq!(listener.text, format!("event: problem\ndata: {}\n\n", page.text()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_the_store_never_gave_is_refused() {
+    let (store, _) = reference();
+    let service = Service::over(store).await;
+    let caller = service.caller(Role::Admin);
+    caller.stock(10).await;
+    let last = service.sequence(&caller).await;
+    let stream = ("Accept", "text/event-stream");
+    let (end, ahead) = (last.to_string(), (last + 1).to_string());
+    for (after, headers) in
+        [(&ahead, vec![]), (&ahead, vec![stream]), (&end, vec![stream, ("Last-Event-ID", &*ahead)])]
+    {
+        for kind in ["", "&kind=held"] {
+            let answer = caller.send("GET", &format!("/v1/events?after={after}{kind}"), &headers, b"").await;
+            assert_eq!((answer.status, answer.code().as_str()), (409, "cursor_ahead"), "{headers:?}");
+            let told: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((&told["after"], &told["durable"]), (&json!(last + 1), &json!(last)), "{told}");
+        }
+    }
+    // The last event of all is known, and what comes next is told after it.
+    let (status, page) = caller.get(&format!("/v1/events?after={last}")).await;
+    assert_eq!((status, page), (200, json!({"items": [], "next": null})));
+    let mut listener = Listener::open(&caller, "?after=99999", Some(last)).await;
+    assert_eq!(caller.post("/v1/holds", &hold("H1", 1)).await.0, 200);
+    let told = loop {
+        assert!(listener.more().await);
+        if let Some(event) = listener.events().pop() {
+            break event;
+        }
+    };
+    assert_eq!(told["sequence"], json!(last + 1));
+}
+
 /// Waits until so many feeds are open, as the metrics have it.
 async fn open_feeds_become(service: &Service, count: usize) {
     let line = format!("\njaego_open_feeds {count}\n");
