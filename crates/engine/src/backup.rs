@@ -32,7 +32,7 @@ pub enum Links {
 }
 
 /// What was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Copied {
     /// Files that are linked.
     pub linked: usize,
@@ -40,6 +40,8 @@ pub struct Copied {
     pub copied: usize,
     /// Bytes that were written for them.
     pub bytes: u64,
+    /// Newer checkpoints than the one that came along, newest first, each by what is wrong with it.
+    pub passed_over: Vec<checkpoint::Error>,
 }
 
 /// Why there is no copy.
@@ -96,7 +98,7 @@ impl Error {
             Self::Io { source, .. } => is_gone(source),
             Self::Journal { source: journal::Error::Io { source, .. }, .. } => is_gone(source),
             Self::Journal { source: journal::Error::Missing { .. }, .. } => true,
-            Self::Checkpoint { source: checkpoint::Error::Io { source, .. }, .. } => is_gone(source),
+            Self::Checkpoint { source, .. } => source.is_gone(),
             _ => false,
         }
     }
@@ -117,12 +119,13 @@ pub fn copy(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
         return Err(Error::NotEmpty { path: to.to_owned() });
     }
     for _ in 1..TRIES_MAX {
-        match once(from, to, links) {
+        // A checkpoint of which a file is gone was pruned meanwhile, in all likelihood: there are newer ones now.
+        match once(from, to, links, |error| !error.is_gone()) {
             Err(error) if error.may_pass() => clear(to)?,
             ended => return ended,
         }
     }
-    once(from, to, links)
+    once(from, to, links, |_| true)
 }
 
 fn clear(to: &Path) -> Result<(), Error> {
@@ -133,18 +136,29 @@ fn clear(to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn once(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
+/// Copies once. A checkpoint that cannot be used is passed over for an older one, as when the store is opened, where
+/// `is_for_good` says so of what is wrong with it.
+fn once(
+    from: &Path,
+    to: &Path,
+    links: Links,
+    is_for_good: impl Fn(&checkpoint::Error) -> bool,
+) -> Result<Copied, Error> {
     let disk = Arc::new(Beside { path: from.to_owned() });
     let mut copied = Copied::default();
+    let failed = |source| Error::Checkpoint { path: from.to_owned(), source };
     // The checkpoint first: the journal, which is read later, reaches at least as far.
-    let checkpoints =
-        checkpoint::list(&*disk).map_err(|source| Error::Checkpoint { path: from.to_owned(), source })?;
-    if let Some(newest) = checkpoints.first() {
-        // The manifest last, as it was written.
-        let manifest = checkpoint::read_manifest(&*disk, *newest);
-        let names = manifest.map_err(|source| Error::Checkpoint { path: from.to_owned(), source })?.files();
-        for name in names {
-            place(&from.join(&name), &to.join(&name), links, &mut copied)?;
+    for sequence in checkpoint::list(&*disk).map_err(failed)? {
+        match checkpoint::check(&*disk, sequence) {
+            Ok(manifest) => {
+                // The manifest last, as it was written.
+                for name in manifest.files() {
+                    place(&from.join(&name), &to.join(&name), links, &mut copied)?;
+                }
+                break;
+            }
+            Err(error) if is_for_good(&error) => copied.passed_over.push(error),
+            Err(error) => return Err(failed(error)),
         }
     }
     let segments = standing(&disk).map_err(|source| Error::Journal { path: from.to_owned(), source })?;
@@ -278,7 +292,10 @@ impl DiskFile for BesideFile {
 
 #[cfg(test)]
 mod tests {
-    use jaego_domain::Memory;
+    use jaego_domain::{
+        Code, Command, Event, Memory, Name, Request, Sequence, Strategy, Tables, TimeZone, Timestamp,
+        command::SetSite, turn,
+    };
 
     use super::*;
     use crate::{
@@ -334,6 +351,59 @@ mod tests {
         assert_eq!(loaded, written);
         assert!(!to.join(older).exists());
         drop(journal);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_damaged_is_passed_over_for_an_older_one() {
+        let part = |sequence: u64| format!("checkpoint-{sequence:020}.000000");
+        let done = |sequence: u64| format!("checkpoint-{sequence:020}.done");
+        let turned = |path: &Path| {
+            let mut bytes = fs::read(path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(path, bytes).unwrap();
+        };
+        let damages: [&dyn Fn(&Path); 4] = [
+            &|from| turned(&from.join(done(1))),
+            &|from| turned(&from.join(part(1))),
+            &|from| fs::remove_file(from.join(part(1))).unwrap(),
+            &|from| fs::write(from.join(done(1)), "").unwrap(),
+        ];
+        for (number, damage) in damages.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+            let disk = Arc::new(RealDisk::open(&from).unwrap());
+            let mut journal = Journal::create(Arc::clone(&disk), CONFIG, StoreId(7), 1).unwrap();
+            let mut memory = Memory::new();
+            let older = checkpoint::write(&*disk, StoreId(7), &memory, &[]).unwrap();
+            let event = site();
+            journal.append(1, 1, &jaego_store::codec::encode(std::slice::from_ref(&event))).unwrap();
+            journal.sync().unwrap();
+            drop(jaego_domain::apply_for_good(&mut memory, &event));
+            checkpoint::write(&*disk, StoreId(7), &memory, &[]).unwrap();
+            damage(&from);
+            let copied = copy(&from, &to, Links::Allowed).unwrap();
+            assert_eq!(copied.passed_over.len(), 1, "damage {number}: {copied:?}");
+            let copy = RealDisk::open(&to).unwrap();
+            assert_eq!(checkpoint::list(&copy).unwrap(), [older.sequence], "damage {number}");
+            drop(copy);
+            let opened = crate::open(RealDisk::open(&to).unwrap(), CONFIG, |_| {}).unwrap();
+            assert_eq!(opened.memory.head().sequence, Sequence(1), "damage {number}");
+        }
+    }
+
+    /// An event that makes a site.
+    fn site() -> Event {
+        let code = |text| Code::new("code", text).unwrap();
+        let set = Command::SetSite(SetSite {
+            site: code("ICN"),
+            name: Name::default(),
+            time_zone: TimeZone::new("UTC").unwrap(),
+            strategy: Strategy::Fifo,
+        });
+        let request = Request::new(set, None, code("tester")).unwrap();
+        let mut events = Vec::new();
+        turn::submit_for_good(&mut Memory::new(), &request, Timestamp(1), &mut events).unwrap();
+        events.pop().unwrap()
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Error {
         Self::Io { doing, file: file.to_owned(), source: Arc::new(source) }
     }
 
+    /// Whether a file is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     fn damaged(file: &str, what: impl Into<String>) -> Self {
         Self::Damaged { file: file.to_owned(), what: what.into() }
     }
@@ -281,13 +286,7 @@ fn read_part(name: &str, bytes: &[u8], give: &mut dyn FnMut(Result<Rows, Error>)
 }
 
 fn decode_part(name: &str, bytes: &[u8], give: &mut dyn FnMut(Rows)) -> Result<(), Error> {
-    let (header, payload) = bytes.split_at_checked(PART_HEADER_LEN).unwrap_or_default();
-    if !header.starts_with(PART_MAGIC) {
-        return Err(Error::damaged(name, "it does not begin like a part"));
-    }
-    if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
-        return Err(Error::damaged(name, "its checksum is another"));
-    }
+    let payload = payload_of(name, bytes)?;
     let decode = |source| Error::Rows { file: name.to_owned(), source };
     let mut decoded = row::decode(payload).map_err(decode)?;
     let mut start = decoded.at();
@@ -307,6 +306,35 @@ fn decode_part(name: &str, bytes: &[u8], give: &mut dyn FnMut(Rows)) -> Result<(
         }
         give(Rows { rows, sum });
     }
+}
+
+/// The rows of a part, encoded, once its checksum says that they are those that were written.
+fn payload_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b [u8], Error> {
+    let (header, payload) = bytes.split_at_checked(PART_HEADER_LEN).unwrap_or_default();
+    if !header.starts_with(PART_MAGIC) {
+        return Err(Error::damaged(name, "it does not begin like a part"));
+    }
+    if header[8..12] != crc32c::crc32c(payload).to_le_bytes() {
+        return Err(Error::damaged(name, "its checksum is another"));
+    }
+    Ok(payload)
+}
+
+/// The manifest of a checkpoint whose files are as they were written: its parts by their checksums, while no row is decoded,
+/// and the archive's runs by being there.
+///
+/// # Errors
+/// If a file cannot be read, is gone or is damaged.
+pub(crate) fn check(disk: &impl Disk, sequence: Sequence) -> Result<Manifest, Error> {
+    let manifest = read_manifest(disk, sequence)?;
+    for (part, len) in manifest.parts.iter().enumerate() {
+        let name = part_name(sequence, part);
+        payload_of(&name, &read_file(disk, &name, *len)?)?;
+    }
+    for name in crate::archive::files(&manifest.archive) {
+        disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
+    }
+    Ok(manifest)
 }
 
 /// Reads a checkpoint's manifest alone.
