@@ -8,14 +8,14 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use jaego_api::Time;
 use jaego_engine::{
     Verified,
-    backup::{Links, copy},
+    backup::{Copied, Links, copy},
 };
-use jaego_server::audit::Kind;
+use jaego_server::{Tokens, audit::Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -69,25 +69,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let start = Instant::now();
     let links = if options.copy { Links::Never } else { Links::Allowed };
     make_empty(&options.to)?;
-    let copied = copy(&store, &data::store_folder(&options.to), links)
-        .with_context(|| format!("cannot back up {}", from.display()))?;
-    copy_tokens(&from, &options.to)?;
-    let verified = prove(&options.to)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
-    let manifest = Manifest {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        made_at: Time(u64::try_from(now.as_millis()).context("the clock is out of range")?).to_string(),
-        sequence: verified.sequence.0,
-        state: state(verified.hash),
-        counts_sold: true,
-    };
-    let json = serde_json::to_string_pretty(&manifest).context("cannot write the manifest")?;
-    let path = options.to.join(MANIFEST);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    file.and_then(|mut file| file.write_all((json + "\n").as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    sync(&path)?;
-    sync(&options.to)?;
+    let placed = back_up(&from, &options.to, links);
+    let (copied, verified) = or_emptied(&options.to, "backed up", placed)?;
     write_down(&from, Kind::BackedUp, format!("event {} to {}", verified.sequence, options.to.display()));
     eprintln!(
         "{} files linked, {} copied ({} bytes), in {:.1} s",
@@ -97,6 +80,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         start.elapsed().as_secs_f64()
     );
     tell(&verified, &options.output, "backed up", &options.to)
+}
+
+/// Copies a data folder into an empty one, proves the copy, and says in its manifest what it is.
+fn back_up(from: &Path, to: &Path, links: Links) -> Result<(Copied, Verified)> {
+    let copied = copy(&data::store_folder(from), &data::store_folder(to), links)
+        .with_context(|| format!("cannot back up {}", from.display()))?;
+    tell_passed_over(&copied);
+    copy_tokens(from, to)?;
+    let verified = prove(to)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let manifest = Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        made_at: Time(u64::try_from(now.as_millis()).context("the clock is out of range")?).to_string(),
+        sequence: verified.sequence.0,
+        state: state(verified.hash),
+        counts_sold: true,
+    };
+    let json = serde_json::to_string_pretty(&manifest).context("cannot write the manifest")?;
+    let path = to.join(MANIFEST);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    file.and_then(|mut file| file.write_all((json + "\n").as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    sync(&path)?;
+    sync(to)?;
+    Ok((copied, verified))
 }
 
 #[derive(Args)]
@@ -124,28 +132,21 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
     let manifest: Manifest =
         serde_json::from_slice(&manifest).with_context(|| format!("cannot understand {}", path.display()))?;
     make_empty(&options.data)?;
-    let verified = match place(options, &manifest) {
-        Ok(verified) => verified,
-        Err(error) => {
-            // A store that is not the one that was backed up must not be served.
-            let folder = options.data.display();
-            remove_placed(&options.data).with_context(|| {
-                format!("{error:#}; and {folder} is not to be used: it could not be emptied")
-            })?;
-            return Err(error).with_context(|| format!("nothing was restored, and {folder} is empty again"));
-        }
-    };
+    // A store that is not the one that was backed up must not be served.
+    let verified = or_emptied(&options.data, "restored", place(options, &manifest))?;
     let from = options.from.display();
     sync(&options.data)?;
     write_down(&options.data, Kind::Restored, format!("event {} from {from}", verified.sequence));
+    tell_tokens(&options.data, &manifest);
     tell(&verified, &options.output, "restored", &options.data)
 }
 
 /// Copies a backup into an empty folder, and proves that the copy is what the manifest says.
 fn place(options: &RestoreOptions, manifest: &Manifest) -> Result<Verified> {
     // Copied, never linked: the backup has to outlive what becomes of the new folder.
-    copy(&data::store_folder(&options.from), &data::store_folder(&options.data), Links::Never)
+    let copied = copy(&data::store_folder(&options.from), &data::store_folder(&options.data), Links::Never)
         .with_context(|| format!("cannot restore {}", options.from.display()))?;
+    tell_passed_over(&copied);
     copy_tokens(&options.from, &options.data)?;
     let verified = prove(&options.data)?;
     let state = state(if manifest.counts_sold { verified.hash } else { verified.hash_without_sold });
@@ -161,6 +162,17 @@ fn place(options: &RestoreOptions, manifest: &Manifest) -> Result<Verified> {
     Ok(verified)
 }
 
+/// What was placed in a folder that was empty before; where that failed, the folder is emptied again, for the next try and
+/// so that nobody takes it for what it is not.
+fn or_emptied<T>(folder: &Path, what: &str, placed: Result<T>) -> Result<T> {
+    placed.or_else(|error| {
+        let path = folder.display();
+        remove_placed(folder)
+            .with_context(|| format!("{error:#}; and {path} is not to be used: it could not be emptied"))?;
+        Err(error.context(format!("nothing was {what}, and {path} is empty again")))
+    })
+}
+
 /// Removes what was placed in a folder that was empty before.
 fn remove_placed(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -171,6 +183,24 @@ fn remove_placed(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says which checkpoints were left out: the copy is whole, and the disk deserves a look.
+fn tell_passed_over(copied: &Copied) {
+    for error in &copied.passed_over {
+        eprintln!("a checkpoint cannot be used and is left out: {:#}", anyhow!(error.clone()));
+    }
+}
+
+/// Says that the tokens are those of the backup: what was revoked since is valid again.
+fn tell_tokens(data: &Path, manifest: &Manifest) {
+    let made_at = &manifest.made_at;
+    match Tokens::open(data::tokens_file(data)).map(|tokens| tokens.list().len()) {
+        Ok(0) => {}
+        Ok(count) => eprintln!("{count} tokens as of {made_at}: revoke again what was revoked since"),
+        // The store is restored all the same, and new ones can be made.
+        Err(error) => eprintln!("the tokens of {made_at} cannot be read: {:#}", anyhow!(error)),
+    }
 }
 
 /// Prints what a folder was proven to hold.

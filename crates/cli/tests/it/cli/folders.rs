@@ -157,6 +157,55 @@ fn a_restore_that_is_not_what_was_backed_up_leaves_nothing() {
 }
 
 #[test]
+fn a_backup_that_fails_leaves_its_folder_to_the_next_try() {
+    let mut house = House::furnished();
+    house.server.take();
+    let tokens = house.data().join("tokens.json");
+    let (backup, aside) = (house.folder.path().join("backup"), house.folder.path().join("aside"));
+    // A folder in the place of a file fails to be copied, after the store was.
+    fs::rename(&tokens, &aside).unwrap();
+    fs::create_dir(&tokens).unwrap();
+    let command = format!("backup --data {} --to {}", house.data().display(), backup.display());
+    let ran = house.run(&command);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains(&format!("nothing was backed up, and {} is empty again", backup.display())));
+    assert!(ran.err.contains("cannot copy"), "{}", ran.err);
+    assert_eq!(fs::read_dir(&backup).unwrap().count(), 0);
+    fs::remove_dir(&tokens).unwrap();
+    fs::rename(&aside, &tokens).unwrap();
+    house.done(&command);
+    assert!(backup.join("backup.json").exists());
+}
+
+#[test]
+fn a_restore_says_that_its_tokens_are_those_of_the_backup() {
+    let mut house = House::furnished();
+    let data = house.data().display().to_string();
+    let folder = |name: &str| house.folder.path().join(name).display().to_string();
+    let (backup, bare, restored, again) =
+        (folder("backup"), folder("bare"), folder("restored"), folder("again"));
+    house.done(&format!("token create gone --role reader --data {data}"));
+    let list: Value = serde_json::from_str(&house.done(&format!("token list --json --data {data}"))).unwrap();
+    let tokens = list["items"].as_array().unwrap();
+    let gone = tokens.iter().find(|token| token["name"] == "gone").unwrap()["id"].as_str().unwrap();
+    house.done(&format!("backup --data {data} --to {backup}"));
+    house.done(&format!("token revoke {gone} --data {data}"));
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(Path::new(&backup).join("backup.json")).unwrap()).unwrap();
+    let ran = house.run(&format!("restore --from {backup} --data {restored}"));
+    let told =
+        format!("{} tokens as of {}: revoke again", tokens.len(), manifest["made_at"].as_str().unwrap());
+    assert!(ran.code == 0 && ran.err.contains(&told), "{}", ran.err);
+    assert!(house.done(&format!("token list --data {restored}")).contains(gone), "it is valid again");
+    // Where there are none, nothing is said of them.
+    house.server.take();
+    fs::remove_file(house.data().join("tokens.json")).unwrap();
+    house.done(&format!("backup --data {data} --to {bare}"));
+    let ran = house.run(&format!("restore --from {bare} --data {again}"));
+    assert!(ran.code == 0 && !ran.err.contains("revoke"), "{}", ran.err);
+}
+
+#[test]
 fn a_backup_from_before_wallets_counted_what_was_for_orders_is_restored() {
     let mut house = House::furnished();
     for line in [
