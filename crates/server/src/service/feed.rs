@@ -22,12 +22,23 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long one stream lasts. The reader comes again with its token, which may have been revoked meanwhile.
 const STREAM_LIFE: Duration = Duration::from_secs(55);
 
-/// Whether the reader wants events for as long as it listens.
+/// The media type of Server-Sent Events.
+const STREAM_TYPE: &str = "text/event-stream";
+
+/// Whether the reader wants events for as long as it listens: whether some `Accept` names them, and not as what it does
+/// not take (`q=0`, RFC 9110).
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept
-        .split(',')
-        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream"))
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|accept| accept.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(STREAM_TYPE)) && !parts.any(is_no_weight)
+    })
+}
+
+/// Whether a parameter of a media range is the weight of what is not acceptable: `q=0`, `q=0.000`.
+fn is_no_weight(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else { return false };
+    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse().is_ok_and(|weight: f32| weight == 0.0)
 }
 
 fn fits(filter: &EventFilter, event: &EventView) -> bool {
@@ -119,7 +130,7 @@ pub(super) async fn stream(
     });
     let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(STREAM_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

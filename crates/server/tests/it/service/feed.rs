@@ -224,6 +224,41 @@ async fn a_cursor_that_the_store_never_gave_is_refused() {
     assert_eq!(told["sequence"], json!(last + 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_given_to_those_whose_accept_names_it() {
+    let (store, _) = reference();
+    let service = Service::over(store).await;
+    let caller = service.caller(Role::Admin);
+    caller.stock(10).await;
+    for (accepts, is_stream) in [
+        (&["text/event-stream"][..], true),
+        (&["Text/Event-Stream"], true),
+        (&["application/json", "text/event-stream"], true),
+        (&["application/json;q=0.5, TEXT/EVENT-STREAM ; q=0.9"], true),
+        (&["text/event-stream;q=0.001"], true),
+        (&["text/event-stream;q=0"], false),
+        (&["text/event-stream; Q=0.000", "application/json"], false),
+        (&["text/event-streams", "*/*"], false),
+        (&[], false),
+    ] {
+        let mut stream = TcpStream::connect(service.address).await.unwrap();
+        let accepts: String = accepts.iter().map(|accept| format!("Accept: {accept}\r\n")).collect();
+        let head = format!(
+            "GET /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: {}\r\n{accepts}\r\n",
+            caller.token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        while !raw.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut raw)).await;
+            assert!(read.unwrap().unwrap() > 0, "{accepts}");
+        }
+        let head = String::from_utf8_lossy(&raw).to_ascii_lowercase();
+        let kind = if is_stream { "text/event-stream" } else { "application/json" };
+        assert!(head.contains(&format!("content-type: {kind}\r\n")), "{accepts:?}: {head}");
+    }
+}
+
 /// Waits until so many feeds are open, as the metrics have it.
 async fn open_feeds_become(service: &Service, count: usize) {
     let line = format!("\njaego_open_feeds {count}\n");
