@@ -284,9 +284,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
         return Ok(());
     }
     match read {
-        Read::Query(Query::Site(site) | Query::Location { site, .. } | Query::Locations { site, .. }) => {
-            enter(caller, site)
-        }
+        Read::Query(Query::Location { site, .. } | Query::Locations { site, .. }) => enter(caller, site),
         Read::Query(
             Query::Stock { site, .. }
             | Query::Orders { site, .. }
@@ -330,6 +328,7 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             | Query::Proposals { .. },
         ) => Err(unbound("cards and proposals")),
         Read::Query(Query::SkuStock(_) | Query::Trace { .. }) => Err(unbound("stock of all sites")),
+        // Settings are for all to see, those of sites too, one by one as in their list.
         Read::Query(_) | Read::Status => Ok(()),
     }
 }

@@ -178,7 +178,7 @@ const BOUND: [(&str, [bool; 3]); 52] = [
 /// The same for reads, by URL.
 const BOUND_READS: [(&str, [bool; 3]); 57] = [
     ("/v1/sites", [true, true, true]),
-    ("/v1/sites/ICN", [true, false, false]),
+    ("/v1/sites/ICN", [true, true, true]),
     ("/v1/sites/ICN/locations", [true, false, false]),
     ("/v1/sites/ICN/locations/A-01", [true, false, false]),
     ("/v1/skus", [true, true, true]),
