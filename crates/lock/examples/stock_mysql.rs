@@ -7,7 +7,8 @@
 //!
 //! A line of input is an order: `mug 3`. Between the look at the stock and the change of it lies work that no
 //! transaction should be open for; a lock keeps others out of it meanwhile. Should the process be stopped in the middle
-//! for longer than the lock lasts, the fence keeps its change out. Try it with two of them: order from the one, stop it
+//! for longer than the lock lasts, the fence keeps its change out: it is raised before the look, so that whoever looked before
+//! cannot write after. Try it with two of them: order from the one, stop it
 //! with Ctrl-Z when it packs, order the same from the other one, and let the first go on with `fg`.
 //!
 //! A Redis that never had locks on it grants the first after its quarantine: 41 s, or what STOCK_QUARANTINE says.
@@ -34,8 +35,11 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS product \
     (name VARCHAR(64) PRIMARY KEY, stock BIGINT NOT NULL, fence BIGINT NOT NULL) ENGINE=InnoDB";
 const PRODUCTS: &str = "INSERT IGNORE INTO product VALUES ('mug', 10, 0), ('tee', 10, 0), ('cap', 10, 0)";
 
-/// Changes nothing if somebody who got the lock later was there before. A sale always changes the stock, and MySQL
-/// counts rows that change.
+/// From now on nobody who got the lock earlier can change the stock. No row if somebody who got it later was there before;
+/// each fence is a new one, and MySQL counts rows that change.
+const ENTER: &str = "UPDATE product SET fence = ? WHERE name = ? AND fence <= ?";
+
+/// Changes nothing if somebody who got the lock later has entered meanwhile. A sale always changes the stock.
 const SELL: &str = "UPDATE product SET stock = ?, fence = ? WHERE name = ? AND fence <= ?";
 
 #[tokio::main]
@@ -72,6 +76,11 @@ pub(crate) async fn main() -> Result<(), Trouble> {
 async fn sell(locks: &Locks, database: &mut Conn, product: &str, quantity: i64) -> Result<i64, Trouble> {
     let request = locks.lock(format!("product:{product}")).lease(LEASE);
     let guard = request.wait(Duration::from_secs(60)).acquire().await?;
+    let fence = guard.fence();
+    database.exec_drop(ENTER, (fence, product, fence)).await?;
+    if database.affected_rows() == 0 {
+        return Err("there is no such product, or somebody else came first".into());
+    }
     let stock = database.exec_first("SELECT stock FROM product WHERE name = ?", (product,)).await?;
     let stock: i64 = stock.ok_or("there is no such product")?;
     if !(1..=stock).contains(&quantity) {
@@ -79,9 +88,9 @@ async fn sell(locks: &Locks, database: &mut Conn, product: &str, quantity: i64) 
     }
     println!("packing {quantity} {product}");
     sleep(PACKING).await;
-    let (left, fence) = (stock - quantity, guard.fence());
+    let left = stock - quantity;
     database.exec_drop(SELL, (left, fence, product, fence)).await?;
     let sold = database.affected_rows();
     drop(guard.release().await);
-    if sold == 0 { Err("too late, somebody else has sold of it".into()) } else { Ok(left) }
+    if sold == 0 { Err("too late, somebody else has it now".into()) } else { Ok(left) }
 }

@@ -6,7 +6,8 @@
 //!
 //! A line of input is an order: `mug 3`. Between the look at the stock and the change of it lies work that no
 //! transaction should be open for; a lock keeps others out of it meanwhile. Should the process be stopped in the middle
-//! for longer than the lock lasts, the fence keeps its change out. Try it with two of them: order from the one, stop it
+//! for longer than the lock lasts, the fence keeps its change out: it is raised with the look, so that whoever looked before
+//! cannot write after. Try it with two of them: order from the one, stop it
 //! with Ctrl-Z when it packs, order the same from the other one, and let the first go on with `fg`.
 
 use std::env;
@@ -30,7 +31,11 @@ const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS product (name text PRIMARY KEY, stock bigint NOT NULL, fence bigint NOT NULL);
     INSERT INTO product VALUES ('mug', 10, 0), ('tee', 10, 0), ('cap', 10, 0) ON CONFLICT DO NOTHING";
 
-/// Changes nothing if somebody who got the lock later was there before.
+/// Looks at the stock, and from then on nobody who got the lock earlier can change it. No row if somebody who got it later
+/// was there before.
+const LOOK: &str = "UPDATE product SET fence = $1 WHERE name = $2 AND fence <= $1 RETURNING stock";
+
+/// Changes nothing if somebody who got the lock later has looked meanwhile.
 const SELL: &str = "UPDATE product SET stock = $1, fence = $2 WHERE name = $3 AND fence <= $2";
 
 #[tokio::main]
@@ -65,15 +70,16 @@ pub(crate) async fn main() -> Result<(), Trouble> {
 async fn sell(locks: &Locks, database: &Client, product: &str, quantity: i64) -> Result<i64, Trouble> {
     let request = locks.lock(format!("product:{product}")).lease(LEASE);
     let guard = request.wait(Duration::from_secs(60)).acquire().await?;
-    let row = database.query_opt("SELECT stock FROM product WHERE name = $1", &[&product]).await?;
-    let stock: i64 = row.ok_or("there is no such product")?.get(0);
+    let fence = i64::try_from(guard.fence())?;
+    let row = database.query_opt(LOOK, &[&fence, &product]).await?;
+    let stock: i64 = row.ok_or("there is no such product, or somebody else came first")?.get(0);
     if !(1..=stock).contains(&quantity) {
         return Err(format!("there are {stock}").into());
     }
     println!("packing {quantity} {product}");
     sleep(PACKING).await;
-    let (left, fence) = (stock - quantity, i64::try_from(guard.fence())?);
+    let left = stock - quantity;
     let sold = database.execute(SELL, &[&left, &fence, &product]).await?;
     drop(guard.release().await);
-    if sold == 0 { Err("too late, somebody else has sold of it".into()) } else { Ok(left) }
+    if sold == 0 { Err("too late, somebody else has it now".into()) } else { Ok(left) }
 }

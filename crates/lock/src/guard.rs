@@ -37,8 +37,8 @@ pub enum Outcome {
     },
     /// It was not ours any more: somebody had [broken](crate::Locks::break_holds) the hold.
     Broken,
-    /// No answer came before the end of the lease, and the lock was not known to be lost when it was let go. The lock
-    /// ends with its lease at the latest.
+    /// No answer came while the release was tried, or the server refused it, and the lock was not known to be lost when it was let
+    /// go. It ends with its lease at the latest.
     Unknown(backend::Error),
 }
 
@@ -269,7 +269,9 @@ impl Guard {
         self.tenure.committed.load(Ordering::Acquire)
     }
 
-    /// Lets the lock go and tells how that went. Dropping the future does not stop the release.
+    /// Lets the lock go and tells how that went. Dropping the future does not stop the release. Where the server does not
+    /// answer, it is tried for four [response timeouts](crate::Settings::response_timeout) (2 s unless set, 2.6 s with the
+    /// last try), and no longer than the lease may last.
     pub async fn release(mut self) -> Outcome {
         self.counted = false;
         match self.tenure.remove_guard() {

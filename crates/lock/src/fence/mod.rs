@@ -14,6 +14,15 @@
 //! No row changed: somebody with a greater fence was there before (or there is no such row). The column is
 //! `fence bigint NOT NULL DEFAULT 0`: where it is null, nobody's fence is good.
 //!
+//! Whoever writes what follows from what was read raises the fence before the reading, or with it. Otherwise one that was
+//! stopped after its reading can write while a later holder has read and not written yet, and that one writes over it:
+//!
+//! ```sql
+//! UPDATE products SET fence = $1 WHERE id = $2 AND fence <= $1 RETURNING stock;
+//! -- the work, and then:
+//! UPDATE products SET stock = $3 WHERE id = $2 AND fence <= $1
+//! ```
+//!
 //! # A table of fences
 //!
 //! If the lock guards more than a row, a table `fences(name, fence)` keeps the greatest fence by the name of the

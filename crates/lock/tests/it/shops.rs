@@ -1,5 +1,5 @@
 //! The example programs, two of each, of which one is stopped in the middle of a sale and goes on when the other one has
-//! sold.
+//! sold, or in the middle of its sale.
 //!
 //! `JAEGO_SOAK=n` runs n times as many rounds.
 
@@ -40,8 +40,9 @@ fn open(test: &str, settings: &[(&str, String)]) -> Twin {
     shop
 }
 
-/// Sells one of a product in each of two shops, of which the first one is stopped while it packs. In the end there is as
-/// much left as was not sold. A round in which it was stopped too late is played again.
+/// Sells one of a product in each of two shops, of which the first one is stopped while it packs, and goes on when the
+/// second one has sold, or in every other round while that one packs. In the end there is as much left as was not sold.
+/// A round in which it was stopped too late is played again.
 fn sell_in_two(test: &str, settings: &[(&str, String)], stock: impl Fn(&str) -> i64 + Sync) {
     thread::scope(|scope| {
         for product in PRODUCTS {
@@ -56,9 +57,17 @@ fn sell_in_two(test: &str, settings: &[(&str, String)], stock: impl Fn(&str) -> 
                     first.hear_of("packing", PATIENCE).unwrap();
                     first.stop().unwrap();
                     second.say(&order).unwrap();
-                    let left = second.hear_of("sold, ", PATIENCE).unwrap();
-                    first.cont().unwrap();
-                    let outcome = first.hear(PATIENCE).unwrap();
+                    let (outcome, left);
+                    if stopped % 2 == 0 {
+                        left = second.hear_of("sold, ", PATIENCE).unwrap();
+                        first.cont().unwrap();
+                        outcome = first.hear(PATIENCE).unwrap();
+                    } else {
+                        second.hear_of("packing", PATIENCE).unwrap();
+                        first.cont().unwrap();
+                        outcome = first.hear(PATIENCE).unwrap();
+                        left = second.hear_of("sold, ", PATIENCE).unwrap();
+                    }
                     if outcome.starts_with("sold, ") {
                         // Then the second one has sold after it.
                         assert_eq!((left, stock(product)), (format!("{} left", before - 2), before - 2));
