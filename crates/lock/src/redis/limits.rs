@@ -7,6 +7,8 @@ pub(super) const VERSION_MIN: u32 = 7;
 /// How a server begins, in cluster mode or not, what it says to whom it has no connection for, under the code of all that
 /// has none of its own.
 pub(super) const FULL: &str = "max number of clients";
+/// The code of what it says when its memory is full.
+pub(super) const OUT_OF_MEMORY: &str = "OOM";
 /// Servers that were left, of which a link knows that it comes back to them.
 pub(super) const SERVERS_LEFT_MAX: usize = 16;
 /// Default of the prefix of all keys.

@@ -294,8 +294,7 @@ impl Link {
             return;
         }
         let mut connection = live.connection.clone();
-        let hash = &live.hashes[Script::Greet as usize];
-        let greeting = self.greet(&mut connection, hash, &live.run_id, true);
+        let greeting = self.greet(&mut connection, &live.hashes, &live.run_id, true);
         let told = timeout(self.options.response_timeout, greeting).await.unwrap_or(Err(Failure::NoAnswer));
         if let Err(error) = told {
             tracing::warn!(%error, "cannot tell the other clients that the lock server's clock has jumped");
@@ -421,7 +420,7 @@ impl Link {
         // The same process and the same record as before: nothing on it tells that another one granted meanwhile.
         let anew = self.clock().comes_back(&run_id);
         let sent = BootTime::now();
-        let greeted = self.greet(&mut connection, &hashes[Script::Greet as usize], &run_id, anew).await;
+        let greeted = self.greet(&mut connection, &hashes, &run_id, anew).await;
         if matches!(&greeted, Err(Failure::Redis(error)) if error.code() == Some("READONLY")) {
             self.clock().leave(&run_id);
         }
@@ -438,7 +437,7 @@ impl Link {
         }
         match self.tell_name(&mut connection).await {
             // There is no room for what is for people only.
-            Err(error) if error.code() == Some("OOM") => {}
+            Err(error) if error.code() == Some(limits::OUT_OF_MEMORY) => {}
             told => told?,
         }
         self.advise(&mut connection, &server).await?;
@@ -500,20 +499,39 @@ impl Link {
         }
     }
 
-    /// Tells each shard whose server this is, by a script for each, all in one round trip. Fails on a replica, because it
-    /// has something to write there. Returns the server's time.
+    /// Tells each shard whose server this is. Fails on a replica, because it has something to write there. Where the memory is
+    /// full it is told once more: what it writes is one short record for each shard, and without it nobody could renew or
+    /// release what the server does know. Returns the server's time.
     async fn greet(
         &self,
         connection: &mut MultiplexedConnection,
-        hash: &str,
+        hashes: &[String],
+        run_id: &str,
+        anew: bool,
+    ) -> Result<u64, Failure> {
+        match self.greet_by(Script::Greet, connection, hashes, run_id, anew).await {
+            Err(Failure::Redis(error)) if error.code() == Some(limits::OUT_OF_MEMORY) => {
+                self.greet_by(Script::GreetFull, connection, hashes, run_id, anew).await
+            }
+            greeted => greeted,
+        }
+    }
+
+    /// By a script for each shard, all in one round trip.
+    async fn greet_by(
+        &self,
+        script: Script,
+        connection: &mut MultiplexedConnection,
+        hashes: &[String],
         run_id: &str,
         anew: bool,
     ) -> Result<u64, Failure> {
         let mut greetings = pipe();
         // The server may have forgotten it since the connection was made.
-        greetings.cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(Script::Greet));
+        greetings.cmd("SCRIPT").arg("LOAD").arg(self.scripts.text(script));
         for shard in 0..self.options.shards {
             let boot = format!("{}:{{{shard}}}:boot", self.options.prefix);
+            let hash = &hashes[script as usize];
             greetings.cmd("EVALSHA").arg(hash).arg(1).arg(boot).arg(run_id).arg(u8::from(anew));
             greetings.arg(super::micros(self.options.quarantine));
         }

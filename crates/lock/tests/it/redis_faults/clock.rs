@@ -100,6 +100,25 @@ async fn a_clock_that_jumps_is_told_and_starts_a_quarantine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_starts_a_quarantine_though_the_memory_is_full() {
+    const QUARANTINE: Duration = Duration::from_secs(6);
+    let server = server();
+    let by_us = Arc::new(AtomicI64::new(0));
+    let shifted = relay(server.addr(), Arc::clone(&by_us)).await;
+    let (here, there) = (process(shifted, QUARANTINE).await, process(server.addr(), QUARANTINE).await);
+    drop(here.lock("a").lease(ms(500)).wait(QUARANTINE * 2).acquire().await.unwrap());
+    drop(there.lock("c").lease(ms(500)).wait(PATIENCE).acquire().await.expect("it is calm"));
+    let mut observer = Observer::of(&server).await;
+    super::memory::fill(&mut observer).await;
+    by_us.store(40_000_000, Ordering::Relaxed);
+    answered(|| here.look("a")).await.unwrap();
+    assert_eq!(here.stats().clock_jumps, 1);
+    let () = observer.command("CONFIG SET maxmemory 0").await;
+    let error = refused(|| there.lock("c").lease(ms(500)).try_acquire()).await;
+    assert!(matches!(error, Error::Quarantined { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fences_grow_though_the_clock_is_behind_them() {
     let server = server();
     let here = process(server.addr(), Duration::ZERO).await;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use jaego_lock::{Error, Mode};
+use jaego_lock::conformance::connected;
+use jaego_lock::{Error, Locks, Mode, Settings};
+use jaego_testkit::FaultProxy;
 use tokio::time::{sleep, timeout};
 
-use crate::redis_faults::{Observer, PATIENCE, ms, process, server};
+use super::failover::{until_in_step, with_settings};
+use crate::redis_faults::{Observer, PATIENCE, backend, ms, process, server, settings};
 
-async fn fill(observer: &mut Observer) {
+pub(super) async fn fill(observer: &mut Observer) {
     let () = observer.command("CONFIG SET maxmemory-policy noeviction").await;
     let () = observer.command("CONFIG SET maxmemory 1").await;
 }
@@ -60,4 +63,42 @@ async fn a_process_that_connects_anew_keeps_its_locks_though_the_memory_is_full(
     let lost = timeout(here.settings().keeper_lease + PATIENCE, guard.lost()).await;
     assert!(lost.is_err(), "{lost:?}");
     assert!(guard.release().await.was_held());
+}
+
+/// All was there before the memory was full: a replica holds whatever its master does. To the locks it is a new server.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_promoted_replica_knows_is_kept_and_let_go_of_though_its_memory_is_full() {
+    // Longer than it takes to find the new master on a busy machine.
+    const LEASE: Duration = Duration::from_secs(4);
+    let mut master = with_settings(&[]);
+    let replica = with_settings(&[("replicaof", &format!("127.0.0.1 {}", master.addr().port()))]);
+    let way = FaultProxy::start(master.addr()).unwrap();
+    let settings = Settings { keeper_lease: LEASE, ..settings() };
+    let here = Locks::with_settings(connected(backend(way.addr(), Duration::ZERO)).await, settings).unwrap();
+    let [kept, broken] = ["kept", "broken"].map(|key| here.lock(key).acquire());
+    let (kept, broken) = (kept.await.unwrap(), broken.await.unwrap());
+    until_in_step(&replica).await;
+    let mut observer = Observer::of(&replica).await;
+    let known = async {
+        while observer.leftovers().await.len() < 2 {
+            sleep(ms(5)).await;
+        }
+    };
+    timeout(PATIENCE, known).await.expect("the replica knows both");
+    fill(&mut observer).await;
+    master.kill_9().unwrap();
+    let () = observer.command("REPLICAOF NO ONE").await;
+    way.set_upstream(replica.addr());
+
+    // Nobody has been on this server before.
+    let tool = process(replica.addr(), Duration::ZERO).await;
+    let owner = tool.look("broken").await.unwrap().holders[0].owner;
+    assert_eq!(tool.break_holds("broken", &[owner]).await.unwrap().ended.len(), 1);
+    let error = tool.lock("new").wait(ms(300)).acquire().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    sleep(LEASE * 2).await;
+    assert!(kept.is_valid(), "renewals go on: {:?}", here.stats());
+    drop(broken);
+    assert!(kept.release().await.was_held());
+    observer.until_clean(PATIENCE).await;
 }
