@@ -100,6 +100,8 @@ struct Acquisition {
     doubt: bool,
     /// An attempt was not answered. It may arrive yet, whatever a later one is told, and take the lock for nobody.
     unanswered: bool,
+    /// The last attempt was not answered.
+    failed: bool,
     /// The key that stood in the way first, by its index: under its pattern the wait is counted.
     waited_for: Option<usize>,
     /// Somebody woke us, and it is not known yet what came of it.
@@ -154,7 +156,7 @@ impl Acquisition {
         let started = BootTime::now();
         let deadline = started + if waits { plan.wait } else { settings.response_timeout };
         let inner = Arc::clone(inner);
-        let (doubt, unanswered, woken, answered) = (false, false, false, false);
+        let (doubt, unanswered, failed, woken, answered) = (false, false, false, false, false);
         Ok(Self {
             inner,
             plan,
@@ -165,6 +167,7 @@ impl Acquisition {
             deadline,
             doubt,
             unanswered,
+            failed,
             waited_for: None,
             woken,
             answered,
@@ -269,6 +272,12 @@ impl Acquisition {
     /// Takes an answer of the backend into account.
     fn digest(&mut self, sent_at: BootTime, answer: Result<Acquired, backend::Error>) -> Next {
         let key = self.plan.keys[0].clone();
+        self.failed = answer.is_err();
+        match &self.line {
+            Some(line) if self.failed => line.failed(),
+            Some(line) => line.answered(),
+            None => {}
+        }
         match answer {
             Ok(Acquired::Granted { fence, turn }) => {
                 let valid_until = tenure::valid_until(sent_at, self.plan.lease);
@@ -333,7 +342,7 @@ impl Acquisition {
             Err(source) => {
                 self.unanswered = true;
                 self.last = Last::Failed(source);
-                Next::Again(Some(pause_after_failure()))
+                Next::Again(None)
             }
         }
     }
@@ -384,8 +393,12 @@ impl Acquisition {
                 if let Some(wake) = line.take_wake() {
                     return Some(wake);
                 }
-                let look_at = line.next_look(settings.recheck).map(|at| at + late);
-                [look_at, queued.then_some(refresh_at)].into_iter().flatten().min()
+                if self.failed {
+                    line.next_try()
+                } else {
+                    let look_at = line.next_look(settings.recheck).map(|at| at + late);
+                    [look_at, queued.then_some(refresh_at)].into_iter().flatten().min()
+                }
             };
             let now = BootTime::now();
             if now >= self.deadline {

@@ -84,8 +84,11 @@ pub const ATTEMPT_MIN: Duration = Duration::from_millis(20);
 /// When the last of several locks has been got, the leases of all of them may take this long to begin even if the wait is
 /// over; without a wait, the [response timeout](crate::Settings::response_timeout).
 pub const SETTLE_MIN: Duration = Duration::from_millis(50);
-/// The pause after an attempt that the backend did not answer; a random half of it is left out.
+/// The pause after an attempt that the backend did not answer, or could not serve just then. Of those who wait for one key in
+/// a process only one asks after it; the pause doubles from one to the next who asks in vain …
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
+/// … up to this, and a random half of it is left out.
+pub const ATTEMPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A release, an extension or a downgrade that is not answered is sent again for so many response timeouts, so that a
 /// backend that is back by then hears of it …
 pub const TRIES_RESPONSE_TIMEOUTS: u32 = 4;

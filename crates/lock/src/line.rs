@@ -3,7 +3,7 @@
 //! Of all that one key keeps out here, only the first watches the clock; the others sleep until they are woken or
 //! that one has gone. One who waits for several keys watches none but the one that is in its way. A notice wakes as
 //! many as there is room for. Whoever was woken and leaves without having tried passes the wake on, and so does who shares
-//! a lock and was woken when it had it already.
+//! a lock and was woken when it had it already. Those whom the backend has failed ask one at a time, until one is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::acquisition::jitter;
 use crate::backend::{Next, Owner};
 use crate::clock::BootTime;
 use crate::rt::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -38,6 +39,20 @@ struct Line {
     looked_at: BootTime,
     /// When it may fall free without a notice, as far as that look told.
     free_at: Option<BootTime>,
+    failed: Failed,
+}
+
+/// Those of a line whom the backend has not answered, or could not serve just then. Each asks in its turn: a backend in
+/// trouble is spared the others, and one whom it fails for its own sake keeps back nobody.
+#[derive(Debug)]
+struct Failed {
+    tickets: BTreeSet<u64>,
+    /// Whose turn it is, if there is one …
+    turn: Option<u64>,
+    /// … and when.
+    ask_at: BootTime,
+    /// How long the last pause was; zero once one was answered.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -87,6 +102,7 @@ impl Lines {
                 stopped: BTreeSet::new(),
                 looked_at: BootTime::now(),
                 free_at: None,
+                failed: Failed::nobody(),
             });
             line.waiters.insert(ticket, Arc::clone(&waiter));
         }
@@ -196,8 +212,12 @@ impl Line {
 
     /// Not a wake-up call: the watcher only has to look at the clock.
     fn rouse(&self) {
-        if let Some(watcher) = self.watcher().and_then(|ticket| self.waiters.get(&ticket)) {
-            watcher.notify.notify_one();
+        self.rouse_one(self.watcher());
+    }
+
+    fn rouse_one(&self, ticket: Option<u64>) {
+        if let Some(waiter) = ticket.and_then(|ticket| self.waiters.get(&ticket)) {
+            waiter.notify.notify_one();
         }
     }
 
@@ -223,6 +243,52 @@ impl Line {
         if sooner {
             self.rouse();
         }
+    }
+}
+
+impl Failed {
+    fn nobody() -> Self {
+        let (tickets, turn) = (BTreeSet::new(), None);
+        Self { tickets, turn, ask_at: BootTime::now(), pause: Duration::ZERO }
+    }
+
+    /// One more. After whoever had its turn, the pause is longer.
+    fn add(&mut self, ticket: u64) {
+        if self.tickets.is_empty() {
+            self.pause = Duration::ZERO;
+        }
+        self.tickets.insert(ticket);
+        if self.turn.is_none_or(|turn| turn == ticket) {
+            self.pause_for(limits::ATTEMPT_PAUSE.max(self.pause * 2).min(limits::ATTEMPT_PAUSE_MAX));
+            self.turn = self.next(ticket);
+        }
+    }
+
+    /// One less, whatever came of it.
+    fn remove(&mut self, ticket: u64) {
+        if self.tickets.remove(&ticket) && self.turn == Some(ticket) {
+            self.turn = self.next(ticket);
+        }
+    }
+
+    /// One was answered. Returns some who may be as well.
+    fn answered(&mut self, ticket: u64) -> impl Iterator<Item = u64> {
+        self.remove(ticket);
+        let some = [self.tickets.pop_first(), self.tickets.pop_first()];
+        self.pause_for(limits::ATTEMPT_PAUSE);
+        self.pause = Duration::ZERO;
+        self.turn = self.tickets.first().copied();
+        some.into_iter().flatten()
+    }
+
+    fn pause_for(&mut self, pause: Duration) {
+        self.pause = pause;
+        self.ask_at = BootTime::now() + pause - jitter(pause / 2);
+    }
+
+    /// Who comes behind this one.
+    fn next(&self, ticket: u64) -> Option<u64> {
+        self.tickets.range(ticket + 1..).next().or_else(|| self.tickets.first()).copied()
     }
 }
 
@@ -290,6 +356,35 @@ impl InLine {
             same && waiter.mode.holders_max() > mode.holders_max()
         };
         line.wake_one(Wake::Chained, self.ticket + 1, |(_, waiter)| lets_in_more(waiter));
+    }
+
+    /// The backend has not answered it, or could not serve it just then. It asks again in its turn.
+    pub(crate) fn failed(&self) {
+        if let Some(line) = self.lines.lock().get_mut(&self.keys[0]) {
+            line.failed.add(self.ticket);
+            line.rouse_one(line.failed.turn);
+        }
+    }
+
+    /// When to ask again whom the backend has failed. Only who has its turn does.
+    pub(crate) fn next_try(&self) -> Option<BootTime> {
+        let lines = self.lines.lock();
+        let failed = &lines.get(&self.keys[0])?.failed;
+        (failed.turn == Some(self.ticket)).then_some(failed.ask_at)
+    }
+
+    /// The backend has answered. It may answer those as well whom it has failed: two of them ask, and whoever is answered has
+    /// two more ask, so that they do not come all at once and are soon through.
+    pub(crate) fn answered(&self) {
+        let mut lines = self.lines.lock();
+        let Some(line) = lines.get_mut(&self.keys[0]).filter(|line| !line.failed.tickets.is_empty()) else {
+            return;
+        };
+        for ticket in line.failed.answered(self.ticket) {
+            // Nobody counted whether there is room for them.
+            line.waiters[&ticket].wake(Wake::Chained);
+        }
+        line.rouse_one(line.failed.turn);
     }
 
     /// Something has changed: a wake-up call, or there is a clock to look at.
@@ -384,6 +479,8 @@ impl Drop for InLine {
                 lines.remove(key);
                 continue;
             }
+            line.failed.remove(self.ticket);
+            line.rouse_one(line.failed.turn);
             if let Some(wake) = woken {
                 line.wake_one(wake, 0, |_| true);
             }
@@ -602,6 +699,55 @@ mod tests {
         drop(waiters);
         assert_eq!(lines.waiters(), 0);
         assert!(!lines.wanted(&both), "and those who were turned away are in no line");
+    }
+
+    #[test]
+    fn those_whom_the_backend_fails_ask_in_turn_and_ever_more_rarely() {
+        let (lines, keys) = lines();
+        let waiters = [(); 3].map(|()| resting(&lines, &keys, &Mode::exclusive()));
+        waiters.iter().for_each(InLine::failed);
+        let who = || -> Vec<usize> { (0..3).filter(|who| waiters[*who].next_try().is_some()).collect() };
+        let mut pause = limits::ATTEMPT_PAUSE;
+        // The first was alone when it failed.
+        for turn in [0, 1, 2, 0, 1, 2, 0] {
+            assert_eq!(who(), [turn]);
+            assert_eq!(lines.lock()[&keys[0]].failed.pause, pause);
+            assert!(waiters[turn].next_try().unwrap().remaining() <= pause);
+            assert!(turn == 0 || is_roused(&waiters[turn]), "it looks at the clock");
+            waiters[turn].failed();
+            pause = (pause * 2).min(limits::ATTEMPT_PAUSE_MAX);
+        }
+        let [first, second, third] = waiters;
+        let _ = is_roused(&third);
+        drop(second);
+        assert!(first.next_try().is_none() && third.next_try().is_some() && is_roused(&third));
+        drop(third);
+        assert!(first.next_try().is_some() && first.take_wake().is_none());
+    }
+
+    #[test]
+    fn an_answer_has_two_ask_whom_the_backend_has_failed_and_each_of_them_two_more() {
+        let (lines, keys) = lines();
+        let waiters: Vec<InLine> = (0..9).map(|_| resting(&lines, &keys, &Mode::exclusive())).collect();
+        waiters.iter().for_each(InLine::failed);
+        let woken = || -> Vec<usize> { (0..9).filter(|who| waiters[*who].take_wake().is_some()).collect() };
+        // Of somebody whom it has not failed, too.
+        let late = resting(&lines, &keys, &Mode::shared());
+        late.answered();
+        assert_eq!(woken(), [0, 1]);
+        waiters[0].answered();
+        assert_eq!(woken(), [2, 3]);
+        waiters[1].failed();
+        waiters[2].answered();
+        assert_eq!(woken(), [1, 4]);
+        let rest = waiters[5].next_try().expect("should none of them be answered").remaining();
+        assert!(rest <= limits::ATTEMPT_PAUSE, "the pauses begin anew: {rest:?}");
+        for answered in [1, 3, 4, 5, 6, 7, 8] {
+            waiters[answered].answered();
+            let _ = woken();
+        }
+        late.answered();
+        assert!(woken().is_empty() && waiters.iter().all(|waiter| waiter.next_try().is_none()));
     }
 
     #[test]

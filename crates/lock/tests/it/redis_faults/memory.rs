@@ -5,6 +5,7 @@ use std::time::Duration;
 use jaego_lock::conformance::connected;
 use jaego_lock::{Error, Locks, Mode, Settings};
 use jaego_testkit::FaultProxy;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::failover::{until_in_step, with_settings};
@@ -101,4 +102,39 @@ async fn what_a_promoted_replica_knows_is_kept_and_let_go_of_though_its_memory_i
     drop(broken);
     assert!(kept.release().await.was_held());
     observer.until_clean(PATIENCE).await;
+}
+
+/// Whoever waits writes something, so a full server fails those too who wait for a lock that is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_waits_costs_a_full_server_next_to_nothing() {
+    const WAITERS: u64 = 300;
+    const WINDOW: Duration = Duration::from_secs(4);
+    /// In so long, with the longest pause from the start, and those before it.
+    const TURNS: u64 = 2 * WINDOW.as_secs() + 5;
+    let server = server();
+    let mut observer = Observer::of(&server).await;
+    let here = Locks::new(connected(backend(server.addr(), Duration::ZERO)).await);
+    let holder = here.lock("held").lease(ms(30_000)).acquire().await.unwrap();
+    fill(&mut observer).await;
+    let before = observer.scripts().await;
+    let mut waiters = JoinSet::new();
+    for key in ["held", "free"] {
+        for _ in 0..WAITERS {
+            let request = here.lock(key).lease(ms(20_000)).wait(Duration::from_secs(60)).fair();
+            waiters.spawn(async move { request.acquire().await.unwrap().release().await.was_held() });
+        }
+    }
+    sleep(WINDOW).await;
+    let scripts = observer.scripts().await - before;
+    println!("{scripts} scripts of {} waiters in {WINDOW:?}", 2 * WAITERS);
+    assert!(scripts >= 2 * WAITERS && scripts <= 2 * (WAITERS + TURNS), "{scripts}");
+
+    // All are served soon once there is room, and each asks a few times more.
+    let () = observer.command("CONFIG SET maxmemory 0").await;
+    assert!(holder.release().await.was_held());
+    let served = timeout(PATIENCE * 10, waiters.join_all()).await.expect("they are served");
+    assert!(served.into_iter().all(|was_held| was_held));
+    let scripts = observer.scripts().await - before - scripts;
+    println!("{scripts} scripts until all were served and gone");
+    assert!(scripts <= 2 * WAITERS * 4, "{scripts}");
 }
