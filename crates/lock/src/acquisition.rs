@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) max_hold: Duration,
     pub(crate) fair: bool,
     pub(crate) fence_min: u64,
+    /// Of a request for more. Whoever asks for them counts those that are given up.
+    pub(crate) part: bool,
 }
 
 type Reply = oneshot::Sender<Result<Guard, Error>>;
@@ -475,7 +477,7 @@ impl Acquisition {
 
 impl Drop for Acquisition {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.answered && !self.plan.part {
             self.inner.counters.cancelled();
         }
         if let (true, Some(line)) = (self.woken, &self.line) {

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     unavailable: AtomicU64,
     quarantined: AtomicU64,
     too_many_waiters: AtomicU64,
+    part_lost: AtomicU64,
     cancelled: AtomicU64,
     renewals: AtomicU64,
     renewals_failed: AtomicU64,
@@ -74,6 +75,8 @@ pub struct Stats {
     pub quarantined: u64,
     /// Refused because too many requests waited already, of this process or in the lock's queue.
     pub too_many_waiters: u64,
+    /// Given up because one of several locks was lost before all of them were got.
+    pub part_lost: u64,
     /// Requests of this process that wait now, those included that are about to ask for the first time.
     pub waiting: u64,
     /// Given up because the caller had gone.
@@ -194,6 +197,7 @@ impl Counters {
             }
             Error::Quarantined { .. } => add(&self.quarantined, 1),
             Error::TooManyWaiters { .. } => add(&self.too_many_waiters, 1),
+            Error::Lost { .. } => add(&self.part_lost, 1),
             Error::Unavailable { .. } | Error::Refused { .. } => add(&self.unavailable, 1),
             _ => {}
         }
@@ -243,6 +247,7 @@ impl Counters {
             unavailable: get(&self.unavailable),
             quarantined: get(&self.quarantined),
             too_many_waiters: get(&self.too_many_waiters),
+            part_lost: get(&self.part_lost),
             waiting: 0,
             cancelled: get(&self.cancelled),
             renewals: get(&self.renewals),

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use crate::acquisition;
 use crate::backend;
@@ -70,59 +75,12 @@ impl MultiRequest {
             groups.entry(inner.backend.group(&key)).or_default().push(key);
         }
         let several = groups.len() > 1;
-        // How long all the answers may take that come after a first one.
-        let answers = inner.settings.response_timeout * u32::try_from(groups.len()).unwrap_or(u32::MAX);
-        let started = BootTime::now();
-        let deadline = started + terms.wait;
-        let mut held = MultiGuard { guards: Vec::with_capacity(groups.len()) };
-        let mut max_hold = Duration::ZERO;
-        for mut keys in groups.into_values() {
-            keys.sort_unstable();
-            keys.dedup();
-            let mut plan = terms.plan(&inner, keys.into(), Mode::exclusive())?;
-            let now = BootTime::now();
-            if now >= deadline
-                && let Some(late) = held.guards.iter().find(|guard| guard.waited())
-            {
-                // The first attempt for what is left would each take its own time on top.
-                let (key, waited) = (late.key().clone(), now.since(started));
-                let error = Error::Timeout { key, waited, holder_remaining: Duration::ZERO };
-                inner.counters.refused(&error);
-                return Err(error);
-            }
-            if !plan.wait.is_zero() {
-                plan.wait = deadline.remaining().max(Duration::from_micros(1));
-            }
-            max_hold = plan.max_hold;
-            if several {
-                // Those that are already taken are kept while the others are waited for, however long that takes.
-                plan.keeper = true;
-                plan.max_hold += plan.wait + answers;
-            }
-            let guard = tokio::select! {
-                biased;
-                // Then there is nothing more to wait for.
-                (key, how) = held.first_lost() => return Err(Error::Lost { key: key.clone(), how }),
-                guard = acquisition::acquire(&inner, plan) => guard?,
-            };
-            held.guards.push(guard);
+        let mut waiting = several.then(|| Waiting { inner: Arc::clone(&inner), answered: false });
+        let answer = take(&inner, groups, terms).await;
+        if let Some(waiting) = &mut waiting {
+            waiting.answered = true;
         }
-        if several {
-            let limit = if terms.wait.is_zero() {
-                inner.settings.response_timeout
-            } else {
-                deadline.remaining().max(limits::SETTLE_MIN)
-            };
-            if let Err(error) = held.settle(terms.lease, max_hold, limit).await {
-                inner.counters.refused(&error);
-                return Err(error);
-            }
-            // One that was got early may have been lost while the others settled.
-            for guard in &held.guards {
-                guard.check().map_err(|how| Error::Lost { key: guard.key().clone(), how })?;
-            }
-        }
-        Ok(held)
+        answer
     }
 
     /// Takes all of them if all are free.
@@ -132,6 +90,100 @@ impl MultiRequest {
     pub async fn try_acquire(self) -> Result<MultiGuard, Error> {
         self.wait(Duration::ZERO).acquire().await
     }
+}
+
+/// A request for locks of several groups, which is one request to who asks.
+struct Waiting {
+    inner: Arc<Inner>,
+    answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.inner.counters.cancelled();
+        }
+    }
+}
+
+/// Takes one group after the other.
+async fn take(
+    inner: &Arc<Inner>,
+    groups: BTreeMap<u32, Vec<LockKey>>,
+    terms: Terms,
+) -> Result<MultiGuard, Error> {
+    let several = groups.len() > 1;
+    // How long all the answers may take that come after a first one.
+    let answers = inner.settings.response_timeout * u32::try_from(groups.len()).unwrap_or(u32::MAX);
+    let started = BootTime::now();
+    let deadline = started + terms.wait;
+    let mut held = MultiGuard { guards: Vec::with_capacity(groups.len()) };
+    let mut max_hold = Duration::ZERO;
+    for mut keys in groups.into_values() {
+        keys.sort_unstable();
+        keys.dedup();
+        let mut plan = terms.plan(inner, keys.into(), Mode::exclusive())?;
+        let now = BootTime::now();
+        if now >= deadline
+            && let Some(late) = held.guards.iter().find(|guard| guard.waited())
+        {
+            // The first attempt for what is left would each take its own time on top.
+            let (key, waited) = (late.key().clone(), now.since(started));
+            let error = Error::Timeout { key, waited, holder_remaining: Duration::ZERO };
+            inner.counters.refused(&error);
+            return Err(error);
+        }
+        if !plan.wait.is_zero() {
+            plan.wait = deadline.remaining().max(Duration::from_micros(1));
+        }
+        plan.part = several;
+        max_hold = plan.max_hold;
+        if several {
+            // Those that are already taken are kept while the others are waited for, however long that takes.
+            plan.keeper = true;
+            plan.max_hold += plan.wait + answers;
+        }
+        let mut acquired = pin!(acquisition::acquire(inner, plan));
+        let guard = tokio::select! {
+            biased;
+            (key, how) = held.first_lost() => {
+                if inner.closing() {
+                    // What waits is told so as well, and gives back what it may have got.
+                    return Err(acquired.await.err().unwrap_or(Error::ShutDown));
+                }
+                // Then there is nothing more to wait for.
+                return Err(not_all(inner, Error::Lost { key: key.clone(), how }));
+            }
+            guard = &mut acquired => guard?,
+        };
+        held.guards.push(guard);
+    }
+    if several {
+        let limit = if terms.wait.is_zero() {
+            inner.settings.response_timeout
+        } else {
+            deadline.remaining().max(limits::SETTLE_MIN)
+        };
+        held.settle(terms.lease, max_hold, limit).await.map_err(|error| not_all(inner, error))?;
+        // One that was got early may have been lost while the others settled.
+        for guard in &held.guards {
+            let lost = |how| not_all(inner, Error::Lost { key: guard.key().clone(), how });
+            guard.check().map_err(lost)?;
+        }
+        if inner.closing() {
+            return Err(Error::ShutDown);
+        }
+    }
+    Ok(held)
+}
+
+/// Why some of them were got in vain. Whoever shuts down lets go of those, and that is no loss.
+fn not_all(inner: &Inner, error: Error) -> Error {
+    if inner.closing() {
+        return Error::ShutDown;
+    }
+    inner.counters.refused(&error);
+    error
 }
 
 /// Several locks that are held together. Dropping it lets all of them go.
@@ -291,6 +343,7 @@ fn badness(outcome: &Outcome) -> u8 {
 #[cfg(test)]
 mod tests {
     use tokio::sync::broadcast;
+    use tokio::task::JoinHandle;
     use tokio::time::sleep;
 
     use super::*;
@@ -412,6 +465,67 @@ mod tests {
             let again = locks.lock(key).acquire().await.expect("nothing is kept");
             assert!(again.release().await.was_held());
         }
+    }
+
+    /// Two processes, of which the second has one of the two locks that the first waits for, and the other is got.
+    async fn one_of_two_got() -> ([Locks; 2], Guard, JoinHandle<Result<MultiGuard, Error>>) {
+        let memory = Memory::new();
+        let [here, there] =
+            [(); 2].map(|()| Locks::new(Apart { memory: memory.clone(), renewal_takes: Duration::ZERO }));
+        let second = there.lock("2").acquire().await.unwrap();
+        let waiter = tokio::spawn(here.multi(["1", "2"]).acquire());
+        while !here.stats().patterns.values().any(|pattern| pattern.contended > 0) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        ([here, there], second, waiter)
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_the_rest_of_several_locks_ends_with_the_shutdown() {
+        for _ in 0..20 {
+            let ([here, there], second, waiter) = one_of_two_got().await;
+            here.shutdown().await;
+            let error = waiter.await.unwrap().expect_err("they are shut down");
+            assert!(matches!(error, Error::ShutDown), "{error}");
+            let stats = here.stats();
+            assert_eq!((stats.cancelled, stats.part_lost, stats.losses), (0, 0, 0));
+            let first = there.lock("1").try_acquire().await.expect("it was given back");
+            assert!(first.release().await.was_held() && second.release().await.was_held());
+        }
+    }
+
+    #[tokio::test]
+    async fn leases_of_several_locks_that_are_about_to_begin_end_with_the_shutdown() {
+        let locks = Apart::locks(Duration::from_secs(3_600));
+        let several = locks.multi(["1", "2"]).lease(locks.settings().lease_min());
+        let several = tokio::spawn(several.acquire());
+        while locks.stats().granted < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        locks.shutdown().await;
+        let error = several.await.unwrap().expect_err("they are shut down");
+        assert!(matches!(error, Error::ShutDown), "{error}");
+        assert_eq!((locks.stats().part_lost, locks.stats().unavailable), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn several_locks_that_are_not_got_are_counted_once_by_why() {
+        let ([here, there], second, waiter) = one_of_two_got().await;
+        let owner = there.look("1").await.unwrap().holders[0].owner;
+        assert_eq!(there.break_holds("1", &[owner]).await.unwrap().ended.len(), 1);
+        let error = waiter.await.unwrap().expect_err("one is lost");
+        assert!(matches!(error, Error::Lost { how: Lost::Broken, .. }), "{error}");
+        let counted = async || {
+            while here.stats().waiting > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            (here.stats().part_lost, here.stats().cancelled)
+        };
+        assert_eq!(counted().await, (1, 0));
+        let several = here.multi(["1", "2"]).acquire();
+        timeout(EACH_TAKES * 10, several).await.expect_err("the second is held");
+        assert_eq!(counted().await, (1, 1));
+        assert!(second.release().await.was_held());
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Stats {
         for (reason, count) in [
             ("busy", self.busy),
             ("cancelled", self.cancelled),
+            ("part_lost", self.part_lost),
             ("quarantined", self.quarantined),
             ("timeout", self.timeouts),
             ("too_many_waiters", self.too_many_waiters),
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_number_is_told_once() {
-        let mut stats = Stats { granted: 7, busy: 2, held: 3, waiting: 4, ..Stats::default() };
+        let mut stats = Stats { granted: 7, busy: 2, part_lost: 8, held: 3, waiting: 4, ..Stats::default() };
         stats.hold = Duration::from_millis(1_500);
         stats.timeout_wait = Duration::from_millis(750);
         let pattern = Pattern { granted: 5, wait: Duration::from_millis(250), held: 1, ..Pattern::default() };
@@ -131,6 +132,7 @@ mod tests {
             "jaego_lock_granted_total 7",
             "jaego_lock_not_granted_total{reason=\"busy\"} 2",
             "jaego_lock_not_granted_total{reason=\"timeout\"} 0",
+            "jaego_lock_not_granted_total{reason=\"part_lost\"} 8",
             "# TYPE jaego_lock_waiting gauge",
             "jaego_lock_waiting 4",
             "jaego_lock_hold_seconds_total 1.5",

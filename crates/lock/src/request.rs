@@ -49,6 +49,7 @@ impl Terms {
             max_hold,
             fair: false,
             fence_min: self.fence_min,
+            part: false,
         })
     }
 }
