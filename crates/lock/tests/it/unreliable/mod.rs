@@ -2,6 +2,7 @@
 
 mod counted;
 mod crowd;
+mod kept;
 mod late;
 mod lost;
 mod traced;

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaego_lock::backend::{
-    Acquire, Acquired, Backend, Break, Ended, Notice, Owner, Release, Renew, Renewed, Step,
+    Acquire, Acquired, Backend, Break, Ended, Error, Notice, Owner, Release, Renew, Renewed, Step,
 };
 use jaego_lock::{Broken, LockKey, LockList, LockState};
 use tokio::sync::{Notify, broadcast};
@@ -30,6 +30,8 @@ struct Shared {
     let_through: Notify,
     /// So many of the next releases do not arrive.
     lose_releases: AtomicU32,
+    /// So many of the next releases fail at once, as where nobody can connect.
+    fail_releases: AtomicU32,
     /// How many acquires and renewals were sent.
     acquires: AtomicU32,
     renewals: AtomicU32,
@@ -55,6 +57,7 @@ impl Wire {
             delay_renewals: AtomicU32::new(0),
             let_through: Notify::new(),
             lose_releases: AtomicU32::new(0),
+            fail_releases: AtomicU32::new(0),
             acquires: AtomicU32::new(0),
             renewals: AtomicU32::new(0),
             acquired: AtomicU32::new(0),
@@ -103,6 +106,10 @@ impl Faults {
 
     pub(crate) fn lose_releases(&self, count: u32) {
         self.0.lose_releases.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn fail_releases(&self, count: u32) {
+        self.0.fail_releases.store(count, Ordering::SeqCst);
     }
 
     /// The server forgets who holds it, and nobody is told.
@@ -194,6 +201,10 @@ impl Backend for Wire {
     fn release<'a>(&'a self, request: &'a Release) -> Step<'a, Ended> {
         if take_one(&self.shared.lose_releases) {
             return Box::pin(std::future::pending());
+        }
+        if take_one(&self.shared.fail_releases) {
+            let (doing, source) = ("release a lock", "nobody is connected".into());
+            return Box::pin(std::future::ready(Err(Error::Unavailable { doing, source })));
         }
         Box::pin(async move {
             let answer = self.shared.backend.release(request).await;
