@@ -135,7 +135,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Whether it would be the same next time.
-    fn is_final(&self) -> bool {
+    pub(super) fn is_final(&self) -> bool {
         let Self::Redis(error) = self else {
             return matches!(
                 self,

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use ::redis::aio::{PubSubSink, PubSubStream};
 use ::redis::{Client, RedisError};
 use futures_util::StreamExt;
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use crate::backend::Notice;
 pub(super) async fn listen(link: Arc<Link>) {
     let mut states = link.states();
     let mut pause = limits::CONNECT_PAUSE_MIN;
+    let mut warned = false;
     loop {
         let live = {
             let found = |state: &State| matches!(state, State::Live(_) | State::Closed);
@@ -28,12 +30,24 @@ pub(super) async fn listen(link: Arc<Link>) {
             }
         };
         let started = Instant::now();
-        let failure = match hear(&link, &live, &mut states).await {
-            Ok(()) => return,
+        let failure = match subscribe(&link, &live).await {
+            Ok(channels) => {
+                warned = false;
+                let Err(failure) = hear(&link, &live, channels, &mut states).await else { return };
+                // Nothing is missed by who has heard nothing before.
+                let _ = link.notices.send(Notice::Gap);
+                failure
+            }
             Err(failure) => failure,
         };
-        tracing::debug!(server = %live.server.addr(), error = %failure, "lost the notices of the lock server");
-        let _ = link.notices.send(Notice::Gap);
+        let server = live.server.addr();
+        if failure.is_final() && !warned {
+            warned = true;
+            let what = "cannot hear the notices of the lock server: who waits is told of nothing, and looks now and then";
+            tracing::warn!(%server, error = %failure, "{what}");
+        } else {
+            tracing::debug!(%server, error = %failure, "no notices of the lock server");
+        }
         if started.elapsed() > limits::CONNECT_PAUSE_MAX {
             pause = limits::CONNECT_PAUSE_MIN;
         }
@@ -42,20 +56,30 @@ pub(super) async fn listen(link: Arc<Link>) {
     }
 }
 
-/// Hears from one server until the connection is of no more use. Comes back without an error when closed.
-///
-/// `states` has seen the state that `live` is from, and nothing later: a link that goes over to another master while that
-/// server has not confirmed the subscription yet is noticed right after.
-async fn hear(link: &Link, live: &Live, states: &mut watch::Receiver<State>) -> Result<(), Failure> {
-    let limit = link.options.response_timeout;
-    let subscribed = timeout(limit * limits::CONNECT_RESPONSE_TIMEOUTS, async {
+/// A connection that is subscribed to all shards.
+async fn subscribe(link: &Link, live: &Live) -> Result<(PubSubSink, PubSubStream), Failure> {
+    let limit = link.options.response_timeout * limits::CONNECT_RESPONSE_TIMEOUTS;
+    let subscribed = timeout(limit, async {
         let (mut sink, stream) = Client::open(live.server.clone())?.get_async_pubsub().await?.split();
         let channel = |shard| format!("{}:{{{shard}}}:freed", link.options.prefix);
         let channels: Vec<String> = (0..link.options.shards).map(channel).collect();
         sink.subscribe(&channels).await?;
         Ok::<_, RedisError>((sink, stream))
     });
-    let (mut sink, stream) = subscribed.await.map_err(|_| Failure::NoAnswer)??;
+    Ok(subscribed.await.map_err(|_| Failure::NoAnswer)??)
+}
+
+/// Hears from one server until the connection is of no more use. Comes back without an error when closed.
+///
+/// `states` has seen the state that `live` is from, and nothing later: a link that goes over to another master while that
+/// server has not confirmed the subscription yet is noticed right after.
+async fn hear(
+    link: &Link,
+    live: &Live,
+    (mut sink, stream): (PubSubSink, PubSubStream),
+    states: &mut watch::Receiver<State>,
+) -> Result<(), Failure> {
+    let limit = link.options.response_timeout;
     let mut stream = pin!(stream);
     // Whatever fell free before is not told again.
     let _ = link.notices.send(Notice::Gap);

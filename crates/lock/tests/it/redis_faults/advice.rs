@@ -12,7 +12,7 @@ use super::{Observer, PATIENCE, ms, server, unconnected};
 
 /// Writes the warnings down.
 #[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+pub(super) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 struct Message<'a>(&'a mut Vec<String>);
 
@@ -21,6 +21,12 @@ impl Visit for Message<'_> {
         if field.name() == "message" {
             self.0.push(format!("{value:?}"));
         }
+    }
+}
+
+impl Warnings {
+    pub(super) fn said(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -46,7 +52,7 @@ async fn warnings(server: &testkit::Redis) -> Vec<String> {
     assert!(locks.lock("a").acquire().await.unwrap().release().await.was_held());
     let () = Observer::of(server).await.command("CLIENT KILL TYPE normal").await;
     assert!(locks.lock("a").wait(PATIENCE * 5).acquire().await.unwrap().release().await.was_held());
-    warnings.0.lock().unwrap().clone()
+    warnings.said()
 }
 
 #[tokio::test]
