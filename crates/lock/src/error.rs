@@ -61,20 +61,21 @@ pub enum Error {
         /// For how long.
         remaining: Duration,
     },
-    /// The backend did not answer, until the time that we were to wait was over.
-    #[error("cannot get {key}: the lock server does not answer")]
+    /// The backend did not answer, or could not serve it just then (its memory is full), until the time that we were to wait
+    /// was over.
+    #[error("{key}: the lock server is not available")]
     Unavailable {
         /// The key.
         key: LockKey,
-        /// What the last attempt said.
+        /// What was tried last, and what became of it.
         source: backend::Error,
     },
     /// The backend refused, for good.
-    #[error("cannot get {key}: the lock server refuses")]
+    #[error("{key}: the lock server refuses")]
     Refused {
         /// The key.
         key: LockKey,
-        /// What it said.
+        /// What was tried, and what it said.
         source: backend::Error,
     },
     /// The lock is not held any more.

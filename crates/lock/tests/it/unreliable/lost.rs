@@ -64,6 +64,7 @@ async fn an_extension_that_is_never_answered_ends(here: impl Backend, other: imp
     faults.lose_renewals(u32::MAX);
     let error = timeout(PATIENCE, guard.extend(ms(10_000))).await.expect("it ends").unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert_eq!(error.to_string(), "a: the lock server is not available", "it was no wish for the lock");
     assert_eq!(faults.renewals(), sent + TRIES_MIN);
     assert!(guard.is_valid(), "as before");
     faults.lose_renewals(0);
