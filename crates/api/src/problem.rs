@@ -671,6 +671,11 @@ impl From<&Refusal> for Problem {
                 fact("releasable", number(releasable));
                 problem.holders = holders.iter().map(Holding::from).collect();
             }
+            Refusal::OfLine { index, field, refusal } => {
+                let Self { shortages, holders, facts, .. } = Self::from(&**refusal);
+                problem = Self { shortages, holders, facts, ..problem }
+                    .with("field", format!("lines[{index}].{field}"));
+            }
             Refusal::CheckoutBlocked { cart, shortages, funds } => {
                 fact("cart", text(cart));
                 // Always there, beside the shortages: null where there is enough.

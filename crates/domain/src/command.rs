@@ -16,7 +16,11 @@ mod wallet;
 
 use hashbrown::HashSet;
 
-use crate::{Code, Digest, Movement, MovementId, Quantity, Timestamp, limits::LINES_MAX, refusal::Refusal};
+use crate::{
+    Code, Digest, Movement, MovementId, Quantity, Timestamp,
+    limits::LINES_MAX,
+    refusal::{OfLine, Refusal},
+};
 
 pub use cart::{Checkout, DiscardCart, SetCart, SetCartItem};
 pub use fence::{Fenced, RaiseFence};
@@ -418,14 +422,26 @@ fn line_count(lines: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses a name that is there twice.
 fn distinct<'a>(names: impl Iterator<Item = &'a Code>) -> Result<(), Refusal> {
-    let mut seen = HashSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(Refusal::DuplicateLine { line: name.clone() });
-        }
+    match repeated(names) {
+        Some((_, name)) => Err(Refusal::DuplicateLine { line: name.clone() }),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Refuses a line of the name of an earlier one.
+fn distinct_lines<'a>(names: impl Iterator<Item = &'a Code>) -> Result<(), Refusal> {
+    match repeated(names) {
+        Some((index, name)) => Err(Refusal::DuplicateLine { line: name.clone() }.of_line(index, "line")),
+        None => Ok(()),
+    }
+}
+
+/// The first name that an earlier one is, and its index.
+fn repeated<'a>(names: impl Iterator<Item = &'a Code>) -> Option<(usize, &'a Code)> {
+    let mut seen = HashSet::new();
+    names.enumerate().find(|(_, name)| !seen.insert(*name))
 }
 
 /// The name of a line that has only a number: counted from 1.

@@ -503,6 +503,33 @@ pub enum Refusal {
         /// refusal of the size of `StockHeld` it would make every refusal larger.
         holders: Box<[Holding]>,
     },
+
+    /// A line of the request is refused: that at `index`, from 0, for what `field` of it says. Its code is that of the
+    /// refusal within.
+    OfLine {
+        index: usize,
+        field: &'static str,
+        refusal: Box<Refusal>,
+    },
+}
+
+/// Tells of which line of a request a refusal is.
+pub(crate) trait OfLine {
+    /// The same, and a refusal says that it is for `field` of the line at `index`, from 0.
+    fn of_line(self, index: usize, field: &'static str) -> Self;
+}
+
+impl OfLine for Refusal {
+    #[cold]
+    fn of_line(self, index: usize, field: &'static str) -> Self {
+        Self::OfLine { index, field, refusal: Box::new(self) }
+    }
+}
+
+impl<V> OfLine for Result<V, Refusal> {
+    fn of_line(self, index: usize, field: &'static str) -> Self {
+        self.map_err(|refusal| refusal.of_line(index, field))
+    }
 }
 
 impl Refusal {
@@ -521,6 +548,7 @@ macro_rules! codes {
             pub fn code(&self) -> &'static str {
                 match self {
                     $($(Self::$refusal { .. })|+ => $code,)*
+                    Self::OfLine { refusal, .. } => refusal.code(),
                 }
             }
 

@@ -3,7 +3,7 @@
 use hashbrown::HashSet;
 
 use super::{in_line, line_count, numbered, positive};
-use crate::{Code, Digest, Quantity, Refusal, Strategy, limits::EXPIRY_MS_MAX};
+use crate::{Code, Digest, Quantity, Refusal, Strategy, limits::EXPIRY_MS_MAX, refusal::OfLine};
 
 /// A line of a hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,7 +161,7 @@ fn hold_lines(lines: &[HoldLine], strategy: Option<Strategy>) -> Result<(), Refu
     for (index, line) in lines.iter().enumerate() {
         positive(index, "quantity", line.quantity)?;
         if strategy == Some(Strategy::Explicit) && line.location.is_none() {
-            return Err(Refusal::LocationRequired { line: numbered(index) });
+            return Err(Refusal::LocationRequired { line: numbered(index) }.of_line(index, "location"));
         }
     }
     Ok(())
@@ -176,7 +176,8 @@ fn hold_parts(parts: Option<&[HoldPart]>) -> Result<(), Refusal> {
             return Err(in_line(index, "line", "is zero: lines are counted from 1"));
         }
         if !seen.insert(part.line) {
-            return Err(Refusal::DuplicateLine { line: numbered(part.line as usize - 1) });
+            let refusal = Refusal::DuplicateLine { line: numbered(part.line as usize - 1) };
+            return Err(refusal.of_line(index, "line"));
         }
         if let Some(quantity) = part.quantity {
             positive(index, "quantity", quantity)?;

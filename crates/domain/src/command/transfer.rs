@@ -1,7 +1,7 @@
 //! Transfers, from the request until they are closed.
 
-use super::{Claimant, distinct, line_count, positive};
-use crate::{Code, Digest, Quantity, Refusal, Strategy};
+use super::{Claimant, distinct_lines, line_count, positive};
+use crate::{Code, Digest, Quantity, Refusal, Strategy, refusal::OfLine};
 
 /// A line of a transfer.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ impl RequestTransfer {
         }
         let mut lines = self.lines.iter().enumerate();
         lines.try_for_each(|(index, line)| positive(index, "quantity", line.quantity))?;
-        distinct(self.lines.iter().map(|line| &line.line))
+        distinct_lines(self.lines.iter().map(|line| &line.line))
     }
 
     pub(super) fn digest(&self, d: &mut Digest) {
@@ -76,14 +76,15 @@ impl AllocateTransfer {
         line_count(lines.len())?;
         lines.iter().enumerate().try_for_each(|(index, line)| {
             if self.strategy == Some(Strategy::Explicit) && line.location.is_none() {
-                return Err(Refusal::LocationRequired { line: line.line.clone() });
+                let refusal = Refusal::LocationRequired { line: line.line.clone() };
+                return Err(refusal.of_line(index, "location"));
             }
             line.quantity.map_or(Ok(()), |quantity| positive(index, "quantity", quantity))
         })?;
         if self.strategy == Some(Strategy::Explicit) {
             return Ok(());
         }
-        distinct(lines.iter().map(|line| &line.line))
+        distinct_lines(lines.iter().map(|line| &line.line))
     }
 
     pub(super) fn digest(&self, d: &mut Digest) {
@@ -328,7 +329,7 @@ fn transfer_parts(parts: Option<&[TransferPart]>) -> Result<(), Refusal> {
         Some(quantity) => positive(index, "quantity", quantity),
         None => Ok(()),
     })?;
-    distinct(parts.iter().map(|part| &part.line))
+    distinct_lines(parts.iter().map(|part| &part.line))
 }
 
 fn digest_transfer_parts(digest: &mut Digest, parts: Option<&[TransferPart]>) {

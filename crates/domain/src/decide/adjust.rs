@@ -7,6 +7,7 @@ use crate::{
     Account, Code, Fact, LotId, Movement, Outside, Place, Quantity, Refusal, SkuId, Tables,
     command::{Adjust, Change, Move, Release, Reverse, numbered},
     event::{AdjustedLine, MovedLine},
+    refusal::OfLine,
     row::{Filed, Filing, Tracking},
 };
 
@@ -20,11 +21,14 @@ impl<T: Tables> Desk<'_, T> {
         let mut serials = HashMap::new();
         let mut lines = Vec::with_capacity(command.lines.len());
         for (index, line) in command.lines.iter().enumerate() {
-            let site = self.site(&line.site)?;
-            let location = self.location(site, &line.location)?;
-            let sku = self.sku(&line.sku)?;
-            let place = Place { location, sku, lot: self.exact_lot(sku, line.lot.as_ref())? };
+            let site = self.site(&line.site).of_line(index, "site")?;
+            let location = self.location(site, &line.location).of_line(index, "location")?;
+            let sku = self.sku(&line.sku).of_line(index, "sku")?;
+            let lot = self.exact_lot(sku, line.lot.as_ref()).of_line(index, "lot")?;
+            let place = Place { location, sku, lot };
             let now = *draft.position(place);
+            let counted = matches!(line.change, Change::Counted(_));
+            let amount = if counted { "counted" } else { "change" };
             let (increase, quantity, outside) = match line.change {
                 Change::Add(quantity, from) => (true, quantity, from),
                 Change::Remove(quantity, to) => (false, quantity, to),
@@ -33,8 +37,8 @@ impl<T: Tables> Desk<'_, T> {
                 }
                 Change::Counted(counted) => (false, now.on_hand - counted, Outside::Loss),
             };
-            self.fits(sku, outside, quantity, increase, &mut moved)?;
-            self.serial_fits(sku, place.lot, quantity, increase, &mut serials)?;
+            self.fits(sku, outside, quantity, increase, &mut moved).of_line(index, amount)?;
+            self.serial_fits(sku, lot, quantity, increase, &mut serials).of_line(index, "lot")?;
             let mut freed = Vec::new();
             if !increase {
                 if quantity > now.on_hand {
@@ -44,13 +48,16 @@ impl<T: Tables> Desk<'_, T> {
                 if remaining < now.held {
                     let excess = now.held - remaining;
                     freed = match &command.release {
-                        None => return Err(draft.stock_held(place, now.held, remaining)),
+                        None => {
+                            return Err(draft.stock_held(place, now.held, remaining).of_line(index, amount));
+                        }
                         Some(Release::All) => draft.free(place, excess),
-                        Some(Release::Of(named)) => draft.free_of(named, place, excess)?,
+                        Some(Release::Of(named)) => {
+                            draft.free_of(named, place, excess).of_line(index, amount)?
+                        }
                     };
                 }
             }
-            let counted = matches!(line.change, Change::Counted(_));
             let after = draft.position(place);
             for freed in &freed {
                 after.held -= freed.quantity;
@@ -81,10 +88,10 @@ impl<T: Tables> Desk<'_, T> {
         let mut draft = Draft::new(self);
         let mut lines = Vec::with_capacity(command.lines.len());
         for (index, line) in command.lines.iter().enumerate() {
-            let sku = self.sku(&line.sku)?;
-            let lot = self.exact_lot(sku, line.lot.as_ref())?;
-            let from = self.location(site, &line.from)?;
-            let to = self.location(site, &line.to)?;
+            let sku = self.sku(&line.sku).of_line(index, "sku")?;
+            let lot = self.exact_lot(sku, line.lot.as_ref()).of_line(index, "lot")?;
+            let from = self.location(site, &line.from).of_line(index, "from")?;
+            let to = self.location(site, &line.to).of_line(index, "to")?;
             let source = Place { location: from, sku, lot };
             let target = Place { location: to, sku, lot };
             let there = *draft.position(source);
@@ -97,10 +104,10 @@ impl<T: Tables> Desk<'_, T> {
             if !held_part.is_zero() {
                 if !command.with_holds {
                     let remaining = there.on_hand - line.quantity;
-                    return Err(draft.stock_held(source, there.held, remaining));
+                    return Err(draft.stock_held(source, there.held, remaining).of_line(index, "quantity"));
                 }
                 // A hold stays worth what it was: storage to storage, staging to staging, never quarantine.
-                self.need_kind(to, self.tables.location(from).kind)?;
+                self.need_kind(to, self.tables.location(from).kind).of_line(index, "to")?;
                 follow = draft.free(source, held_part);
                 for freed in &follow {
                     draft.follow(target, &freed.holder, freed.quantity);

@@ -21,6 +21,7 @@ use crate::{
     },
     event::{MissedLine, PickedLine, ReceivedLine, ShippedLine, Short, Take, UnpickedLine},
     limits::{GAPS_LOOKED_AT_MAX, PARTS_MAX},
+    refusal::OfLine,
     row::{self, Filing, LocationKind},
 };
 
@@ -102,17 +103,18 @@ impl<T: Tables> Desk<'_, T> {
         picked: &mut Vec<PickedLine>,
         missed: &mut Vec<MissedLine>,
     ) -> Result<(), Refusal> {
-        let index = self.line_of(&command.id, &line.line)?;
+        let index = self.line_of(&command.id, &line.line).of_line(at, "line")?;
         let picks = open.entry(index).or_insert_with(|| {
             let row = self.tables.line(&command.id, index);
             let within = |pick: &row::Pick| self.is_within(&command.id, &places.reach, pick.location);
             OpenPicks::new(row.sku, self.by_walk(row.picks).into_iter().filter(within).collect())
         });
         let sku = picks.sku;
-        let location = line.location.as_ref().map(|code| self.location(transfer.from, code)).transpose()?;
-        let lot = self.wanted_lot(sku, line.lot.as_ref())?;
+        let location = line.location.as_ref().map(|code| self.location(transfer.from, code));
+        let location = location.transpose().of_line(at, "location")?;
+        let lot = self.wanted_lot(sku, line.lot.as_ref()).of_line(at, "lot")?;
         let quarantine = match line.short {
-            Some((_, ShortReason::Damaged)) => Some(places.quarantine.clone()?),
+            Some((_, ShortReason::Damaged)) => Some(places.quarantine.clone().of_line(at, "short.reason")?),
             _ => None,
         };
         let short = line.short.map_or(Quantity::ZERO, |(quantity, _)| quantity);
@@ -128,9 +130,11 @@ impl<T: Tables> Desk<'_, T> {
                     && lot.is_none_or(|lot| lot == pick.lot)
                     && !self.is_within(&command.id, &places.reach, pick.location)
             };
-            self.nobody_elses(&command.id, &places.reach, all.iter().filter(is_other))?;
+            let others = self.nobody_elses(&command.id, &places.reach, all.iter().filter(is_other));
+            others.of_line(at, "line")?;
             let document = command.id.clone();
-            return Err(Refusal::NotHeld { document, line: line.line.clone(), requested, held });
+            let refusal = Refusal::NotHeld { document, line: line.line.clone(), requested, held };
+            return Err(refusal.of_line(at, "quantity"));
         }
         let (mut taken, mut short) = (line.quantity, short);
         while !taken.is_zero() || !short.is_zero() {
@@ -144,7 +148,7 @@ impl<T: Tables> Desk<'_, T> {
             let take = |quantity| Take { line: index, sku, location: pick.location, lot: pick.lot, quantity };
             if !good.is_zero() {
                 let take = take(good);
-                self.may_leave(take.place())?;
+                self.may_leave(take.place()).of_line(at, "lot")?;
                 picked.push(PickedLine { take, staging: places.staging });
                 taken -= good;
             }
@@ -319,9 +323,9 @@ impl<T: Tables> Desk<'_, T> {
                 }
             }
             Some(parts) => {
-                for part in parts {
-                    let (index, line) = self.named_line(id, &part.line)?;
-                    gather(index, &line, part_of(id, part, line.totals.picked)?);
+                for (at, part) in parts.iter().enumerate() {
+                    let (index, line) = self.named_line(id, &part.line).of_line(at, "line")?;
+                    gather(index, &line, part_of(id, part, line.totals.picked).of_line(at, "quantity")?);
                 }
             }
         }
@@ -361,8 +365,8 @@ impl<T: Tables> Desk<'_, T> {
         let mut serials = HashMap::new();
         let quarantine =
             self.location_of_kind(transfer.to, command.quarantine.as_ref(), LocationKind::Quarantine);
-        for line in named {
-            let index = self.line_of(id, &line.line)?;
+        for (at, line) in named.iter().enumerate() {
+            let index = self.line_of(id, &line.line).of_line(at, "line")?;
             let left = transit.entry(index).or_insert_with(|| {
                 let row = self.tables.line(id, index);
                 OpenTransit::new(row.sku, row.transit)
@@ -372,15 +376,17 @@ impl<T: Tables> Desk<'_, T> {
                 if quantity.is_zero() {
                     continue;
                 }
-                let location = if damaged { quarantine.clone()? } else { good };
+                let field = if damaged { "damaged" } else { "quantity" };
+                let location = if damaged { quarantine.clone().of_line(at, field)? } else { good };
                 let from = lines.len();
-                self.receive_quantity(line, quantity, left, |lot, expected, excess| {
+                let split = self.receive_quantity(line, quantity, left, |lot, expected, excess| {
                     lines.push(ReceivedLine { line: index, sku, lot, location, damaged, expected, excess });
-                })?;
+                });
+                split.of_line(at, "lot")?;
                 for received in &lines[from..] {
                     let ReceivedLine { sku, lot, excess, .. } = *received;
-                    self.fits(sku, Outside::Found, excess, true, &mut moved)?;
-                    self.serial_fits(sku, lot, excess, true, &mut serials)?;
+                    self.fits(sku, Outside::Found, excess, true, &mut moved).of_line(at, field)?;
+                    self.serial_fits(sku, lot, excess, true, &mut serials).of_line(at, "lot")?;
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::{
     Code, Fact, LocationId, Place, Quantity, Refusal, Tables,
     command::{ChangeHold, ConfirmHold, ExtendHold, HoldLine, HoldPart, PlaceHold, ReleaseHold, numbered},
     event::{HeldLine, Short, Take, Takes},
+    refusal::OfLine,
     row::{self, HoldStatus},
 };
 
@@ -104,10 +105,12 @@ impl<T: Tables> Desk<'_, T> {
     ) -> Result<Placed, Refusal> {
         let mut wants: SmallVec<[Want; 1]> = SmallVec::with_capacity(lines.len());
         for (line, number) in lines.iter().zip(0..) {
-            let site = self.site(&line.site)?;
-            let sku = self.sku(&line.sku)?;
-            let location = line.location.as_ref().map(|code| self.location(site, code)).transpose()?;
-            let lot = self.wanted_lot(sku, line.lot.as_ref())?;
+            let index = number as usize;
+            let site = self.site(&line.site).of_line(index, "site")?;
+            let sku = self.sku(&line.sku).of_line(index, "sku")?;
+            let location = line.location.as_ref().map(|code| self.location(site, code));
+            let location = location.transpose().of_line(index, "location")?;
+            let lot = self.wanted_lot(sku, line.lot.as_ref()).of_line(index, "lot")?;
             wants.push(Want { line: number, site, sku, quantity: line.quantity, location, lot });
         }
         let mut takes = Takes::new();
@@ -122,15 +125,18 @@ impl<T: Tables> Desk<'_, T> {
     fn parts_of_hold(id: &Code, hold: &row::Hold, parts: Option<&[HoldPart]>) -> Result<Takes, Refusal> {
         let Some(parts) = parts else { return Ok(rest_of_hold(hold, &[])) };
         let mut takes = Takes::new();
-        for part in parts {
+        for (index, part) in parts.iter().enumerate() {
             let name = || numbered(part.line as usize - 1);
             let Some(line) = hold.lines.get(part.line as usize - 1) else {
-                return Err(Refusal::LineNotFound { document: id.clone(), line: name() });
+                let refusal = Refusal::LineNotFound { document: id.clone(), line: name() };
+                return Err(refusal.of_line(index, "line"));
             };
             let held: Quantity = line.picks.iter().map(|pick| pick.quantity).sum();
             let wanted = part.quantity.unwrap_or(held);
             if wanted > held || held.is_zero() {
-                return Err(Refusal::NotHeld { document: id.clone(), line: name(), requested: wanted, held });
+                let refusal =
+                    Refusal::NotHeld { document: id.clone(), line: name(), requested: wanted, held };
+                return Err(refusal.of_line(index, "quantity"));
             }
             let mut rest = wanted;
             for pick in &line.picks {

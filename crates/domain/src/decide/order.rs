@@ -16,6 +16,7 @@ use crate::{
     },
     event::{OrderShort, OrderedLine, Short, Take, Takes},
     limits::PARTS_MAX,
+    refusal::OfLine,
     row::{Balance, Order, OrderAllocation, OrderLine, OrderStatus, OrderWork, Sale},
 };
 
@@ -41,8 +42,8 @@ impl<T: Tables> Desk<'_, T> {
         let site = self.site(&command.site)?;
         let mut wants: SmallVec<[Want; 1]> = SmallVec::with_capacity(command.lines.len());
         for (line, number) in command.lines.iter().zip(0..) {
-            let sku = self.sku(&line.sku)?;
-            let lot = self.wanted_lot(sku, line.lot.as_ref())?;
+            let sku = self.sku(&line.sku).of_line(number as usize, "sku")?;
+            let lot = self.wanted_lot(sku, line.lot.as_ref()).of_line(number as usize, "lot")?;
             wants.push(Want { line: number, site, sku, quantity: line.quantity, location: None, lot });
         }
         let on_arrival = self.order_allocation(site) == OrderAllocation::OnArrival;

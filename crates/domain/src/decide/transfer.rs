@@ -15,6 +15,7 @@ use crate::{
     },
     event::{LostLine, RequestedLine, ShippedLine, Take},
     limits::PARTS_MAX,
+    refusal::OfLine,
     row::{self, End},
 };
 
@@ -30,8 +31,8 @@ impl<T: Tables> Desk<'_, T> {
         let to = self.site(&command.to)?;
         let mut sum = Quantity::ZERO;
         let mut lines = Vec::with_capacity(command.lines.len());
-        for line in &command.lines {
-            let sku = self.sku(&line.sku)?;
+        for (index, line) in command.lines.iter().enumerate() {
+            let sku = self.sku(&line.sku).of_line(index, "sku")?;
             let Some(more) = sum.checked_add(line.quantity) else {
                 return Err(Refusal::invalid("quantity", "of all lines is more than 9007199254740991"));
             };
@@ -39,7 +40,7 @@ impl<T: Tables> Desk<'_, T> {
             lines.push(RequestedLine {
                 name: line.line.clone(),
                 sku,
-                lot: self.wanted_lot(sku, line.lot.as_ref())?,
+                lot: self.wanted_lot(sku, line.lot.as_ref()).of_line(index, "lot")?,
                 quantity: line.quantity,
             });
         }
@@ -76,14 +77,14 @@ impl<T: Tables> Desk<'_, T> {
                 // Under `explicit` a line may be there once for each location: it lacks less each time.
                 let mut open: HashMap<u32, Quantity> = HashMap::new();
                 for (at, line) in lines.iter().enumerate() {
-                    let index = self.line_of(id, &line.line)?;
+                    let index = self.line_of(id, &line.line).of_line(at, "line")?;
                     let row = self.tables.line(id, index);
                     let lacks = open.entry(index).or_insert_with(|| row.totals.open());
                     let quantity = line.quantity.unwrap_or(*lacks).min(*lacks);
                     *lacks -= quantity;
-                    let location =
-                        line.location.as_ref().map(|code| self.location(transfer.from, code)).transpose()?;
-                    let lot = self.wanted_lot(row.sku, line.lot.as_ref())?;
+                    let location = line.location.as_ref().map(|code| self.location(transfer.from, code));
+                    let location = location.transpose().of_line(at, "location")?;
+                    let lot = self.wanted_lot(row.sku, line.lot.as_ref()).of_line(at, "lot")?;
                     if let (Some(asked), Some(fixed)) = (lot, row.lot)
                         && asked != fixed
                     {
@@ -131,9 +132,9 @@ impl<T: Tables> Desk<'_, T> {
             None => self.all_picks(id, &transfer),
             Some(parts) => {
                 let mut takes = Vec::new();
-                for part in parts {
-                    let (index, line) = self.named_line(id, &part.line)?;
-                    let wanted = part_of(id, part, line.totals.allocated)?;
+                for (at, part) in parts.iter().enumerate() {
+                    let (index, line) = self.named_line(id, &part.line).of_line(at, "line")?;
+                    let wanted = part_of(id, part, line.totals.allocated).of_line(at, "quantity")?;
                     let mut rest = wanted;
                     // What was taken last is given back first.
                     for pick in line.picks.iter().rev() {

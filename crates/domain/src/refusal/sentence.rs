@@ -286,6 +286,7 @@ impl fmt::Display for Refusal {
                 "{to_release} of {sku} at {site} {location} would have to be released, and those who were \
                  named have {releasable}"
             ),
+            Self::OfLine { index, field, refusal } => write!(f, "lines[{index}].{field}: {refusal}"),
         }
     }
 }

@@ -119,6 +119,9 @@ impl Told {
             Refusal::LotExpired { sku, lot, expires_on } => {
                 told.with("sku", sku).with("lot", lot).with("expires_on", expires_on)
             }
+            Refusal::OfLine { index, field, refusal } => {
+                Self::refusal(refusal).with("field", format_args!("lines[{index}].{field}"))
+            }
             Refusal::SerialTaken { sku, serial } => told.with("sku", sku).with("serial", serial),
             Refusal::HoldNotFound { hold } => told.with("hold", hold),
             Refusal::NothingLacking { transfer, line } => told.with("transfer", transfer).with("line", line),

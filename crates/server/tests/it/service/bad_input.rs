@@ -506,6 +506,39 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
         ),
         (holds(json!([line("NOW", "mug", 1)])), 404, "site_not_found", ("site", json!("NOW"))),
         (holds(json!([line("ICN", "cap", 1)])), 404, "sku_not_found", ("sku", json!("cap"))),
+        // The line that is refused is named, by its place in the request.
+        (
+            holds(json!([line("ICN", "mug", 1), line("NOW", "mug", 1)])),
+            404,
+            "site_not_found",
+            ("field", json!("lines[1].site")),
+        ),
+        (
+            asks(json!([wanted("1", 1), wanted("1", 1)])),
+            422,
+            "duplicate_line",
+            ("field", json!("lines[1].line")),
+        ),
+        (
+            asks(json!([wanted("1", 1), {"line": "2", "sku": "mug", "lot": "L1", "quantity": 1}])),
+            422,
+            "lot_not_tracked",
+            ("field", json!("lines[1].lot")),
+        ),
+        (
+            orders(json!([wants("mug", 1), wants("mug", 1), wants("cap", 1)])),
+            404,
+            "sku_not_found",
+            ("field", json!("lines[2].sku")),
+        ),
+        (adjusts(at("counted", json!(1))), 409, "stock_held", ("field", json!("lines[0].counted"))),
+        (
+            adjusts(json!({"site": "ICN", "location": "Z-99", "sku": "mug", "change": 1})),
+            404,
+            "location_not_found",
+            ("field", json!("lines[0].location")),
+        ),
+        (moves("A-01", "Z-99", 1), 404, "location_not_found", ("field", json!("lines[0].to"))),
         (holds(json!([line("PUS", "mug", 1)])), 409, "not_stocked_here", ("site", json!("PUS"))),
         (
             holds(json!([line("ICN", "mug", 9)])),

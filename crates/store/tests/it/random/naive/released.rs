@@ -25,6 +25,10 @@ impl Naive {
                 names.contains(&HolderName { kind: holder.kind, id: holder.id.clone() })
             }
         };
+        let decided = decided.as_ref().map_err(|refusal| match refusal {
+            Refusal::OfLine { refusal, .. } => &**refusal,
+            other => other,
+        });
         match decided {
             Ok(Decision::Event(event)) => {
                 let lines = match &event.fact {
