@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     exit::Usage,
-    import::{self, LOAD_DEFAULT, Loaded, Noun, Refused, load, prepare},
+    import::{self, LOAD_DEFAULT, Loaded, Noun, load, prepare},
     queues::Queues,
     remote::print,
     rows::{Errors, Format},
@@ -107,7 +107,7 @@ async fn fill(url: &str, token: &str) -> Result<()> {
         let sent = load(&client, &commands, &bar, &mut loaded).await;
         bar.finish_and_clear();
         sent.with_context(|| format!("cannot load the sample's {}", noun.name()))?;
-        if let Some(Refused { line, problem, .. }) = loaded.refused.first() {
+        if let Some((line, problem)) = loaded.refused.first().map(|refused| refused.first()) {
             return Err(anyhow!("the sample's {} are refused in line {line}: {problem}", noun.name()));
         }
         eprint!("{}", loaded.text(*noun));

@@ -1,4 +1,7 @@
-use super::*;
+use jaego_api::{Problem, batch::BatchItem, limits::BATCH_COMMANDS_MAX};
+use serde_json::json;
+
+use super::{refused::Refused, *};
 
 fn told(noun: Noun, format: Format, text: &str) -> (Vec<String>, String) {
     let mut errors = Errors::default();
@@ -278,21 +281,42 @@ fn rows_that_are_left_out_are_looked_at_all_the_same() {
 #[test]
 fn a_refusal_is_told_by_the_row_that_it_is_about() {
     let mut errors = Errors::default();
-    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,milk,L1,1\nO1,ICN,milk,L2,1\nO1,ICN,milk,,1\nO1,ICN,mug,L1,1\n";
+    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,milk,L1,1\nO1,ICN,milk,L2,1\n";
     let commands = prepare(Noun::Orders, Format::Csv, text.as_bytes(), LOAD_DEFAULT, &mut errors);
-    let problem = |code, facts: &[(&'static str, &str)]| {
-        facts.iter().fold(Problem::new(code, ""), |problem, (name, fact)| problem.with(name, *fact))
+    let lines = |problem: Problem| {
+        let (mut told, refused) = (Errors::default(), Refused::new(&commands[0], problem));
+        refused.tell(&mut told);
+        told.text("f")
     };
-    for (code, facts, line) in [
-        ("invalid_value", &[("field", "lines[2].quantity")][..], 4),
-        ("sku_not_found", &[("sku", "milk")], 3),
-        ("lot_not_found", &[("sku", "milk"), ("lot", "L2")], 4),
-        ("lot_required", &[("sku", "milk")], 5),
-        ("lot_not_tracked", &[("sku", "mug")], 6),
-        ("sku_not_found", &[("sku", "cup")], 2),
-        ("site_not_found", &[("site", "ICN")], 2),
-        ("invalid_value", &[("field", "lines[7].quantity")], 2),
+    let of = |code, field: &str, detail: &str| Problem::new(code, detail).with("field", field);
+    for (problem, expected) in [
+        (
+            of("invalid_value", "lines[2].quantity", "lines[2].quantity is zero"),
+            "f:4: quantity is zero (invalid_value)\n",
+        ),
+        (
+            of("lot_not_found", "lines[1].lot", "lines[1].lot: SKU milk has no lot L1"),
+            "f:3: SKU milk has no lot L1 (lot_not_found)\n",
+        ),
+        (
+            of("invalid_value", "lines[7].quantity", "lines[7].quantity is zero"),
+            "f:2: quantity is zero (invalid_value)\n",
+        ),
+        (
+            Problem::new("site_not_found", "there is no site ICN"),
+            "f:2: there is no site ICN (site_not_found)\n",
+        ),
     ] {
-        assert_eq!(commands[0].line_of(&problem(code, facts)), line, "{code} {facts:?}");
+        assert_eq!(lines(problem), expected);
     }
+    // Each line that is short stands for itself.
+    let short =
+        |line: &str| json!({"line": line, "sku": "mug", "site": "ICN", "requested": 7, "available": 6});
+    let mut problem = Problem::new("insufficient_stock", "2 lines ask for more than is available");
+    problem.shortages = serde_json::from_value(json!([short("1"), short("3")])).unwrap();
+    assert_eq!(
+        lines(problem),
+        "f:2: line 1 asks for 7 of mug at ICN, and 6 are available (insufficient_stock)\n\
+         f:4: line 3 asks for 7 of mug at ICN, and 6 are available (insufficient_stock)\n"
+    );
 }

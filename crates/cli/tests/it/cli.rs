@@ -495,14 +495,11 @@ fn a_file_is_loaded_whole_or_not_at_all() {
         )
     );
     let lines: Vec<_> = ran.err.lines().collect();
-    assert!(
-        lines[0].starts_with(&format!("{refused}:3: ")) && lines[0].ends_with("(location_not_found)"),
-        "{lines:?}"
-    );
-    assert!(
-        lines[1].starts_with(&format!("{refused}:4: ")) && lines[1].ends_with("(sku_not_found)"),
-        "{lines:?}"
-    );
+    let told = [
+        format!("{refused}:3: site ICN has no location Z-99 (location_not_found)"),
+        format!("{refused}:4: there is no SKU pot (sku_not_found)"),
+    ];
+    assert_eq!(lines, told);
     assert!(!house.done("stock list --location A-02 --sku mug --site ICN").contains("mug"));
 
     let ran = house.run(&format!("import stock {refused} --skip-bad"));
@@ -546,6 +543,46 @@ fn what_the_service_would_refuse_of_a_wrong_file_is_told_with_all_else() {
         ran.err
     );
     assert!(lines[1].starts_with("jaego: what the service would refuse is not known: "), "{}", ran.err);
+}
+
+#[test]
+fn every_line_of_a_document_that_the_service_would_refuse_is_told_in_one_run() {
+    let house = House::furnished();
+    let text = "id,site,sku,lot,quantity\nO1,ICN,mug,,1\nO1,ICN,pot,,1\nO1,ICN,mug,L1,1\nO1,ICN,jug,,1\nO1,ICN,cup,,4\n\
+                O2,ICN,mug,,1\nO3,ICN,mug,,99\nO3,ICN,cup,,1\nO3,ICN,cup,,99\nO4,NOW,mug,,1\nO4,NOW,pot,,1\n";
+    let file = house.file("orders.csv", text);
+    let told = format!(
+        "{file}:3: there is no SKU pot (sku_not_found)\n\
+         {file}:4: SKU mug is not tracked by lot (lot_not_tracked)\n\
+         {file}:5: there is no SKU jug (sku_not_found)\n\
+         {file}:6: line 5 asks for 4 of cup at ICN, and 3 are available (insufficient_stock)\n\
+         {file}:8: line 1 asks for 99 of mug at ICN, and 7 are available (insufficient_stock)\n\
+         {file}:10: line 3 asks for 99 of cup at ICN, and 2 are available (insufficient_stock)\n\
+         {file}:11: there is no site NOW (site_not_found)\n"
+    );
+    let ran = house.run(&format!("import orders {file}"));
+    let counted =
+        "orders: 0 loaded, 3 refused; nothing was changed, and with --skip-bad the other lines are loaded\n";
+    assert_eq!((ran.code, &*ran.err, &*ran.out), (3, &*told, counted));
+    assert_eq!(house.run("order show O2").code, 3, "it was not placed");
+    let ran = house.run(&format!("import orders {file} --skip-bad --json"));
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    let refused = answer["refused"].as_array().unwrap().iter();
+    let refused: Vec<_> =
+        refused.map(|one| (one["line"].as_u64().unwrap(), one["problem"]["field"].as_str())).collect();
+    let fields = ["lines[1].sku", "lines[2].lot", "lines[3].sku"].map(Some);
+    assert_eq!(refused[..3], [(3, fields[0]), (4, fields[1]), (5, fields[2])]);
+    assert_eq!((refused.len(), ran.code, &answer["loaded"]), (7, 3, &1.into()), "{answer}");
+
+    // A document that is one line of its file names its own.
+    let text = r#"{"id":"T1","from":"ICN","to":"GMP","lines":[{"line":"a","sku":"mug","quantity":1},{"line":"b","sku":"pot","quantity":1},{"line":"c","sku":"jug","quantity":1}]}"#;
+    let file = house.file("transfers.jsonl", text);
+    let ran = house.run(&format!("import transfers {file}"));
+    let told = format!(
+        "{file}:1: lines[1].sku: there is no SKU pot (sku_not_found)\n\
+         {file}:1: lines[2].sku: there is no SKU jug (sku_not_found)\n"
+    );
+    assert_eq!((ran.code, &*ran.err), (3, &*told), "{}", ran.out);
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! Commands into the service, in batches.
+
+use std::{collections::HashSet, time::Instant};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use jaego_api::{
+    batch::BatchItem,
+    limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
+};
+use jaego_client::Client;
+use serde_json::{Value, json};
+
+use super::{
+    command::Command,
+    noun::Noun,
+    refused::{Refused, lines_refused, refusals},
+    rehearsal::rehearse_all,
+};
+use crate::rows::Errors;
+
+/// Bytes of a batch's commands: well below what a request may have.
+const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 2;
+
+/// What came of a load.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// Rows that are in effect, those that were before included.
+    pub(crate) done: usize,
+    /// How many of them were in effect before, with all they say.
+    pub(crate) repeats: usize,
+    /// The last line that was answered, and whether it was in effect before: another command of it may follow.
+    last: Option<(u64, bool)>,
+    /// What the service refused.
+    pub(crate) refused: Vec<Refused>,
+    /// Whether one refusal keeps all the others from being loaded.
+    all_or_none: bool,
+}
+
+impl Loaded {
+    /// Nothing so far.
+    pub(crate) fn new(skip_bad: bool) -> Self {
+        Self { all_or_none: !skip_bad, ..Self::default() }
+    }
+
+    /// Whether no line was answered.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.done == 0 && self.refused.is_empty()
+    }
+
+    pub(super) fn count(&mut self, chunk: &[&Command], items: Vec<BatchItem>) {
+        for (command, item) in chunk.iter().zip(items) {
+            let line = command.line;
+            let repeat = item.outcome.is_some_and(|outcome| outcome.repeat);
+            match (item.problem, self.last) {
+                (Some(problem), _) => {
+                    self.refused.push(Refused::new(command, problem));
+                    self.last = Some((line, false));
+                }
+                (None, Some((last, before))) if last == line => {
+                    self.repeats -= if before && !repeat { command.rows } else { 0 };
+                    self.last = Some((line, before && repeat));
+                }
+                (None, _) => {
+                    self.done += command.rows;
+                    self.repeats += if repeat { command.rows } else { 0 };
+                    self.last = Some((line, repeat));
+                }
+            }
+        }
+    }
+
+    /// The commands but those of refused lines.
+    pub(super) fn accepted<'a>(&self, commands: &'a [Command]) -> Vec<&'a Command> {
+        let refused: HashSet<u64> = self.refused.iter().map(|refused| refused.begin).collect();
+        commands.iter().filter(|command| !refused.contains(&command.line)).collect()
+    }
+
+    /// Tells on standard error what the service refused, by the lines of the file.
+    pub(super) fn tell_refused(&self, file: &str) {
+        let mut errors = Errors::default();
+        self.refused.iter().for_each(|refused| refused.tell(&mut errors));
+        errors.tell(file);
+    }
+
+    pub(super) fn json(&self, commands: usize, bad: &Errors) -> Value {
+        let lines = self.refused.iter().flat_map(Refused::lines);
+        let refused: Vec<_> =
+            lines.map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
+        json!({
+            "commands": commands, "loaded": self.done - self.repeats, "repeated": self.repeats,
+            "bad_lines": bad.len(), "bad": bad.json(), "refused": refused,
+        })
+    }
+
+    pub(crate) fn text(&self, noun: Noun) -> String {
+        let mut text = format!("{}: {} loaded", noun.name(), self.done - self.repeats);
+        if self.repeats > 0 {
+            text += &format!(", {} were there before", self.repeats);
+        }
+        if !self.refused.is_empty() {
+            text += &format!(", {} refused", self.refused.len());
+            if self.all_or_none {
+                text += "; nothing was changed";
+                // All tiers are one setting.
+                if noun != Noun::Tiers {
+                    text += ", and with --skip-bad the other lines are loaded";
+                }
+            }
+        }
+        text + "\n"
+    }
+}
+
+/// Gives the commands in batches, and says in `loaded` what came of them, also where it fails in the middle. Unless bad
+/// lines are skipped, all of them or none: where the service would refuse one, it is told which, and nothing was loaded.
+pub(crate) async fn load(
+    client: &Client,
+    commands: &[Command],
+    bar: &ProgressBar,
+    loaded: &mut Loaded,
+) -> Result<()> {
+    let chunks = chunks(commands);
+    let skip_bad = !loaded.all_or_none;
+    // A file of one batch needs no rehearsal: the batch itself is all or nothing.
+    if !skip_bad && chunks.len() > 1 {
+        let (start, what) = (Instant::now(), bar.message());
+        bar.set_message("checking");
+        rehearse_all(client, &chunks, bar, &mut loaded.refused).await?;
+        if !loaded.refused.is_empty() {
+            return Ok(());
+        }
+        bar.println(format!("checked in {:.1} s", start.elapsed().as_secs_f64()));
+        bar.set_message(what);
+        bar.reset();
+    }
+    for (index, chunk) in chunks.iter().enumerate() {
+        let sent = if skip_bad && has_rows_of_two(chunk) {
+            row_by_row(client, chunk, loaded).await
+        } else {
+            let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
+            sent.map(|batch| loaded.count(chunk, batch.items))
+                .map_err(|error| Broken { line: chunk[0].line, error })
+        };
+        match sent {
+            Ok(()) => {}
+            // Nothing is loaded yet: it is as if it had been rehearsed.
+            Err(Broken { error, .. }) if index == 0 && !refusals(&error).is_empty() => {
+                loaded.refused.extend(lines_refused(chunk, refusals(&error)));
+                return Ok(());
+            }
+            Err(Broken { error, .. }) if loaded.is_nothing() => return Err(error.into()),
+            Err(Broken { line, error }) => {
+                let before = match skip_bad {
+                    true => "what is right before it is loaded",
+                    false => "what is before it is loaded",
+                };
+                let what = format!(
+                    "cannot load from line {line} on; {before}, and loading the file again goes on there"
+                );
+                return Err(error).context(what);
+            }
+        }
+        bar.inc(chunk.len() as u64);
+    }
+    Ok(())
+}
+
+/// A load that broke off.
+struct Broken {
+    /// The first line that was not answered.
+    line: u64,
+    error: jaego_client::Error,
+}
+
+fn has_rows_of_two(chunk: &[&Command]) -> bool {
+    chunk.windows(2).any(|two| two[0].line == two[1].line)
+}
+
+/// Loads the rows that are accepted, each of them with all of its commands or not at all.
+///
+/// Batches are atomic. One that is refused is sent again without the rows at fault.
+async fn row_by_row(client: &Client, chunk: &[&Command], loaded: &mut Loaded) -> Result<(), Broken> {
+    let mut left = chunk.to_vec();
+    while let Some(first) = left.first() {
+        let error = match client.batch_of_json(body(&left, true, None)).await {
+            Ok(answer) => {
+                loaded.count(&left, answer.items);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let refused = lines_refused(&left, refusals(&error));
+        if refused.is_empty() {
+            return Err(Broken { line: first.line, error });
+        }
+        let lines: HashSet<u64> = refused.iter().map(|refused| refused.begin).collect();
+        left.retain(|command| !lines.contains(&command.line));
+        loaded.refused.extend(refused);
+    }
+    Ok(())
+}
+
+pub(super) fn chunks(commands: &[Command]) -> Vec<Vec<&Command>> {
+    let mut chunks: Vec<Vec<&Command>> = Vec::new();
+    let (mut lines, mut bytes) = (0, 0);
+    for command in commands {
+        // What a row says stays together; one place is left for its second command, and one for that of the rehearsal.
+        let is_full = chunks.last().is_none_or(|chunk| {
+            chunk.last().is_none_or(|last| last.line != command.line)
+                && (chunk.len() + 2 >= BATCH_COMMANDS_MAX
+                    || lines + command.lines > BATCH_LINES_MAX
+                    || bytes + command.json.len() > BATCH_BYTES_MAX)
+        });
+        if is_full {
+            chunks.push(Vec::new());
+            (lines, bytes) = (0, 0);
+        }
+        (lines, bytes) = (lines + command.lines, bytes + command.json.len());
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(command);
+        }
+    }
+    chunks
+}
+
+pub(super) fn body(chunk: &[&Command], atomic: bool, last: Option<&str>) -> Vec<u8> {
+    let mut body = format!("{{\"atomic\":{atomic},\"commands\":[");
+    let commands = chunk.iter().map(|command| &*command.json).chain(last);
+    for (index, command) in commands.enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(command);
+    }
+    body.push_str("]}");
+    body.into_bytes()
+}
