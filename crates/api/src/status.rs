@@ -44,8 +44,11 @@ pub struct Status {
     /// Open carts.
     #[serde(default)]
     pub open_carts: u64,
-    /// Finished documents that left memory.
+    /// Finished documents that are in the archive, and no longer in memory but for those that are leaving it.
     pub archived: u64,
+    /// Documents that were archived and have yet to leave memory.
+    #[serde(default)]
+    pub leaving: u64,
     /// Positions with a row.
     pub positions: u64,
     /// Wallets.

@@ -125,7 +125,7 @@ fn status_text(status: &Status) -> String {
     format!(
         "state       {state}\nversion     {}\nevents      {} decided, {} durable\nqueue       {} of {}\n\
          positions   {}\nopen holds  {}\norders      {} waiting, {} claimed\nbackorders  {} lines\npicks       {} waiting, {} claimed\n\
-         wallets     {}\nauthorized  {} open\ncards       {}\nproposals   {} open\ncarts       {} open\narchived    {}\nexpiry lag  {} ms\nkeys        {}\n",
+         wallets     {}\nauthorized  {} open\ncards       {}\nproposals   {} open\ncarts       {} open\narchived    {}, {} still in memory\nexpiry lag  {} ms\nkeys        {}\n",
         status.version,
         status.sequence,
         status.durable,
@@ -144,6 +144,7 @@ fn status_text(status: &Status) -> String {
         status.open_proposals,
         status.open_carts,
         status.archived,
+        status.leaving,
         status.expiry_lag_ms,
         status.keys,
     )

@@ -283,6 +283,8 @@ pub struct Core {
     archive: Option<(Arc<dyn MayHave>, Vec<u64>)>,
     /// What is in the archive, and may leave memory.
     rested: VecDeque<Rested>,
+    /// How many documents were taken from there.
+    left: u64,
     /// Jobs that name something that left memory: somebody else has to fetch it.
     away: Vec<Job>,
     /// Whether somebody waits who is not in line yet.
@@ -317,6 +319,7 @@ impl Core {
             expiry_lag_ms: 0,
             archive: None,
             rested: VecDeque::new(),
+            left: 0,
             away: Vec::new(),
             others_wait: Box::new(|| false),
         }
@@ -370,6 +373,11 @@ impl Core {
     /// Whether something has yet to leave memory.
     pub fn has_rested(&self) -> bool {
         !self.rested.is_empty()
+    }
+
+    /// How many of the documents that came to rest had their turn to leave memory.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether jobs wait for something that left memory.
@@ -491,6 +499,7 @@ impl Core {
         for _ in 0..LEAVING_MAX {
             let Some(rested) = self.rested.pop_front() else { break };
             rested.leave(&mut self.memory);
+            self.left += 1;
         }
     }
 

@@ -113,6 +113,9 @@ struct Cells {
     key_window_ms: AtomicU64,
     checkpoint: AtomicU64,
     archived: AtomicU64,
+    /// Documents that were handed to the writer to leave memory, and how many of them did.
+    rested: AtomicU64,
+    left: AtomicU64,
     /// Who is told about each sync, if anybody.
     observer: OnceLock<SyncObserver>,
 }
@@ -400,6 +403,7 @@ impl Store for Engine {
             queue_len_max: self.config.waiting_max,
             counts: *self.cells.counts.lock().unwrap_or_else(PoisonError::into_inner),
             archived: cell(&self.cells.archived),
+            leaving: cell(&self.cells.rested).saturating_sub(cell(&self.cells.left)),
             expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
             keys: cell(&self.cells.keys),
             key_window_ms: cell(&self.cells.key_window_ms),
@@ -423,6 +427,7 @@ impl Cells {
         for (cell, value) in [
             (&self.sequence, memory.head().sequence.0),
             (&self.expiry_lag_ms, core.expiry_lag_ms()),
+            (&self.left, core.left()),
             (&self.keys, memory.answered_count() as u64),
             (&self.key_window_ms, now.0.saturating_sub(oldest.0)),
         ] {
@@ -693,6 +698,7 @@ fn keep_checkpoints<D: Disk>(
                 shelf.set(archive.clone());
                 let documents = rested.len();
                 cells.archived.store(archive.document_count(), Ordering::Relaxed);
+                cells.rested.fetch_add(documents as u64, Ordering::Relaxed);
                 hand_over(inbox, archive, rested);
                 cells.checkpoint.store(sequence.0, Ordering::Relaxed);
                 let as_long = usize::try_from(rows_len / config.journal.segment_len).unwrap_or(usize::MAX);

@@ -165,7 +165,7 @@ fn access(role: table::Role) -> Access {
 
 fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
     type Reading = fn(&jaego_store::Status) -> u64;
-    let rows: [(&'static str, &'static str, Reading); 19] = [
+    let rows: [(&'static str, &'static str, Reading); 20] = [
         ("jaego_queue_depth", "Requests that wait to be decided.", |status| status.queue_len as u64),
         ("jaego_open_holds", "Holds that are open.", |status| status.counts.open_holds),
         ("jaego_waiting_orders", "Orders that wait for a worker.", |status| status.counts.waiting_orders),
@@ -178,7 +178,10 @@ fn readings(metrics: &Metrics, store: &Arc<dyn Store>) {
             status.counts.claimed_picks
         }),
         ("jaego_open_carts", "Carts that are open.", |status| status.counts.open_carts),
-        ("jaego_archived_documents", "Finished documents that left memory.", |status| status.archived),
+        ("jaego_archived_documents", "Finished documents that are in the archive.", |status| status.archived),
+        ("jaego_leaving_documents", "Archived documents that have yet to leave memory.", |status| {
+            status.leaving
+        }),
         ("jaego_positions", "Positions with stock.", |status| status.counts.positions),
         ("jaego_wallets", "Wallets.", |status| status.counts.wallets),
         ("jaego_open_authorizations", "Authorizations that hold money.", |status| {

@@ -378,8 +378,10 @@ pub struct Status {
     pub queue_len_max: usize,
     /// How much there is.
     pub counts: Counts,
-    /// Finished documents that left memory.
+    /// Finished documents that are in the archive, and no longer in memory but for those that are leaving it.
     pub archived: u64,
+    /// Documents that were archived and have yet to leave memory: the writer lets a few go with each turn.
+    pub leaving: u64,
     /// How far expiry lags behind the clock, in milliseconds.
     pub expiry_lag_ms: u64,
     /// Request keys that are kept.

@@ -196,6 +196,7 @@ impl Store for Reference {
             queue_len_max: 1,
             counts: books.tables.counts(),
             archived: 0,
+            leaving: 0,
             expiry_lag_ms: lag,
             keys: books.tables.answered_count() as u64,
             key_window_ms: now.0.saturating_sub(oldest.0),

@@ -180,6 +180,7 @@ pub(super) fn status(status: &jaego_store::Status) -> Vec<u8> {
         claimed_picks: counts.claimed_picks,
         open_carts: counts.open_carts,
         archived: status.archived,
+        leaving: status.leaving,
         positions: counts.positions,
         wallets: counts.wallets,
         open_authorizations: counts.open_authorizations,

@@ -112,7 +112,10 @@ fn store_of_large_transfers(seed: u64) -> Arc<Engine> {
         thread::sleep(Duration::from_millis(20));
     }
     // What was archived leaves the tables bit by bit, as the writer has time.
-    thread::sleep(Duration::from_secs(1));
+    while engine.status().leaving > 0 {
+        assert!(Instant::now() < deadline, "{:?}", engine.status());
+        thread::sleep(Duration::from_millis(5));
+    }
     engine
 }
 
