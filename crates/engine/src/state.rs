@@ -20,24 +20,18 @@ pub fn state_hash(memory: &Memory) -> u128 {
 pub(crate) fn hash_without_sold(hash: u128, memory: &Memory) -> u128 {
     let (mut with, mut without) = (Sum::default(), Sum::default());
     let mut encoder = row::Encoder::new();
-    for row in memory.rows() {
-        let Row::Wallet(_, Some(wallet)) = &row else { continue };
+    for (owner, wallet) in memory.wallets() {
         if wallet.balances.iter().all(|balance| balance.sold == 0) {
             continue;
         }
-        with.push(&mut encoder, &row);
-        without.push(&mut encoder, &not_counted(row));
+        // The row as it was written before it counted what it paid for orders.
+        let mut before = wallet.clone();
+        before.balances.iter_mut().for_each(|balance| balance.sold = 0);
+        with.push(&mut encoder, &Row::Wallet(owner.clone(), Some(wallet.clone())));
+        without.push(&mut encoder, &Row::Wallet(owner.clone(), Some(before)));
         encoder.clear();
     }
     hash.wrapping_sub(with.hash).wrapping_add(without.hash)
-}
-
-/// The row of a wallet as it was written before it counted what it paid for orders.
-fn not_counted(mut row: Row) -> Row {
-    if let Row::Wallet(_, Some(wallet)) = &mut row {
-        wallet.balances.iter_mut().for_each(|balance| balance.sold = 0);
-    }
-    row
 }
 
 /// A hash that is made while rows are encoded.

@@ -1,7 +1,7 @@
 //! All rows, as a checkpoint writes them, and as it is loaded again.
 
 use super::{Memory, WARM_MAX};
-use crate::{LocationId, LotId, Row, SiteId, SkuId, Tables};
+use crate::{Code, LocationId, LotId, Row, SiteId, SkuId, Tables, row::Wallet};
 
 impl Memory {
     /// Every row, so that putting them one after the other into empty tables rebuilds these. The order among
@@ -56,6 +56,11 @@ impl Memory {
             .chain(self.pick_claim_rows())
             .chain(self.cart_rows())
             .chain(self.sale_rows())
+    }
+
+    /// Every wallet and its owner, in an order that is not said.
+    pub fn wallets(&self) -> impl Iterator<Item = (&Code, &Wallet)> {
+        self.wallets.wallets()
     }
 
     /// Puts rows as [`Memory::rows`] gives them, some at a time. It comes to the same as putting each, and takes less

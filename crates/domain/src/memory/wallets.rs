@@ -163,8 +163,12 @@ impl Wallets {
     }
 
     /// Every row of money.
+    pub(super) fn wallets(&self) -> impl Iterator<Item = (&Code, &Wallet)> {
+        self.rows.iter().map(|(_, (owner, row))| (owner, row))
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let wallets = self.rows.iter().map(|(_, (owner, row))| Row::Wallet(owner.clone(), Some(row.clone())));
+        let wallets = self.wallets().map(|(owner, row)| Row::Wallet(owner.clone(), Some(row.clone())));
         let outside = self
             .outside
             .iter()
