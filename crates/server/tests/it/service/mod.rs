@@ -9,6 +9,7 @@ mod batches;
 mod feed;
 mod past;
 mod rates;
+mod refusals;
 mod roles;
 mod scenarios;
 mod support;

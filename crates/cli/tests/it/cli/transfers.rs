@@ -1,0 +1,94 @@
+//! Transfers from their request to their end, and the claims on their picks.
+
+use serde_json::Value;
+
+use super::House;
+
+#[test]
+fn a_transfer_goes_its_whole_way() {
+    let house = House::furnished();
+    assert_eq!(
+        house.done("transfer request T1 --from ICN --to GMP mug=6 cup=5"),
+        "transfer T1 with 2 lines is requested (event N)\n"
+    );
+    let dry = house.done("transfer allocate T1 --dry-run");
+    assert!(dry.starts_with("transfer T1 would get this; nothing was changed\n"), "{dry}");
+    assert_eq!(
+        house.done("transfer allocate T1"),
+        "transfer T1 is partially allocated (event N)\n\
+         LINE  SKU  SITE  LOCATION  QUANTITY\n\
+         1     mug  ICN   A-01             6\n\
+         2     cup  ICN   A-02             3\n\
+         short:\n\
+         LINE  SKU  SITE  REQUESTED  AVAILABLE\n\
+         2     cup  ICN           5          3\n"
+    );
+    let explained = house.done("transfer explain T1");
+    assert!(explained.contains("2 still open, 0 available"), "{explained}");
+    house.done("transfer pick T1 1=6 2=2,damaged=1");
+    house.done("transfer unpick T1 1=1");
+    house.done("transfer pick T1 1=1");
+    house.done("transfer ship T1 S1");
+    house.done("transfer receive T1 1=5,damaged=1 2=1");
+    house.done("transfer close T1");
+    let shown = house.done("transfer show T1");
+    assert!(shown.contains("status     closed\n"), "{shown}");
+    let list = house.done("transfer list --json");
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let totals = &list["items"][0]["totals"];
+    assert_eq!(
+        ["requested", "shipped", "received", "damaged", "lost", "closed_short"]
+            .map(|name| totals[name].as_u64().unwrap()),
+        [11, 8, 6, 1, 1, 3]
+    );
+    house.done("transfer request T2 --from ICN --to GMP mug=1");
+    house.done("transfer allocate T2");
+    let refused = house.run("transfer cancel T2");
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("try: say --release"), "{}", refused.err);
+    house.done("transfer cancel T2 --release");
+}
+
+#[test]
+fn picks_are_claimed_zone_by_zone() {
+    let house = House::furnished();
+    house.done("location set ICN A-01 --pick-order 1 --zone A");
+    house.done("location set ICN A-02 --pick-order 2 --zone B");
+    house.done("transfer request T1 --from ICN --to GMP mug=6 cup=3");
+    house.done("transfer allocate T1");
+    assert!(house.done("status").contains("\npicks       2 waiting, 0 claimed\n"));
+    let claimed = house.done("transfer claim T1 --worker ann --zone A");
+    assert!(
+        claimed.starts_with("ann has 1 zone to pick (event N)\nTRANSFER  ZONE  FENCE  UNTIL\nT1        A "),
+        "{claimed}"
+    );
+    let next = house.run("claim next ICN --worker bob --work picks --zone B --json");
+    let claims: Value = serde_json::from_str(&next.out).unwrap();
+    assert_eq!((&claims["claims"][0]["transfer"], &claims["claims"][0]["zone"]), (&"T1".into(), &"B".into()));
+    let none = house.run("claim next ICN --worker bob --work picks");
+    assert!(none.err.contains("(nothing_to_claim)\n"), "{}", none.err);
+    assert_eq!(house.run("claim next ICN --worker bob --zone B").code, 3, "orders are of no zone");
+    let others = house.run("transfer pick T1");
+    assert!(others.err.contains("is claimed by ann until "), "{}", others.err);
+    let fence = fence_of(&house, "T1");
+    house.done(&format!("transfer extend T1 --worker ann --fence {fence} --lease 1h"));
+    assert_eq!(house.run("transfer pick T1 --worker ann").code, 2, "a worker comes with a fence");
+    let lost = house.run(&format!("transfer pick T1 --worker bob --fence {fence}"));
+    assert_eq!(lost.code, 3);
+    assert!(lost.err.contains("(claim_lost)"), "{}", lost.err);
+    let picked = house.done(&format!("transfer pick T1 --worker ann --fence {fence}"));
+    assert!(picked.starts_with("transfer T1 is picked (event N)\n"), "{picked}");
+    let shown = house.done("transfer show T1");
+    assert!(shown.contains("to pick:\nZONE  LINES  WORKER  FENCE  UNTIL\nB         1  bob "), "{shown}");
+    let fence = claims["claims"][0]["fence"].as_u64().unwrap();
+    house.done(&format!("transfer unclaim T1 --worker bob --fence {fence}"));
+    assert!(house.done("events --kind transfer_unclaimed").trim_end().ends_with("transfer T1  T1/B"));
+}
+
+/// The fence of the first claim on what a transfer has to pick.
+fn fence_of(house: &House, transfer: &str) -> u64 {
+    let shown = house.run(&format!("transfer show {transfer} --json"));
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    let claims = shown["picking"].as_array().unwrap().iter().map(|work| &work["claim"]);
+    claims.filter_map(|claim| claim["fence"].as_u64()).next().unwrap()
+}
