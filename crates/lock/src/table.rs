@@ -99,7 +99,8 @@ impl Table {
     }
 
     /// The same. The second answer is the next of the queue, if it was kept back by the order alone: whoever was woken
-    /// together with the one before it may have asked first, in vain.
+    /// together with the one before it may have asked first, in vain. Or if there is room for it, and none for those before
+    /// it, who may have been told that it is their turn: they let in too few now.
     pub fn acquire_and_tell(&mut self, now: Micros, request: &Acquire) -> (Acquired, Option<Freed>) {
         self.forget(now);
         if self.ended.get(&request.owner).is_some_and(|end| end.until > now) {
@@ -311,8 +312,8 @@ impl Table {
         let [key] = &*granted.keys else { return None };
         let lock = self.locks.get_mut(key).filter(|lock| lock.mode.is_shared())?;
         let next = lock.turn().ok()?;
-        let by_order = granted.fair || lock.queue[next].fair;
-        by_order.then(|| (key.clone(), Some(Next { room: 1, ..lock.tell(now, next, granted.claim) })))
+        let is_due = granted.fair || lock.queue[next].fair || next > 0;
+        is_due.then(|| (key.clone(), Some(Next { room: 1, ..lock.tell(now, next, granted.claim) })))
     }
 
     fn fence(&self, key: &LockKey, owner: Owner) -> Option<u64> {

@@ -152,6 +152,8 @@ pub async fn who_lets_in_too_few_is_passed_over(stage: &impl Stage) {
     for holder in &mut held {
         assert!(ask(&here, holder).await);
     }
+    // Beside two of them there was no room any more for the one who was told, and some for the one behind it.
+    assert_eq!(ear.next().await, (Some(more.owner), 1));
     assert!(!ask(&here, &mut few).await);
     assert!(!ask(&there, &mut more).await);
     let_go(&here, &held[0]).await;

@@ -356,8 +356,11 @@ BEGIN
         SELECT FROM {schema}.entries WHERE key = p_keys[1] AND place IS NOT NULL
     ) THEN
         SELECT * INTO v_next FROM {schema}.turn(p_keys[1]);
-        IF v_next.o_owner IS NOT NULL AND (p_fair OR v_next.o_fair) THEN
-            -- Kept back by the order alone: woken together with us it may have asked first, in vain.
+        IF v_next.o_owner IS NOT NULL AND (p_fair OR v_next.o_fair OR v_next.o_owner <> (
+            SELECT owner FROM {schema}.entries WHERE key = p_keys[1] AND place IS NOT NULL ORDER BY place LIMIT 1
+        )) THEN
+            -- Kept back by the order alone: woken together with us it may have asked first, in vain. Or those before it, who
+            -- may have been told, let in too few beside us.
             PERFORM {schema}.tell(p_keys[1], o_now, p_claim_us, v_next.o_owner, 1, v_next.o_max, v_next.o_mode);
         END IF;
     END IF;

@@ -176,8 +176,9 @@ for _, lock in ipairs(locks) do
   leave(lock, owner)
   if lock.queued == 1 and max > 1 then
     local next, _, its_max, its_mode, its_fair = turn(lock)
-    if next and (fair or its_fair) then
-      -- Kept back by the order alone: woken together with us it may have asked first, in vain.
+    if next and (fair or its_fair or next ~= redis.call('ZRANGE', lock.places, 0, 0)[1]) then
+      -- Kept back by the order alone: woken together with us it may have asked first, in vain. Or those before it, who may
+      -- have been told, let in too few beside us.
       tell(now, lock, claim, next, 1, its_max, its_mode)
     end
   end

@@ -83,7 +83,7 @@ pub(crate) struct Connection(MultiplexedConnection);
 impl Guarded for Connection {
     async fn connect(server: SocketAddr) -> Self {
         let client = Client::open(format!("redis://{server}/")).unwrap();
-        let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+        let patient = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         Self(client.get_multiplexed_async_connection_with_config(&patient).await.unwrap())
     }
 

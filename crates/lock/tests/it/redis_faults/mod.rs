@@ -84,7 +84,8 @@ impl Observer {
     async fn of(server: &testkit::Redis) -> Self {
         let client = redis::Client::open(server.url()).unwrap();
         // A long answer takes its time on a busy machine.
-        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        let patient =
+            redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         Self(client.get_multiplexed_async_connection_with_config(&patient).await.unwrap())
     }
 
@@ -95,6 +96,13 @@ impl Observer {
             command.arg(word);
         }
         command.query_async(&mut self.0).await.unwrap()
+    }
+
+    /// How many the server has taken since it was started.
+    async fn connections(&mut self) -> u64 {
+        let stats: String = self.command("INFO stats").await;
+        let count = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.expect("it says so").parse().unwrap()
     }
 
     /// What is left of locks and queues.
