@@ -158,6 +158,15 @@ impl Error {
         }
     }
 
+    /// Whether the user may not do what was asked for. Of a step of a script there is no code for that, and Redis and Valkey
+    /// have each a text.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        let is_told =
+            |text: &str| ["can't run this command", "ACL failure"].iter().any(|it| text.contains(it));
+        self.code() == Some("NOPERM")
+            || matches!(self, Self::Redis { source, .. } if is_told(&source.to_string()))
+    }
+
     /// With its causes, for logs.
     pub(crate) fn text(&self) -> String {
         match self {

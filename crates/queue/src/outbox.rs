@@ -23,8 +23,12 @@ use crate::{
 /// The field of an entry that holds its event. The field `kind` beside it spares readers to open it.
 const EVENT: &str = "event";
 
+/// Stands in a note for the kinds where all of them are published.
+const ALL_KINDS: &str = "*";
+
 /// Adds events behind the last id that the outbox knows of, and only there: whatever else came into the stream, or went
-/// out of it with the whole stream, is looked at before anything follows it. Where kinds are chosen it notes the position.
+/// out of it with the whole stream, is looked at before anything follows it. It notes the position first, so that who may
+/// not note it publishes nothing either.
 const SCRIPT: &str = r"
 local last = '0-0'
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -38,15 +42,16 @@ end
 if last ~= ARGV[1] then
   return {'moved', last}
 end
+if KEYS[2] then
+  local left = #ARGV > 3 and ARGV[#ARGV - 2] or last
+  redis.call('SET', KEYS[2], left .. ' ' .. ARGV[3])
+end
 for at = 4, #ARGV, 3 do
   if ARGV[2] == '' then
     last = redis.call('XADD', KEYS[1], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   else
     last = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[at], 'kind', ARGV[at + 1], 'event', ARGV[at + 2])
   end
-end
-if KEYS[2] then
-  redis.call('SET', KEYS[2], last .. ' ' .. ARGV[3])
 end
 return {'added', last}
 ";
@@ -55,8 +60,9 @@ return {'added', last}
 ///
 /// An entry's id is the event's sequence, `<sequence>-0`. The server takes only ids that grow, so that no event is
 /// published twice or out of order, whoever tries; and the last id of the stream says where to go on. Events are added
-/// only behind the entry that was added last, so that nothing gets in between them unseen. Where kinds are chosen, a key
-/// beside the stream says how far events were looked at, so that those that nobody wants are not read again.
+/// only behind the entry that was added last, so that nothing gets in between them unseen. A key beside the stream notes
+/// which event was looked at last: so another history is told from this one though readers have deleted all entries, and
+/// where kinds are chosen those that nobody wants are not read again.
 pub struct Outbox {
     options: OutboxOptions,
     store: Arc<dyn Store>,
@@ -66,6 +72,30 @@ pub struct Outbox {
     end: MessageId,
     /// Whether it was said that the noted position is another store's.
     is_stale_said: bool,
+    /// Whether the position is noted: who publishes all events may go on without the right to.
+    notes: bool,
+}
+
+/// What an outbox has noted beside a stream that it left.
+struct Note {
+    /// The stream's last id then.
+    end: MessageId,
+    /// The last event that was looked at.
+    done: Sequence,
+    /// The kinds that were looked for.
+    kinds: String,
+    /// All that [`position_mark`] says of that event.
+    mark: String,
+}
+
+impl Note {
+    fn parse(text: &str) -> Option<Self> {
+        let (end, mark) = text.split_once(' ')?;
+        let mut parts = mark.split(' ');
+        let done = Sequence(parts.next()?.parse().ok()?);
+        let kinds = parts.next()?.to_owned();
+        Some(Self { end: MessageId::parse(end.as_bytes())?, done, kinds, mark: mark.to_owned() })
+    }
 }
 
 /// Why an outbox refuses to publish, rather than leave events out or mix two histories.
@@ -169,6 +199,7 @@ impl Outbox {
             stopping,
             end: MessageId::default(),
             is_stale_said: false,
+            notes: true,
         }
     }
 
@@ -185,6 +216,14 @@ impl Outbox {
             let goes_on = match ending {
                 Err(Ending::Broken(error)) => {
                     self.meters.reconnects.increment();
+                    // Who publishes all events, and may not write beside the stream, did not have to so far.
+                    if self.notes && self.options.kinds.is_empty() && error.is_forbidden() {
+                        self.notes = false;
+                        tracing::warn!(%server, %stream, error = error.text(), key = self.position_key(),
+                            "the outbox goes on without noting its position: once all entries are trimmed, another \
+                             store's history cannot be told from this one's");
+                        continue;
+                    }
                     let error = error.text();
                     if pause.is_first() || error != said {
                         tracing::warn!(%server, %stream, error, "the outbox connects again");
@@ -272,7 +311,8 @@ impl Outbox {
                     "the stream is gone: its events are published again");
             }
             let end = MessageId::default();
-            let done = self.position(link, end, store).await?.unwrap_or_default().max(self.options.after);
+            let note = self.note(link, end).await?;
+            let done = self.position(note.as_ref(), end).await?.unwrap_or_default().max(self.options.after);
             return Ok(Start { done, end });
         };
         if end.sequence != 0 {
@@ -281,71 +321,90 @@ impl Outbox {
         if end.milliseconds > store {
             return Err(Halt::Ahead { stream: end.milliseconds, store }.into());
         }
-        if let Some(entry) = self.last_entry(link).await? {
-            self.compare(&entry).await?;
-            // One that came since is another outbox's.
-            if entry.id < end {
-                return Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into());
-            }
-        }
+        let note = self.note(link, end).await?;
+        self.compare_end(link, end, note.as_ref()).await?;
         if self.end > end {
             tracing::warn!(stream = %self.options.stream, published = self.end.milliseconds, after = end.milliseconds,
                 "Redis has lost the stream's last events: they are published again");
         }
-        let done = self.position(link, end, store).await?.unwrap_or(Sequence(end.milliseconds));
+        let done = self.position(note.as_ref(), end).await?.unwrap_or(Sequence(end.milliseconds));
         Ok(Start { done, end })
     }
 
-    /// How far an outbox of the same kinds has looked that left the stream as it is, where this store has that event.
-    async fn position(
-        &mut self,
-        link: &mut Link,
-        end: MessageId,
-        store: u64,
-    ) -> Result<Option<Sequence>, Ending> {
-        let Some(kinds) = self.chosen_kinds() else { return Ok(None) };
-        let doing = "read the position of the outbox";
+    /// Holds the end of the stream against the store: by its last entry, and by what was noted where readers have deleted
+    /// the entry that was last.
+    async fn compare_end(&self, link: &mut Link, end: MessageId, note: Option<&Note>) -> Result<(), Ending> {
+        let entry = self.last_entry(link).await?;
+        if let Some(entry) = &entry {
+            self.compare(entry).await?;
+        }
+        match (entry, note) {
+            (Some(entry), _) if entry.id == end => Ok(()),
+            (_, Some(note)) if !self.is_own(note).await? => {
+                Err(Halt::OtherHistory { sequence: note.done.0 }.into())
+            }
+            (Some(entry), _) => {
+                Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// What is noted beside the stream, where it was left as it is.
+    async fn note(&self, link: &mut Link, end: MessageId) -> Result<Option<Note>, Error> {
+        if !self.notes {
+            return Ok(None);
+        }
         let read = cmd("GET").arg(self.position_key()).to_owned();
-        let Some(noted) = message::bytes(link.run(doing, &read).await?) else { return Ok(None) };
-        let noted = String::from_utf8_lossy(&noted);
-        let Some(mark) = noted.strip_prefix(&format!("{end} ")) else { return Ok(None) };
-        let mut parts = mark.split(' ');
-        let done = parts.next().and_then(|done| done.parse().ok()).map(Sequence);
-        let Some(done) = done.filter(|_| parts.next() == Some(&*kinds)) else { return Ok(None) };
-        if end.milliseconds <= done.0 && done.0 <= store && self.is_own(mark, done, &kinds).await? {
-            return Ok(Some(done));
+        let noted = message::bytes(link.run("read the position of the outbox", &read).await?);
+        let note = noted.and_then(|noted| Note::parse(&String::from_utf8_lossy(&noted)));
+        Ok(note.filter(|note| note.end == end))
+    }
+
+    /// How far an outbox of the same kinds has looked that left the stream as it is, where this store has that event.
+    async fn position(&mut self, note: Option<&Note>, end: MessageId) -> Result<Option<Sequence>, Ending> {
+        if self.options.kinds.is_empty() {
+            return Ok(None);
+        }
+        let kinds = self.kinds();
+        let Some(note) = note.filter(|note| note.kinds == kinds) else { return Ok(None) };
+        if end.milliseconds <= note.done.0 && self.is_own(note).await? {
+            return Ok(Some(note.done));
         }
         if !std::mem::replace(&mut self.is_stale_said, true) {
-            tracing::warn!(stream = %self.options.stream, position = %noted, store, after = end.milliseconds,
+            tracing::warn!(stream = %self.options.stream, position = note.mark, after = end.milliseconds,
                 "the noted position is no event of this store, which was restored from a backup or is another one: all \
                  events behind the last entry are looked at again");
         }
         Ok(None)
     }
 
-    /// Whether a noted position is that of the store's event of this number.
-    async fn is_own(&self, mark: &str, done: Sequence, kinds: &str) -> Result<bool, Ending> {
-        let Some(before) = done.0.checked_sub(1) else { return Ok(false) };
+    /// Whether what was noted is the store's event of this number.
+    async fn is_own(&self, note: &Note) -> Result<bool, Ending> {
+        let Some(before) = note.done.0.checked_sub(1) else { return Ok(false) };
+        if note.done > self.store.status().durable {
+            return Ok(false);
+        }
         let own = match self.events(Sequence(before), 1).await {
             Ok(own) => own,
             // Whoever cannot read it any more cannot compare it, but may well go on after it.
             Err(Ending::Halted(_)) => return Ok(true),
             Err(ending) => return Err(ending),
         };
-        let own = own.first().filter(|own| own.outcome.sequence == done);
-        Ok(own.is_none_or(|own| mark == position_mark(own, kinds)))
+        let own = own.first().filter(|own| own.outcome.sequence == note.done);
+        Ok(own.is_none_or(|own| note.mark == position_mark(own, &note.kinds)))
     }
 
     fn position_key(&self) -> String {
         format!("{}:position", self.options.stream)
     }
 
-    /// The kinds in one word, if not all are wanted.
-    fn chosen_kinds(&self) -> Option<String> {
+    /// The kinds in one word.
+    fn kinds(&self) -> String {
         let mut kinds = self.options.kinds.clone();
         kinds.sort_unstable();
         kinds.dedup();
-        (!kinds.is_empty()).then(|| kinds.join(","))
+        if kinds.is_empty() { ALL_KINDS.to_owned() } else { kinds.join(",") }
     }
 
     /// The id that the stream gave last, entries that are gone included; nothing if it never gave one.
@@ -444,7 +503,7 @@ impl Outbox {
         last: &EventView,
     ) -> Result<MessageId, Error> {
         let mut publish = cmd("EVALSHA");
-        let mark = self.chosen_kinds().map(|kinds| position_mark(last, &kinds));
+        let mark = self.notes.then(|| position_mark(last, &self.kinds()));
         publish.arg(script).arg(1 + usize::from(mark.is_some())).arg(self.options.stream.as_str());
         // A key that is named has to be allowed, whether it is written or not.
         if mark.is_some() {

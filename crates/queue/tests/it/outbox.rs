@@ -8,7 +8,7 @@ use std::{
 
 use jaego_domain::Sequence;
 use jaego_queue::{OutboxOptions, Server, limits::PUBLISH_EVENTS};
-use jaego_server::service::event_json;
+use jaego_server::{Metrics, service::event_json};
 use jaego_store::Store;
 use jaego_testkit::{Durability, wait_until};
 
@@ -175,11 +175,12 @@ fn an_outbox_may_do_with_the_rights_that_it_is_said_to_need() {
         let rights = format!("ACL SETUSER {user} on >secret {keys} {commands}");
         let _: () = client.run(&rights.split(' ').collect::<Vec<_>>());
     };
-    let all = "+evalsha +script|load +exists +xadd +xinfo +xrevrange";
-    let chosen = format!("{all} +get +set");
-    allow("all", "~events", all);
-    allow("chosen", "~events ~events:position", &chosen);
-    allow("unknowing", "~events", &chosen);
+    let stream = "+evalsha +script|load +exists +xadd +xinfo +xrevrange";
+    let both = format!("{stream} +get +set");
+    allow("both", "~events ~events:position", &both);
+    allow("unknowing", "~events", &both);
+    allow("earlier", "~events", stream);
+    allow("reading", "~events ~events:position", &format!("{stream} +get"));
     let as_user = |user: &str, kinds: &[&str]| {
         let url = world.redis.url().replacen("redis://", &format!("redis://{user}:secret@"), 1);
         let server = Server::parse(&url).unwrap();
@@ -187,7 +188,7 @@ fn an_outbox_may_do_with_the_rights_that_it_is_said_to_need() {
         world.outbox_with(OutboxOptions { server, kinds, ..world.outbox_options() })
     };
     let durable = world.store.status().durable.0;
-    let running = as_user("chosen", &["sku_set"]);
+    let running = as_user("both", &["sku_set"]);
     world.wait_for("jaego_outbox_sequence", durable);
     world.end(running);
     assert!(position(&mut client).contains(&format!(" {durable} sku_set ")));
@@ -197,9 +198,18 @@ fn an_outbox_may_do_with_the_rights_that_it_is_said_to_need() {
     world.wait_for("jaego_outbox_reconnects_total", reconnects + 2);
     world.end(running);
     let _: u64 = client.run(&["DEL", EVENTS]);
-    let running = as_user("all", &[]);
+    let running = as_user("both", &[]);
     prove(&world, &mut client, 0);
     world.end(running);
+    assert!(position(&mut client).starts_with(&format!("{durable}-0 {durable} * ")));
+    // Who publishes all events did not need that key in earlier versions, and goes on without it.
+    for user in ["earlier", "reading"] {
+        let _: u64 = client.run(&["DEL", EVENTS, &format!("{EVENTS}:position")]);
+        let running = as_user(user, &[]);
+        prove(&world, &mut client, 0);
+        world.end(running);
+        assert!(!client.run::<bool>(&["EXISTS", &format!("{EVENTS}:position")]));
+    }
 }
 
 #[test]
@@ -212,13 +222,18 @@ fn the_stream_is_bounded() {
     let kept = client.entries(EVENTS).len();
     assert!((200..=300).contains(&kept), "{kept} events were kept");
     world.end(running);
-    // Trimmed to nothing, it still knows where it was.
-    let _: u64 = client.run(&["XTRIM", EVENTS, "MAXLEN", "0"]);
-    with_events(&world, &mut client, 10);
-    let before = world.store.status().durable.0 - 10;
-    let running = world.outbox_with(world.outbox_options());
-    prove(&world, &mut client, before);
-    world.end(running);
+    // Trimmed to nothing, it still knows where it was; also a stream of an earlier version, which noted nothing beside it.
+    for is_noted in [true, false] {
+        let _: u64 = client.run(&["XTRIM", EVENTS, "MAXLEN", "0"]);
+        if !is_noted {
+            let _: u64 = client.run(&["DEL", &format!("{EVENTS}:position")]);
+        }
+        with_events(&world, &mut client, 10);
+        let before = world.store.status().durable.0 - 10;
+        let running = world.outbox_with(world.outbox_options());
+        prove(&world, &mut client, before);
+        world.end(running);
+    }
 }
 
 #[test]
@@ -314,6 +329,31 @@ fn another_history_is_not_mixed_in() {
     let _: u64 = client.run(&["DEL", EVENTS]);
     let _: String = client.run(&["XADD", EVENTS, "5-0", "any", "thing"]);
     halted(&world, world.outbox_options(), 1);
+}
+
+#[test]
+fn another_history_is_told_though_readers_delete_what_they_read() {
+    for kinds in [&[][..], &["held"], &["sku_set"]] {
+        let mut world = World::new(Durability::None);
+        let mut client = world.client();
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let options = OutboxOptions { kinds, ..world.outbox_options() };
+        with_events(&world, &mut client, 20);
+        let running = world.outbox_with(options.clone());
+        world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+        world.end(running);
+        let end = world.store.status().durable.0;
+        let _: u64 = client.run(&["XTRIM", EVENTS, "MAXLEN", "0"]);
+        // Another store, before its end comes to where the other one's was, and after it.
+        world.store = Arc::new(Shop::new());
+        for events in [1, 40] {
+            let _: u64 = client.run(&["DEL", "orders:replies"]);
+            with_events(&world, &mut client, events);
+            assert_eq!(world.store.status().durable.0 > end, events == 40);
+            world.metrics = Metrics::new();
+            halted(&world, options.clone(), 0);
+        }
+    }
 }
 
 #[test]
