@@ -343,10 +343,11 @@ impl Outbox {
             (_, Some(note)) if !self.is_own(note).await? => {
                 Err(Halt::OtherHistory { sequence: note.done.0 }.into())
             }
-            (Some(entry), _) => {
+            // What an outbox has left is its own, or that of another one of this store.
+            (Some(entry), None) if self.end != end => {
                 Err(Halt::EndDeleted { entry: entry.id.to_string(), end: end.to_string() }.into())
             }
-            (None, _) => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -430,6 +430,57 @@ fn no_event_is_left_out_because_another_program_took_its_number() {
     world.end(running);
 }
 
+#[test]
+fn a_reader_may_delete_the_newest_event() {
+    let mut world = World::new(Durability::None);
+    let mut client = world.client();
+    with_events(&world, &mut client, 10);
+    let running = world.outbox_with(world.outbox_options());
+    prove(&world, &mut client, 0);
+    let next = |world: &World| format!("{}-0", world.store.status().durable.0 + 1);
+    let comes = |client: &mut Client, id: &str| {
+        let ends = || client.entries(EVENTS).last().is_some_and(|(last, _)| last == id).then_some(());
+        wait_until(format!("{id} behind what was deleted"), PATIENCE, ends).unwrap();
+    };
+    let delete_newest = |world: &World, client: &mut Client| {
+        let newest = format!("{}-0", world.store.status().durable.0);
+        assert_eq!(client.run::<u64>(&["XDEL", EVENTS, &newest]), 1);
+    };
+    // The outbox connects again …
+    delete_newest(&world, &mut client);
+    let _: u64 = client.run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    world.wait_for("jaego_outbox_reconnects_total", 1);
+    let id = next(&world);
+    with_events(&world, &mut client, 1);
+    comes(&mut client, &id);
+    // … or is started again.
+    delete_newest(&world, &mut client);
+    world.end(running);
+    let id = next(&world);
+    with_events(&world, &mut client, 1);
+    let running = world.outbox_with(world.outbox_options());
+    comes(&mut client, &id);
+    world.end(running);
+    assert_eq!(world.metric("jaego_outbox_halted"), 0);
+    // Another store's event of that number is not it.
+    delete_newest(&world, &mut client);
+    let entries = client.entries(EVENTS).len();
+    let key = format!("{EVENTS}:position");
+    let noted = position(&mut client);
+    let other = noted.replace(" held", " sku_set");
+    let _: () = client.run(&["SET", &key, &other]);
+    halted(&world, world.outbox_options(), entries);
+    // Where nothing was noted, as by an earlier version, nobody knows whose event was deleted.
+    let _: u64 = client.run(&["DEL", &key]);
+    world.metrics = Metrics::new();
+    halted(&world, world.outbox_options(), entries);
+    let _: () = client.run(&["SET", &key, &noted]);
+    let running = world.outbox_with(world.outbox_options());
+    world.wait_for("jaego_outbox_connected", 1);
+    world.end(running);
+    assert_eq!(world.metric("jaego_outbox_halted"), 0);
+}
+
 /// What the reason of a halt names as the way on: set back, the stream goes on where its last event stands. A server that
 /// refuses to go behind what was deleted (Valkey) leaves the other way, a new stream. Returns the event that it begins after.
 fn way_on(client: &mut Client, last: u64) -> Sequence {
