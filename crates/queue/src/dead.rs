@@ -20,10 +20,11 @@ pub(crate) fn is_dead(problem: &Problem) -> bool {
 }
 
 /// The fields of a dead letter, names and values in turn: the message's id, the problem, and the message's own fields as
-/// they came, the longest of them cut.
+/// they came, the longest of them cut; none of a message that was not read.
 pub(crate) fn letter(message: &Message, problem: &Problem) -> Vec<Vec<u8>> {
     let fields = message.fields.as_deref().unwrap_or_default();
-    let is_cut = fields.len() > DEAD_FIELDS_MAX
+    let is_cut = message.fields.is_none()
+        || fields.len() > DEAD_FIELDS_MAX
         || fields.iter().any(|(name, value)| name.len().max(value.len()) > DEAD_VALUE_BYTES_MAX);
     let mut letter = vec![
         b"message".to_vec(),

@@ -255,7 +255,7 @@ impl Session<'_> {
             self.intake.caller().await?;
             let read = self.read_command();
             // To its end, also where the process is to end: what was delivered is this consumer's to answer.
-            let messages = read_entries(&mut self.link, &read, self.read_messages).await?;
+            let messages = read_entries(&mut self.link, &read).await?;
             self.handle(messages, Delivery::First).await?;
         }
     }
@@ -466,10 +466,10 @@ impl Intake {
 }
 
 /// Runs a read of one stream. What is there is answered at once, and nothing after the time of the read.
-async fn read_entries(link: &mut Link, read: &Cmd, messages: usize) -> Result<Vec<Message>, Error> {
+async fn read_entries(link: &mut Link, read: &Cmd) -> Result<Vec<Message>, Error> {
     let doing = "read messages";
     let wait = limits::READ_WAIT + limits::ANSWER_WAIT;
-    let answer = link.read(wait, doing, read, messages).await?;
+    let answer = link.read(wait, doing, read).await?;
     let streams = message::list(answer).ok_or(Error::Shape { doing })?;
     let Some(stream) = streams.into_iter().next() else { return Ok(Vec::new()) };
     let stream = message::list(stream).ok_or(Error::Shape { doing })?;

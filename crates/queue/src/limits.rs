@@ -14,8 +14,8 @@ pub const READ_MESSAGES_FIRST: usize = 8;
 pub const READ_MESSAGES_MAX: usize = jaego_api::limits::BATCH_COMMANDS_MAX;
 /// Bytes that one read should bring. How many messages that is, is learned from the reads before.
 pub const READ_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes that an answer with more than one message may have: twice the largest message. A connection that brings more is
-/// given up, and messages are read one by one over the next one, until they are short again.
+/// Bytes that an answer with messages may have: twice the largest command. A connection that brings more is given up. Several
+/// messages are read one by one over the next one, until they are short again; one alone is too large, and is not read.
 pub const READ_BYTES_MAX: usize = 2 * COMMAND_BYTES_MAX;
 /// Deliveries after which a message that was never answered is tried with no other beside it.
 pub const DELIVERIES_TOGETHER_MAX: u64 = 2;

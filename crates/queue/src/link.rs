@@ -294,16 +294,15 @@ impl Link {
         }
     }
 
-    /// Runs a read of so many messages. More than one may not be longer than [`READ_BYTES_MAX`] together: then the
-    /// connection breaks, and [`Link::is_over`] says so.
+    /// Runs a read of messages. They may not be longer than [`READ_BYTES_MAX`] together: then the connection breaks, and
+    /// [`Link::is_over`] says so.
     pub(crate) async fn read(
         &mut self,
         wait: Duration,
         doing: &'static str,
         command: &Cmd,
-        messages: usize,
     ) -> Result<Value, Error> {
-        self.pulse.allow((messages > 1).then_some(READ_BYTES_MAX));
+        self.pulse.allow(Some(READ_BYTES_MAX));
         let answer = self.run_within(wait, doing, command).await;
         if answer.is_ok() {
             self.pulse.allow(None);

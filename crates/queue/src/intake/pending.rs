@@ -11,7 +11,7 @@ use redis::{Value, cmd};
 use super::{Delivery, Ending, Session};
 use crate::{
     limits,
-    link::Error,
+    link::{Error, Link},
     message::{self, Message, MessageId},
     reply::Answer,
 };
@@ -136,7 +136,8 @@ impl Session<'_> {
         Ok(page)
     }
 
-    /// Takes messages in hand, and counts it, as said or by one. Those that were deleted come without fields.
+    /// Takes messages in hand, and counts it, as said or by one. Those that were deleted come without fields. One alone that
+    /// is too long to be read is answered, and does not come.
     async fn take(&mut self, pending: &[Pending], deliveries: Option<u64>) -> Result<Vec<Message>, Error> {
         let doing = "take messages that were delivered before";
         let mut claim = self.claim_command();
@@ -146,7 +147,13 @@ impl Session<'_> {
         if let Some(deliveries) = deliveries {
             claim.arg("RETRYCOUNT").arg(deliveries);
         }
-        let found = self.link.read(limits::ANSWER_WAIT, doing, &claim, pending.len()).await?;
+        let found = match (self.link.read(limits::ANSWER_WAIT, doing, &claim).await, pending) {
+            (Err(_), [one]) if self.link.is_over() => {
+                self.refuse_unread(one.id).await?;
+                return Ok(Vec::new());
+            }
+            (found, _) => found?,
+        };
         let mut found = message::entries(found).ok_or(Error::Shape { doing })?.into_iter().peekable();
         let messages = pending.iter().map(|one| {
             found.next_if(|found| found.id == one.id).unwrap_or(Message { id: one.id, fields: None })
@@ -156,6 +163,21 @@ impl Session<'_> {
             return Err(Error::Shape { doing });
         }
         Ok(messages)
+    }
+
+    /// Answers a message that is longer than [`limits::READ_BYTES_MAX`], of which nothing is kept. The connection that
+    /// brought the beginning of it is left.
+    async fn refuse_unread(&mut self, id: MessageId) -> Result<(), Error> {
+        let (length, max) = (limits::READ_BYTES_MAX, limits::COMMAND_BYTES_MAX);
+        tracing::warn!(stream = %self.intake.options.stream, message = %id,
+            "a message is longer than {length} bytes: it goes to the dead letters unread");
+        let detail = format!(
+            "the message has more than {length} bytes, and a command may have {max}; it was not read"
+        );
+        let problem = Problem::new("too_large", detail).with("max", max);
+        self.intake.meters.reconnects.increment();
+        self.link = Link::open(&self.intake.options.server).await?;
+        self.answer(&[Answer::problem(&Message { id, fields: None }, &problem)]).await
     }
 
     /// Sets how often a message counts as delivered.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jaego_queue::limits;
 use jaego_testkit::Durability;
 
-use crate::world::{World, hold};
+use crate::world::{Client, STREAM, World, hold};
 
 const MIB: usize = 1024 * 1024;
 /// Large messages that wait, and the bytes of each: 320 MiB.
@@ -27,6 +27,51 @@ fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn a_message_that_is_too_long_to_be_read_goes_to_the_dead_letters() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let running = world.intake();
+    world.stock(&mut client, &["mug"], 100);
+    world.end(running);
+    // Made by Redis, so that this process does not have it before it is read.
+    let spaces = |client: &mut Client, bytes: usize| -> String {
+        let add = "return redis.call('XADD', KEYS[1], '*', 'command', string.rep(' ', ARGV[1]))";
+        client.run(&["EVAL", add, "1", STREAM, &bytes.to_string()])
+    };
+    let readable = spaces(&mut client, limits::COMMAND_BYTES_MAX + 1);
+    let first = client.send(&hold("H1", "mug", 1));
+    let huge = [0, 1].map(|_| spaces(&mut client, 2 * limits::READ_BYTES_MAX));
+    let last = client.send(&hold("H2", "mug", 1));
+    // Three are delivered, one of them so often as if it had ended the service; the last one comes for the first time.
+    let _: () = client.run(&["XGROUP", "SETID", STREAM, "jaego", &huge[0]]);
+    for (id, deliveries) in [(&readable, 1), (&first, 1), (&huge[0], limits::DELIVERIES_MAX)] {
+        let deliveries = deliveries.to_string();
+        let claim =
+            ["XCLAIM", STREAM, "jaego", "jaego", "0", id, "RETRYCOUNT", &deliveries, "FORCE", "JUSTID"];
+        let _: redis::Value = client.run(&claim);
+    }
+    let before = peak();
+    let running = world.intake();
+    assert_eq!(client.told(&first), "done");
+    assert_eq!(client.told(&last), "done");
+    for id in [&readable, &huge[0], &huge[1]] {
+        assert_eq!(client.told(id), "413 too_large");
+    }
+    let grown = peak() - before;
+    println!("two messages of {} MiB took {} MiB of memory", 2 * limits::READ_BYTES_MAX / MIB, grown / MIB);
+    assert!(grown < 2 * limits::READ_BYTES_MAX, "{} MiB", grown / MIB);
+    let letters = client.entries("orders:dead");
+    let names = |index: usize| -> Vec<_> { letters[index].1.iter().map(|(name, _)| name.as_str()).collect() };
+    assert_eq!(names(0), ["message", "problem", "cut", "original:command"]);
+    for (index, id) in huge.iter().enumerate() {
+        assert_eq!(names(index + 1), ["message", "problem", "cut"]);
+        assert_eq!(letters[index + 1].1[0].1, *id);
+    }
+    assert_eq!(client.run::<u64>(&["XLEN", STREAM]), 0);
+    world.end(running);
 }
 
 #[test]
