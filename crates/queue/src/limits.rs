@@ -28,6 +28,8 @@ pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 pub const REPLIES: u64 = 100_000;
 /// Dead letters that are kept in their stream, about, by default.
 pub const DEAD_LETTERS: u64 = 10_000;
+/// Entries that a stream may be said to keep: Redis counts no further.
+pub const KEPT_MAX: u64 = i64::MAX as u64;
 /// Fields of a message that a dead letter keeps.
 pub const DEAD_FIELDS_MAX: usize = 64;
 /// Bytes of a field's name and of its value that a dead letter keeps.
@@ -62,6 +64,9 @@ pub const POSITION_PAUSE: Duration = Duration::from_secs(1);
 pub const CLAIM_PAUSE: Duration = Duration::from_secs(10);
 /// How long an entry of another consumer has to be idle before it is taken over, by default.
 pub const CLAIM_IDLE: Duration = Duration::from_secs(60);
+/// The longest that this may be said to be: as long as request keys are kept, after which a repeat can be told from no new
+/// command.
+pub const CLAIM_IDLE_MAX: Duration = Duration::from_millis(jaego_domain::limits::KEY_WINDOW_MS);
 /// The pause before connecting again; it doubles from try to try …
 pub const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// … up to this, and a random half of it is left out.

@@ -26,6 +26,23 @@ pub enum OptionsError {
     /// Replies or dead letters that would be deleted as soon as they are written.
     #[error("at least one reply and one dead letter have to be kept")]
     KeepsNothing,
+    /// More entries of a stream than Redis counts.
+    #[error("{count} {what} are more than the {} that can be kept", limits::KEPT_MAX)]
+    KeepsTooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: u64,
+    },
+    /// A time after which nothing could be taken over any more.
+    #[error(
+        "messages of other consumers can be taken over after {} seconds at the most, and not after {seconds}",
+        limits::CLAIM_IDLE_MAX.as_secs()
+    )]
+    ClaimIdle {
+        /// How long was asked for.
+        seconds: u64,
+    },
     /// There are no events of such a kind.
     #[error("{kind:?} is no kind of event; the kinds are {}", EVENT_KINDS.join(", "))]
     Kind {
@@ -124,7 +141,8 @@ impl IntakeOptions {
     /// Looks whether the options go together.
     ///
     /// # Errors
-    /// [`OptionsError::SameStream`], [`OptionsError::ReadMessages`].
+    /// [`OptionsError::SameStream`], [`OptionsError::KeepsNothing`], [`OptionsError::KeepsTooMany`],
+    /// [`OptionsError::ClaimIdle`], [`OptionsError::ReadMessages`].
     pub fn check(&self) -> Result<(), OptionsError> {
         let streams = [&self.stream, &self.replies, &self.dead_letters];
         for (index, name) in streams.iter().enumerate() {
@@ -134,6 +152,11 @@ impl IntakeOptions {
         }
         if self.replies_max == 0 || self.dead_letters_max == 0 {
             return Err(OptionsError::KeepsNothing);
+        }
+        can_be_kept("replies", self.replies_max)?;
+        can_be_kept("dead letters", self.dead_letters_max)?;
+        if self.claim_idle > limits::CLAIM_IDLE_MAX {
+            return Err(OptionsError::ClaimIdle { seconds: self.claim_idle.as_secs() });
         }
         if !(1..=limits::READ_MESSAGES_MAX).contains(&self.read_messages) {
             return Err(OptionsError::ReadMessages);
@@ -163,16 +186,22 @@ impl OutboxOptions {
         Self { server, stream, events_max: Some(limits::EVENTS), kinds: Vec::new(), after: Sequence(0) }
     }
 
-    /// Looks whether there are such events. Those of a kind that does not exist would never come.
+    /// Looks whether there are such events, which would never come of a kind that does not exist, and whether so many can be
+    /// kept.
     ///
     /// # Errors
-    /// [`OptionsError::Kind`].
+    /// [`OptionsError::Kind`], [`OptionsError::KeepsTooMany`].
     pub fn check(&self) -> Result<(), OptionsError> {
+        can_be_kept("events", self.events_max.unwrap_or(0))?;
         match self.kinds.iter().find(|kind| !EVENT_KINDS.contains(&kind.as_str())) {
             Some(kind) => Err(OptionsError::Kind { kind: kind.chars().take(64).collect() }),
             None => Ok(()),
         }
     }
+}
+
+fn can_be_kept(what: &'static str, count: u64) -> Result<(), OptionsError> {
+    if count <= limits::KEPT_MAX { Ok(()) } else { Err(OptionsError::KeepsTooMany { what, count }) }
 }
 
 #[cfg(test)]
@@ -202,6 +231,25 @@ mod tests {
             assert!(matches!(none.check(), Err(OptionsError::KeepsNothing)));
         }
         let outbox = OutboxOptions::new(options.server.clone(), name("events").unwrap());
+        for (count, is_taken) in [(limits::KEPT_MAX, true), (limits::KEPT_MAX + 1, false), (u64::MAX, false)]
+        {
+            let replies = IntakeOptions { replies_max: count, ..options.clone() };
+            let letters = IntakeOptions { dead_letters_max: count, ..options.clone() };
+            let events = OutboxOptions { events_max: Some(count), ..outbox.clone() };
+            for checked in [replies.check(), letters.check(), events.check()] {
+                assert_eq!(checked.is_ok(), is_taken, "{count}: {checked:?}");
+                let is_told =
+                    matches!(checked, Err(OptionsError::KeepsTooMany { count: told, .. }) if told == count);
+                assert_eq!(is_told, !is_taken, "{count}: {checked:?}");
+            }
+        }
+        let longer = limits::CLAIM_IDLE_MAX + Duration::from_millis(1);
+        for (claim_idle, is_taken) in
+            [(limits::CLAIM_IDLE_MAX, true), (longer, false), (Duration::from_secs(u64::MAX), false)]
+        {
+            let checked = IntakeOptions { claim_idle, ..options.clone() }.check();
+            assert_eq!(checked.is_ok(), is_taken, "{claim_idle:?}: {checked:?}");
+        }
         for (kind, is_known) in [("held", true), ("Held", false), ("", false), ("hold", false)] {
             let kinds = vec!["sku_set".to_owned(), kind.to_owned()];
             let checked = OutboxOptions { kinds, ..outbox.clone() }.check();

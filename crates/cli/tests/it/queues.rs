@@ -7,7 +7,31 @@ fn what_is_missing_or_wrong_is_told() {
     const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("settings.toml");
-    let rows: [(&[&str], &str, &str); 33] = [
+    let rows: [(&[&str], &str, &str); 36] = [
+        (
+            &["--outbox", REDIS, "--outbox-max", "9223372036854775808"],
+            "",
+            "are more than the 9223372036854775807",
+        ),
+        (
+            &["--intake", REDIS, "--stream", "o", "--intake-token", "admin", "--claim-idle-s", "604801"],
+            "",
+            "after 604800 seconds at the most, and not after 604801",
+        ),
+        (
+            &[
+                "--intake",
+                REDIS,
+                "--stream",
+                "o",
+                "--intake-token",
+                "admin",
+                "--replies-max",
+                "18446744073709551615",
+            ],
+            "",
+            "18446744073709551615 replies are more than",
+        ),
         (&["--intake", REDIS], "", "Say --stream"),
         (&["--intake", REDIS, "--stream", "orders"], "", "Say --intake-token"),
         (&["--stream", "orders"], "", "Say --intake redis://"),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use jaego_queue::{IntakeOptions, OutboxOptions, limits};
+use jaego_store::Store;
 use jaego_testkit::Durability;
 use serde_json::json;
 
@@ -84,7 +86,7 @@ fn a_command_takes_effect_once() {
 fn answered_messages_stay_where_that_is_asked_for() {
     let world = World::new(Durability::None);
     let mut client = world.client();
-    let running = world.intake_with(jaego_queue::IntakeOptions { keep: true, ..world.options() });
+    let running = world.intake_with(IntakeOptions { keep: true, ..world.options() });
     world.stock(&mut client, &["mug"], 100);
     let sent = client.entries(STREAM).len();
     assert_eq!(sent, 5);
@@ -103,7 +105,7 @@ fn replies_are_bounded() {
     let world = World::new(Durability::None);
     let mut client = world.client();
     // Redis trims whole nodes, of 100 entries each.
-    let options = jaego_queue::IntakeOptions { replies_max: 200, ..world.options() };
+    let options = IntakeOptions { replies_max: 200, ..world.options() };
     let running = world.intake_with(options);
     let mut last = String::new();
     for number in 0..1_000 {
@@ -135,4 +137,32 @@ fn a_busy_store_is_asked_again() {
     let running = world.intake();
     assert_eq!(client.told(&id), "done");
     world.end(running);
+}
+
+#[test]
+fn redis_takes_the_largest_numbers_that_are_accepted() {
+    let world = World::new(Durability::None);
+    let mut client = world.client();
+    let options = IntakeOptions {
+        replies_max: limits::KEPT_MAX,
+        dead_letters_max: limits::KEPT_MAX,
+        claim_idle: limits::CLAIM_IDLE_MAX,
+        ..world.options()
+    };
+    options.check().unwrap();
+    let running = world.intake_with(options);
+    world.stock(&mut client, &["mug"], 100);
+    let id = client.send("nonsense");
+    assert_eq!(client.told(&id), "400 malformed");
+    world.end(running);
+    assert_eq!(client.entries("orders:dead").len(), 1);
+    let options = OutboxOptions { events_max: Some(limits::KEPT_MAX), ..world.outbox_options() };
+    options.check().unwrap();
+    let running = world.outbox_with(options);
+    world.wait_for("jaego_outbox_sequence", world.store.status().durable.0);
+    world.end(running);
+    assert_eq!(
+        world.metric("jaego_intake_reconnects_total") + world.metric("jaego_outbox_reconnects_total"),
+        0
+    );
 }
