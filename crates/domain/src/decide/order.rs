@@ -162,7 +162,7 @@ impl<T: Tables> Desk<'_, T> {
         let order = self.order(&id)?;
         let Some(sale) = self.tables.sale(&id) else { return Err(Refusal::OrderNotPaid { order: id }) };
         let (purse, refundable) = self.refundable(&sale, order.status);
-        let left = sale.total - sale.refunded;
+        let left = sale.total.saturating_sub(sale.refunded);
         let Sale { owner, currency, .. } = sale;
         let amount = amount.unwrap_or(if refundable.is_zero() { left } else { refundable });
         if amount > refundable || amount.is_zero() {

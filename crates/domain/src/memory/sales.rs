@@ -91,8 +91,10 @@ pub fn add_left(sold: &mut Sold, sale: &Sale, status: OrderStatus) {
 mod tests {
     use super::*;
     use crate::{
-        Amount, Quantity, Sequence, SiteId, SkuId, Timestamp,
+        Amount, Command, Name, Quantity, Refusal, Request, Sequence, SiteId, SkuId, Timestamp,
         check::check,
+        command::RefundOrder,
+        decide,
         limits::AMOUNT_MAX,
         row::{Order, OrderLine},
     };
@@ -203,6 +205,20 @@ mod tests {
         let wrong = check(&memory).unwrap_err();
         let told = "of the 19 that were paid for order O-1, 20 were given back";
         assert!(wrong.iter().any(|one| one == told), "{wrong:?}");
+    }
+
+    #[test]
+    fn nothing_more_is_given_back_where_more_was_given_back_than_paid() {
+        let mut memory = Memory::new();
+        put_order(&mut memory, Some(order()));
+        put_sale(&mut memory, Some(Sale { refunded: amount(20), ..sale() }));
+        let refund = RefundOrder { id: code("O-1"), amount: None, reason: Name::default() };
+        let request = Request::new(Command::RefundOrder(refund), None, code("tester")).unwrap();
+        let refused = decide(&memory, &request, Timestamp(1_000)).unwrap_err();
+        let Refusal::RefundExceedsOrder { requested, refundable, .. } = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((requested, refundable), (Amount::ZERO, Amount::ZERO));
     }
 
     #[test]
