@@ -335,6 +335,11 @@ impl Case {
                 self.naive.hold_gets(hold, &self.memory, now)
             }
             Command::AllocateTransfer(transfer) => self.naive.transfer_gets(transfer, now),
+            Command::PlaceOrder(order) if self.memory.order(&order.id).is_none() => {
+                self.naive.order_gets(order, &self.memory, now)
+            }
+            Command::Checkout(checkout) => self.naive.checkout(checkout, &self.memory, now),
+            Command::ClaimOrders(claim) => self.naive.in_line(claim, &self.memory, now),
             _ => None,
         }
     }
@@ -640,19 +645,49 @@ impl Case {
 }
 
 fn holds_true(prediction: &Prediction, decided: &Result<Decision, Refusal>) -> Result<(), String> {
+    if let Prediction::Gives(line) = prediction {
+        let ids = match decided {
+            Ok(Decision::Event(event)) => match &event.fact {
+                Fact::OrdersClaimed { ids, .. } => ids.as_slice(),
+                other => return Err(format!("{other:?} was not foretold")),
+            },
+            Err(Refusal::NothingToClaim { .. }) => &[],
+            other => return Err(format!("{prediction:?} was foretold, and it is {other:?}")),
+        };
+        return ensure(line.gives(ids), &format!("a claim gives the first of {line:?}, not {ids:?}"));
+    }
     let got = match decided {
         Ok(Decision::Event(event)) => {
-            let (takes, short) = match &event.fact {
-                Fact::Held { takes, short, .. } => (takes.as_slice(), short),
-                Fact::TransferAllocated { takes, short, .. } => (takes.as_slice(), short),
+            let (takes, short): (_, Vec<_>) = match &event.fact {
+                Fact::Held { takes, short, .. } => {
+                    (takes.as_slice(), short.iter().map(|short| (short.line, short.available)).collect())
+                }
+                Fact::TransferAllocated { takes, short, .. } => {
+                    (takes.as_slice(), short.iter().map(|short| (short.line, short.available)).collect())
+                }
+                Fact::OrderPlaced { takes, short, .. } => {
+                    (takes.as_slice(), short.iter().map(|short| (short.line, short.available)).collect())
+                }
+                Fact::CartOrdered { total, lines, takes, .. } => {
+                    for (line, number) in lines.iter().zip(0..) {
+                        let of_line = takes.iter().filter(|take| take.line == number);
+                        let got: u64 = of_line.map(|take| take.quantity.get()).sum();
+                        ensure(got == line.quantity.get(), "who pays gets all")?;
+                    }
+                    let paid = Prediction::Buys(i128::from(total.get()));
+                    return ensure(
+                        paid == *prediction,
+                        &format!("{prediction:?} was foretold, not {paid:?}"),
+                    );
+                }
                 other => return Err(format!("{other:?} was not foretold")),
             };
-            let mut got: BTreeMap<u32, u64> = short.iter().map(|short| (short.line, 0)).collect();
+            let mut got: BTreeMap<u32, u64> = short.iter().map(|(line, _)| (*line, 0)).collect();
             for take in takes {
                 *got.entry(take.line).or_default() += take.quantity.get();
             }
-            for short in short {
-                ensure(got[&short.line] == short.available.get(), "a shortage tells what there was")?;
+            for (line, available) in short {
+                ensure(got[&line] == available.get(), "a shortage tells what there was")?;
             }
             Prediction::Gets(got.into_iter().collect())
         }
@@ -663,6 +698,12 @@ fn holds_true(prediction: &Prediction, decided: &Result<Decision, Refusal>) -> R
                 .map(|short| (short.line.as_str().parse::<u32>().unwrap() - 1, short.available.get()))
                 .collect(),
         ),
+        Err(Refusal::CheckoutBlocked { shortages, funds, .. }) => Prediction::Blocked {
+            lacks: shortages.iter().map(|short| (short.sku.clone(), short.available.get())).collect(),
+            funds: funds.as_ref().map(|funds| i128::from(funds.available)),
+        },
+        // How much may have been sold in all is not foretold.
+        Err(Refusal::AmountTooLarge { .. }) if matches!(prediction, Prediction::Buys(_)) => return Ok(()),
         other => return Err(format!("{prediction:?} was foretold, and it is {other:?}")),
     };
     ensure(got == *prediction, &format!("{prediction:?} was foretold, and it is {got:?}"))

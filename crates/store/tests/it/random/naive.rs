@@ -2,6 +2,7 @@
 //!
 //! It reads events only; what it says about stock, holders and shortages has to be what the tables say.
 
+mod first;
 mod orders;
 mod released;
 mod trades;
@@ -75,6 +76,12 @@ pub(crate) enum Prediction {
     Lacks(Vec<(u32, u64)>),
     /// The site never had any of the SKUs that it lacks.
     NotStocked,
+    /// A checkout pays so much, and gets all.
+    Buys(i128),
+    /// A checkout gets nothing: of these SKUs there was only so much, and only so much money if that is too little.
+    Blocked { lacks: Vec<(Code, u64)>, funds: Option<i128> },
+    /// A claim gives out the first of these.
+    Gives(first::Line),
 }
 
 fn hold(id: &Code, line: u32) -> Holder {
@@ -263,6 +270,7 @@ impl Naive {
             }
             Fact::OrdersFilled { orders, .. } => {
                 orders.iter().for_each(|filled| self.order_takes(&filled.order, &filled.takes));
+                self.orders.nobody_is_passed_over(orders, &self.held_lines());
             }
             Fact::OrderCompleted { id, takes, .. } | Fact::OrderCancelled { id, released: takes } => {
                 if matches!(event.fact, Fact::OrderCancelled { .. })
@@ -489,13 +497,7 @@ impl Naive {
 
     /// Compares the claims on orders, and who waits for work and for stock.
     fn agrees_on_orders(&self, memory: &Memory) -> Result<(), String> {
-        let mut lines = orders::HeldLines::new();
-        for ((holder, _), held) in
-            self.held.iter().filter(|((holder, _), _)| holder.kind == HolderKind::Order)
-        {
-            *lines.entry((holder.id.clone(), holder.line)).or_default() += held;
-        }
-        self.orders.agrees(memory, &lines)
+        self.orders.agrees(memory, &self.held_lines())
     }
 
     /// Whoever waits for stock has got what there is, unless it is given out in further turns.
@@ -582,6 +584,11 @@ impl Naive {
     }
 
     fn available(&self, place: Place, now: Timestamp) -> u64 {
+        self.available_beside(place, 0, now)
+    }
+
+    /// What is available to somebody who holds so much of it.
+    fn available_beside(&self, place: Place, own: u64, now: Timestamp) -> u64 {
         let (site, kind) = self.locations[&place.location];
         if kind != LocationKind::Storage {
             return 0;
@@ -591,7 +598,15 @@ impl Naive {
         {
             return 0;
         }
-        self.on_hand(place) - self.held(place) - self.missing(place)
+        self.on_hand(place) - (self.held(place) - own) - self.missing(place)
+    }
+
+    /// What an owner can pay in a currency: the balance down to the limit, less what is held.
+    fn spendable(&self, owner: &Code, currency: Currency) -> i128 {
+        let open = self.authorized.values().filter(|one| (&one.owner, one.currency) == (owner, currency));
+        let held: i128 = open.map(|one| one.left).sum();
+        let purse = self.purses.get(&(owner.clone(), currency));
+        purse.map_or(0, |purse| purse.charged + purse.refunded - purse.paid - purse.limit) - held
     }
 
     /// Compares every place with the tables.
@@ -707,10 +722,9 @@ impl Naive {
         if wants.is_empty() { None } else { self.gets(&wants, command.partial, now) }
     }
 
-    fn gets(&self, wants: &[Want], partial: bool, now: Timestamp) -> Option<Prediction> {
-        let mut gets = Vec::new();
-        let mut lacks = Vec::new();
-        let mut never_here = true;
+    /// How much of what each line wants is there for it.
+    fn shares(&self, wants: &[Want], now: Timestamp) -> Option<Vec<(u32, u64)>> {
+        let mut gets: Vec<(u32, u64)> = Vec::new();
         for (at, want) in wants.iter().enumerate() {
             let same = |other: &&Want| (other.site, other.sku) == (want.site, want.sku);
             let narrow = |other: &Want| other.location.is_some() || other.lot.is_some();
@@ -727,13 +741,16 @@ impl Naive {
             let there: u64 = places.map(|place| self.available(*place, now)).sum();
             let earlier = wants[..at].iter().zip(&gets).filter(|(other, _)| same(other));
             let before: u64 = earlier.map(|(_, (_, got))| *got).sum();
-            let got = (there - before).min(want.quantity);
-            gets.push((want.line, got));
-            if got < want.quantity {
-                lacks.push((want.line, got));
-                never_here &= !self.stocked.contains(&(want.site, want.sku));
-            }
+            gets.push((want.line, (there - before).min(want.quantity)));
         }
+        Some(gets)
+    }
+
+    fn gets(&self, wants: &[Want], partial: bool, now: Timestamp) -> Option<Prediction> {
+        let gets = self.shares(wants, now)?;
+        let lacking = || wants.iter().zip(&gets).filter(|(want, (_, got))| *got < want.quantity);
+        let lacks: Vec<_> = lacking().map(|(_, got)| *got).collect();
+        let never_here = lacking().all(|(want, _)| !self.stocked.contains(&(want.site, want.sku)));
         if !partial && !lacks.is_empty() && never_here {
             return Some(Prediction::NotStocked);
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jaego_domain::{
     Code, Event, Fact, LotId, Memory, Sequence, SiteId, SkuId, Tables, Timestamp, WaitingBy, chance,
-    event::OrderedLine,
+    event::{FilledOrder, OrderedLine},
+    row::OrderAllocation,
 };
 
 /// By order and index of its line: what it holds.
@@ -13,6 +14,7 @@ pub(super) type HeldLines = BTreeMap<(Code, u32), u64>;
 #[derive(Default)]
 pub(super) struct Orders {
     live: BTreeMap<Code, Live>,
+    allocations: BTreeMap<SiteId, OrderAllocation>,
 }
 
 struct Live {
@@ -35,6 +37,9 @@ struct Line {
 impl Orders {
     pub(super) fn apply(&mut self, event: &Event) {
         match &event.fact {
+            Fact::OrderAllocationSet { site, allocation, .. } => {
+                self.allocations.insert(*site, *allocation);
+            }
             Fact::OrderPlaced { id, site, priority, backorder, awaits_stock, lines, .. } => {
                 let order = Live::new(*site, *priority, event.sequence, lines);
                 let order = Live { backorder: *backorder, awaits_stock: *awaits_stock, ..order };
@@ -85,6 +90,42 @@ impl Orders {
     fn claim(&mut self, id: &Code, worker: &Code, fence: Sequence, expires_at: Timestamp) {
         let before = self.order(id).claim.replace((worker.clone(), fence, expires_at));
         assert_eq!(before, None, "no two workers ever hold the same order");
+    }
+
+    pub(super) fn allocation(&self, site: SiteId) -> OrderAllocation {
+        self.allocations.get(&site).copied().unwrap_or_default()
+    }
+
+    /// Orders that a claim of the next ones can give out, by priority or else by age.
+    pub(super) fn in_line(&self, site: SiteId, by_priority: bool, held: &HeldLines) -> Vec<Code> {
+        let takes_all = self.allocation(site) == OrderAllocation::AtCompletion;
+        let here = self.live.iter().filter(|(id, order)| {
+            let waits = order.site == site && order.claim.is_none();
+            waits && (takes_all || order.lacking(id, held).next().is_none())
+        });
+        let mut here: Vec<_> = here.collect();
+        here.sort_by_key(|(_, order)| {
+            (u32::MAX - if by_priority { order.priority } else { 0 }, order.placed)
+        });
+        here.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// No line gets of a lot while one that comes before it and may take it lacks something. No order here has as many picks
+    /// as it may have.
+    pub(super) fn nobody_is_passed_over(&self, filled: &[FilledOrder], held: &HeldLines) {
+        for (id, take) in filled.iter().flat_map(|one| one.takes.iter().map(|take| (&one.order, take))) {
+            let order = &self.live[id];
+            for (other, before) in self.live.iter().filter(|(_, other)| other.site == order.site) {
+                let may_take =
+                    |line: &Line| line.sku == take.sku && line.lot.is_none_or(|lot| lot == take.lot);
+                let mut waits = before.lacking(other, held).filter(|_| before.awaits_stock);
+                let passed_over = waits
+                    .find(|(number, line, _)| may_take(line) && before.rank(*number) < order.rank(take.line));
+                if let Some((number, _, lacks)) = passed_over {
+                    panic!("{id} gets {take:?}, and line {number} of {other} before it still lacks {lacks}");
+                }
+            }
+        }
     }
 
     /// Compares the claims, and everything that waits: for workers, in each of the three orders, and for stock.
@@ -164,7 +205,7 @@ impl Orders {
                 wants.entry((line.sku, line.lot)).or_default();
             }
             for (number, line, lacks) in order.lacking(id, held).filter(|_| order.awaits_stock) {
-                let rank = (u32::MAX - order.priority, order.placed, number);
+                let rank = order.rank(number);
                 wants.entry((line.sku, line.lot)).or_default().push((rank, id.clone(), lacks));
             }
         }
@@ -193,6 +234,11 @@ impl Live {
             lines: lines.iter().map(line).collect(),
             claim: None,
         }
+    }
+
+    /// Where a line of it stands among those that wait for stock: smaller is sooner.
+    fn rank(&self, line: u32) -> (u32, Sequence, u32) {
+        (u32::MAX - self.priority, self.placed, line)
     }
 
     /// The lines that hold less than they ask for: their index, themselves, and how much less.
