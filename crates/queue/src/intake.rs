@@ -67,6 +67,19 @@ impl From<Error> for Ending {
     }
 }
 
+/// What a session leaves to the next one.
+struct Left {
+    /// How many messages its first read asks for.
+    first_read: usize,
+    /// The last of those tried alone that this process has survived, though the answer could not be given.
+    survivor: Option<MessageId>,
+    /// The last message that was given to the store, by its id.
+    handed: MessageId,
+    /// Whether its read was broken off: what this consumer has pending behind `handed` never came here, and nobody has
+    /// decided it.
+    is_broken_off: bool,
+}
+
 /// What a session has beside its connection.
 struct Session<'a> {
     intake: &'a Intake,
@@ -81,8 +94,7 @@ struct Session<'a> {
     look_at: Instant,
     /// The message that is tried alone, because the service ended while it was tried in company.
     suspect: Option<Pending>,
-    /// The last of these that this process has survived, though the answer could not be given.
-    survivor: &'a mut Option<MessageId>,
+    left: &'a mut Left,
     /// What was another consumer's until just now.
     taken_over: BTreeSet<MessageId>,
 }
@@ -106,11 +118,15 @@ impl Intake {
         tracing::info!(server = %options.server, stream = %options.stream, group = %options.group, "the intake begins");
         let mut pause = Pause::new(limits::CONNECT_PAUSE_MIN, limits::CONNECT_PAUSE_MAX);
         let mut said = String::new();
-        let mut survivor = None;
-        let mut first_read = limits::READ_MESSAGES_FIRST;
+        let mut left = Left {
+            first_read: limits::READ_MESSAGES_FIRST,
+            survivor: None,
+            handed: MessageId::default(),
+            is_broken_off: false,
+        };
         self.meters.authorised.set(i64::from(self.tokens.holder(options.token).is_some()));
         loop {
-            let ending = self.session(&mut pause, &mut survivor, &mut first_read).await;
+            let ending = self.session(&mut pause, &mut left).await;
             self.meters.connected.set(0);
             let Err(Ending::Broken(error)) = ending else { break };
             self.meters.reconnects.increment();
@@ -131,13 +147,8 @@ impl Intake {
         *self.stopping.borrow()
     }
 
-    /// One connection's life. `first_read` is how many messages its first read asks for, and then that of the next one.
-    async fn session(
-        &self,
-        pause: &mut Pause,
-        survivor: &mut Option<MessageId>,
-        first_read: &mut usize,
-    ) -> Result<(), Ending> {
+    /// One connection's life, which begins with what was `left` to it.
+    async fn session(&self, pause: &mut Pause, left: &mut Left) -> Result<(), Ending> {
         let mut link = tokio::select! {
             link = Link::open(&self.options.server) => link?,
             () = stopped(&self.stopping) => return Err(Ending::Stop),
@@ -151,16 +162,16 @@ impl Intake {
             intake: self,
             link,
             script,
-            read_messages: (*first_read).min(self.options.read_messages),
+            read_messages: left.first_read.min(self.options.read_messages),
             claim_from: "0-0".to_owned(),
             claim_at: now,
             look_at: now,
             suspect: None,
-            survivor,
+            left,
             taken_over: BTreeSet::new(),
         };
         let ended = session.work(pause).await;
-        *first_read = match session.link.is_over() {
+        let first_read = match session.link.is_over() {
             true => {
                 let most = limits::READ_BYTES_MAX;
                 tracing::warn!(stream = %self.options.stream, messages = session.read_messages,
@@ -169,6 +180,7 @@ impl Intake {
             }
             false => limits::READ_MESSAGES_FIRST,
         };
+        left.first_read = first_read;
         ended
     }
 
@@ -254,8 +266,11 @@ impl Session<'_> {
             }
             self.intake.caller().await?;
             let read = self.read_command();
+            // All that this consumer had is answered: what it has pending if the read is broken off is of that read.
+            self.left.is_broken_off = true;
             // To its end, also where the process is to end: what was delivered is this consumer's to answer.
             let messages = read_entries(&mut self.link, &read).await?;
+            self.left.is_broken_off = false;
             self.handle(messages, Delivery::First).await?;
         }
     }
@@ -381,9 +396,9 @@ impl Session<'_> {
 
     /// Decides messages and answers them.
     async fn handle(&mut self, messages: Vec<Message>, delivery: Delivery) -> Result<(), Ending> {
-        if messages.is_empty() {
-            return Ok(());
-        }
+        let Some(last) = messages.last() else { return Ok(()) };
+        // A replica that is promoted may have what was answered as pending still: behind this, it cannot.
+        self.left.handed = self.left.handed.max(last.id);
         let intake = self.intake;
         intake.meters.read.add(messages.len() as u64);
         self.learn(&messages);

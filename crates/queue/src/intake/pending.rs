@@ -30,17 +30,26 @@ impl Session<'_> {
         let mut after = None;
         loop {
             let page = self.own_pending(after).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                self.left.is_broken_off = false;
+                return Ok(());
+            };
             after = Some(last.id);
             tracing::info!(stream = %self.intake.options.stream, messages = page.len(),
                 "the intake goes on with what was delivered and not answered");
             let mut rest = &page[..];
             while let Some(first) = rest.first() {
-                let is_young = |one: &&Pending| one.deliveries < limits::DELIVERIES_TOGETHER_MAX;
-                let together = rest.iter().take_while(is_young).count();
+                let is_unread = self.is_unread(first);
+                let fits = |one: &&Pending| {
+                    one.deliveries < limits::DELIVERIES_TOGETHER_MAX && self.is_unread(one) == is_unread
+                };
+                let together = rest.iter().take_while(fits).count();
                 if together > 0 {
-                    let messages = self.take(&rest[..together], None).await?;
-                    self.handle(messages, Delivery::Again).await?;
+                    // The delivery that was counted for what never came is this one.
+                    let (deliveries, delivery) =
+                        if is_unread { (Some(1), Delivery::First) } else { (None, Delivery::Again) };
+                    let messages = self.take(&rest[..together], deliveries).await?;
+                    self.handle(messages, delivery).await?;
                 } else if first.deliveries < limits::DELIVERIES_MAX {
                     self.try_alone(*first).await?;
                 } else {
@@ -52,6 +61,11 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a message is one of a read that was broken off before it came.
+    fn is_unread(&self, one: &Pending) -> bool {
+        self.left.is_broken_off && one.deliveries == 1 && self.left.handed < one.id
     }
 
     /// Notes that the message in hand is not what ends processes, because this one lives.
@@ -85,7 +99,7 @@ impl Session<'_> {
         if let Err(Ending::Broken(_)) = handled {
             // It was decided or never got so far, and only the server could not be reached. Should this not reach it
             // either, then it is remembered.
-            *self.survivor = Some(one.id);
+            self.left.survivor = Some(one.id);
             let _ = self.count_as(one.id, limits::DELIVERIES_TOGETHER_MAX).await;
         }
         handled
@@ -123,7 +137,7 @@ impl Session<'_> {
         let entries = message::list(self.link.run(doing, &look).await?).ok_or(Error::Shape { doing })?;
         let mut page: Vec<_> =
             entries.into_iter().map(pending).collect::<Option<_>>().ok_or(Error::Shape { doing })?;
-        let survivor = *self.survivor;
+        let survivor = self.left.survivor;
         for one in &mut page {
             if survivor == Some(one.id) {
                 one.deliveries = one.deliveries.min(limits::DELIVERIES_TOGETHER_MAX);

@@ -261,6 +261,53 @@ fn only_what_is_delivered_for_the_first_time_is_said_to_be() {
 }
 
 #[test]
+fn what_a_broken_read_did_not_bring_comes_for_the_first_time() {
+    let mut world = World::new(Durability::None);
+    Arc::get_mut(&mut world.store).unwrap().noted = Some(Mutex::default());
+    let mut client = world.client();
+    let charge = |owner: &str| {
+        // Between tokens, JSON may have any number of spaces.
+        let spaces = " ".repeat(2_000);
+        format!(r#"{{"op":"charge","owner":"{owner}",{spaces}"currency":"KRW","amount":5}}"#)
+    };
+    let proxy = FaultProxy::start(world.redis.addr()).unwrap();
+    let through = Server::parse(&format!("redis://{}/", proxy.addr())).unwrap();
+    // The intake waits for its store while the others come.
+    world.store.busy.store(usize::MAX, Ordering::SeqCst);
+    let running = world.intake_with(IntakeOptions { server: through, ..world.options() });
+    let waiting = client.send(&charge("waiting"));
+    world.wait_for("jaego_intake_retries_total", 1);
+    let ids: Vec<_> = (0..40).map(|number| client.send(&charge(&format!("owner-{number}")))).collect();
+    // The read of the others breaks in its middle, and then no reply can be given to the first of them for a while.
+    proxy.set(Direction::ToClient, Fault::CutAfter(5_000));
+    proxy.set_accepting(false);
+    world.store.busy.store(0, Ordering::SeqCst);
+    assert_eq!(client.told(&waiting), "done");
+    let is_cut = || (proxy.fault(Direction::ToClient) == Fault::Pass).then_some(());
+    wait_until("the read is cut", PATIENCE, is_cut).unwrap();
+    let _: u64 = client.run(&["DEL", "orders:replies"]);
+    let _: () = client.run(&["SET", "orders:replies", "in the way"]);
+    proxy.set_accepting(true);
+    world.wait_for(r#"jaego_commands_total{command="charge",outcome="repeat"}"#, 1);
+    let _: u64 = client.run(&["DEL", "orders:replies"]);
+    let told: Vec<String> = ids.iter().map(|id| client.told(id)).collect();
+    world.end(running);
+    assert!(told.iter().all(|told| ["done", "repeat"].contains(&told.as_str())), "{told:?}");
+    // The first time that the store was asked is said to be the first, and no other one.
+    let noted = world.store.noted.as_ref().unwrap().lock().unwrap().clone();
+    let mut asked_twice = 0;
+    for number in 0..40 {
+        let of_owner = |text: &&String| text.contains(&format!("owner: owner-{number},"));
+        let first: Vec<bool> =
+            noted.iter().filter(of_owner).map(|text| text.contains("is_first: true")).collect();
+        asked_twice += usize::from(first.len() > 1);
+        let (one, more) = first.split_first().unwrap();
+        assert!(*one && more.iter().all(|first| !first), "owner-{number}: {first:?}");
+    }
+    assert!(asked_twice > 0, "the first of them were decided, and not answered");
+}
+
+#[test]
 fn a_redis_that_lost_everything_is_begun_anew() {
     let mut world = World::new(Durability::None);
     let mut client = world.client();
