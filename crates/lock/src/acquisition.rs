@@ -102,7 +102,7 @@ struct Acquisition {
     doubt: bool,
     /// An attempt was not answered. It may arrive yet, whatever a later one is told, and take the lock for nobody.
     unanswered: bool,
-    /// The last attempt was not answered.
+    /// The backend has failed the last attempt.
     failed: bool,
     /// The key that stood in the way first, by its index: under its pattern the wait is counted.
     waited_for: Option<usize>,

@@ -33,7 +33,8 @@
 //! - Waiting is by notice. While a lock is held, its waiters cost nothing but a look every
 //!   [five seconds](Settings::recheck), one for each process; those in a queue also say as often that they are alive. A release
 //!   wakes one of each process, not all.
-//!   After a quarantine each waiter asks for itself. While the backend does not answer, or cannot grant (its memory is full),
+//!   After a quarantine one of each process asks for a plain lock; who shares it, wants several, or has or wants a place in
+//!   the queue asks for itself. While the backend does not answer, or cannot grant (its memory is full),
 //!   each asks once, and then one for each key and process, after pauses that grow [to a second](limits::ATTEMPT_PAUSE_MAX);
 //!   once one is answered, the others follow.
 //! - Fences grow, even if the lock server loses all that it knew: they begin again at its clock (microseconds since 1970). Only

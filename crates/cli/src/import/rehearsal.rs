@@ -72,7 +72,11 @@ pub(super) async fn rehearse_each_line(
     }
     let mut by_document: BTreeMap<usize, Vec<(usize, Problem)>> = BTreeMap::new();
     for one in found {
-        let (at, index) = usize::try_from(one.begin).ok().and_then(|line| origins.get(line)).copied().expect("one of these lines");
+        let (at, index) = usize::try_from(one.begin)
+            .ok()
+            .and_then(|line| origins.get(line))
+            .copied()
+            .expect("one of these lines");
         by_document.entry(at).or_default().push((index, one.into_first()));
     }
     for (at, lines) in by_document {

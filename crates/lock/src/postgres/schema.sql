@@ -10,6 +10,8 @@ DO $$
 DECLARE
     v_version integer;
 BEGIN
+    -- Nobody else makes it meanwhile, whatever runs this.
+    PERFORM pg_advisory_xact_lock(hashtextextended('{schema}', 2));
     IF to_regprocedure('{schema}.version()') IS NULL THEN
         RETURN;
     END IF;

@@ -87,7 +87,7 @@ async fn hear(
     loop {
         tokio::select! {
             message = stream.next() => {
-                let message = message.ok_or(Failure::Closed)?;
+                let message = message.ok_or(Failure::NoAnswer)?;
                 let Some(notice) = reply::notice(message.get_payload_bytes()) else {
                     tracing::debug!(channel = message.get_channel_name(), "a notice that is none of ours");
                     continue;

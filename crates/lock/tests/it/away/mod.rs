@@ -13,6 +13,8 @@ use crate::struck::Ground;
 const AWAY: Duration = Duration::from_millis(150);
 /// How late an expectation may come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Longer than it takes a busy machine to find out that the server is away.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// Makes one test of each, on a ground of its own.
 macro_rules! scenarios {
@@ -96,8 +98,7 @@ pub(crate) async fn a_result_stands_though_the_server_is_away_for_longer_than_th
     ground: &impl Ground,
 ) {
     let (way, locks) = process(ground).await;
-    let lease = locks.settings().lease_min();
-    let guard = locks.lock("a").lease(lease).acquire().await.unwrap();
+    let guard = locks.lock("a").lease(LEASE).acquire().await.unwrap();
     close(&way, &locks).await;
     // So little is left that all tries would come to its end.
     sleep(guard.valid_until().remaining() - ms(500)).await;
@@ -114,8 +115,7 @@ pub(crate) async fn a_result_stands_though_the_server_is_away_for_longer_than_th
 /// Nobody waits for the release of what is over: two seconds, else.
 pub(crate) async fn a_release_of_a_lost_lock_does_not_wait_for_a_server_that_is_away(ground: &impl Ground) {
     let (way, locks) = process(ground).await;
-    let lease = locks.settings().lease_min();
-    let [lost, held] = ["a", "b"].map(|key| locks.lock(key).lease(lease).acquire());
+    let [lost, held] = ["a", "b"].map(|key| locks.lock(key).lease(LEASE).acquire());
     let (lost, held) = (lost.await.unwrap(), held.await.unwrap());
     close(&way, &locks).await;
     // Its tries end with its lease.

@@ -287,7 +287,11 @@ async fn no_keeper_goes_on_after_the_release() {
     let made = observer.connections().await - connections;
     let late_max = if made == 0 { 0 } else { CYCLES.now() / 200 };
     assert!(done.late.values().all(|times| *times == 1), "renewed after the release: {:?}", done.late);
-    assert!(done.late.len() as u64 <= late_max, "{} renewed after the release, {made} connections", done.late.len());
+    assert!(
+        done.late.len() as u64 <= late_max,
+        "{} renewed after the release, {made} connections",
+        done.late.len()
+    );
     let stats = locks.stats();
     let overtaken = done.renewals - stats.renewals - stats.renewals_failed;
     println!(

@@ -96,6 +96,10 @@ async fn after_a_quarantine_one_of_each_process_asks() {
     // Nobody looks before the end of it.
     let processes = quarantined(&server, QUARANTINE, QUARANTINE * 3);
     let mut observer = Observer::of(&server).await;
+    for locks in &processes {
+        drop(locks.look("b").await.unwrap());
+    }
+    let connected = observer.scripts().await;
     let (go, _) = tokio::sync::watch::channel(false);
     let (got, mut first) = tokio::sync::mpsc::channel(1);
     let mut tasks = Vec::new();
@@ -111,13 +115,11 @@ async fn after_a_quarantine_one_of_each_process_asks() {
             guard.release().await
         }));
     }
-    while observer.scripts().await < waiters {
-        assert!(started.elapsed() < QUARANTINE / 2, "too late to see what they do at the end of it");
+    while observer.scripts().await - connected < waiters {
         sleep(ms(20)).await;
     }
-    // Who has not connected before asks once more.
-    sleep(QUARANTINE / 2 - started.elapsed()).await;
     let before = observer.scripts().await;
+    assert!(started.elapsed() < QUARANTINE, "too late to see what they do at the end of it");
     first.recv().await.expect("one of them gets it");
     sleep(FIRST_RELEASE).await;
     let asked = observer.scripts().await - before;
