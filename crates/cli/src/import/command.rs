@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use jaego_api::{Problem, read_ndjson};
-use jaego_domain::Code;
+use jaego_domain::{
+    Code,
+    limits::{AMOUNT_MAX, QUANTITY_MAX},
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +29,8 @@ pub(crate) struct Command {
     pub(super) rows: usize,
     /// Where each line of the document stands in the file, if it has a row for each.
     pub(super) line_rows: Vec<u64>,
+    /// The SKU and the lot of a row of stock that names a lot.
+    pub(super) lot: Option<String>,
     pub(super) json: String,
 }
 
@@ -59,6 +64,7 @@ pub(crate) fn prepare(
     let run = random_name();
     let mut first_lines: HashMap<String, u64> = HashMap::with_capacity(documents.len());
     let mut commands = Vec::with_capacity(documents.len());
+    let mut sums: HashMap<String, u64> = HashMap::new();
     for Document { row: Row { line, mut fields }, line_rows, mut is_whole } in documents {
         let key: Vec<_> =
             noun.key().iter().map(|name| fields.get(*name).map_or(String::new(), text)).collect();
@@ -80,6 +86,11 @@ pub(crate) fn prepare(
             fields.insert("key".to_owned(), format!("import-{run}-{line}").into());
         }
         let second = second(noun, &mut fields, &key, load);
+        let lot = lot(noun, &fields);
+        if is_whole && let Err(what) = add_up(noun, &fields, &mut sums) {
+            errors.add(line, what);
+            continue;
+        }
         if matches!(noun, Noun::Stock | Noun::Wallets) {
             let opened = match noun {
                 Noun::Stock => opening(fields, &key, load),
@@ -98,14 +109,15 @@ pub(crate) fn prepare(
         let line_rows = if noun == Noun::Stock { vec![line] } else { line_rows };
         let lines = fields.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
         fields.insert("op".to_owned(), noun.op().into());
-        let first =
-            Command { line, id, lines, rows: tier_count, line_rows, json: Value::Object(fields).to_string() };
+        let json = Value::Object(fields).to_string();
+        let first = Command { line, id, lines, rows: tier_count, line_rows, lot, json };
         let second = second.map(|json| Command {
             line,
             id: first.id.clone(),
             lines: 0,
             rows: 1,
             line_rows: Vec::new(),
+            lot: None,
             json,
         });
         let wrong = wrong(&first.json, &by).or_else(|| wrong(&second.as_ref()?.json, &by));
@@ -118,7 +130,50 @@ pub(crate) fn prepare(
             None => {}
         }
     }
+    lots_together(&mut commands);
     commands
+}
+
+/// The SKU and the lot of a row of stock, if it names a lot.
+fn lot(noun: Noun, row: &Map<String, Value>) -> Option<String> {
+    let lot = row.get("lot").filter(|_| noun == Noun::Stock)?;
+    Some(format!("{} {}", text(row.get("sku")?), text(lot)))
+}
+
+/// Brings the rows of a lot behind its first, so that one batch may have them all: a serial number that is there
+/// twice is refused within a batch only.
+fn lots_together(commands: &mut [Command]) {
+    let mut first_lines: HashMap<String, u64> = HashMap::new();
+    for command in commands.iter() {
+        if let Some(lot) = &command.lot {
+            first_lines.entry(lot.clone()).or_insert(command.line);
+        }
+    }
+    if !first_lines.is_empty() {
+        let place = |command: &Command| command.lot.as_ref().map_or(command.line, |lot| first_lines[lot]);
+        commands.sort_by_cached_key(place);
+    }
+}
+
+/// Adds a row to what the file has of its SKU or its currency. Refuses what the service would take of no store: of rows
+/// in different batches it would see that too late.
+fn add_up(noun: Noun, row: &Map<String, Value>, sums: &mut HashMap<String, u64>) -> Result<(), String> {
+    let (of, number, max) = match noun {
+        Noun::Stock => ("sku", "quantity", QUANTITY_MAX),
+        Noun::Wallets => ("currency", "balance", AMOUNT_MAX),
+        _ => return Ok(()),
+    };
+    // A number that is none, or too large by itself, is told as such.
+    let value = row.get(number).and_then(Value::as_u64).filter(|value| *value <= max);
+    let (Some(name), Some(value)) = (row.get(of).map(text), value) else { return Ok(()) };
+    let sum = sums.get(&name).copied().unwrap_or(0) + value;
+    if sum > max {
+        return Err(format!(
+            "{number}: with the rows before it, {name} comes to {sum}, which is above {max}"
+        ));
+    }
+    sums.insert(name, sum);
+    Ok(())
 }
 
 /// What is wrong with the values of a command, if there is something.

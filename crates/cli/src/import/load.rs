@@ -19,6 +19,8 @@ use super::{
 };
 use crate::rows::Errors;
 
+/// Commands of a batch: one place is left for that of the rehearsal.
+const CHUNK_COMMANDS_MAX: usize = BATCH_COMMANDS_MAX - 1;
 /// Bytes of a batch's commands: well below what a request may have.
 const BATCH_BYTES_MAX: usize = DOCUMENT_BYTES_MAX / 2;
 
@@ -201,27 +203,61 @@ async fn row_by_row(client: &Client, chunk: &[&Command], loaded: &mut Loaded) ->
     Ok(())
 }
 
+/// The batches in which commands are given. What a row says is in one, and so is all that a file of stock has of a lot,
+/// unless that alone is more than a batch.
 pub(super) fn chunks(commands: &[Command]) -> Vec<Vec<&Command>> {
     let mut chunks: Vec<Vec<&Command>> = Vec::new();
-    let (mut lines, mut bytes) = (0, 0);
-    for command in commands {
-        // What a row says stays together; one place is left for its second command, and one for that of the rehearsal.
-        let is_full = chunks.last().is_none_or(|chunk| {
-            chunk.last().is_none_or(|last| last.line != command.line)
-                && (chunk.len() + 2 >= BATCH_COMMANDS_MAX
-                    || lines + command.lines > BATCH_LINES_MAX
-                    || bytes + command.json.len() > BATCH_BYTES_MAX)
-        });
-        if is_full {
-            chunks.push(Vec::new());
-            (lines, bytes) = (0, 0);
-        }
-        (lines, bytes) = (lines + command.lines, bytes + command.json.len());
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(command);
+    let mut size = Size::default();
+    let is_row = |one: &Command, next: &Command| one.line == next.line;
+    let is_lot = |one: &Command, next: &Command| one.lot.is_some() && one.lot == next.lot;
+    for lot in commands.chunk_by(|one, next| is_row(one, next) || is_lot(one, next)) {
+        let mut is_full = !size.has_room(&Size::of(lot));
+        for row in lot.chunk_by(is_row) {
+            let of_row = Size::of(row);
+            if is_full || chunks.is_empty() || !size.has_room(&of_row) {
+                chunks.push(Vec::new());
+                size = Size::default();
+                is_full = false;
+            }
+            size.add(&of_row);
+            if let Some(chunk) = chunks.last_mut() {
+                chunk.extend(row);
+            }
         }
     }
     chunks
+}
+
+/// How large a batch is.
+#[derive(Default)]
+struct Size {
+    commands: usize,
+    lines: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn of(commands: &[Command]) -> Self {
+        Self {
+            commands: commands.len(),
+            lines: commands.iter().map(|command| command.lines).sum(),
+            bytes: commands.iter().map(|command| command.json.len()).sum(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.lines += other.lines;
+        self.bytes += other.bytes;
+    }
+
+    /// Whether so much more goes in. An empty batch takes what is too large for any: the service says so.
+    fn has_room(&self, more: &Self) -> bool {
+        self.commands == 0
+            || (self.commands + more.commands <= CHUNK_COMMANDS_MAX
+                && self.lines + more.lines <= BATCH_LINES_MAX
+                && self.bytes + more.bytes <= BATCH_BYTES_MAX)
+    }
 }
 
 pub(super) fn body(chunk: &[&Command], atomic: bool, last: Option<&str>) -> Vec<u8> {

@@ -62,7 +62,7 @@ pub(super) async fn rehearse_each_line(
         let Some(document) = documents.get(&one.begin) else { continue };
         for (index, json) in lines_alone(document, &name, LINES_ALONE_MAX - alone.len()) {
             let (line, id) = (alone.len() as u64, String::new());
-            alone.push(Command { line, id, lines: 1, rows: 1, line_rows: Vec::new(), json });
+            alone.push(Command { line, id, lines: 1, rows: 1, line_rows: Vec::new(), lot: None, json });
             origins.push((at, index));
         }
     }

@@ -103,6 +103,7 @@ fn the_commands_of_a_row_are_in_one_batch() {
         lines: 0,
         rows: 1,
         line_rows: Vec::new(),
+        lot: None,
         json: String::new(),
     };
     // Every third row has two commands, so that the border of a batch falls into one.
@@ -126,6 +127,7 @@ fn a_row_of_two_commands_is_counted_once() {
         lines: 0,
         rows: 1,
         line_rows: Vec::new(),
+        lot: None,
         json: String::new(),
     };
     let item = |repeat: bool, bad: bool| -> BatchItem {

@@ -217,3 +217,46 @@ fn many_refusals_across_batches_change_nothing() {
     let file = house.file("good.csv", &text.replace("NOWHERE", "ICN"));
     assert_eq!(house.done(&format!("import locations {file}")), "locations: 10500 loaded\n");
 }
+
+#[test]
+fn what_rows_of_two_batches_say_together_is_refused_before_anything_is_loaded() {
+    let house = House::furnished();
+    house.done("sku set phone --tracking serial");
+    let skus: String = (0..12_000).map(|number| format!("P-{number}\n")).collect();
+    let file = house.file("skus.csv", &format!("sku\n{skus}"));
+    house.done(&format!("import skus {file}"));
+    house.done("lot set phone X0");
+    house.done("sku set vase");
+    let head = "site,location,sku,lot,quantity\n";
+    let many: String = (0..12_000).map(|number| format!("ICN,A-01,P-{number},,1\n")).collect();
+    let twice = format!("{head}ICN,A-01,phone,X0,1\n{many}GMP,IN,phone,X0,1\n");
+    let file = house.file("twice.csv", &twice);
+    let ran = house.run(&format!("import stock {file}"));
+    assert_eq!((ran.code, ran.err.lines().count()), (3, 1), "{}{}", ran.out, ran.err);
+    assert!(
+        ran.err.starts_with(&format!("{file}:12003: ")) && ran.err.contains("(serial_taken)"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.out.starts_with("stock: 0 loaded, 1 refused; nothing was changed"), "{}", ran.out);
+
+    let (most, sum) = ((1_u64 << 53) - 1, 1_u64 << 53);
+    let file = house.file("sum.csv", &format!("{head}ICN,A-01,vase,,{most}\n{many}GMP,IN,vase,,1\n"));
+    let ran = house.run(&format!("import stock {file}"));
+    let told = format!(
+        "{file}:12003: quantity: with the rows before it, vase comes to {sum}, which is above {most}\n\
+         jaego: nothing was loaded; with --skip-bad the lines that are right are\n"
+    );
+    assert_eq!((ran.code, &*ran.err, &*ran.out), (1, &*told, ""));
+    assert_eq!(house.done("stock list --sku P-0").lines().count(), 1, "nothing was loaded");
+    // What is wrong is left out, wherever it stands.
+    let ran = house.run(&format!("import stock {} --skip-bad", house.file("twice.csv", &twice)));
+    assert_eq!((ran.code, &*ran.out), (3, "stock: 12001 loaded, 1 refused\n"), "{}", ran.err);
+    let charges = format!("owner,currency,balance\nkim,KRW,{most}\nkim,USD,{most}\nlee,KRW,1\n");
+    let ran = house.run(&format!("import wallets {}", house.file("wallets.csv", &charges)));
+    assert!(
+        ran.code == 1 && ran.err.contains(":4: balance: with the rows before it, KRW comes to "),
+        "{}",
+        ran.err
+    );
+}
