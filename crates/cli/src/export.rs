@@ -412,7 +412,7 @@ impl<'a> Export<'a> {
 
     /// What is still to be shipped: what has left, or was called off, would be asked for again where it is loaded.
     async fn transfers(&mut self) -> Result<()> {
-        let (mut ended, mut begun) = (0, 0);
+        let (mut ended, mut begun, mut picked) = (0, 0, 0);
         let mut pages: Pages<TransferSummary> = Pages::new("transfers", &[]);
         while let Some(page) = pages.next(self.service).await? {
             let is_live = |transfer: &TransferSummary| {
@@ -431,6 +431,7 @@ impl<'a> Export<'a> {
                     continue;
                 };
                 begun += usize::from(transfer.summary.totals.shipped > 0);
+                picked += usize::from(transfer.summary.totals.picked > 0);
                 self.transfer(&transfer)?;
             }
         }
@@ -439,6 +440,11 @@ impl<'a> Export<'a> {
         }
         if begun > 0 {
             self.notes.push(format!("of {begun} a part is shipped, and only the rest is written"));
+        }
+        if picked > 0 {
+            self.notes.push(format!(
+                "of {picked} goods are picked, which is not written: in the file of stock they lie in staging, to be moved back where it is loaded"
+            ));
         }
         Ok(())
     }

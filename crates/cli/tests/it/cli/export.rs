@@ -205,3 +205,25 @@ fn an_export_that_breaks_off_leaves_the_last_one_as_it_was() {
     (house.server, house.addr) = (Some(server), addr);
     house.done("export stock /dev/null --format csv");
 }
+
+#[test]
+fn goods_that_are_picked_are_told_and_can_be_moved_back_elsewhere() {
+    let (house, other) = (House::furnished(), House::start());
+    house.done("transfer request T1 --from ICN --to GMP cup=3");
+    house.done("transfer allocate T1");
+    let folder = house.folder.path().display().to_string();
+    assert_eq!(house.run(&format!("export transfers {folder}/t.csv")).err, "transfers: 1 written\n");
+    house.done("transfer pick T1");
+    assert_eq!(
+        house.run(&format!("export transfers {folder}/t.csv")).err,
+        "transfers: 1 written\ntransfers: of 1 goods are picked, which is not written: in the file of stock they lie in \
+         staging, to be moved back where it is loaded\n"
+    );
+    for noun in ["sites", "locations", "skus", "stock", "transfers"] {
+        house.done(&format!("export {noun} {folder}/{noun}.csv"));
+        other.done(&format!("import {noun} {folder}/{noun}.csv"));
+    }
+    assert_eq!(other.run("transfer allocate T1").code, 3, "in staging it is not available");
+    other.done("stock move M1 --site ICN cup=3 --from OUT --to A-02");
+    other.done("transfer allocate T1");
+}
