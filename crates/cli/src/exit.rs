@@ -74,12 +74,21 @@ pub(crate) fn code(error: &jaego_client::Error) -> u8 {
     }
 }
 
+/// Says on standard error what was being done when the service said no.
+pub(crate) fn tell_contexts(error: &anyhow::Error) {
+    let is_context = |cause: &&(dyn std::error::Error + 'static)| !cause.is::<jaego_client::Error>();
+    for context in error.chain().take_while(is_context) {
+        eprintln!("jaego: {context}");
+    }
+}
+
 /// Says on standard error why a run of a command ended badly, and gives its exit code.
 pub(crate) fn tell(error: &anyhow::Error, command: &clap::Command) -> u8 {
     if let Some(Told(code)) = error.downcast_ref() {
         return *code;
     }
     if let Some(problem) = error.downcast_ref::<jaego_client::Error>().and_then(|error| error.problem()) {
+        tell_contexts(error);
         eprint!("{}", refusal::text(problem, command));
     } else {
         eprintln!("jaego: {error:#}");

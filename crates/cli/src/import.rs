@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     allocate::{self, Allocated},
-    exit::{FAILURE, REFUSED, Told},
+    exit::{self, FAILURE, REFUSED, Told},
     remote::{Remote, Service, print},
     rows::{self, Errors, Format},
 };
@@ -67,7 +67,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.allocate && options.noun != Noun::Transfers {
-        return Err(crate::exit::Usage("--allocate goes with transfers only".to_owned()).into());
+        return Err(exit::Usage("--allocate goes with transfers only".to_owned()).into());
     }
     let format = Format::of(&options.file, options.format)?;
     let bytes = rows::read_file(&options.file)?;
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bar.finish_and_clear();
         if loaded.is_nothing() {
             sent?;
-            return end(&service, options.noun, &loaded, commands.len(), bad, None);
+            return end(&service, options.noun, &loaded, commands.len(), bad, None, None);
         }
         if sent.is_ok()
             && let Err(error) = rehearse_each_line(&service.client, &commands, &mut loaded.refused).await
@@ -96,17 +96,33 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if !service.json {
             loaded.tell_refused(&name);
         }
-        let allocated = match options.allocate && sent.is_ok() && loaded.done > 0 {
+        let is_whole = sent.is_ok() && loaded.broken_off.is_none();
+        let allocated = match options.allocate && is_whole && loaded.done > 0 {
             true => allocate::all(&service.client, &loaded.accepted(&commands)).await.map(Some),
             false => Ok(None),
         };
-        let told = allocated.as_ref().ok().and_then(Option::as_ref);
-        let ended = end(&service, options.noun, &loaded, commands.len(), bad, told);
-        // What broke off is told behind what came of it.
-        sent?;
-        allocated?;
-        ended
+        let (allocated, failed) = match allocated {
+            Ok(allocated) => (allocated, sent.err()),
+            Err(error) => (None, Some(error)),
+        };
+        let ended =
+            end(&service, options.noun, &loaded, commands.len(), bad, allocated.as_ref(), failed.as_ref());
+        match failed {
+            Some(error) => Err(told_behind(&service, error)),
+            None => ended,
+        }
     })
+}
+
+/// What broke off, told behind what came of it. A problem is in the one answer that is JSON.
+fn told_behind(service: &Service, error: Error) -> Error {
+    match error.downcast_ref::<jaego_client::Error>() {
+        Some(refused) if service.json && refused.problem().is_some() => {
+            exit::tell_contexts(&error);
+            Told(exit::code(refused)).into()
+        }
+        _ => error,
+    }
 }
 
 /// Tells of a file that is wrong what the service would refuse as well, so that all of it can be mended at once. Nothing is
@@ -133,7 +149,7 @@ fn only_tell(options: &Options, name: &str, commands: &[Command], bad: &Errors) 
     let hint = if commands.is_empty() { "" } else { "; with --skip-bad the lines that are right are" };
     eprintln!("jaego: nothing was loaded{hint}");
     if options.remote.is_json() {
-        print(&format!("{}\n", loaded.json(commands.len(), bad)))?;
+        print(&format!("{}\n", loaded.json(commands.len(), bad, None)))?;
     }
     Err(Told(FAILURE).into())
 }
@@ -146,9 +162,11 @@ fn end(
     commands: usize,
     bad: &Errors,
     allocated: Option<&Allocated>,
+    failed: Option<&Error>,
 ) -> Result<()> {
     if service.json {
-        let mut answer = loaded.json(commands, bad);
+        let problem = failed.and_then(|error| error.downcast_ref::<jaego_client::Error>()?.problem());
+        let mut answer = loaded.json(commands, bad, problem);
         if let Some(allocated) = allocated {
             answer["allocated"] = allocated.json();
         }

@@ -100,6 +100,7 @@ impl Remote {
         match &ended {
             Err(error) if self.json => match error.downcast_ref::<jaego_client::Error>() {
                 Some(refused) if refused.problem().is_some() => {
+                    exit::tell_contexts(error);
                     if let Some(problem) = refused.problem() {
                         print(&format!("{}\n", String::from_utf8_lossy(&problem.to_json())))?;
                     }

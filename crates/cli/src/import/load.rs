@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Instant};
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use jaego_api::{
+    Problem,
     batch::BatchItem,
     limits::{BATCH_COMMANDS_MAX, BATCH_LINES_MAX, DOCUMENT_BYTES_MAX},
 };
@@ -37,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) refused: Vec<Refused>,
     /// Whether one refusal keeps all the others from being loaded.
     all_or_none: bool,
+    /// The first line that was not loaded, where that broke off in the middle.
+    pub(super) broken_off: Option<u64>,
 }
 
 impl Loaded {
@@ -85,14 +88,22 @@ impl Loaded {
         errors.tell(file);
     }
 
-    pub(super) fn json(&self, commands: usize, bad: &Errors) -> Value {
+    /// As JSON, with the problem that it broke off for, if it was none of a row.
+    pub(super) fn json(&self, commands: usize, bad: &Errors, problem: Option<&Problem>) -> Value {
         let lines = self.refused.iter().flat_map(Refused::lines);
         let refused: Vec<_> =
             lines.map(|(line, problem)| json!({ "line": line, "problem": problem })).collect();
-        json!({
+        let mut answer = json!({
             "commands": commands, "loaded": self.done - self.repeats, "repeated": self.repeats,
             "bad_lines": bad.len(), "bad": bad.json(), "refused": refused,
-        })
+        });
+        if let Some(line) = self.broken_off {
+            answer["broken_off"] = line.into();
+        }
+        if let Some(problem) = problem {
+            answer["problem"] = json!(problem);
+        }
+        answer
     }
 
     pub(crate) fn text(&self, noun: Noun) -> String {
@@ -102,7 +113,9 @@ impl Loaded {
         }
         if !self.refused.is_empty() {
             text += &format!(", {} refused", self.refused.len());
-            if self.all_or_none {
+            if let Some(line) = self.broken_off {
+                text += &format!("; {}", goes_on(line, self.all_or_none));
+            } else if self.all_or_none {
                 text += "; nothing was changed";
                 // All tiers are one setting.
                 if noun != Noun::Tiers {
@@ -142,25 +155,20 @@ pub(crate) async fn load(
         } else {
             let sent = client.batch_of_json(body(chunk, !skip_bad, None)).await;
             sent.map(|batch| loaded.count(chunk, batch.items))
-                .map_err(|error| Broken { line: chunk[0].line, error })
+                .map_err(|error| Broken { line: first_line(&chunks[index..]), error })
         };
         match sent {
             Ok(()) => {}
-            // Nothing is loaded yet: it is as if it had been rehearsed.
-            Err(Broken { error, .. }) if index == 0 && !refusals(&error).is_empty() => {
+            // Where nothing is loaded yet, it is as if it had been rehearsed.
+            Err(Broken { line, error }) if !refusals(&error).is_empty() => {
                 loaded.refused.extend(lines_refused(chunk, refusals(&error)));
+                loaded.broken_off = Some(line).filter(|_| index > 0);
                 return Ok(());
             }
             Err(Broken { error, .. }) if loaded.is_nothing() => return Err(error.into()),
             Err(Broken { line, error }) => {
-                let before = match skip_bad {
-                    true => "what is right before it is loaded",
-                    false => "what is before it is loaded",
-                };
-                let what = format!(
-                    "cannot load from line {line} on; {before}, and loading the file again goes on there"
-                );
-                return Err(error).context(what);
+                loaded.broken_off = Some(line);
+                return Err(error).context(format!("cannot go on: {}", goes_on(line, !skip_bad)));
             }
         }
         bar.inc(chunk.len() as u64);
@@ -173,6 +181,17 @@ struct Broken {
     /// The first line that was not answered.
     line: u64,
     error: jaego_client::Error,
+}
+
+/// The first line of batches; the rows of a lot stand before those that are between them.
+fn first_line(chunks: &[Vec<&Command>]) -> u64 {
+    chunks.iter().flatten().map(|command| command.line).min().unwrap_or_default()
+}
+
+/// What is loaded where a load broke off.
+fn goes_on(line: u64, all_or_none: bool) -> String {
+    let loaded = if all_or_none { "what is" } else { "what is right" };
+    format!("{loaded} before line {line} is loaded, and loading the file again goes on there")
 }
 
 fn has_rows_of_two(chunk: &[&Command]) -> bool {

@@ -322,3 +322,14 @@ fn a_refusal_is_told_by_the_row_that_it_is_about() {
          f:4: line 3 asks for 7 of mug at ICN, and 6 are available (insufficient_stock)\n"
     );
 }
+
+#[test]
+fn a_load_that_breaks_off_is_one_answer() {
+    let problem = Problem::new("store_full", "there is no room");
+    let mut loaded = Loaded::new(false);
+    (loaded.done, loaded.broken_off) = (3, Some(5));
+    let answer = loaded.json(4, &Errors::default(), Some(&problem));
+    assert_eq!((&answer["loaded"], &answer["broken_off"]), (&json!(3), &json!(5)));
+    assert_eq!(answer["problem"]["code"], "store_full");
+    assert_eq!(Loaded::new(false).json(4, &Errors::default(), None).get("broken_off"), None);
+}

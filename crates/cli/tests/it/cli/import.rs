@@ -260,3 +260,49 @@ fn what_rows_of_two_batches_say_together_is_refused_before_anything_is_loaded() 
         ran.err
     );
 }
+
+#[test]
+fn a_load_that_is_refused_in_the_middle_says_from_which_line_on() {
+    let house = House::furnished();
+    let mut files = Vec::new();
+    for sku in ["vase", "bowl"] {
+        house.done(&format!("sku set {sku}"));
+        house.done(&format!("stock adjust {sku} --site ICN --account opening {sku}@A-01=10100"));
+        let orders: String = (0..10_200).map(|number| format!("{sku}-{number},ICN,{sku},1\n")).collect();
+        files.push(house.file(&format!("{sku}.csv"), &format!("id,site,sku,quantity\n{orders}")));
+    }
+    let ran = house.run(&format!("import orders {}", files[0]));
+    let told = "orders: 9999 loaded, 100 refused; what is before line 10001 is loaded, \
+                and loading the file again goes on there\n";
+    assert_eq!((ran.code, &*ran.out, ran.err.lines().count()), (3, told, 100), "{}", ran.err);
+    assert!(ran.err.starts_with(&format!("{}:10102: ", files[0])), "{}", ran.err);
+    let ran = house.run(&format!("import orders {} --json", files[1]));
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    let refused = answer["refused"].as_array().unwrap().len();
+    assert_eq!((ran.code, &answer["broken_off"], refused), (3, &10_001.into(), 100));
+    assert_eq!((&answer["loaded"], &*ran.err), (&9_999.into(), ""));
+    house.done("stock adjust more --site ICN --account opening vase@A-01=+100");
+    let told = "orders: 201 loaded, 9999 were there before\n";
+    assert_eq!(house.done(&format!("import orders {}", files[0])), told);
+}
+
+#[test]
+fn what_was_being_done_is_told_before_why_it_was_refused() {
+    let house = House::furnished();
+    let token = house.file("token", "nobody");
+    let file = house.file("stock.csv", "");
+    let orders: String = (0..10_000).map(|number| format!("O-{number},ICN,mug,1\n")).collect();
+    let orders = house.file("orders.csv", &format!("id,site,sku,quantity\n{orders}"));
+    for (arguments, context) in [
+        (format!("export stock {file}"), format!("cannot export to {file}")),
+        (format!("import orders {orders}"), "cannot check the file against the store".to_owned()),
+    ] {
+        let ran = house.run(&format!("{arguments} --token-file {token}"));
+        let told = format!("jaego: {context}\njaego: refused: ");
+        assert!(ran.code == 3 && ran.err.starts_with(&told), "{arguments}: {}", ran.err);
+        let ran = house.run(&format!("{arguments} --token-file {token} --json"));
+        assert_eq!(ran.err, format!("jaego: {context}\n"), "{arguments}");
+        let problem: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(problem["code"], "unauthorized");
+    }
+}
