@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     import::{Command, progress},
+    lines::counted,
     table::{Table, right},
 };
 
@@ -105,15 +106,17 @@ impl Allocated {
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "allocated: {} units for {} transfers, nothing for {}; {} units of {} SKUs are short\n",
-            self.units,
-            self.transfers,
+            "allocated: {} for {}, nothing for {}; {} of {} {} short\n",
+            counted(self.units, "unit"),
+            counted(self.transfers as u64, "transfer"),
             self.empty_handed,
-            self.short_units,
-            self.short.len()
+            counted(self.short_units, "unit"),
+            counted(self.short.len() as u64, "SKU"),
+            if self.short_units == 1 { "is" } else { "are" },
         );
         if self.already > 0 {
-            text += &format!("{} transfers were allocated before\n", self.already);
+            let were = if self.already == 1 { "was" } else { "were" };
+            text += &format!("{} {were} allocated before\n", counted(self.already as u64, "transfer"));
         }
         let mut short: Vec<_> = self.short.iter().collect();
         short.sort_by_key(|(_, units)| std::cmp::Reverse(**units));

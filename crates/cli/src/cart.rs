@@ -39,7 +39,14 @@ enum Command {
         hold: Option<u64>,
     },
     /// Set how much of a SKU is in a cart: jaego cart item C1 mug 2. Nothing takes it out: jaego cart item C1 mug 0
-    Item { cart: String, sku: String, quantity: u64 },
+    Item {
+        cart: String,
+        sku: String,
+        quantity: u64,
+        /// A request key, so that giving it again does it once.
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Show a cart with its items, and what it would cost now.
     Show { cart: String },
     /// List open carts, the oldest first.
@@ -81,8 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let fields = json!({ "cart": cart, "site": site, "owner": owner, "hold_s": hold });
             give(&service, "set_cart", fields, &format!("cart {cart} is set")).await
         }
-        Command::Item { cart, sku, quantity } => {
-            let fields = json!({ "cart": cart, "sku": sku, "quantity": quantity });
+        Command::Item { cart, sku, quantity, key } => {
+            let fields = json!({ "cart": cart, "sku": sku, "quantity": quantity, "key": key });
             give(&service, "set_cart_item", fields, &format!("cart {cart} has {quantity} of {sku}")).await
         }
         Command::Show { cart } => service.show("cart", &[("cart", cart)], text).await,

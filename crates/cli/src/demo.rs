@@ -16,6 +16,7 @@ use crate::{
     remote::print,
     rows::{Errors, Format},
     serve::{self, Folder, Service, listen_on, runtime},
+    settings::address,
 };
 
 macro_rules! sample {
@@ -37,7 +38,7 @@ sample! {
 #[derive(Args)]
 pub(crate) struct Options {
     /// The address to listen on [default: a free port of this machine]
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:0", hide_default_value = true)]
     listen: SocketAddr,
     /// Keep the data folder, and say where it is.
     #[arg(long)]
@@ -126,6 +127,8 @@ Jaego answers at {url}
 
   export JAEGO_URL={url}
   export JAEGO_TOKEN={token}
+
+Read and try the API: {url}/docs
 
 Try, in another terminal:
 

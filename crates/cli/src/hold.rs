@@ -118,7 +118,7 @@ struct StockChoice {
     /// Whether a part is better than nothing: allow or forbid [default: forbid]
     #[arg(long)]
     partial: Option<String>,
-    /// How positions are chosen: fefo, fifo, fewest_locations, … [default: the site's own way]
+    /// How positions are chosen: fefo, fifo, pick_order, fewest_locations, smallest_first or explicit [default: the site's own way]
     #[arg(long)]
     strategy: Option<String>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Codes have no `/`, `@`, `=` or `,`, so nothing has to be quoted.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use anyhow::Result;
 use clap::Args;
@@ -60,6 +60,15 @@ impl FromStr for Line {
     }
 }
 
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.lot.iter().try_for_each(|lot| write!(f, "/{lot}"))?;
+        self.location.iter().try_for_each(|location| write!(f, "@{location}"))?;
+        self.quantity.iter().try_for_each(|quantity| write!(f, "={quantity}"))
+    }
+}
+
 impl Line {
     /// The fields of a line, the name as `name`, the quantity as `quantity`.
     pub(crate) fn fields(&self, name: &str, quantity: &str) -> Result<Map<String, Value>> {
@@ -110,6 +119,15 @@ pub(crate) struct TypedLines {
 }
 
 impl TypedLines {
+    /// Refuses a count that is negative, as it was typed.
+    pub(crate) fn none_below_zero(&self) -> Result<()> {
+        let is_below = |line: &&Line| line.quantity.is_some_and(|quantity| quantity < 0);
+        match self.lines.iter().find(is_below) {
+            Some(line) => Err(Usage(format!("{line}: a count is not negative")).into()),
+            None => Ok(()),
+        }
+    }
+
     /// The fields of each line; those of a file may have these columns.
     pub(crate) fn read(&self, columns: &[Column], quantity: &str) -> Result<Vec<Map<String, Value>>> {
         let Some(file) = &self.file else {
@@ -128,6 +146,11 @@ pub(crate) fn parts(lines: &[Line], quantity: &str) -> Result<Option<Vec<Value>>
     let parts: Result<Vec<_>> =
         lines.iter().map(|line| Ok(Value::Object(line.fields("line", quantity)?))).collect();
     Ok(Some(parts?).filter(|parts| !parts.is_empty()))
+}
+
+/// So many of something: `1 line`, `2 lines`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Seconds of a time like `90s`, `10m`, `2h` or `1d`.

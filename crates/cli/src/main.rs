@@ -90,9 +90,9 @@ enum Command {
     Events(events::Options),
     /// Show how the store is doing.
     Status(events::StatusOptions),
-    /// Load a file of sites, locations, SKUs, lots, stock, transfers, orders, wallets or cards.
+    /// Load a file of sites, locations, SKUs, lots, stock, transfers, orders, wallets, price tiers or cards.
     Import(import::Options),
-    /// Write sites, locations, SKUs, lots, stock, transfers, orders that have not ended, wallets or cards to a file.
+    /// Write sites, locations, SKUs, lots, stock, transfers, orders that have not ended, wallets, price tiers or cards to a file.
     Export(export::Options),
     /// Locks that programs keep with jaego-lock: who holds them, and the end of one.
     Lock(lock::Options),
@@ -126,8 +126,22 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
+/// What is wrong with a command line, without what variables say: its usage would show their flags as if they had to be
+/// named.
+fn without_variables(error: clap::Error) -> clap::Error {
+    fn without(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without)
+    }
+    if !error.use_stderr() {
+        return error;
+    }
+    let plain = without(Cli::command()).try_get_matches().err();
+    plain.filter(|plain| plain.kind() == error.kind()).unwrap_or(error)
+}
+
 fn main() -> ExitCode {
-    let matches = without_empty_variables(Cli::command()).get_matches();
+    let matches = without_empty_variables(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|error| without_variables(error).exit());
     let cli =
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     let result = match cli.command {

@@ -92,7 +92,7 @@ enum SiteCommand {
         /// Whose midnight ends a lot's last day, such as Asia/Seoul [default: UTC]
         #[arg(long, value_name = "ZONE")]
         time_zone: Option<String>,
-        /// How positions are chosen when a request does not say: fefo, fifo, fewest_locations, … [default: fefo]
+        /// How positions are chosen when a request does not say: fefo, fifo, pick_order, fewest_locations, smallest_first or explicit [default: fefo]
         #[arg(long)]
         strategy: Option<String>,
     },

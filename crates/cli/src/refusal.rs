@@ -41,6 +41,10 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
         "location_not_found" => {
             "`jaego location list SITE` shows the locations, `jaego location set` makes one"
         }
+        "no_location" => {
+            "`jaego location set SITE LOCATION --kind KIND` makes one, of the kind that is named here"
+        }
+        "wrong_location_kind" => "`jaego location list SITE` shows their kinds",
         "sku_not_found" => "`jaego sku list` shows the SKUs, `jaego sku set` makes one",
         "lot_not_found" => "`jaego lot list SKU` shows the lots, `jaego lot set` makes one",
         "transfer_not_found" => "`jaego transfer list` shows the transfers",
@@ -86,6 +90,9 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
         "stale_fence" => "the lock is another's by now: stop, and ask for it again",
         "fence_not_found" => {
             "`jaego fence raise RESOURCE FENCE` is how it begins, or a command that carries one"
+        }
+        "nothing_to_claim" if has("work") => {
+            "`jaego order list --site SITE --status waiting` shows what orders wait for; with --work picks, `jaego transfer list --status allocated` and `jaego transfer show ID` what is to be picked, and who has it"
         }
         "nothing_to_claim" => {
             "`jaego order list --site SITE --status waiting` shows what waits, and for what; of transfers, those that are allocated"

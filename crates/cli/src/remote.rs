@@ -70,7 +70,7 @@ impl Remote {
             (None, Some(token)) => token,
             (None, None) => {
                 return Err(
-                    Usage("who is asking? Set JAEGO_TOKEN, or say --token-file FILE".to_owned()).into()
+                    Usage("who is asking? Set JAEGO_TOKEN, or say --token-file FILE; `jaego token create` makes one".to_owned()).into()
                 );
             }
         };

@@ -210,6 +210,11 @@ fn unmarked(bytes: &[u8]) -> &[u8] {
 }
 
 fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        // Every row would be told otherwise.
+        errors.add(1, NOT_UTF8);
+        return Vec::new();
+    }
     let bytes = unmarked(bytes);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let header = match reader.headers() {
@@ -219,7 +224,13 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
             return Vec::new();
         }
     };
-    let names: Vec<&str> = header.iter().map(str::trim).collect();
+    let names: Vec<&str> = header.iter().map(|name| named(name.trim(), columns)).collect();
+    if let [one] = &*names
+        && one.contains(';')
+    {
+        errors.add(1, "the columns are separated by `;`; commas are wanted");
+        return Vec::new();
+    }
     let before = errors.len();
     let mut places: Vec<Option<(&Column, &str)>> = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
@@ -296,6 +307,13 @@ fn read_csv(bytes: &[u8], columns: &[Column], errors: &mut Errors) -> Vec<Row> {
     rows
 }
 
+/// A column's name as the table of columns has it, however large its letters are; that of a site or a currency behind a
+/// dot stays as it is.
+fn named<'a>(name: &'a str, columns: &[Column]) -> &'a str {
+    let is_it = |column: &&Column| column.name.eq_ignore_ascii_case(name);
+    columns.iter().find(is_it).map_or(name, |column| column.name)
+}
+
 /// Counts lines. The reader's own count is one behind where lines end with a carriage return.
 struct LineCount<'a> {
     bytes: &'a [u8],
@@ -328,9 +346,12 @@ fn shown(name: &str) -> String {
     }
 }
 
+/// What to do with a file of another encoding.
+const NOT_UTF8: &str = "it is not UTF-8: save it as CSV UTF-8";
+
 fn csv_error(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+        csv::ErrorKind::Utf8 { .. } => NOT_UTF8.to_owned(),
         _ => error.to_string(),
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     exit::Usage,
     queues::{QueueOptions, Queues},
     remote::write_out,
-    settings::{Ca, DataFolder, LISTEN_DEFAULT, Settings, SettingsFile},
+    settings::{Ca, DataFolder, LISTEN_DEFAULT, Settings, SettingsFile, address},
 };
 
 /// The name of the token that a new folder gets.
@@ -54,7 +54,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     data: DataFolder,
     /// The address to listen on [default: 127.0.0.1:7878]
-    #[arg(long, env = "JAEGO_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "JAEGO_LISTEN", value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Speak TLS, with the certificate in this PEM file and those behind it; read again when it changes.
     #[arg(long, env = "JAEGO_TLS_CERT", value_name = "FILE")]

@@ -20,6 +20,11 @@ pub(crate) const URL_DEFAULT: &str = "http://127.0.0.1:7878";
 /// Where the service listens if nobody says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7878";
 
+/// An address to listen on, as it is typed.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("it is not like {LISTEN_DEFAULT} (an address, no name, and a port)"))
+}
+
 /// Which file has the settings.
 #[derive(Args)]
 pub(crate) struct SettingsFile {

@@ -106,7 +106,7 @@ enum Command {
         lot: Option<String>,
         #[arg(long)]
         site: Option<String>,
-        /// Of the hold, transfer or adjustment of this id.
+        /// Of the hold, transfer, order or adjustment of this id.
         #[arg(long, value_name = "ID")]
         document: Option<String>,
         /// At this time or later, as 2026-11-22T09:00:00Z.
@@ -207,6 +207,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             adjust(&service, id, entry, lines, "adjusted").await
         }
         Command::Count { id, site, entry, lines } => {
+            lines.none_below_zero()?;
             let mut lines = lines.read(COUNT_COLUMNS, "counted")?;
             fill(&mut lines, "site", site.as_deref());
             adjust(&service, id, entry, lines, "counted").await

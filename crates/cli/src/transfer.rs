@@ -1,9 +1,11 @@
 //! `jaego transfer`: goods from one site to another.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jaego_api::{
+    limits::PAGE_MAX,
     list::List,
+    movement::{Account, Movement},
     outcome::Outcome,
     transfer::{ExplainedLine, Transfer, TransferSummary},
 };
@@ -12,11 +14,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     claim::{Lease, Worker, claimed},
     exit::Usage,
-    lines::{Line, TypedLines, parts},
+    lines::{Line, TypedLines, counted, parts},
     master::said,
     outcome,
     page::{Page, Period},
-    remote::{Remote, Service},
+    remote::{Remote, Service, print},
     rows::{Column, Kind, needed, optional},
     stock::candidates,
     table::{Table, right},
@@ -68,6 +70,7 @@ enum Command {
     },
     /// List transfers.
     List {
+        /// requested, partially_allocated, allocated, picking, shipped, received, closed or cancelled
         #[arg(long)]
         status: Option<String>,
         #[arg(long)]
@@ -88,7 +91,7 @@ enum Command {
     Allocate {
         #[command(flatten)]
         action: Action,
-        /// How positions are chosen: fefo, fifo, fewest_locations, explicit, … [default: the site's own way]
+        /// How positions are chosen: fefo, fifo, pick_order, fewest_locations, smallest_first or explicit [default: the site's own way]
         #[arg(long)]
         strategy: Option<String>,
         /// Whether a part is better than nothing: allow or forbid [default: allow]
@@ -216,7 +219,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             name_lines(&mut lines)?;
             let count = lines.len();
             let fields = json!({ "id": id, "from": from, "to": to, "priority": priority, "lines": lines });
-            let what = format!("transfer {id} with {count} lines is requested");
+            let what = format!("transfer {id} with {} is requested", counted(count as u64, "line"));
             service.submit("request_transfer", &said(fields), |done| outcome::text(&what, done)).await
         }
         Command::List { status, from, to, worker, requested, page } => {
@@ -290,7 +293,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Command::Receive { action, location, quarantine } => {
             let rest = json!({ "location": location, "quarantine": quarantine });
-            act(&service, "receive_transfer", action, arrived(&action.lines)?, rest, "is received").await
+            receive(&service, action, rest).await
         }
         Command::Ship { transfer, shipment, lines } => {
             let fields =
@@ -309,6 +312,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             service.submit("close_transfer", &said(fields), |done| outcome::text(&what, done)).await
         }
     })
+}
+
+/// Receives, and tells what was more than was on the way.
+async fn receive(service: &Service, action: &Action, rest: Value) -> Result<()> {
+    let fields = fields(action, arrived(&action.lines)?, rest);
+    let outcome = service.client.submit("receive_transfer", &fields).await?;
+    let mut text = outcome::text(&format!("transfer {} is received", action.transfer), &outcome);
+    if !service.json {
+        // It is received, whether or not the rest can be told.
+        match surplus(service, &action.transfer, &outcome).await {
+            Ok(0) => {}
+            Ok(surplus) => text += &format!("{surplus} more than were on the way, booked as found\n"),
+            Err(error) => {
+                eprintln!("jaego: whether more came than was on the way is not known: {error:#}");
+            }
+        }
+        return print(&text);
+    }
+    print(&format!("{}\n", serde_json::to_string(&outcome).context("cannot write the answer")?))
+}
+
+/// How many units a receipt booked as found.
+async fn surplus(service: &Service, transfer: &str, outcome: &Outcome) -> Result<u64> {
+    let (since, limit) = (outcome.at.to_string(), PAGE_MAX.to_string());
+    let mut after: Option<String> = None;
+    let mut surplus = 0;
+    loop {
+        let mut filter = vec![("document", transfer), ("since", &*since), ("limit", &*limit)];
+        filter.extend(after.as_deref().map(|after| ("after", after)));
+        let page: List<Movement> = service.client.read("movements", &filter).await?;
+        let event = format!("{}.", outcome.sequence);
+        let is_found = |movement: &&Movement| {
+            movement.id.starts_with(&event)
+                && matches!(&movement.from, Account::Outside { outside } if &**outside == "found")
+        };
+        surplus += page.items.iter().filter(is_found).map(|movement| movement.quantity).sum::<u64>();
+        after = page.next;
+        if after.is_none() {
+            return Ok(surplus);
+        }
+    }
 }
 
 async fn act(
@@ -332,11 +376,15 @@ async fn act_by(
     rest: Value,
     say: impl Fn(&Outcome) -> String,
 ) -> Result<()> {
+    service.submit(op, &fields(action, lines, rest), say).await
+}
+
+fn fields(action: &Action, lines: Option<Vec<Value>>, rest: Value) -> Value {
     let mut fields = json!({ "transfer": action.transfer, "lines": lines, "key": action.key.key });
     if let (Value::Object(fields), Value::Object(rest)) = (&mut fields, rest) {
         fields.extend(rest);
     }
-    service.submit(op, &said(fields), say).await
+    said(fields)
 }
 
 /// Lines without a name get their number.

@@ -113,8 +113,8 @@ impl Loaded {
         }
         if !self.refused.is_empty() {
             text += &format!(", {} refused", self.refused.len());
-            if let Some(line) = self.broken_off {
-                text += &format!("; {}", goes_on(line, self.all_or_none));
+            if let Some(line) = self.broken_off.filter(|_| self.all_or_none) {
+                text += &format!("; {}", goes_on(&format!("line {line}"), true));
             } else if self.all_or_none {
                 text += "; nothing was changed";
                 // All tiers are one setting.
@@ -168,7 +168,8 @@ pub(crate) async fn load(
             Err(Broken { error, .. }) if loaded.is_nothing() => return Err(error.into()),
             Err(Broken { line, error }) => {
                 loaded.broken_off = Some(line);
-                return Err(error).context(format!("cannot go on: {}", goes_on(line, !skip_bad)));
+                return Err(error)
+                    .context(format!("cannot load from line {line} on; {}", goes_on("it", !skip_bad)));
             }
         }
         bar.inc(chunk.len() as u64);
@@ -189,9 +190,9 @@ fn first_line(chunks: &[Vec<&Command>]) -> u64 {
 }
 
 /// What is loaded where a load broke off.
-fn goes_on(line: u64, all_or_none: bool) -> String {
+fn goes_on(line: &str, all_or_none: bool) -> String {
     let loaded = if all_or_none { "what is" } else { "what is right" };
-    format!("{loaded} before line {line} is loaded, and loading the file again goes on there")
+    format!("{loaded} before {line} is loaded, and loading the file again goes on there")
 }
 
 fn has_rows_of_two(chunk: &[&Command]) -> bool {

@@ -78,6 +78,14 @@ fn reasons(command: &Command, mut problem: Problem) -> Vec<Reason> {
         let line = index.and_then(|index| command.line_rows.get(index)).copied().unwrap_or(command.line);
         Reason { index, line, problem }
     };
+    if problem.code == "id_taken"
+        && let Some(position) = opened(command)
+    {
+        // Nobody chose the id of an opening.
+        problem.detail = format!(
+            "{position} was loaded before with another quantity: correct it with `jaego stock count`, or name another load with --load"
+        );
+    }
     let shortages = mem::take(&mut problem.shortages);
     if shortages.is_empty() {
         return vec![reason(line_index(&problem), problem)];
@@ -95,6 +103,14 @@ fn reasons(command: &Command, mut problem: Problem) -> Vec<Reason> {
         )
     };
     shortages.into_iter().map(of_one).collect()
+}
+
+/// The position that a command opens, if it is a row of stock.
+fn opened(command: &Command) -> Option<String> {
+    let command: Value = serde_json::from_str(&command.json).ok()?;
+    let line = command["lines"].get(0).filter(|_| command["op"] == "adjust")?;
+    let codes = ["site", "location", "sku", "lot"].iter().filter_map(|name| line[name].as_str());
+    Some(codes.collect::<Vec<_>>().join(" "))
 }
 
 /// Which line of a document a problem names, from 0: that of the field `lines[3].sku`.

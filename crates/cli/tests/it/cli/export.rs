@@ -81,8 +81,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
     other.done(&format!("export transfers {file}"));
     let allocated = other.done(&format!("import transfers {file} --allocate"));
     assert!(
-        allocated
-            .contains("allocated: 9 units for 1 transfers, nothing for 0; 2 units of 1 SKUs are short\n"),
+        allocated.contains("allocated: 9 units for 1 transfer, nothing for 0; 2 units of 1 SKU are short\n"),
         "{allocated}"
     );
     // What is whole already is not counted again, and what was called off does not come back to life.
@@ -90,7 +89,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
     other.done(&format!("import transfers {file} --allocate"));
     let allocated = other.done(&format!("import transfers {file} --allocate"));
     assert!(
-        allocated.contains("allocated: 0 units for 0 transfers, nothing for 0; 0 units of 0 SKUs are short\n1 transfers were allocated before\n"),
+        allocated.contains("allocated: 0 units for 0 transfers, nothing for 0; 0 units of 0 SKUs are short\n1 transfer was allocated before\n"),
         "{allocated}"
     );
     other.done("transfer cancel T1 --release");

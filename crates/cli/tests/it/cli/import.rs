@@ -41,7 +41,11 @@ fn a_file_is_loaded_whole_or_not_at_all() {
     let right = house.file("right.csv", &format!("{head}ICN,A-02,mug,4\n"));
     assert_eq!(house.done(&format!("import stock {right}")), "stock: 0 loaded, 1 were there before\n");
     let changed = house.file("changed.csv", &format!("{head}ICN,A-02,mug,5\n"));
-    assert!(house.run(&format!("import stock {changed}")).err.contains("(id_taken)"));
+    let told = format!(
+        "{changed}:2: ICN A-02 mug was loaded before with another quantity: correct it with `jaego stock count`, \
+         or name another load with --load (id_taken)\n"
+    );
+    assert_eq!(house.run(&format!("import stock {changed}")).err, told);
     assert_eq!(house.done(&format!("import stock {changed} --load second")), "stock: 1 loaded\n");
     assert!(house.done("stock list --sku mug --location A-02 --site ICN").contains("       9 "));
 }
@@ -135,6 +139,26 @@ fn what_no_line_of_a_file_can_help_is_not_advised() {
 }
 
 #[test]
+fn files_as_spreadsheets_write_them_are_read_or_told_in_one_line() {
+    let house = House::furnished();
+    let upper = house.file("upper.csv", "Site,LOCATION,Sku,Quantity\nICN,A-02,mug,4\n");
+    assert_eq!(house.done(&format!("import stock {upper}")), "stock: 1 loaded\n");
+    let path = house.file("excel.csv", "");
+    for (bytes, told) in [
+        (
+            &b"site;location;sku;quantity\nICN;A-01;mug;1\n"[..],
+            "the columns are separated by `;`; commas are wanted",
+        ),
+        (b"\xff\xfes\0i\0t\0e\0\n\0", "it is not UTF-8: save it as CSV UTF-8"),
+        (b"\xb0\xa1,sku\n", "it is not UTF-8: save it as CSV UTF-8"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let ran = house.run(&format!("import stock {path}"));
+        assert_eq!((ran.code, ran.err), (1, format!("{path}:1: {told}\njaego: nothing was loaded\n")));
+    }
+}
+
+#[test]
 fn a_document_with_a_wrong_row_is_left_out_whole() {
     let house = House::furnished();
     let head = "id,from,to,line,sku,quantity\n";
@@ -154,7 +178,7 @@ fn a_document_with_a_wrong_row_is_left_out_whole() {
     }
     assert!(lines[4].starts_with(&format!("{file}:8: ")) && lines[4].ends_with("(id_taken)"), "{}", ran.err);
     assert!(
-        ran.out.starts_with("transfers: 1 loaded, 1 refused\nallocated: 2 units for 1 transfers"),
+        ran.out.starts_with("transfers: 1 loaded, 1 refused\nallocated: 2 units for 1 transfer,"),
         "{}",
         ran.out
     );

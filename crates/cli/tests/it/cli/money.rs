@@ -202,7 +202,8 @@ fn an_order_and_its_worker_are_found() {
 fn every_command_and_every_read_can_be_typed() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let mut source = String::new();
-    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+    let files = ["", "/import"].map(|inner| std::fs::read_dir(format!("{folder}{inner}")).unwrap());
+    for file in files.into_iter().flatten().map(|file| file.unwrap().path()) {
         if file.extension().is_some_and(|end| end == "rs") {
             source += &std::fs::read_to_string(file).unwrap();
         }

@@ -85,6 +85,44 @@ fn picks_are_claimed_zone_by_zone() {
     assert!(house.done("events --kind transfer_unclaimed").trim_end().ends_with("transfer T1  T1/B"));
 }
 
+#[test]
+fn more_than_was_on_the_way_is_told() {
+    let house = House::furnished();
+    house.done("transfer request T1 --from ICN --to GMP mug=5");
+    house.done("transfer allocate T1");
+    house.done("transfer pick T1");
+    house.done("transfer ship T1 SHIP-1");
+    assert_eq!(house.done("transfer receive T1 1=2"), "transfer T1 is received (event N)\n");
+    let received = "transfer T1 is received (event N)\n497 more than were on the way, booked as found\n";
+    assert_eq!(house.done("transfer receive T1 1=500,damaged=0"), received);
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_words_of_the_command_line() {
+    let house = House::furnished();
+    for (arguments, code, told) in [
+        ("stock count K1 --site ICN mug@A-01=-2", 2, "mug@A-01=-2: a count is not negative"),
+        (
+            "serve --listen localhost:7878",
+            2,
+            "it is not like 127.0.0.1:7878 (an address, no name, and a port)",
+        ),
+        ("transfer ship T1", 2, "Usage: jaego transfer ship <TRANSFER> <SHIPMENT>"),
+        ("claim next ICN --worker bob --work picks", 3, "`jaego transfer list --status allocated`"),
+    ] {
+        let ran = house.run(arguments);
+        assert!(ran.code == code && ran.err.contains(told), "{arguments}: {} {}", ran.code, ran.err);
+    }
+    house.done("transfer request T1 --from GMP --to ICN mug=1");
+    house.done("stock adjust S9 --site GMP --account opening mug@BAD=1");
+    let refused = house.run("stock move M1 --site GMP mug=1 --from BAD --to IN");
+    assert_eq!(refused.code, 0, "{}", refused.err);
+    house.done("cart set C1 --site ICN --owner kim");
+    house.done("cart item C1 mug 1 --key k");
+    house.done("cart item C1 mug 2");
+    assert!(house.done("cart item C1 mug 1 --key k").contains("was before"));
+}
+
 /// The fence of the first claim on what a transfer has to pick.
 fn fence_of(house: &House, transfer: &str) -> u64 {
     let shown = house.run(&format!("transfer show {transfer} --json"));
