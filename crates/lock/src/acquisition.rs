@@ -318,9 +318,7 @@ impl Acquisition {
                     }
                 }
                 let another = |head: &Owner| *head != self.request.owner;
-                if let Some(head) =
-                    conflict.head.filter(another).filter(|_| conflict.holder_remaining.is_zero())
-                {
+                if let Some(head) = conflict.head.filter(another) {
                     self.inner.lines.turn(key, head);
                 }
                 Next::Again(None)

@@ -201,7 +201,7 @@ pub struct Conflict {
     pub retry_after: Duration,
     /// The owner's place in the queue, greater than 0 and growing with the time of arrival; 0 without one.
     pub place: u64,
-    /// The first of the queue, if there is one.
+    /// Who of the queue can get in now, where those before the owner keep it out and no holder does.
     pub head: Option<Owner>,
 }
 

@@ -79,8 +79,18 @@ struct Waiter {
 struct Obstacle {
     holder_remaining: Duration,
     retry_after: Duration,
-    /// Only holders of its own mode do: there is no room for one more.
-    full: bool,
+    by: By,
+}
+
+/// Who stands in the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// Holders of another mode.
+    Mode,
+    /// Only holders of its own mode: there is no room for one more.
+    Limit,
+    /// Those before it in the queue, and no holder.
+    Queue,
 }
 
 /// Why nobody of a queue can get in.
@@ -99,8 +109,9 @@ impl Table {
     }
 
     /// The same. The second answer is the next of the queue, if it was kept back by the order alone: whoever was woken
-    /// together with the one before it may have asked first, in vain. Or if there is room for it, and none for those before
-    /// it, who may have been told that it is their turn: they let in too few now.
+    /// together with the one before it may have asked first, in vain. Where it need not be fair, so may all there is room for.
+    /// Or if there is room for it, and none for those before it, who may have been told that it is their turn: they let in too
+    /// few now.
     pub fn acquire_and_tell(&mut self, now: Micros, request: &Acquire) -> (Acquired, Option<Freed>) {
         self.forget(now);
         if self.ended.get(&request.owner).is_some_and(|end| end.until > now) {
@@ -123,7 +134,8 @@ impl Table {
             let Some(place) = self.wait(now, key, request, &obstacle) else {
                 return (Acquired::TooManyWaiters, None);
             };
-            let head = self.locks.get(key).and_then(|lock| lock.queue.first()).map(|waiter| waiter.owner);
+            let lock = self.locks.get(key).filter(|_| obstacle.by == By::Queue);
+            let head = lock.and_then(|lock| lock.turn().ok().map(|next| lock.queue[next].owner));
             let conflict = Conflict {
                 key: index,
                 holder_remaining: obstacle.holder_remaining,
@@ -312,8 +324,14 @@ impl Table {
         let [key] = &*granted.keys else { return None };
         let lock = self.locks.get_mut(key).filter(|lock| lock.mode.is_shared())?;
         let next = lock.turn().ok()?;
-        let is_due = granted.fair || lock.queue[next].fair || next > 0;
-        is_due.then(|| (key.clone(), Some(Next { room: 1, ..lock.tell(now, next, granted.claim) })))
+        // Then its own grant tells nobody.
+        let is_last_told = next == 0 && !lock.queue[next].fair;
+        if is_last_told && !granted.fair {
+            return None;
+        }
+        let told = lock.tell(now, next, granted.claim);
+        let room = if is_last_told { told.room } else { 1 };
+        Some((key.clone(), Some(Next { room, ..told })))
     }
 
     fn fence(&self, key: &LockKey, owner: Owner) -> Option<u64> {
@@ -340,17 +358,17 @@ impl Table {
         let last = lock.holders.iter().map(|holder| holder.until).max();
         let holder_remaining = last.map_or(Duration::ZERO, |last| left(now, last));
         if let Some(last) = last.filter(|_| lock.mode.name() != request.mode.name()) {
-            return Some(Obstacle { holder_remaining, retry_after: left(now, last), full: false });
+            return Some(Obstacle { holder_remaining, retry_after: left(now, last), by: By::Mode });
         }
         if lock.room(&request.mode) == 0 {
             let first = lock.holders.iter().map(|holder| holder.until).min().unwrap_or(now);
-            return Some(Obstacle { holder_remaining, retry_after: left(now, first), full: true });
+            return Some(Obstacle { holder_remaining, retry_after: left(now, first), by: By::Limit });
         }
         let before = lock.queue.iter().take_while(|waiter| waiter.owner != request.owner);
         let mut rivals =
             before.filter(|waiter| request.fair || waiter.fair || waiter.mode.name() != request.mode.name());
         let rival = rivals.next()?;
-        Some(Obstacle { holder_remaining, retry_after: left(now, rival.until), full: false })
+        Some(Obstacle { holder_remaining, retry_after: left(now, rival.until), by: By::Queue })
     }
 
     /// Notes that a request waits: in the queue if it must, or else with a mark. Returns its place, or nothing if there is
@@ -359,7 +377,8 @@ impl Table {
         let Some(waiting) = request.waiting else { return Some(0) };
         let lock = self.locks.get(key).expect("an obstacle is a lock");
         let old = lock.queue.iter().find(|waiter| waiter.owner == request.owner).map(|waiter| waiter.place);
-        let queue = waiting.queue && (old.is_some() || waiting.place > 0 || request.fair || !obstacle.full);
+        let queue =
+            waiting.queue && (old.is_some() || waiting.place > 0 || request.fair || obstacle.by != By::Limit);
         // Whoever was promised a place has it back.
         if queue && old.is_none() && waiting.place == 0 && lock.queue.len() >= QUEUE_MAX {
             return None;

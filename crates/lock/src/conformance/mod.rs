@@ -142,6 +142,7 @@ macro_rules! conformance {
             a_small_limit_blocks_nobody_behind_it, companions_write_in_any_order,
             a_turn_grows_within_a_period_when_it_must,
             a_companion_that_asked_too_early_is_told, who_lets_in_too_few_is_passed_over,
+            all_behind_the_fair_are_told, whom_a_queue_keeps_out_hears_whose_turn_it_is,
             several_locks_or_none, several_locks_in_any_order, several_locks_share_one_lease,
             several_locks_are_all_held_when_they_are_got, a_waiter_for_several_keys_keeps_nobody_asleep, several_locks_are_entered_again,
             steps_can_be_sent_again, a_release_tells_of_every_key, a_late_acquire_takes_nothing, a_hold_lasts_for_its_lease, a_turn_that_is_not_taken_passes,

@@ -158,7 +158,7 @@ pub async fn a_turn_that_is_not_taken_passes(stage: &impl Stage) {
     assert!(matches!(acquire(&backend, &third).await, Acquired::Conflict(_)));
     let answer = acquire(&backend, &first).await;
     let Acquired::Conflict(conflict) = answer else { panic!("{answer:?}") };
-    assert_eq!((conflict.head, conflict.place), (Some(first.owner), first.waiting.unwrap().place));
+    assert_eq!((conflict.head, conflict.place), (None, first.waiting.unwrap().place));
     assert_eq!(release(&backend, &ending(&second)).await, Ended::Released);
     assert!(matches!(acquire(&backend, &third).await, Acquired::Conflict(_)));
     assert!(matches!(acquire(&backend, &first).await, Acquired::Granted { .. }));

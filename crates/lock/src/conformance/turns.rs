@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
-use super::answers::{acquire, release};
+use super::answers::{acquire, release, renew};
 use super::waiting::wish;
 use super::{PATIENCE, Stage, connected};
-use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Owner, Release};
+use crate::backend::{Acquire, Acquired, Backend, Ended, Notice, Owner, Release, Renew, Renewed};
 use crate::{LockKey, Mode};
 
 const CLAIM: Duration = Duration::from_secs(60);
@@ -133,6 +133,65 @@ pub async fn a_companion_that_asked_too_early_is_told(stage: &impl Stage) {
     assert_eq!(ear.next().await, (Some(reader.owner), 1));
     assert!(ask(&here, &mut reader).await);
     ear.is_at_rest(&here).await;
+}
+
+/// The one behind the last fair one of a queue is told when that one has got in, and with it all others there is room for: they
+/// may have asked too early as well, and nobody is told of them once they need not be fair.
+pub async fn all_behind_the_fair_are_told(stage: &impl Stage) {
+    let backend = connected(stage.backend().await).await;
+    let mut writer = patient("exclusive", 1, false);
+    let mut ear = Ear::open(&backend).await;
+    assert!(ask(&backend, &mut writer).await);
+    let mut fair = patient("permit", 9, true);
+    let mut readers = [(); 3].map(|()| patient("permit", 9, false));
+    assert!(!ask(&backend, &mut fair).await);
+    for reader in &mut readers {
+        assert!(!ask(&backend, reader).await);
+    }
+    let_go(&backend, &writer).await;
+    assert_eq!(ear.next().await, (Some(fair.owner), 9));
+    for reader in &mut readers {
+        assert!(!ask(&backend, reader).await);
+    }
+    assert!(ask(&backend, &mut fair).await);
+    assert_eq!(ear.next().await, (Some(readers[0].owner), 8));
+    for reader in &mut readers {
+        assert!(ask(&backend, reader).await);
+    }
+    ear.is_at_rest(&backend).await;
+}
+
+/// Whoever is kept out by a queue alone hears who of it can get in, be the lock free or held by others of that mode: the one
+/// whose turn it is may have missed its notice. Whom the holders keep out hears of nobody.
+pub async fn whom_a_queue_keeps_out_hears_whose_turn_it_is(stage: &impl Stage) {
+    let backend = connected(stage.backend().await).await;
+    let heard = async |request: &mut Acquire| {
+        let Acquired::Conflict(conflict) = acquire(&backend, request).await else { panic!("{request:?}") };
+        request.waiting.as_mut().expect("it waits").place = conflict.place;
+        conflict.head
+    };
+    let mut holder = patient("exclusive", 1, false);
+    assert!(ask(&backend, &mut holder).await);
+    let (mut few, mut more) = (patient("permit", 1, false), patient("permit", 9, false));
+    let mut fair_writer = patient("exclusive", 1, true);
+    let mut last = patient("permit", 9, false);
+    for waiter in [&mut few, &mut more, &mut fair_writer, &mut last] {
+        assert_eq!(heard(waiter).await, None);
+    }
+    let shared = Mode::new("permit").unwrap().max_holders(9).unwrap();
+    let (keys, owner, lease) = (holder.keys.clone(), holder.owner, holder.lease);
+    let downgrade = Renew { keys, owner, lease, mode: Some(shared), claim: CLAIM };
+    assert_eq!(renew(&backend, &downgrade).await, Renewed::Held);
+    assert_eq!(heard(&mut last).await, Some(more.owner));
+    assert_eq!(heard(&mut fair_writer).await, None);
+    assert_eq!(heard(&mut few).await, None);
+    assert!(ask(&backend, &mut more).await);
+    assert_eq!(heard(&mut last).await, None, "one of the queue who cannot get in is told of nothing");
+    for holder in [&holder, &more] {
+        let_go(&backend, holder).await;
+    }
+    assert_eq!(heard(&mut fair_writer).await, Some(few.owner));
+    assert!(ask(&backend, &mut few).await);
 }
 
 /// One in the queue who lets in too few to be served keeps nobody back who lets in more, if it is not fair: where there is

@@ -251,6 +251,7 @@ DECLARE
     v_until bigint;
     v_full boolean;
     v_next record;
+    v_is_last_told boolean;
     v_clock record;
 BEGIN
     o_now := {schema}.enter(p_keys);
@@ -308,6 +309,7 @@ BEGIN
                     AND (p_fair OR fair OR mode <> p_mode)
                 ORDER BY place LIMIT 1;
             CONTINUE WHEN NOT FOUND;
+            SELECT t.o_owner INTO o_head FROM {schema}.turn(v_key) AS t;
         END IF;
 
         -- It waits, and nothing of that must outlive a crash.
@@ -331,8 +333,6 @@ BEGIN
         ELSIF p_ttl_us > 0 THEN
             UPDATE {schema}.entries SET wanted = true WHERE key = v_key AND NOT wanted;
         END IF;
-        SELECT owner INTO o_head FROM {schema}.entries
-            WHERE key = v_key AND place IS NOT NULL ORDER BY place LIMIT 1;
         RETURN;
     END LOOP;
 
@@ -358,12 +358,15 @@ BEGIN
         SELECT FROM {schema}.entries WHERE key = p_keys[1] AND place IS NOT NULL
     ) THEN
         SELECT * INTO v_next FROM {schema}.turn(p_keys[1]);
-        IF v_next.o_owner IS NOT NULL AND (p_fair OR v_next.o_fair OR v_next.o_owner <> (
+        -- Then its own grant tells nobody.
+        v_is_last_told := NOT v_next.o_fair AND v_next.o_owner = (
             SELECT owner FROM {schema}.entries WHERE key = p_keys[1] AND place IS NOT NULL ORDER BY place LIMIT 1
-        )) THEN
-            -- Kept back by the order alone: woken together with us it may have asked first, in vain. Or those before it, who
-            -- may have been told, let in too few beside us.
-            PERFORM {schema}.tell(p_keys[1], o_now, p_claim_us, v_next.o_owner, 1, v_next.o_max, v_next.o_mode);
+        );
+        IF v_next.o_owner IS NOT NULL AND (p_fair OR NOT v_is_last_told) THEN
+            -- Kept back by the order alone: woken together with us it may have asked first, in vain; where it need not be fair,
+            -- so may all there is room for. Or those before it, who may have been told, let in too few beside us.
+            PERFORM {schema}.tell(p_keys[1], o_now, p_claim_us, v_next.o_owner,
+                CASE WHEN v_is_last_told THEN v_next.o_room ELSE 1 END, v_next.o_max, v_next.o_mode);
         END IF;
     END IF;
 END $$;

@@ -90,7 +90,7 @@ if rest > 0 then
   return { 3, now, rest }
 end
 
--- Returns what is left of the holders, when to come again, and whether there only is no room.
+-- Returns what is left of the holders, when to come again, whether there only is no room, and whether only the queue is in the way.
 local function obstacle(lock)
   local last, first = now, math.huge
   for i = 1, lock.count do
@@ -116,7 +116,7 @@ local function obstacle(lock)
       local is_fair, _, wanted_mode = wish(lock, other)
       if fair or is_fair == '1' or wanted_mode ~= mode then
         local life = tonumber(redis.call('ZSCORE', lock.lives, other))
-        return last - now, life - now, false
+        return last - now, life - now, false, true
       end
     end
     if #before < 16 then
@@ -155,13 +155,13 @@ local function wait(lock, full)
 end
 
 for index, lock in ipairs(locks) do
-  local remaining, retry, full = obstacle(lock)
+  local remaining, retry, full, by_queue = obstacle(lock)
   if remaining then
     local place = wait(lock, full)
     if not place then
       return { 6, now }
     end
-    local head = lock.queued == 1 and redis.call('ZRANGE', lock.places, 0, 0)[1]
+    local head = by_queue and turn(lock)
     return { 2, now, index - 1, remaining, retry, place, head or '' }
   end
 end
@@ -175,11 +175,13 @@ for _, lock in ipairs(locks) do
   add(lock, owner, ending, fence, tonumber(ARGV[11]) or math.huge)
   leave(lock, owner)
   if lock.queued == 1 and max > 1 then
-    local next, _, its_max, its_mode, its_fair = turn(lock)
-    if next and (fair or its_fair or next ~= redis.call('ZRANGE', lock.places, 0, 0)[1]) then
-      -- Kept back by the order alone: woken together with us it may have asked first, in vain. Or those before it, who may
-      -- have been told, let in too few beside us.
-      tell(now, lock, claim, next, 1, its_max, its_mode)
+    local next, more, its_max, its_mode, its_fair = turn(lock)
+    -- Then its own grant tells nobody.
+    local is_last_told = next and not its_fair and next == redis.call('ZRANGE', lock.places, 0, 0)[1]
+    if next and (fair or not is_last_told) then
+      -- Kept back by the order alone: woken together with us it may have asked first, in vain; where it need not be fair, so
+      -- may all there is room for. Or those before it, who may have been told, let in too few beside us.
+      tell(now, lock, claim, next, is_last_told and more or 1, its_max, its_mode)
     end
   end
   write(lock)
