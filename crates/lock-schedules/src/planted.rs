@@ -121,7 +121,7 @@ pub const FAULTS: &[Fault] = &[
                  crate::rt::planted(\"who is granted a lock is told of a shutdown that is another one's\") {\n \
                  Err(Error::ShutDown)\n} else {\nOk(guard)\n}",
         found_by: "closing",
-        says: &["not served after"],
+        says: &["not served after", "is still held: the locks were shut down"],
     },
     Fault {
         name: "a release is not remembered, so an acquire may overtake it",
