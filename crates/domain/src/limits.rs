@@ -35,6 +35,10 @@ pub const CLAIMS_MAX: usize = 1_000;
 pub const PASSED_BY_MAX: usize = 1_000;
 /// Picks that one such look sees: those of one order, at the least.
 pub const PICKS_LOOKED_AT_MAX: usize = PARTS_MAX;
+/// Picks, orders that cannot be done, or positions that are looked at and count as one line of a document.
+pub const SEEN_PER_LINE: usize = 64;
+/// How much the looks for work of one atomic batch see: behind the request that reaches it the rest is refused.
+pub const SEEN_MAX: usize = (1 << 20) * SEEN_PER_LINE;
 /// How long a claim stands if the request does not say, in milliseconds: 15 minutes.
 pub const LEASE_MS: u64 = 15 * 60 * 1_000;
 /// The longest time that a claim may be given at once, in milliseconds: a day.

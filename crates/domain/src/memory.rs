@@ -43,6 +43,7 @@ mod warm;
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hash},
+    sync::atomic::AtomicUsize,
 };
 
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -131,6 +132,8 @@ pub struct Memory {
     trades: Trades,
     picking: Picking,
     carts: Carts,
+    /// How much looks for work saw: nothing that is kept.
+    seen: AtomicUsize,
 }
 
 /// A SKU, and where its gates are: whoever found the SKU needs no second look-up.

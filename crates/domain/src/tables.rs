@@ -92,6 +92,11 @@ pub trait Tables {
     fn warm_orders(&self, _ids: &[Code]) {}
     /// Brings these places near, as [`Tables::warm_orders`] does orders: they are looked at or changed next.
     fn warm_places(&self, _places: impl Iterator<Item = Place>) {}
+    /// Notes how much a look for work that can be done has seen: picks, and work that cannot be done. It counts
+    /// work and is no part of the state.
+    fn note_seen(&self, seen: usize);
+    /// How much was seen since this was last asked.
+    fn take_seen(&self) -> usize;
     /// Brings near what lies of these SKUs at these sites.
     fn warm_gates(&self, _skus: impl Iterator<Item = (SiteId, SkuId)>) {}
     /// The order of this id.
@@ -102,8 +107,8 @@ pub trait Tables {
     fn order_work(&self, id: &Code) -> Option<row::OrderWork>;
     /// How many picks an order has: what it takes to end it. 0 where there is none of this id.
     fn order_pick_count(&self, order: &Code) -> usize;
-    /// Where an order holds goods of lots, line by line.
-    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Place>;
+    /// What an order holds, pick by pick and line by line: where goods of a lot lie, and `None` for others.
+    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Option<Place>>;
     /// Claims whose time has come at `now`, earliest first and then by the order's id, at most `limit`.
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)>;
     /// Waiting orders of a site, those that are wholly allocated or those that are not.

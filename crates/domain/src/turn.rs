@@ -12,7 +12,7 @@ use crate::{
     decide,
     decide::{Lots, fill},
     event::{Freed, Watched},
-    limits::{FILL_LINES_MAX, PARTS_MAX, SWEEP_MAX, SWEEP_PICKS_MAX},
+    limits::{FILL_LINES_MAX, PARTS_MAX, SEEN_MAX, SEEN_PER_LINE, SWEEP_MAX, SWEEP_PICKS_MAX},
     query::available,
     row::{HolderKind, Lot, Position, Site, Tracking},
 };
@@ -336,8 +336,8 @@ pub type Refusals = Vec<(usize, Refusal)>;
 ///
 /// # Errors
 /// Each request that was refused, by its index, and why: those behind the first are decided as if the refused ones before
-/// them were not there. Behind `too_many_parts` none is: what gives out so much and takes it back is done once. Nothing was
-/// changed.
+/// them were not there. Behind `too_many_parts` none is: what gives out so much and takes it back is done once. Nor is any
+/// behind `too_many_lines_touched`: their looks for work saw as much as one batch may ([`SEEN_MAX`]). Nothing was changed.
 ///
 /// # Panics
 /// If the store [owes stock](Tables::owes_stock).
@@ -351,11 +351,14 @@ pub fn submit_atomic(
     let mut undo = Changes::default();
     let mut accepted = Vec::with_capacity(requests.len());
     let mut refused = Refusals::new();
-    let mut parts = 0;
+    let (mut parts, mut seen) = (0, 0);
+    tables.take_seen();
     for (index, request) in requests.iter().enumerate() {
         let is_last = index + 1 == requests.len();
         let (events_so_far, rows_so_far, parts_so_far) = (events.len(), undo.before.len(), parts);
-        let decided = submit(tables, request, now, events).and_then(|(one, changes)| {
+        let decided = submit(tables, request, now, events);
+        seen += tables.take_seen();
+        let decided = decided.and_then(|(one, changes)| {
             accepted.push(one);
             undo.before.extend(changes.before);
             if is_last { Ok(()) } else { fill_between(tables, now, events, &mut undo, &mut parts) }
@@ -369,6 +372,11 @@ pub fn submit_atomic(
             if is_too_much {
                 break;
             }
+        }
+        if seen > SEEN_MAX && !is_last {
+            let (lines, max) = (seen.div_ceil(SEEN_PER_LINE), SEEN_MAX / SEEN_PER_LINE);
+            refused.push((index + 1, Refusal::TooManyLinesTouched { lines, max }));
+            break;
         }
     }
     if refused.is_empty() {

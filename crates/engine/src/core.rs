@@ -8,7 +8,9 @@ use std::{
 
 use jaego_domain::{
     Code, Command, DocumentKey, Event, Memory, Query, Refusal, Repeat, Request, Sequence, Tables, Timestamp,
-    View, WARM_MAX, outcome,
+    View, WARM_MAX,
+    limits::SEEN_PER_LINE,
+    outcome,
     row::{OrderStatus, ProposalStatus, TransferStatus},
     turn::{self, Accepted, Refusals},
 };
@@ -24,13 +26,10 @@ use crate::{
 const LEAVING_MAX: usize = 1_024;
 
 /// Lines of documents that the commands of one batch may touch: those that they name, and all of a document where they
-/// work on all of it; of an atomic batch also the positions that they look at, at 64 for a line. It bounds how long a batch
+/// work on all of it; of an atomic batch also the positions that they look at, at 64 for a line, and in the same measure
+/// what their looks for work see, which counts by itself ([`SEEN_MAX`](jaego_domain::limits::SEEN_MAX)). It bounds how long a batch
 /// keeps the writer busy, and how much its answers have to tell.
 pub const LINES_TOUCHED_MAX: usize = 1 << 20;
-
-/// Positions that are looked at to allocate for a command and count as one line: of a SKU with 100,000 serial numbers, a
-/// hold counts as 1,562 lines.
-const POSITIONS_PER_LINE: usize = 64;
 
 /// What a look from outside counts as, in lines: it has a page of events to put into words.
 const LOOK_COST: usize = 1_024;
@@ -559,6 +558,7 @@ impl Core {
         }
         let mut lines = 0;
         let mut decided = 0;
+        self.memory.take_seen();
         loop {
             if decided % WARM_MAX == 0 && submission.requests.len() > 1 {
                 self.memory.warm(submission.requests.as_slice().iter());
@@ -587,7 +587,8 @@ impl Core {
                 }
             };
             submission.lines_touched += touched;
-            lines += touched + looked;
+            // How much a look for work sees is known behind it.
+            lines += touched + looked + self.memory.take_seen() / SEEN_PER_LINE;
             submission.slots.push(slot);
             self.encode();
             let mut yields = lines >= self.limits.lines_before_yield;
@@ -613,9 +614,10 @@ impl Core {
         lines.max(self.proposals_closed(command))
     }
 
-    /// The lines that the positions count as which a command looks at to allocate.
+    /// The lines that the positions count as which a command looks at to allocate: of a SKU with 100,000 serial numbers, a
+    /// hold counts as 1,562 lines.
     fn look_count(&self, command: &Command) -> usize {
-        self.memory.positions_looked_at(command) / POSITIONS_PER_LINE
+        self.memory.positions_looked_at(command) / SEEN_PER_LINE
     }
 
     /// The open proposals that a card's new owner or price may end.

@@ -25,7 +25,10 @@ impl<T: Tables> Desk<'_, T> {
         if !work.is_allocated && self.order_allocation(work.site) != OrderAllocation::AtCompletion {
             return Err(self.order_short(id, &self.order(id)?));
         }
-        if let Sight::Stuck(refusal) = self.sight_of_order(id, &mut Look::default()) {
+        let mut look = Look::default();
+        let sight = self.sight_of_order(id, &mut look);
+        self.note(&look);
+        if let Sight::Stuck(refusal) = sight {
             return Err(refusal);
         }
         let expires_at = self.lease(command.lease_ms);

@@ -30,6 +30,11 @@ impl Look {
         self.passed_by >= PASSED_BY_MAX || self.picks >= PICKS_LOOKED_AT_MAX
     }
 
+    /// How much it saw: picks, and work that cannot be done.
+    fn seen(&self) -> usize {
+        self.picks + self.passed_by
+    }
+
     /// Sees one more pick, if it may.
     fn step(&mut self) -> bool {
         let may = self.picks < PICKS_LOOKED_AT_MAX;
@@ -71,10 +76,18 @@ impl<T: Tables> Desk<'_, T> {
     ) -> Result<Vec<W>, usize> {
         let mut look = Look::default();
         let mut found = look.along(in_line(by), count, &sight);
+        self.note(&look);
         if found.is_empty() && look.is_over() && by != chance {
-            found = Look::default().along(in_line(chance), count, &sight);
+            let mut look = Look::default();
+            found = look.along(in_line(chance), count, &sight);
+            self.note(&look);
         }
         if found.is_empty() { Err(look.passed_by) } else { Ok(found) }
+    }
+
+    /// Notes what a look was that is over.
+    pub(super) fn note(&self, look: &Look) {
+        self.tables.note_seen(look.seen());
     }
 
     /// Whether an order can be completed as far as its goods may leave.
@@ -83,7 +96,7 @@ impl<T: Tables> Desk<'_, T> {
             if !look.step() {
                 return Sight::Unseen;
             }
-            if let Err(refusal) = self.may_leave(place) {
+            if let Some(Err(refusal)) = place.map(|place| self.may_leave(place)) {
                 return Sight::Stuck(refusal);
             }
         }

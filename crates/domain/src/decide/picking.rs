@@ -39,6 +39,7 @@ impl<T: Tables> Desk<'_, T> {
             }
             Sight::Doable | Sight::Unseen => true,
         });
+        self.note(&look);
         if !zones.is_empty() {
             let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));
             return Ok(Verdict::New(Fact::TransferClaimed { id: id.clone(), worker, expires_at, zones }));

@@ -329,14 +329,15 @@ impl OrderRow {
         self.lot_picks > 0
     }
 
-    /// Where it holds goods of lots, and of which, line by line.
+    /// Where it holds goods, and of which lot or of none, line by line; nothing where it holds none of any lot.
     pub(super) fn lots(&self) -> impl Iterator<Item = (LocationId, LotId)> {
         let (one, many) = match &self.lines {
-            Lines::One { location, lot, .. } => (Some((*location, *lot)), [].as_slice()),
+            Lines::One { location, lot, .. } => {
+                (self.holds_lots().then_some((*location, *lot)), [].as_slice())
+            }
             Lines::Many { picks, .. } => (None, if self.holds_lots() { &**picks } else { &[] }),
         };
-        let many = many.iter().map(|held| (held.pick.location, held.pick.lot));
-        one.into_iter().chain(many).filter(|(_, lot)| *lot != LotId::NONE)
+        one.into_iter().chain(many.iter().map(|held| (held.pick.location, held.pick.lot)))
     }
 
     /// How the work on it stands.

@@ -1,6 +1,6 @@
 //! The rows as decisions read them and events write them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use super::{Memory, NOWHERE, crowd::Entries};
 use crate::{
@@ -171,10 +171,20 @@ impl Tables for Memory {
         self.order_slot(id).map(|slot| self.orders.rows.get(slot).unpack())
     }
 
-    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Place> {
+    fn note_seen(&self, seen: usize) {
+        self.seen.fetch_add(seen, Ordering::Relaxed);
+    }
+
+    fn take_seen(&self) -> usize {
+        self.seen.swap(0, Ordering::Relaxed)
+    }
+
+    fn order_lots(&self, order: &Code) -> impl Iterator<Item = Option<Place>> {
         let row = self.order_slot(order).map(|slot| self.orders.rows.get(slot));
         let lots = row.into_iter().flat_map(|row| row.lots());
-        lots.map(|(location, lot)| Place { location, sku: self.lot(lot).sku, lot })
+        lots.map(|(location, lot)| {
+            (lot != LotId::NONE).then(|| Place { location, sku: self.lot(lot).sku, lot })
+        })
     }
 
     fn due_claims(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Code)> {

@@ -4,8 +4,11 @@ use std::{sync::Arc, thread, time::Duration};
 
 use jaego_domain::{
     Command, Name, Outside, Query, Refusal, Request,
-    command::{Adjust, AdjustLine, Change, ExtendHold, HoldLine, PlaceHold, SetLot, SetSku},
-    limits::LINES_MAX,
+    command::{
+        Adjust, AdjustLine, Change, ClaimOrder, ClaimOrders, ClaimPolicy, ExtendHold, HoldLine, OrderLine,
+        PlaceHold, PlaceOrder, SetLot, SetSku,
+    },
+    limits::{LINES_MAX, SEEN_MAX},
     row::Tracking,
 };
 use jaego_engine::{Engine, LINES_TOUCHED_MAX, SystemClock, open, sim_disk::SimDisk};
@@ -139,6 +142,70 @@ fn a_batch_of_small_holds_lets_others_in_where_each_looks_at_many_positions() {
     match engine.submit(Batch { requests: requests(times + 1), atomic: true }).wait().unwrap_err() {
         Failure::TooLarge { count, max, .. } => assert!(count > max && max == LINES_TOUCHED_MAX, "{count}"),
         other => panic!("{other}"),
+    }
+    engine.close().unwrap();
+}
+
+/// An order of all serial numbers, of which the last one is recalled.
+fn with_a_stuck_order(seed: u64) -> Arc<Engine> {
+    let engine = with_serials(seed);
+    let (id, site, sku) = (code("STUCK"), code("ICN"), code("phone"));
+    let lines = vec![OrderLine { sku: sku.clone(), quantity: quantity(SERIALS as u64), lot: None }];
+    let (customer, priority, backorder) = (None, 0, false);
+    let place = PlaceOrder { id, site, lines, customer, priority, backorder };
+    one(&engine, request(Command::PlaceOrder(place))).unwrap();
+    let lot = code(&format!("N{}", SERIALS - 1));
+    let recall = SetLot { sku, lot, received_on: None, expires_on: None, blocked: true };
+    one(&engine, request(Command::SetLot(recall))).unwrap();
+    engine
+}
+
+/// Claims that look at all of the stuck order, and give nobody anything.
+fn claims() -> [Command; 2] {
+    let (worker, lease_ms) = (code("ann"), None);
+    let by_id = ClaimOrder { id: code("STUCK"), worker: worker.clone(), lease_ms };
+    let (site, policy, count) = (code("ICN"), ClaimPolicy::Oldest, 1);
+    let next = ClaimOrders { site, worker, policy, count, lease_ms };
+    [Command::ClaimOrder(by_id), Command::ClaimOrders(next)]
+}
+
+#[test]
+fn a_batch_of_claims_lets_others_in_where_each_looks_at_many_picks() {
+    const CLAIMS: usize = 500;
+    let engine = with_a_stuck_order(5);
+    for (number, claim) in claims().into_iter().enumerate() {
+        let mut requests: Vec<_> = (0..CLAIMS).map(|_| request(claim.clone())).collect();
+        requests.push(request(hold(&format!("LAST-{number}"), "mug", 1)));
+        let before = engine.status().sequence;
+        let batch = engine.submit(Batch { requests, atomic: false });
+        let seen = engine.query(Query::Hold(code("LARGE"))).wait().unwrap().sequence;
+        let answers = batch.wait().unwrap();
+        assert_eq!(answers.sequence.0, before.0 + 1);
+        // They count as 125 lines each, and others have their turn after 8,192.
+        assert_eq!(seen, before, "the question saw what came behind {CLAIMS} claims");
+    }
+    engine.close().unwrap();
+}
+
+#[test]
+fn the_looks_of_an_atomic_batch_come_to_an_end() {
+    let engine = with_a_stuck_order(6);
+    let least = SEEN_MAX / SERIALS;
+    for claim in claims() {
+        let refused_behind = |count: usize| {
+            let requests = (0..count).map(|_| request(claim.clone())).collect();
+            match engine.submit(Batch { requests, atomic: true }).wait().unwrap().results {
+                Results::Refused(refused) => refused,
+                Results::Each(each) => panic!("{each:?}"),
+            }
+        };
+        let few = refused_behind(100);
+        assert_eq!(few.len(), 100);
+        assert!(few.iter().all(|(_, refusal)| refusal.code() != "too_many_lines_touched"), "{few:?}");
+        let refused = refused_behind(2 * least);
+        let (last, refusal) = refused.last().unwrap();
+        assert!((least..2 * least - 1).contains(last), "{last}, and at least {least}");
+        assert!(matches!(refusal, Refusal::TooManyLinesTouched { lines, max } if lines > max), "{refusal}");
     }
     engine.close().unwrap();
 }
