@@ -88,9 +88,11 @@ impl<T: Tables> Desk<'_, T> {
 
     /// The order in which a policy gives work, and the one by chance, to the request of this fingerprint.
     pub(super) fn waiting_by(&self, policy: ClaimPolicy, body: u64) -> (WaitingBy, WaitingBy) {
-        // Another place for each request and each time; the same one for whoever decides this again.
+        // Another place for each request and each time, also while nothing happens; the same one for whoever decides this
+        // again.
         let next = self.tables.head().sequence.next();
-        let chance = WaitingBy::Chance(Digest::default().number(body).number(next.0).finish());
+        let place = Digest::default().number(body).number(next.0).number(self.now.0).finish();
+        let chance = WaitingBy::Chance(place);
         let by = match policy {
             ClaimPolicy::Oldest => WaitingBy::Age,
             ClaimPolicy::Priority => WaitingBy::Priority,

@@ -698,6 +698,51 @@ fn orders_that_cannot_be_completed_keep_nobody_from_the_others() {
     }
 }
 
+/// Nothing happens in the store, and who asks again looks at other orders than before.
+#[test]
+fn whoever_asks_again_in_an_idle_store_looks_elsewhere() {
+    const STUCK: usize = 5 * PASSED_BY_MAX;
+    let shop = Shop::of(Tracking::Lot);
+    let lot = |lot: &str, blocked| {
+        let (sku, lot) = (code("mug"), code(lot));
+        Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked })
+    };
+    let receive = |id: &str, lot: &str, count| {
+        let lines = vec![AdjustLine { lot: Some(code(lot)), ..received(count) }];
+        Command::Adjust(Adjust { id: code(id), reason: Name::default(), lines, release: None })
+    };
+    shop.all(vec![lot("L1", false), receive("J1", "L1", STUCK)]);
+    shop.place(STUCK);
+    shop.all(vec![lot("L2", false), receive("J2", "L2", 1), order("P0", 1, 0, false), lot("L1", true)]);
+    let claim = |worker: usize| {
+        let (site, worker, policy) = (code("ICN"), code(&format!("W{worker}")), ClaimPolicy::Oldest);
+        Command::ClaimOrders(ClaimOrders { site, worker, policy, count: 1, lease_ms: Some(1_000) })
+    };
+    let try_claim = |worker| {
+        let request = Request::new(claim(worker), None, code("tester")).unwrap();
+        match shop.store.submit(Batch { requests: vec![request], atomic: false }).wait().unwrap().results {
+            Results::Each(mut each) => each.remove(0),
+            Results::Refused(_) => unreachable!("the batch is not atomic"),
+        }
+    };
+    // One whose first look by chance finds nothing: the claim of one who was luckier lapses.
+    let unlucky = (0..20).find(|worker| {
+        let refused = try_claim(*worker).is_err();
+        shop.clock.fetch_add(1_000, Ordering::SeqCst);
+        shop.turn();
+        refused
+    });
+    let unlucky = unlucky.expect("a fifth of the orders is looked at");
+    let before = shop.store.status().sequence;
+    let polls = (1..100).find(|_| {
+        shop.clock.fetch_add(1, Ordering::SeqCst);
+        try_claim(unlucky).is_ok()
+    });
+    println!("found after {polls:?} polls");
+    assert!(polls.is_some(), "the same orders were looked at each time");
+    assert_eq!(shop.store.status().sequence, before.next());
+}
+
 /// An order of many picks is looked at whole before it is given out, and is passed by for the last of them.
 #[test]
 fn the_last_of_many_picks_keeps_an_order_from_being_claimed() {
