@@ -13,10 +13,14 @@ use std::{
     sync::Arc,
 };
 
+use jaego_domain::Sequence;
+
 use crate::{
-    checkpoint,
+    archive::Archive,
+    checkpoint::{self, Manifest},
     disk::{Disk, DiskFile},
     journal::{self, Standing, standing},
+    recovery,
 };
 
 /// How often a copy is begun anew because the store moved on under it: a checkpoint was pruned, or segments.
@@ -40,8 +44,10 @@ pub struct Copied {
     pub copied: usize,
     /// Bytes that were written for them.
     pub bytes: u64,
-    /// Newer checkpoints than the one that came along, newest first, each by what is wrong with it.
-    pub passed_over: Vec<checkpoint::Error>,
+    /// Newer checkpoints than the one that came along, newest first, each by what is wrong with it or with its archive.
+    pub passed_over: Vec<recovery::Error>,
+    /// How often the copy was begun: 1 to [`TRIES_MAX`].
+    pub tries: u32,
 }
 
 /// Why there is no copy.
@@ -67,14 +73,14 @@ pub enum Error {
         #[source]
         source: journal::Error,
     },
-    /// The checkpoints cannot be listed.
+    /// The checkpoints cannot be listed, or one of them is gone.
     #[error("cannot read the checkpoints in {}", .path.display())]
     Checkpoint {
         /// The store's folder.
         path: PathBuf,
         /// What is wrong.
         #[source]
-        source: checkpoint::Error,
+        source: recovery::Error,
     },
     /// The folder has something in it.
     #[error("{} is not empty: a copy is made in a folder of its own", .path.display())]
@@ -118,14 +124,23 @@ pub fn copy(from: &Path, to: &Path, links: Links) -> Result<Copied, Error> {
     if !is_empty {
         return Err(Error::NotEmpty { path: to.to_owned() });
     }
-    for _ in 1..TRIES_MAX {
-        // A checkpoint of which a file is gone was pruned meanwhile, in all likelihood: there are newer ones now.
-        match once(from, to, links, |error| !error.is_gone()) {
-            Err(error) if error.may_pass() => clear(to)?,
-            ended => return ended,
+    let mut gone = Vec::new();
+    for tries in 1..=TRIES_MAX {
+        // A checkpoint of which a file is gone was pruned meanwhile, in all likelihood: there are newer ones now. Where it is
+        // still listed at the next try, it was not.
+        let is_for_good = |sequence, error: &recovery::Error| {
+            if !error.is_gone() || gone.contains(&sequence) || tries == TRIES_MAX {
+                return true;
+            }
+            gone.push(sequence);
+            false
+        };
+        match once(from, to, links, is_for_good) {
+            Err(error) if error.may_pass() && tries < TRIES_MAX => clear(to)?,
+            ended => return ended.map(|copied| Copied { tries, ..copied }),
         }
     }
-    once(from, to, links, |_| true)
+    unreachable!("the last try ends it")
 }
 
 fn clear(to: &Path) -> Result<(), Error> {
@@ -142,14 +157,14 @@ fn once(
     from: &Path,
     to: &Path,
     links: Links,
-    is_for_good: impl Fn(&checkpoint::Error) -> bool,
+    mut is_for_good: impl FnMut(Sequence, &recovery::Error) -> bool,
 ) -> Result<Copied, Error> {
     let disk = Arc::new(Beside { path: from.to_owned() });
     let mut copied = Copied::default();
     let failed = |source| Error::Checkpoint { path: from.to_owned(), source };
     // The checkpoint first: the journal, which is read later, reaches at least as far.
-    for sequence in checkpoint::list(&*disk).map_err(failed)? {
-        match checkpoint::check(&*disk, sequence) {
+    for sequence in checkpoint::list(&*disk).map_err(|source| failed(source.into()))? {
+        match usable(&*disk, sequence) {
             Ok(manifest) => {
                 // The manifest last, as it was written.
                 for name in manifest.files() {
@@ -157,7 +172,7 @@ fn once(
                 }
                 break;
             }
-            Err(error) if is_for_good(&error) => copied.passed_over.push(error),
+            Err(error) if is_for_good(sequence, &error) => copied.passed_over.push(error),
             Err(error) => return Err(failed(error)),
         }
     }
@@ -173,12 +188,19 @@ fn once(
         }
     }
     // It says that a store lives here; a store without it gets it when it is opened.
-    let marker = from.join(crate::recovery::MARKER);
+    let marker = from.join(recovery::MARKER);
     if marker.exists() {
-        place(&marker, &to.join(crate::recovery::MARKER), Links::Never, &mut copied)?;
+        place(&marker, &to.join(recovery::MARKER), Links::Never, &mut copied)?;
     }
     File::open(to).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", to))?;
     Ok(copied)
+}
+
+/// Checks a checkpoint as opening the store would: its parts, and that its archive opens.
+fn usable(disk: &Beside, sequence: Sequence) -> Result<Manifest, recovery::Error> {
+    let manifest = checkpoint::check(disk, sequence)?;
+    Archive::open(disk, &manifest.archive, &Archive::default())?;
+    Ok(manifest)
 }
 
 /// Links or copies a file that changes no more.
@@ -293,12 +315,13 @@ impl DiskFile for BesideFile {
 #[cfg(test)]
 mod tests {
     use jaego_domain::{
-        Code, Command, Event, Memory, Name, Request, Sequence, Strategy, Tables, TimeZone, Timestamp,
-        command::SetSite, turn,
+        Code, Command, Event, Memory, Name, Request, Strategy, Tables, TimeZone, Timestamp, command::SetSite,
+        turn,
     };
 
     use super::*;
     use crate::{
+        archive,
         disk::RealDisk,
         journal::{Config, Journal, Preparation, StoreId},
     };
@@ -362,13 +385,17 @@ mod tests {
             *bytes.last_mut().unwrap() ^= 1;
             fs::write(path, bytes).unwrap();
         };
-        let damages: [&dyn Fn(&Path); 4] = [
-            &|from| turned(&from.join(done(1))),
-            &|from| turned(&from.join(part(1))),
-            &|from| fs::remove_file(from.join(part(1))).unwrap(),
-            &|from| fs::write(from.join(done(1)), "").unwrap(),
+        let run = |from: &Path| from.join(archive::files(&[1]).next().unwrap());
+        // Of the archive, of the checkpoint, and how often the copy is begun: what is gone may have been pruned.
+        let damages: [(&[u64], &dyn Fn(&Path), u32); 6] = [
+            (&[], &|from| turned(&from.join(done(1))), 1),
+            (&[], &|from| turned(&from.join(part(1))), 1),
+            (&[], &|from| fs::remove_file(from.join(part(1))).unwrap(), 2),
+            (&[], &|from| fs::write(from.join(done(1)), "").unwrap(), 1),
+            (&[1], &|from| fs::write(run(from), [0; 4_096]).unwrap(), 1),
+            (&[1], &|_| {}, 2),
         ];
-        for (number, damage) in damages.into_iter().enumerate() {
+        for (number, (runs, damage, tries)) in damages.into_iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
             let (from, to) = (folder.path().join("from"), folder.path().join("to"));
             let disk = Arc::new(RealDisk::open(&from).unwrap());
@@ -379,10 +406,11 @@ mod tests {
             journal.append(1, 1, &jaego_store::codec::encode(std::slice::from_ref(&event))).unwrap();
             journal.sync().unwrap();
             drop(jaego_domain::apply_for_good(&mut memory, &event));
-            checkpoint::write(&*disk, StoreId(7), &memory, &[]).unwrap();
+            checkpoint::write(&*disk, StoreId(7), &memory, runs).unwrap();
             damage(&from);
             let copied = copy(&from, &to, Links::Allowed).unwrap();
             assert_eq!(copied.passed_over.len(), 1, "damage {number}: {copied:?}");
+            assert_eq!(copied.tries, tries, "damage {number}");
             let copy = RealDisk::open(&to).unwrap();
             assert_eq!(checkpoint::list(&copy).unwrap(), [older.sequence], "damage {number}");
             drop(copy);

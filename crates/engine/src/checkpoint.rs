@@ -331,9 +331,6 @@ pub(crate) fn check(disk: &impl Disk, sequence: Sequence) -> Result<Manifest, Er
         let name = part_name(sequence, part);
         payload_of(&name, &read_file(disk, &name, *len)?)?;
     }
-    for name in crate::archive::files(&manifest.archive) {
-        disk.open(&name).map_err(|source| Error::io("open", &name, source))?;
-    }
     Ok(manifest)
 }
 

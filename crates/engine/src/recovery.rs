@@ -95,6 +95,17 @@ pub enum Error {
     Books(Vec<String>),
 }
 
+impl Error {
+    /// Whether a file of a checkpoint or of its archive is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Checkpoint(source) => source.is_gone(),
+            Self::Archive(archive::Error::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+}
+
 /// An opened store.
 pub struct Recovered<D: Disk> {
     /// The journal, ready for the next event.
