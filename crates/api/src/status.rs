@@ -16,9 +16,9 @@ pub struct Status {
     pub full: bool,
     /// Why it stopped, if it did.
     pub failed: Option<String>,
-    /// The last event that was decided.
+    /// The last event that was decided: it may not be durable yet, and is no cursor of the feed until it is.
     pub sequence: u64,
-    /// The last event that is durable.
+    /// The last event that is durable: a reader of the feed who wants what comes from now on begins after it.
     pub durable: u64,
     /// Requests that wait to be decided.
     pub queue_len: usize,
