@@ -50,7 +50,7 @@ pub(crate) struct Options {
 struct Manifest {
     /// The version of the program that made it.
     version: String,
-    /// When it was made.
+    /// When it was made: its tokens are those of this time or of a little later.
     made_at: String,
     /// The last event in it.
     sequence: u64,
@@ -87,9 +87,10 @@ fn back_up(from: &Path, to: &Path, links: Links) -> Result<(Copied, Verified)> {
     let copied = copy(&data::store_folder(from), &data::store_folder(to), links)
         .with_context(|| format!("cannot back up {}", from.display()))?;
     tell_passed_over(&copied);
+    // Before the tokens are read: what is revoked from now on may be among them, and who restores asks for that time.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     copy_tokens(from, to)?;
     let verified = prove(to)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         made_at: Time(u64::try_from(now.as_millis()).context("the clock is out of range")?).to_string(),
@@ -197,6 +198,7 @@ fn tell_tokens(data: &Path, manifest: &Manifest) {
     let made_at = &manifest.made_at;
     match Tokens::open(data::tokens_file(data)).map(|tokens| tokens.list().len()) {
         Ok(0) => {}
+        Ok(1) => eprintln!("one token as of {made_at}: revoke it again if it was revoked since"),
         Ok(count) => eprintln!("{count} tokens as of {made_at}: revoke again what was revoked since"),
         // The store is restored all the same, and new ones can be made.
         Err(error) => eprintln!("the tokens of {made_at} cannot be read: {:#}", anyhow!(error)),

@@ -148,6 +148,8 @@ impl Events {
     }
 
     async fn open(&mut self, call: &Call) -> Result<Incoming, Error> {
+        // What is left of a try that nobody waited for to its end.
+        self.told = None;
         let Ok(response) = time::timeout(EVENT_TIMEOUT, self.client.open(call)).await else {
             return Err(Error::Timeout { what: call.what(), seconds: EVENT_TIMEOUT.as_secs() });
         };

@@ -193,6 +193,37 @@ async fn an_answer_that_is_none_is_an_error_with_its_status() {
 }
 
 #[tokio::test]
+async fn a_wait_that_was_told_to_a_try_that_was_left_is_forgotten() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(&format!("http://{}/", listener.local_addr().unwrap()), "jaego_a_b").unwrap();
+    let served = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        // A refusal whose body does not come, one who hangs up, and the event.
+        let refused = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 99\r\n\r\n";
+        let event = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\nid: 5\n\
+                     data: {\"sequence\":5,\"at\":\"2026-03-01T14:59:59.999Z\",\"kind\":\"held\",\
+                     \"by\":\"cart\",\"document\":null}\n\n";
+        for answer in [refused, "", event] {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let (mut request, mut piece) = (String::new(), [0; 4_096]);
+            while !is_whole(&request) {
+                let read = connection.read(&mut piece).await.unwrap();
+                request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+            }
+            connection.write_all(answer.as_bytes()).await.unwrap();
+            if answer == refused {
+                connections.push(connection);
+            }
+        }
+    });
+    let mut events = client.events(4, &[]);
+    let left = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+    assert!(left.is_err(), "the refusal came whole: {left:?}");
+    assert_eq!(events.next().await.unwrap().sequence, 5);
+    served.await.unwrap();
+}
+
+#[tokio::test]
 async fn the_feed_goes_on_where_it_broke() {
     let event = |sequence: u64| {
         format!(

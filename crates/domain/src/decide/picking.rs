@@ -24,21 +24,21 @@ impl<T: Tables> Desk<'_, T> {
         if transfer.totals.allocated.is_zero() {
             return Err(Refusal::NothingAllocated { transfer: id.clone() });
         }
-        let mut zones: Vec<Name> = match &command.zone {
-            None => self.tables.unclaimed_zones(id).take(CLAIMS_MAX).collect(),
-            Some(zone) => {
-                let waiting = self.tables.pick_work(id, zone).filter(|work| work.claim.is_none());
-                waiting.into_iter().map(|work| work.zone).collect()
-            }
-        };
         let (mut look, mut stuck) = (Look::default(), None);
-        zones.retain(|zone| match self.sight_of_picks(id, zone, &mut look) {
+        let mut can_be_done = |zone: &Name| match self.sight_of_picks(id, zone, &mut look) {
             Sight::Stuck(refusal) => {
                 stuck.get_or_insert(refusal);
                 false
             }
             Sight::Doable | Sight::Unseen => true,
-        });
+        };
+        let zones: Vec<Name> = match &command.zone {
+            None => self.tables.unclaimed_zones(id).filter(&mut can_be_done).take(CLAIMS_MAX).collect(),
+            Some(zone) => {
+                let waiting = self.tables.pick_work(id, zone).filter(|work| work.claim.is_none());
+                waiting.into_iter().map(|work| work.zone).filter(&mut can_be_done).collect()
+            }
+        };
         self.note(&look);
         if !zones.is_empty() {
             let (worker, expires_at) = (command.worker.clone(), self.lease(command.lease_ms));

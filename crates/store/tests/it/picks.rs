@@ -509,6 +509,43 @@ fn the_work_of_a_transfer_with_many_zones_takes_the_time_of_what_is_claimed() {
     assert_eq!(warehouse.memory.counts().waiting_picks + warehouse.memory.counts().claimed_picks, 1);
 }
 
+/// As many zones as one claim takes hold recalled goods, and come before the others by their names.
+#[test]
+fn zones_that_cannot_be_picked_keep_nobody_from_the_others_of_a_transfer() {
+    const OTHERS: usize = 3;
+    let bin = |number: usize| code(&format!("B-{number:05}"));
+    let zone = |number: usize| Name::new("zone", &format!("Z{number:05}")).unwrap();
+    let mut warehouse = Warehouse::open_in(CLAIMS_MAX + OTHERS, bin);
+    for number in 0..CLAIMS_MAX + OTHERS {
+        let (site, location, zone) = (code("ICN"), bin(number), zone(number));
+        let kind = LocationKind::Storage;
+        warehouse.must(Command::SetLocation(SetLocation { site, location, zone, pick_order: 1, kind }));
+    }
+    let line = |number| {
+        let (line, sku) = (code(&format!("L{number}")), code("phone"));
+        TransferLine { line, sku, quantity: Quantity::ONE, lot: None }
+    };
+    let (id, from, to) = (code("T1"), code("ICN"), code("PUS"));
+    let lines = (0..CLAIMS_MAX + OTHERS).map(line).collect();
+    warehouse.must(Command::RequestTransfer(RequestTransfer { id, from, to, priority: 0, lines }));
+    warehouse.must(allocate("T1"));
+    for number in 0..CLAIMS_MAX {
+        let (sku, lot) = (code("phone"), code(&format!("N{number}")));
+        let set = SetLot { sku, lot, received_on: None, expires_on: None, blocked: true };
+        warehouse.must(Command::SetLot(set));
+    }
+    let claim = |worker, zone| {
+        Command::ClaimTransfer(ClaimTransfer { id: code("T1"), zone, worker: code(worker), lease_ms: None })
+    };
+    assert_eq!(warehouse.give(claim("ann", Some(zone(0)))).unwrap_err().code(), "lot_blocked");
+    warehouse.must(claim("ann", None));
+    let works = warehouse.memory.pick_works(&code("T1"));
+    let claimed: Vec<_> = works.into_iter().filter(|work| work.claim.is_some()).collect();
+    let others: Vec<_> = (CLAIMS_MAX..CLAIMS_MAX + OTHERS).map(zone).collect();
+    assert_eq!(claimed.into_iter().map(|work| work.zone).collect::<Vec<_>>(), others);
+    assert_eq!(warehouse.give(claim("bob", None)).unwrap_err().code(), "lot_blocked");
+}
+
 /// A line for each of them: who picks it bin by bin looks at what is his.
 #[test]
 fn each_step_under_a_claim_takes_the_time_of_what_it_touches_however_many_zones_there_are() {

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
+    time::UNIX_EPOCH,
 };
 
 use jaego_engine::{Config, disk::RealDisk, verify};
@@ -203,6 +204,26 @@ fn a_restore_says_that_its_tokens_are_those_of_the_backup() {
     house.done(&format!("backup --data {data} --to {bare}"));
     let ran = house.run(&format!("restore --from {bare} --data {again}"));
     assert!(ran.code == 0 && !ran.err.contains("revoke"), "{}", ran.err);
+    let (single, alone) = (folder("single"), folder("alone"));
+    house.done(&format!("token create only --role reader --data {data}"));
+    house.done(&format!("backup --data {data} --to {single}"));
+    let ran = house.run(&format!("restore --from {single} --data {alone}"));
+    assert!(ran.code == 0 && ran.err.contains("one token as of 2"), "{}", ran.err);
+}
+
+/// What is revoked while the copy is proven is among its tokens, so the time to revoke from is earlier.
+#[test]
+fn a_backup_is_dated_before_its_tokens_are_read() {
+    let house = House::furnished();
+    let backup = house.folder.path().join("backup");
+    house.done(&format!("backup --data {} --to {}", house.data().display(), backup.display()));
+    let manifest: Value = serde_json::from_slice(&fs::read(backup.join("backup.json")).unwrap()).unwrap();
+    // The proof takes files away from there.
+    let proven = fs::metadata(backup.join("store")).unwrap().modified().unwrap();
+    let proven = proven.duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let proven = jaego_api::Time(u64::try_from(proven).unwrap()).to_string();
+    let made_at = manifest["made_at"].as_str().unwrap();
+    assert!(made_at < proven.as_str(), "made at {made_at}, and proven at {proven}");
 }
 
 #[test]
