@@ -236,7 +236,7 @@ fn other_commands() {
         ("confirm_hold", hold, None, r#"{"hold":"H2"}"#, "malformed hold"),
         ("confirm_hold", hold, Some("not a key"), "{}", "invalid_value idempotency-key"),
         ("confirm_hold", hold, None, r#"{"lines":[{"line":0}]}"#, "invalid_value lines[0].line"),
-        ("confirm_hold", hold, None, r#"{"lines":[{"line":1},{"line":1}]}"#, "duplicate_line"),
+        ("confirm_hold", hold, None, r#"{"lines":[{"line":1},{"line":1}]}"#, "duplicate_line lines[1].line"),
         ("confirm_hold", hold, None, r#"{"lines":[{"line":4294967296}]}"#, "invalid_value lines[0].line"),
         ("confirm_hold", hold, None, r#"{"release_rest":null}"#, "malformed release_rest"),
         ("confirm_hold", &[("hold", "H/1")], None, "", "invalid_value hold"),

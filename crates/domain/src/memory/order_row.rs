@@ -32,8 +32,8 @@ pub(super) struct OrderRow {
     awaits_stock: bool,
     /// How many lines hold less than they ask for.
     lines_lacking: u32,
-    /// How many of its picks are of a lot.
-    lot_picks: u32,
+    /// Whether any of its picks is of a lot.
+    holds_lots: bool,
 }
 
 enum Lines {
@@ -60,9 +60,9 @@ impl Lines {
     }
 }
 
-/// How many of these are of a lot.
-fn count_lots<'a>(held: impl IntoIterator<Item = &'a HeldPick>) -> u32 {
-    held.into_iter().map(|held| u32::from(held.pick.lot != LotId::NONE)).sum()
+/// Whether any of these is of a lot.
+fn any_lot(held: &[HeldPick]) -> bool {
+    held.iter().any(|held| held.pick.lot != LotId::NONE)
 }
 
 /// Where the picks of a line stand.
@@ -131,11 +131,11 @@ impl OrderRow {
                 Lines::Many { lines: packed, picks: picks.collect() }
             }
         };
-        let lot_picks = match &lines {
-            Lines::One { lot, .. } => u32::from(*lot != LotId::NONE),
-            Lines::Many { picks, .. } => count_lots(picks),
+        let holds_lots = match &lines {
+            Lines::One { lot, .. } => *lot != LotId::NONE,
+            Lines::Many { picks, .. } => any_lot(picks),
         };
-        Self { lines, lines_lacking, lot_picks, ..Self::header(id, order) }
+        Self { lines, lines_lacking, holds_lots, ..Self::header(id, order) }
     }
 
     /// The order without its lines.
@@ -155,7 +155,7 @@ impl OrderRow {
             backorder: order.backorder,
             awaits_stock: order.awaits_stock,
             lines_lacking: 0,
-            lot_picks: 0,
+            holds_lots: false,
         }
     }
 
@@ -163,9 +163,9 @@ impl OrderRow {
     pub(super) fn replace_header(&mut self, order: Order) {
         let lines = std::mem::replace(&mut self.lines, Lines::empty(SkuId(0), Quantity::ZERO));
         let buyer = std::mem::take(&mut self.buyer);
-        let (lines_lacking, lot_picks) = (self.lines_lacking, self.lot_picks);
+        let (lines_lacking, holds_lots) = (self.lines_lacking, self.holds_lots);
         let order = Order { customer: None, ..order };
-        *self = Self { lines, buyer, lines_lacking, lot_picks, ..Self::header(self.id.clone(), order) };
+        *self = Self { lines, buyer, lines_lacking, holds_lots, ..Self::header(self.id.clone(), order) };
     }
 
     /// What it was sold for, where its row tells that.
@@ -266,8 +266,8 @@ impl OrderRow {
     pub(super) fn put_picks(&mut self, changed: &[u32], held: Vec<HeldPick>) {
         let lacking_before = self.lacking_of(changed);
         let Lines::Many { picks, .. } = &mut self.lines else { panic!("several lines are kept as many") };
-        let lots_before: u32 = changed.iter().map(|line| count_lots(picks_of(picks, *line))).sum();
-        self.lot_picks = self.lot_picks - lots_before + count_lots(&held);
+        let gives_up_lots = changed.iter().any(|line| any_lot(picks_of(picks, *line)));
+        let takes_lots = any_lot(&held);
         let mut all = std::mem::take(picks).into_vec();
         if changed.len() <= SPLICED_LINES_MAX {
             changed.iter().for_each(|line| splice(&mut all, *line, picks_of(&held, *line)));
@@ -275,6 +275,7 @@ impl OrderRow {
             all = merged(all, changed, held);
         }
         *picks = all.into_boxed_slice();
+        self.holds_lots = takes_lots || if gives_up_lots { any_lot(picks) } else { self.holds_lots };
         self.lines_lacking = self.lines_lacking - lacking_before + self.lacking_of(changed);
     }
 
@@ -283,12 +284,12 @@ impl OrderRow {
         lines.iter().map(|line| u32::from(!self.lacks(*line).is_zero())).sum()
     }
 
-    /// Whether the lines that lack something, and the picks that are of lots, are as many as it says.
+    /// Whether as many lines lack something as it says, and it holds goods of lots where it says so.
     pub(super) fn counts_right(&self) -> bool {
         let lines: Vec<u32> = (0..).take(self.line_count()).collect();
         let picks = lines.iter().flat_map(|line| self.line(*line).picks);
-        let of_lots = picks.filter(|pick| pick.lot != LotId::NONE).count();
-        self.lacking_of(&lines) == self.lines_lacking && of_lots == self.lot_picks as usize
+        let holds_lots = picks.into_iter().any(|pick| pick.lot != LotId::NONE);
+        self.lacking_of(&lines) == self.lines_lacking && holds_lots == self.holds_lots
     }
 
     /// Whether all that was ordered is held.
@@ -326,7 +327,7 @@ impl OrderRow {
 
     /// Whether it holds goods of any lot.
     pub(super) fn holds_lots(&self) -> bool {
-        self.lot_picks > 0
+        self.holds_lots
     }
 
     /// Where it holds goods, and of which lot or of none, line by line; nothing where it holds none of any lot.

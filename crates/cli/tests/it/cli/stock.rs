@@ -90,7 +90,7 @@ fn an_adjustment_releases_the_holds_of_those_that_it_names() {
     assert_eq!((refused.code, refused.out.as_str()), (3, ""));
     assert_eq!(
         refused.err,
-        "jaego: refused: 2 of mug at ICN A-01 would have to be released, and those who were named have 0 (held_by_others)\n\
+        "jaego: refused: lines[0].counted: 2 of mug at ICN A-01 would have to be released, and those who were named have 0 (held_by_others)\n\
          holders:\n\
          HELD BY  ID  LINE  QUANTITY\n\
          hold     H1  1            3\n\
