@@ -164,7 +164,7 @@ fn once(
     let failed = |source| Error::Checkpoint { path: from.to_owned(), source };
     // The checkpoint first: the journal, which is read later, reaches at least as far.
     for sequence in checkpoint::list(&*disk).map_err(|source| failed(source.into()))? {
-        match usable(&*disk, sequence) {
+        match usable(&disk, sequence) {
             Ok(manifest) => {
                 // The manifest last, as it was written.
                 for name in manifest.files() {

@@ -304,7 +304,6 @@ impl Outbox {
 
     /// Where the stream ends, once it is sure that what it has is of this store.
     async fn resume(&mut self, link: &mut Link) -> Result<Start, Ending> {
-        let store = self.store.status().durable.0;
         let Some(end) = self.end_of_stream(link).await? else {
             if self.end != MessageId::default() {
                 tracing::warn!(stream = %self.options.stream, published = self.end.milliseconds, after = self.options.after.0,
@@ -318,6 +317,8 @@ impl Outbox {
         if end.sequence != 0 {
             return Err(Halt::Foreign { id: end.to_string() }.into());
         }
+        // Looked at after the end: another outbox of this store publishes what is durable.
+        let store = self.store.status().durable.0;
         if end.milliseconds > store {
             return Err(Halt::Ahead { stream: end.milliseconds, store }.into());
         }
@@ -339,7 +340,8 @@ impl Outbox {
             self.compare(entry).await?;
         }
         match (entry, note) {
-            (Some(entry), _) if entry.id == end => Ok(()),
+            // Another outbox of this store may have gone on since the end was looked at.
+            (Some(entry), _) if entry.id >= end => Ok(()),
             (_, Some(note)) if !self.is_own(note).await? => {
                 Err(Halt::OtherHistory { sequence: note.done.0 }.into())
             }
