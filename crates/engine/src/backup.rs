@@ -386,8 +386,9 @@ mod tests {
             fs::write(path, bytes).unwrap();
         };
         let run = |from: &Path| from.join(archive::files(&[1]).next().unwrap());
-        // Of the archive, of the checkpoint, and how often the copy is begun: what is gone may have been pruned.
-        let damages: [(&[u64], &dyn Fn(&Path), u32); 6] = [
+        /// The runs that it lists, what is done to it, and how often the copy is begun: what is gone may have been pruned.
+        type Damage<'a> = (&'a [u64], &'a dyn Fn(&Path), u32);
+        let damages: [Damage<'_>; 6] = [
             (&[], &|from| turned(&from.join(done(1))), 1),
             (&[], &|from| turned(&from.join(part(1))), 1),
             (&[], &|from| fs::remove_file(from.join(part(1))).unwrap(), 2),
