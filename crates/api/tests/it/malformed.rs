@@ -248,7 +248,7 @@ fn other_commands() {
             transfer,
             None,
             r#"{"strategy":"explicit","lines":[{"line":"1"}]}"#,
-            "location_required",
+            "location_required lines[0].location",
         ),
         (
             "pick_transfer",
