@@ -5,6 +5,7 @@
 //! scheduler, clocks and dice are decided by a test.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+#[cfg(feature = "memory")]
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -27,6 +28,7 @@ pub(crate) fn awake_us() -> u64 {
 }
 
 /// Microseconds since 1970, by a clock that may be set.
+#[cfg(feature = "memory")]
 pub(crate) fn wall_us() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_micros()).unwrap_or_default()
