@@ -38,7 +38,8 @@ impl SetPriceTiers<'_> {
     }
 }
 
-/// Sets a card: makes it, or gives it another owner or price. What is open on a card that changes is closed.
+/// Sets a card: makes it, or gives it another price, or another owner where `from_owner` says whose it is now. What is
+/// open on a card that changes is closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
 pub struct SetCard<'a> {
@@ -49,6 +50,9 @@ pub struct SetCard<'a> {
     /// What it is worth, in the trade's own unit: it says which tier the card is in, and moves no money.
     #[schemars(range(min = 0))]
     pub price: Whole,
+    /// Whose it is now, to give it to another owner. Without it the card has to be `owner`'s already, or be new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_owner: Option<Text<'a>>,
 }
 
 impl SetCard<'_> {
@@ -57,6 +61,7 @@ impl SetCard<'_> {
             card: self.card.code("card")?,
             owner: self.owner.code("owner")?,
             price: price(self.price, "price")?,
+            from_owner: self.from_owner.as_ref().map(|from| from.code("from_owner")).transpose()?,
         }))
     }
 }

@@ -36,12 +36,15 @@ enum Command {
     },
     /// Show a card.
     Show { card: String },
-    /// Make a card, or give it another owner or price, which closes its open proposals: jaego card set sword kim 9000
+    /// Make a card, or give it another price or owner, which closes its open proposals: jaego card set sword kim 9000
     Set {
         card: String,
         owner: String,
         /// A whole number in the trade's own unit.
         price: u64,
+        /// Whose it is now, to give it to another owner.
+        #[arg(long, value_name = "OWNER")]
+        from: Option<String>,
         /// A request key, so that giving it again does it once.
         #[arg(long)]
         key: Option<String>,
@@ -59,8 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             page.show(&service, "cards", &[("owner", owner.as_deref())], cards).await
         }
         Command::Show { card } => service.show("card", &[("card", card)], text).await,
-        Command::Set { card, owner, price, key } => {
-            let fields = said(json!({ "card": card, "owner": owner, "price": price, "key": key }));
+        Command::Set { card, owner, price, from, key } => {
+            let fields =
+                said(json!({ "card": card, "owner": owner, "price": price, "from_owner": from, "key": key }));
             let what = format!("card {card} is {owner}'s at {price}");
             service.submit("set_card", &fields, |done| told(&what, done)).await
         }

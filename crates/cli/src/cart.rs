@@ -153,8 +153,12 @@ fn text(cart: &Cart) -> String {
     if let Some(order) = &summary.order {
         text += &format!("order   {order}\n");
     }
-    if let Some(at) = &summary.expires_at {
-        text += &format!("held    until {at}\n");
+    match (summary.hold_s, &summary.expires_at) {
+        (Some(_), Some(at)) => text += &format!("held    until {at}\n"),
+        (Some(seconds), None) if summary.status.as_str() == "open" => {
+            text += &format!("held    not now: each change holds its items for {seconds} s\n");
+        }
+        _ => {}
     }
     for (currency, total) in &cart.totals {
         text += &format!("total   {total} {currency}\n");

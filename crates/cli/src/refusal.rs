@@ -98,7 +98,9 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
             "`jaego order list --site SITE --status waiting` shows what waits, and for what; of transfers, those that are allocated"
         }
         "card_not_found" => "`jaego card list` shows the cards, `jaego card set` makes one",
-        "card_not_owned" => "`jaego card show CARD` shows whose it is",
+        "card_not_owned" => {
+            "`jaego card show CARD` shows whose it is; `jaego card set --from OWNER` gives it to another"
+        }
         "proposal_not_found" => "`jaego proposal list` shows the proposals",
         "pair_proposed" => "answer the one that is open, or wait until it has ended",
         "too_many_proposals" => {

@@ -350,8 +350,12 @@ fn start(recovered: Recovered<RealDisk>) -> Arc<Engine> {
 
 /// Shows in the metrics what only this store knows.
 fn show(engine: &Arc<Engine>, metrics: &Metrics) {
-    let syncs =
-        metrics.histogram("jaego_sync_duration_seconds", "Time of the journal's syncs.", &[], SYNC_MICROS);
+    let syncs = metrics.histogram(
+        "jaego_sync_duration_seconds",
+        "Time from writing a frame to the journal until it is durable.",
+        &[],
+        SYNC_MICROS,
+    );
     let frames = metrics.histogram_of_counts("jaego_frame_events", "Events in a frame.", &[], FRAME_EVENTS);
     engine.observe_syncs(move |time, events| {
         syncs.observe(time);

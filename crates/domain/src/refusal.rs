@@ -393,7 +393,8 @@ pub enum Refusal {
     ProposalNotFound {
         proposal: Code,
     },
-    /// Only the owner of the given card proposes and withdraws, only the owner of the wanted card accepts and rejects.
+    /// Only the owner of the given card proposes and withdraws, only the owner of the wanted card accepts and rejects,
+    /// and a card is set by who knows whose it is.
     CardNotOwned {
         card: Code,
         owner: Code,

@@ -276,8 +276,6 @@ pub struct Core {
     answers: Vec<Deliver>,
     /// What time it was in the last turn. Reads and refusals rest on it without leaving an event behind.
     now: Timestamp,
-    /// How far expiry lags behind the clock.
-    expiry_lag_ms: u64,
     /// What left memory, if anything did.
     archive: Option<(Arc<dyn MayHave>, Vec<u64>)>,
     /// What is in the archive, and may leave memory.
@@ -315,7 +313,6 @@ impl Core {
             first: head.sequence.next(),
             answers: Vec::new(),
             now: head.at,
-            expiry_lag_ms: 0,
             archive: None,
             rested: VecDeque::new(),
             left: 0,
@@ -332,11 +329,6 @@ impl Core {
     /// The tables.
     pub fn memory(&self) -> &Memory {
         &self.memory
-    }
-
-    /// How far expiry lags behind the clock, in milliseconds.
-    pub fn expiry_lag_ms(&self) -> u64 {
-        self.expiry_lag_ms
     }
 
     /// Whether something waits to be written or delivered.
@@ -527,14 +519,12 @@ impl Core {
             // Nothing can lapse without an event: time stands still before the first that should. What is still
             // held lapses after the last turn, so this does not go back behind it.
             self.now = self.memory.next_due().map_or(clock, |due| clock.min(Timestamp(due.0 - 1)));
-            self.expiry_lag_ms = clock.0 - self.now.0;
             return self.now;
         }
         let (_, now) = turn::sweep(&mut self.memory, clock, &mut self.events);
         self.encode();
         assert!(now >= self.now, "logical time never runs backwards");
         self.now = now;
-        self.expiry_lag_ms = clock.0 - now.0;
         now
     }
 

@@ -97,20 +97,26 @@ pub struct Engine {
     durable: watch::Receiver<Sequence>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     config: Config,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// How far the store's clock is ahead of the wall clock, in microseconds.
     clock_offset_us: Box<dyn Fn() -> i64 + Send + Sync>,
     /// In the order in which they end.
     threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
 }
 
-/// What the writer tells about itself after each turn.
+/// In the place of a time that there is not.
+const NEVER: u64 = u64::MAX;
+
+/// What the writer tells about itself after each turn. Times are told as such and no ages: those grow while it sleeps.
 #[derive(Default)]
 struct Cells {
     sequence: AtomicU64,
     counts: Mutex<Counts>,
-    expiry_lag_ms: AtomicU64,
+    /// When the next thing lapses, and when the oldest kept request key was answered, in milliseconds since 1970;
+    /// [`NEVER`] where nothing does and none was.
+    next_due: AtomicU64,
+    oldest_key: AtomicU64,
     keys: AtomicU64,
-    key_window_ms: AtomicU64,
     checkpoint: AtomicU64,
     archived: AtomicU64,
     /// Documents that were handed to the writer to leave memory, and how many of them did.
@@ -168,7 +174,8 @@ impl Engine {
         cells.archived.store(archive.document_count(), Ordering::Relaxed);
         let shelf = Arc::new(Shelf::new(archive));
         let (fetches, fetching) = mpsc::channel();
-        let shown = clock.clone();
+        let (read, shown) = (clock.clone(), clock.clone());
+        let now = Box::new(move || read.now());
         let clock_offset_us = Box::new(move || shown.offset_us());
         let mut threads = Vec::new();
         let mut spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
@@ -182,7 +189,7 @@ impl Engine {
         {
             let (inbox, cells, clock, fetches) =
                 (inbox.clone(), cells.clone(), clock.clone(), fetches.clone());
-            cells.tell(&core, head.at);
+            cells.tell(&core);
             spawn(
                 "jaego-writer",
                 Box::new(move || write(&inbox, &mut core, &cells, config, &*clock, &fetches)),
@@ -198,12 +205,8 @@ impl Engine {
         }
         {
             // A time is over when nothing can happen at it any more: expiry that lags holds logical time back.
-            let lag = cells.clone();
-            let now = move || {
-                let lag_ms = lag.expiry_lag_ms.load(Ordering::Relaxed);
-                Timestamp(clock.now().0.saturating_sub(lag_ms))
-            };
-            let now = Box::new(now);
+            let due = cells.clone();
+            let now = Box::new(move || due.logical_time(clock.now()));
             let repeats = Repeats::new(past.clone(), indexes.clone());
             let mut ledger = Ledger::new(past, indexes.clone(), now);
             let (inbox, finish) = (inbox.clone(), owed.clone());
@@ -226,7 +229,19 @@ impl Engine {
             );
         }
         let threads = Mutex::new(threads);
-        Arc::new(Self { inbox, fetches, owed, asks, cells, durable, ended, config, clock_offset_us, threads })
+        Arc::new(Self {
+            inbox,
+            fetches,
+            owed,
+            asks,
+            cells,
+            durable,
+            ended,
+            config,
+            now,
+            clock_offset_us,
+            threads,
+        })
     }
 
     /// Takes nothing more, finishes what was taken, writes the watermark and ends the threads.
@@ -393,6 +408,7 @@ impl Store for Engine {
     fn status(&self) -> Status {
         let state = self.inbox.lock();
         let cell = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let age_ms = |time: &AtomicU64| (self.now)().0.saturating_sub(cell(time));
         Status {
             ready: state.refusal().is_none() && state.admitted,
             full: !state.admitted,
@@ -404,9 +420,9 @@ impl Store for Engine {
             counts: *self.cells.counts.lock().unwrap_or_else(PoisonError::into_inner),
             archived: cell(&self.cells.archived),
             leaving: cell(&self.cells.rested).saturating_sub(cell(&self.cells.left)),
-            expiry_lag_ms: cell(&self.cells.expiry_lag_ms),
+            expiry_lag_ms: age_ms(&self.cells.next_due),
             keys: cell(&self.cells.keys),
-            key_window_ms: cell(&self.cells.key_window_ms),
+            key_window_ms: age_ms(&self.cells.oldest_key),
         }
     }
 
@@ -420,19 +436,23 @@ impl Store for Engine {
 }
 
 impl Cells {
-    fn tell(&self, core: &Core, now: Timestamp) {
+    fn tell(&self, core: &Core) {
         let memory = core.memory();
-        let oldest = memory.oldest_answered().map_or(now, |(_, answered)| answered.at);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = memory.counts();
         for (cell, value) in [
             (&self.sequence, memory.head().sequence.0),
-            (&self.expiry_lag_ms, core.expiry_lag_ms()),
+            (&self.next_due, memory.next_due().map_or(NEVER, |due| due.0)),
+            (&self.oldest_key, memory.oldest_answered().map_or(NEVER, |(_, answered)| answered.at.0)),
             (&self.left, core.left()),
             (&self.keys, memory.answered_count() as u64),
-            (&self.key_window_ms, now.0.saturating_sub(oldest.0)),
         ] {
             cell.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// The time that no event can be of any more: before what is due and has not lapsed yet.
+    fn logical_time(&self, clock: Timestamp) -> Timestamp {
+        clock.min(Timestamp(self.next_due.load(Ordering::Relaxed) - 1))
     }
 }
 
@@ -525,7 +545,7 @@ fn write(
         let begun = Instant::now();
         core.turn(&mut jobs, now, if admitted { Ok(()) } else { Err(&full) });
         let away = core.take_away();
-        cells.tell(core, now);
+        cells.tell(core);
         let decided = before - jobs.iter().map(Job::waiting).sum::<usize>();
         inbox.end_turn(decided, begun.elapsed());
         for job in away {
@@ -577,7 +597,7 @@ fn keep<D: Disk>(
                 let written = journal.write_watermark();
                 state = inbox.lock();
                 if let Err(error) = written {
-                    state.failed = Some(error.to_string());
+                    state.failed = Some(stopped_by(&error));
                     inbox.wake_writer();
                 }
             }
@@ -591,13 +611,12 @@ fn keep<D: Disk>(
             return Err(detail);
         }
         let Some(flight) = flight else {
-            return journal.close().map_err(|error| error.to_string());
+            return journal.close().map_err(|error| stopped_by(&error));
         };
         let last = Sequence(flight.first.0 + u64::from(flight.count) - 1);
         if let Err(error) = put(&mut journal, &flight, cells) {
             // Nothing is retried: what the device holds now is for the next start to find out.
-            let detail = error_chain(&error);
-            tracing::error!(%detail, "the store has failed and stops");
+            let detail = stopped_by(&error);
             inbox.lock().failed = Some(detail.clone());
             inbox.wake_writer();
             deliver(flight, &Err(Failure::Failed { detail: detail.clone() }));
@@ -628,8 +647,9 @@ fn put<D: Disk>(journal: &mut Journal<D>, flight: &Flight, cells: &Cells) -> Res
     if flight.count == 0 {
         return Ok(());
     }
-    journal.append(flight.first.0, flight.count, &flight.payload)?;
+    // A segment that begins here has syncs of its own, for which these events wait as well.
     let start = Instant::now();
+    journal.append(flight.first.0, flight.count, &flight.payload)?;
     journal.sync()?;
     if let Some(observer) = cells.observer.get() {
         observer(start.elapsed(), flight.count);
@@ -644,7 +664,7 @@ fn admit(state: &mut State, reserved: Result<(), journal::Error>) {
             state.admitted = false;
             state.full = error.to_string();
         }
-        Err(error) => state.failed = Some(error_chain(&error)),
+        Err(error) => state.failed = Some(stopped_by(&error)),
     }
 }
 
@@ -652,6 +672,13 @@ fn deliver(flight: Flight, durable: &Result<(), Failure>) {
     for answer in flight.answers {
         answer(durable.clone());
     }
+}
+
+/// Tells the log what the journal failed with, and gives it in one line.
+fn stopped_by(error: &journal::Error) -> String {
+    let detail = error_chain(error);
+    tracing::error!(%detail, "the store has failed and stops");
+    detail
 }
 
 /// An error with its causes, in one line.

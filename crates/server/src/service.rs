@@ -18,7 +18,7 @@ use axum::{
     extract::{Extension, RawPathParams, RawQuery, rejection::RawPathParamsRejection},
     routing::{MethodFilter, on},
 };
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use jaego_api::{
     BatchFormat, COMMANDS, CommandRow, Marks, Problem, READS, Read, ReadRow, body,
     openapi::{DOCS_HTML, openapi_json},
@@ -48,6 +48,16 @@ const BATCH_SIZES: &[u64] = &[1, 10, 100, 1_000, 2_000, 4_000, 8_000, 10_000];
 const OPENAPI_PATH: &str = "/openapi.json";
 /// Where it is read and tried.
 const DOCS_PATH: &str = "/docs";
+/// A token is typed into the page of the API: it asks this service alone, and stands in nobody's frame.
+const DOCS_HEADERS: [(HeaderName, &str); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
 
 /// The parameters of a path, unless what is encoded in them is no text.
 type PathParams = Result<RawPathParams, RawPathParamsRejection>;
@@ -140,7 +150,10 @@ pub fn mount(
             OPENAPI_PATH,
             on(MethodFilter::GET, || async { json(Bytes::from_static(openapi_json().as_bytes()), None) }),
         )
-        .route(DOCS_PATH, on(MethodFilter::GET, || async { axum::response::Html(DOCS_HTML) }));
+        .route(
+            DOCS_PATH,
+            on(MethodFilter::GET, || async { (DOCS_HEADERS, axum::response::Html(DOCS_HTML)) }),
+        );
     shell.router(routes, router).ready_when(move || {
         let status = ready.status();
         match (status.ready, status.failed) {

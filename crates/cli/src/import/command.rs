@@ -81,8 +81,8 @@ pub(crate) fn prepare(
             }
         }
         if noun == Noun::Cards {
-            // A load that is given again sets the cards again. Within one, a batch that is sent again because the
-            // connection broke must not take back a swap that came in between.
+            // A load that is given again sets the prices again. Within one, a batch that is sent again because the
+            // connection broke must not fail over a swap that came in between.
             fields.insert("key".to_owned(), format!("import-{run}-{line}").into());
         }
         let second = second(noun, &mut fields, &key, load);

@@ -2,165 +2,95 @@
 
 use std::{fs, net::TcpListener, process::Command};
 
+const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
+
 #[test]
 fn what_is_missing_or_wrong_is_told() {
-    const REDIS: &str = "redis://ops:secret@127.0.0.1:1";
-    let folder = tempfile::tempdir().unwrap();
-    let settings = folder.path().join("settings.toml");
-    let rows: [(&[&str], &str, &str); 36] = [
+    // INTAKE stands for an intake that nothing is wrong with.
+    let rows = [
+        ("--outbox REDIS --outbox-max 9223372036854775808", "are more than the 9223372036854775807"),
+        ("INTAKE --claim-idle-s 604801", "after 604800 seconds at the most, and not after 604801"),
+        ("INTAKE --replies-max 18446744073709551615", "18446744073709551615 replies are more than"),
+        ("--intake REDIS", "Say --stream"),
+        ("--intake REDIS --stream orders", "Say --intake-token"),
+        ("--stream orders", "Say --intake redis://"),
+        ("--replies r", "--replies: commands from which server? Say --intake redis://"),
+        ("--dead-letters r", "--dead-letters: commands"),
+        ("--group g", "--group: commands"),
+        ("--consumer c", "--consumer: commands"),
+        ("--replies-max 7", "--replies-max: commands"),
+        ("--dead-letters-max 7", "--dead-letters-max: commands"),
+        ("--claim-idle-s 7", "--claim-idle-s: commands"),
+        ("--keep-messages", "--keep-messages: commands"),
+        ("--outbox REDIS --group g", "--group: commands"),
+        ("--outbox-kind held", "--outbox-kind: events to which server? Say --outbox redis://"),
+        ("--outbox-after 7", "--outbox-after: events"),
+        ("--outbox-max 7", "--outbox-max: events"),
+        ("--intake REDIS --stream orders --intake-token nobody", "there is no token \"nobody\""),
         (
-            &["--outbox", REDIS, "--outbox-max", "9223372036854775808"],
-            "",
-            "are more than the 9223372036854775807",
-        ),
-        (
-            &["--intake", REDIS, "--stream", "o", "--intake-token", "admin", "--claim-idle-s", "604801"],
-            "",
-            "after 604800 seconds at the most, and not after 604801",
-        ),
-        (
-            &[
-                "--intake",
-                REDIS,
-                "--stream",
-                "o",
-                "--intake-token",
-                "admin",
-                "--replies-max",
-                "18446744073709551615",
-            ],
-            "",
-            "18446744073709551615 replies are more than",
-        ),
-        (&["--intake", REDIS], "", "Say --stream"),
-        (&["--intake", REDIS, "--stream", "orders"], "", "Say --intake-token"),
-        (&["--stream", "orders"], "", "Say --intake redis://"),
-        (&["--replies", "r"], "", "--replies: commands from which server? Say --intake redis://"),
-        (&["--dead-letters", "r"], "", "--dead-letters: commands"),
-        (&["--group", "g"], "", "--group: commands"),
-        (&["--consumer", "c"], "", "--consumer: commands"),
-        (&["--replies-max", "7"], "", "--replies-max: commands"),
-        (&["--dead-letters-max", "7"], "", "--dead-letters-max: commands"),
-        (&["--claim-idle-s", "7"], "", "--claim-idle-s: commands"),
-        (&["--keep-messages"], "", "--keep-messages: commands"),
-        (&["--outbox", REDIS, "--group", "g"], "", "--group: commands"),
-        (&["--outbox-kind", "held"], "", "--outbox-kind: events to which server? Say --outbox redis://"),
-        (&["--outbox-after", "7"], "", "--outbox-after: events"),
-        (&["--outbox-max", "7"], "", "--outbox-max: events"),
-        (
-            &["--intake", REDIS, "--stream", "orders", "--intake-token", "nobody"],
-            "",
-            "there is no token \"nobody\"",
-        ),
-        (
-            &[
-                "--intake",
-                "rediss://h",
-                "--ca",
-                "/nowhere/ca.pem",
-                "--stream",
-                "orders",
-                "--intake-token",
-                "admin",
-            ],
-            "",
+            "--intake rediss://h --ca /nowhere/ca.pem --stream orders --intake-token admin",
             "--intake: cannot tell whose certificates to trust: cannot read /nowhere/ca.pem",
         ),
         (
-            &["--intake", "rediss://ops:secret@h/#insecure", "--stream", "orders", "--intake-token", "admin"],
-            "",
+            "--intake rediss://ops:secret@h/#insecure --stream orders --intake-token admin",
             "certificates are always looked at",
         ),
-        (&["--tls-cert", "cert.pem"], "", "Say --tls-key"),
-        (&["--tls-key", "key.pem"], "", "Say --tls-cert"),
-        (&["--intake", REDIS, "--stream", "", "--intake-token", "admin"], "", "--stream: \"\" is no name"),
+        ("--tls-cert cert.pem", "Say --tls-key"),
+        ("--tls-key key.pem", "Say --tls-cert"),
+        ("--intake REDIS --stream EMPTY --intake-token admin", "--stream: \"\" is no name"),
+        ("INTAKE --replies o", "cannot be one: o"),
+        ("INTAKE --dead-letters o", "cannot be one: o"),
+        ("INTAKE --replies x --dead-letters x", "cannot be one: x"),
+        ("INTAKE --outbox REDIS --outbox-stream o", "the stream o is the intake's"),
+        ("INTAKE --outbox REDIS --outbox-stream o:dead", "the stream o:dead is the intake's"),
+        ("--outbox REDIS --outbox-kind held,hold", "\"hold\" is no kind of event; the kinds are adjusted,"),
+        ("--outbox 127.0.0.1", "--outbox: not the address"),
+        ("--outbox-stream events", "Say --outbox redis://"),
+    ];
+    for (flags, expected) in rows {
+        refused(flags, "", expected);
+    }
+}
+
+#[test]
+fn what_a_file_of_settings_lacks_or_has_wrong_is_told() {
+    let rows = [
         (
-            &["--intake", REDIS, "--stream", "orders", "--intake-token", "admin", "--replies", "orders"],
-            "",
-            "cannot be one: orders",
-        ),
-        (
-            &["--intake", REDIS, "--stream", "orders", "--intake-token", "admin", "--dead-letters", "orders"],
-            "",
-            "cannot be one: orders",
-        ),
-        (
-            &[
-                "--intake",
-                REDIS,
-                "--stream",
-                "o",
-                "--intake-token",
-                "admin",
-                "--replies",
-                "x",
-                "--dead-letters",
-                "x",
-            ],
-            "",
-            "cannot be one: x",
-        ),
-        (
-            &[
-                "--intake",
-                REDIS,
-                "--stream",
-                "o",
-                "--intake-token",
-                "admin",
-                "--outbox",
-                REDIS,
-                "--outbox-stream",
-                "o",
-            ],
-            "",
-            "the stream o is the intake's",
-        ),
-        (
-            &["--outbox", REDIS, "--outbox-stream", "o:replies"],
+            "--outbox REDIS --outbox-stream o:replies",
             "[intake]\nurl = \"redis://127.0.0.1:1\"\nstream = \"o\"\ntoken = \"admin\"\n",
             "the stream o:replies is the intake's",
         ),
-        (
-            &[
-                "--intake",
-                REDIS,
-                "--stream",
-                "o",
-                "--intake-token",
-                "admin",
-                "--outbox",
-                REDIS,
-                "--outbox-stream",
-                "o:dead",
-            ],
-            "",
-            "the stream o:dead is the intake's",
-        ),
-        (
-            &["--outbox", REDIS, "--outbox-kind", "held,hold"],
-            "",
-            "\"hold\" is no kind of event; the kinds are adjusted,",
-        ),
-        (&["--outbox", REDIS], "[outbox]\nkinds = [\"Held\"]\n", "\"Held\" is no kind of event"),
-        (&["--outbox", "127.0.0.1"], "", "--outbox: not the address"),
-        (&["--outbox-stream", "events"], "", "Say --outbox redis://"),
-        (&[], "[intake]\nurl = \"redis://h\"\nstream = \"orders\"\n", "Say --intake-token"),
-        (&[], "[outbox]\nuri = \"redis://h\"\n", "unknown field `uri`"),
+        ("--outbox REDIS", "[outbox]\nkinds = [\"Held\"]\n", "\"Held\" is no kind of event"),
+        ("", "[intake]\nurl = \"redis://h\"\nstream = \"orders\"\n", "Say --intake-token"),
+        ("", "[outbox]\nuri = \"redis://h\"\n", "unknown field `uri`"),
     ];
     for (flags, file, expected) in rows {
-        fs::write(&settings, file).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jaego"));
-        command.arg("serve").arg("--data").arg(folder.path().join("data")).args(["--listen", "127.0.0.1:0"]);
-        let ran = command.arg("--config").arg(&settings).args(flags).env_clear().output().unwrap();
-        let told = String::from_utf8_lossy(&ran.stderr);
-        assert_eq!(ran.status.code(), Some(2), "{flags:?}: {told}");
-        assert!(told.contains(expected), "{flags:?}: {told}");
-        assert!(!told.contains("secret"), "{told}");
-        // A token that nobody will see again would be printed here, and a store made for nothing.
-        assert_eq!(String::from_utf8_lossy(&ran.stdout), "", "{flags:?}");
-        assert!(!folder.path().join("data").exists(), "{flags:?}");
+        refused(flags, file, expected);
     }
+}
+
+/// The service does not start with these flags and settings, says why, and leaves nothing behind.
+fn refused(flags: &str, file: &str, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.toml");
+    fs::write(&settings, file).unwrap();
+    let intake = "--intake REDIS --stream o --intake-token admin";
+    let words = flags.replace("INTAKE", intake);
+    let words = words.split_whitespace().map(|word| match word {
+        "REDIS" => REDIS,
+        "EMPTY" => "",
+        _ => word,
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jaego"));
+    command.arg("serve").arg("--data").arg(folder.path().join("data")).args(["--listen", "127.0.0.1:0"]);
+    let ran = command.arg("--config").arg(&settings).args(words).env_clear().output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{flags}: {told}");
+    assert!(told.contains(expected), "{flags}: {told}");
+    assert!(!told.contains("secret"), "{told}");
+    // A token that nobody will see again would be printed here, and a store made for nothing.
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "", "{flags}");
+    assert!(!folder.path().join("data").exists(), "{flags}");
 }
 
 #[test]

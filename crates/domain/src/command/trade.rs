@@ -9,7 +9,8 @@ pub struct SetPriceTiers {
     pub from: Vec<Amount>,
 }
 
-/// Sets a card: makes it, or gives it another owner or price, which closes its open proposals.
+/// Sets a card: makes it, or gives it another owner or price, which closes its open proposals. Whose it is now is said
+/// and compared, so that a change that was sent before a swap was seen takes nothing back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetCard {
     /// Which one.
@@ -18,6 +19,8 @@ pub struct SetCard {
     pub owner: Code,
     /// What it is worth, in the trade's own unit.
     pub price: Amount,
+    /// Whose it is now, to give it to another owner. Without it the card has to be `owner`'s already, or be new.
+    pub from_owner: Option<Code>,
 }
 
 /// Proposes to swap a card for somebody else's.
@@ -67,6 +70,9 @@ impl SetPriceTiers {
 impl SetCard {
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.number(61).text(self.card.as_str()).text(self.owner.as_str()).number(self.price.get());
+        if let Some(from) = &self.from_owner {
+            digest.text(from.as_str());
+        }
     }
 }
 

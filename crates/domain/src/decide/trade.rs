@@ -18,10 +18,14 @@ impl<T: Tables> Desk<'_, T> {
     }
 
     pub(super) fn set_card(&self, command: &SetCard) -> Result<Verdict, Refusal> {
-        let SetCard { card, owner, price } = command.clone();
+        let SetCard { card, owner, price, from_owner } = command.clone();
         let reason = match self.tables.card(&card) {
+            None if from_owner.is_some() => return Err(Refusal::CardNotFound { card }),
             None => None,
-            Some(known) if known.owner != owner => Some(CloseReason::OwnerChanged),
+            Some(known) if known.owner != owner => {
+                owns(&card, &known.owner, from_owner.as_ref().unwrap_or(&owner))?;
+                Some(CloseReason::OwnerChanged)
+            }
             Some(known) if known.price != price => Some(CloseReason::PriceChanged),
             // A swap may have brought it to what is asked for: then the swap is not this request's outcome.
             Some(known) if known.set >= known.changed => return Ok(Verdict::Repeat(known.set)),

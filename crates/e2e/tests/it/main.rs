@@ -11,6 +11,7 @@ mod growth;
 mod hostile;
 mod http;
 mod jaego;
+mod metrics;
 mod order;
 mod order_races;
 mod orders;

@@ -306,77 +306,153 @@ fn a_worker_who_comes_back_under_its_name_cannot_complete_with_the_fence_of_befo
 /// It is back at the very moment at which its claim lapses: it finishes what it had, or what it claims again, once.
 #[test]
 fn at_the_moment_of_the_lapse_a_name_has_one_claim() {
-    const LEASE: Duration = Duration::from_secs(1);
-    /// Orders claimed one after the other, so that they lapse one after the other.
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    place_orders(&mut admin);
+    let begin = |order: usize| {
+        let body = json!({"worker": "ann", "lease_s": 1});
+        fence(&ok(admin.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap()))
+    };
+    let completing =
+        |connection: &mut Connection, order: usize, old: u64| complete(connection, &format!("O{order}"), old);
+    let claiming = |connection: &mut Connection, order: usize, _| {
+        let body = json!({"worker": "ann", "lease_s": 300});
+        connection.post(&format!("/v1/orders/O{order}/claim"), &body).unwrap()
+    };
+    let mut after = jaego.connect();
+    let look =
+        |order: usize, old: u64, [completed, claimed]: &[Answer; 2]| match (said(completed), said(claimed)) {
+            // Before the lapse the same name has the same claim.
+            ((200, _), (200, _)) => {
+                assert_eq!((fence(&claimed.1), &claimed.1["repeat"]), (old, &json!(true)), "order {order}");
+                "told of its claim, which it completed"
+            }
+            ((200, _), (409, "order_completed")) => "completed",
+            ((409, "claim_lost"), (200, _)) => {
+                let new = fence(&claimed.1);
+                // Where the claim was asked for before the lapse, the completion came after it.
+                if new != old {
+                    let again = complete(&mut after, &format!("O{order}"), old);
+                    assert_eq!(said(&again), (409, "claim_lost"), "order {order}");
+                    ok(complete(&mut after, &format!("O{order}"), new));
+                }
+                "lost"
+            }
+            other => panic!("order {order}: {other:?}"),
+        };
+    at_lapses(&jaego, begin, [&completing, &claiming], look, "lost");
+    jaego.end();
+}
+
+/// Kim's cart holds the last unit, and lee has one that waits for it.
+#[test]
+fn at_the_moment_of_the_lapse_the_last_unit_is_sold_once() {
+    let jaego = Jaego::start();
+    let mut admin = jaego.connect();
+    let skus: Vec<_> = (0..ROUNDS).map(|round| format!("S{round}")).collect();
+    stock(&mut admin, &skus, 1);
+    let mut commands: Vec<_> = ["kim", "lee"]
+        .map(|owner| json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": PRICE * ROUNDS as u64}))
+        .into();
+    commands.extend(skus.iter().map(|sku| json!({"op": "set_sku", "sku": sku, "prices": {"KRW": PRICE}})));
+    for round in 0..ROUNDS {
+        let cart = |cart: &str, owner: &str, hold_s: Option<u32>| {
+            json!({"op": "set_cart", "cart": format!("{cart}{round}"), "site": "ICN", "owner": owner,
+                "hold_s": hold_s})
+        };
+        commands.extend([cart("K", "kim", Some(1)), cart("L", "lee", None)]);
+        let item =
+            json!({"op": "set_cart_item", "cart": format!("L{round}"), "sku": skus[round], "quantity": 1});
+        commands.push(item);
+    }
+    all(&mut admin, &commands);
+    let begin = |round: usize| {
+        let held =
+            ok(admin.put(&format!("/v1/carts/K{round}/items/S{round}"), &json!({"quantity": 1})).unwrap());
+        assert!(held["expires_at"].is_string(), "{held}");
+    };
+    let kim = |connection: &mut Connection, round: usize, ()| checkout(connection, &format!("K{round}"));
+    let lee = |connection: &mut Connection, round: usize, ()| checkout(connection, &format!("L{round}"));
+    let (mut rounds, mut of_lee) = (0, 0);
+    let look = |round: usize, (), answers: &[Answer; 2]| {
+        rounds += 1;
+        match answers.each_ref().map(said) {
+            [(200, _), (409, "checkout_blocked")] => "kim's",
+            [(409, "checkout_blocked"), (200, _)] => {
+                of_lee += 1;
+                "lee's"
+            }
+            other => panic!("round {round}: {other:?}"),
+        }
+    };
+    at_lapses(&jaego, begin, [&kim, &lee], look, "lee's");
+    let mut admin = jaego.connect();
+    for (owner, bought) in [("kim", rounds - of_lee), ("lee", of_lee)] {
+        let wallet = ok(admin.get(&format!("/v1/wallets/{owner}")).unwrap());
+        let left = PRICE * (ROUNDS as u64 - bought);
+        assert_eq!(wallet["balances"][0]["balance"], left, "{wallet}");
+    }
+    jaego.end();
+}
+
+fn checkout(connection: &mut Connection, cart: &str) -> Answer {
+    connection.post(&format!("/v1/carts/{cart}/checkout"), &json!({"currency": "KRW"})).unwrap()
+}
+
+/// What a hand does in a round that began with this.
+type HandAt<'a, T> = &'a (dyn Fn(&mut Connection, usize, T) -> Answer + Sync);
+
+/// Lets two hands act at the moment at which something lapses that `begin` begins in each round, and that stands for a
+/// second. `look` names what came of a round; it is over when `late`, which only comes after the lapse, and something else
+/// were seen.
+fn at_lapses<T: Copy + Sync>(
+    jaego: &Jaego,
+    mut begin: impl FnMut(usize) -> T,
+    hands: [HandAt<'_, T>; 2],
+    mut look: impl FnMut(usize, T, &[Answer; 2]) -> &'static str,
+    late: &str,
+) {
+    const LIFE: Duration = Duration::from_secs(1);
+    /// Rounds that begin one after the other, so that they lapse one after the other.
     const LAPSES: usize = 100;
     /// Between one and the next.
     const STEP: Duration = Duration::from_millis(10);
     /// How long before the lapse the first try begins, and how long after it it ends …
     const WINDOW: Duration = Duration::from_millis(4);
-    /// … and how much wider the next try is, until both outcomes were seen or the orders are used up.
+    /// … and how much wider the next try is, until both outcomes were seen or the rounds are used up.
     const WIDER: u32 = 3;
-    let jaego = Jaego::start();
-    let mut admin = jaego.connect();
-    place_orders(&mut admin);
     let sleep_until = |at: Instant| thread::sleep(at.saturating_duration_since(Instant::now()));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut window = WINDOW;
     for first in (0..ROUNDS).step_by(LAPSES) {
-        let begun = Instant::now();
-        let mut claims = Vec::new();
+        let start = Instant::now();
+        let mut begun = Vec::new();
         for index in 0..LAPSES {
-            sleep_until(begun + STEP * u32::try_from(index).unwrap());
-            let body = json!({"worker": "ann", "lease_s": LEASE.as_secs()});
-            let answer = ok(admin.post(&format!("/v1/orders/O{}/claim", first + index), &body).unwrap());
-            claims.push((Instant::now(), fence(&answer)));
+            sleep_until(start + STEP * u32::try_from(index).unwrap());
+            let what = begin(first + index);
+            begun.push((Instant::now(), what));
         }
-        let moment = |index: usize| {
+        let act = |hand: HandAt<'_, T>, connection: &mut Connection, index: usize| {
             let offset = window * 2 * u32::try_from(index).unwrap() / u32::try_from(LAPSES).unwrap();
-            claims[index].0 + LEASE + offset - window
+            sleep_until(begun[index].0 + LIFE + offset - window);
+            hand(connection, first + index, begun[index].1)
         };
-        let completing = |connection: &mut Connection, index: usize| {
-            sleep_until(moment(index));
-            complete(connection, &format!("O{}", first + index), claims[index].1)
-        };
-        let claiming = |connection: &mut Connection, index: usize| {
-            let body = json!({"worker": "ann", "lease_s": 300});
-            sleep_until(moment(index));
-            connection.post(&format!("/v1/orders/O{}/claim", first + index), &body).unwrap()
-        };
-        let answers = race(&jaego, LAPSES, [&completing, &claiming]);
-        for (index, [completed, claimed]) in answers.iter().enumerate() {
-            let (order, old) = (first + index, claims[index].1);
-            let what = match (said(completed), said(claimed)) {
-                // Before the lapse the same name has the same claim.
-                ((200, _), (200, _)) => {
-                    assert_eq!(
-                        (fence(&claimed.1), &claimed.1["repeat"]),
-                        (old, &json!(true)),
-                        "order {order}"
-                    );
-                    "told of its claim, which it completed"
-                }
-                ((200, _), (409, "order_completed")) => "completed",
-                ((409, "claim_lost"), (200, _)) => {
-                    let new = fence(&claimed.1);
-                    // Where the claim was asked for before the lapse, the completion came after it.
-                    if new != old {
-                        let again = complete(&mut admin, &format!("O{order}"), old);
-                        assert_eq!(said(&again), (409, "claim_lost"), "order {order}");
-                        ok(complete(&mut admin, &format!("O{order}"), new));
-                    }
-                    "lost"
-                }
-                other => panic!("order {order}: {other:?}"),
-            };
-            *seen.entry(what).or_default() += 1;
+        let [one, other] = hands;
+        let answers = race(
+            jaego,
+            LAPSES,
+            [&|connection, index| act(one, connection, index), &|connection, index| {
+                act(other, connection, index)
+            }],
+        );
+        for (index, answers) in answers.iter().enumerate() {
+            *seen.entry(look(first + index, begun[index].1, answers)).or_default() += 1;
         }
         println!("{window:?} around the lapse: {seen:?}");
-        if seen.contains_key("lost") && seen.len() > 1 {
-            break;
+        if seen.contains_key(late) && seen.len() > 1 {
+            return;
         }
         window *= WIDER;
     }
-    assert!(seen.contains_key("lost") && seen.len() > 1, "the moment of the lapse was never met: {seen:?}");
-    jaego.end();
+    panic!("the moment of the lapse was never met: {seen:?}");
 }

@@ -18,7 +18,7 @@ const PRICES: [u64; 3] = [0, 10, 60];
 pub(super) fn setup() -> impl Iterator<Item = Request> {
     let cards = CARDS.into_iter().zip(OWNERS.into_iter().cycle()).zip(PRICES.into_iter().cycle());
     cards.map(|((card, owner), price)| {
-        let set = SetCard { card: code(card), owner: code(owner), price: amount(price) };
+        let set = SetCard { card: code(card), owner: code(owner), price: amount(price), from_owner: None };
         asked(Command::SetCard(set), None).expect("the world is well formed")
     })
 }
@@ -34,6 +34,7 @@ impl Client {
                 card: card(dice),
                 owner: owner(dice),
                 price: amount(PRICES[dice.below(PRICES.len())]),
+                from_owner: dice.one_in(2).then(|| owner(dice)),
             }),
             2..=6 => {
                 if !dice.one_in(10) {

@@ -437,6 +437,7 @@ fn command(row: &Row, words: &mut Words, done: &BTreeMap<String, Sequence>) -> R
             card: words.code()?,
             owner: words.code()?,
             price: words.amount_of("price")?,
+            from_owner: words.option_code("from")?,
         }),
         "propose" => Command::Propose(Propose {
             id: words.code()?,

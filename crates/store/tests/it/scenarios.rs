@@ -313,8 +313,9 @@ fn a_card_has_at_most_so_many_open_proposals_and_accepting_one_ends_the_others()
         let request = Request::new(command, None, code("tester")).unwrap();
         turn::submit(&mut tables, &request, START, &mut events).map(|_| ())
     };
-    let card =
-        |card: &str, owner: &str| Command::SetCard(SetCard { card: code(card), owner: code(owner), price });
+    let card = |card: &str, owner: &str| {
+        Command::SetCard(SetCard { card: code(card), owner: code(owner), price, from_owner: None })
+    };
     let propose = |number: usize| {
         Command::Propose(Propose {
             id: code(&format!("P{number}")),

@@ -84,6 +84,8 @@ fn carts_are_filled_checked_out_and_refunded() {
     assert!(house.done("sku show mug").contains("KRW=5000 USD=4"));
     house.done("sku set cup --price KRW=3000");
     house.done("cart set C1 --site ICN --owner kim --hold 10m");
+    let empty = house.done("cart show C1");
+    assert!(empty.contains("\nheld    not now: each change holds its items for 600 s\n"), "{empty}");
     let item = house.done("cart item C1 mug 2");
     assert!(
         item.starts_with("cart C1 has 2 of mug (event N)\n") && item.contains("\nheld until TIME"),

@@ -3,14 +3,17 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use jaego_domain::{
     Command, Query, Request, Strategy, Timestamp,
-    command::{AllocateTransfer, RequestTransfer, SetSite, TransferLine},
+    command::{AllocateTransfer, Fenced, RaiseFence, RequestTransfer, SetSite, TransferLine},
 };
 use jaego_engine::{
     Config, Engine, checkpoint,
@@ -21,10 +24,15 @@ use jaego_engine::{
 use jaego_store::{Batch, Done, Failure, Reply, Results, Store};
 
 use super::gate::GatedDisk;
+use super::past::twin::stock_at;
 use super::world::{
-    code, config, hold, keyed, one, opening, quantity, release, request, start, stock, submit, totals,
+    code, config, hold, hold_for, keyed, one, opening, quantity, release, request, start, stock, submit,
+    totals,
 };
 use crate::seeds::each_seed;
+
+/// 2026-03-01T00:00:00Z, in milliseconds.
+const START: u64 = 1_772_323_200_000;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -252,24 +260,27 @@ fn fill(disk: &SimDisk) {
     disk.set_faults(Faults { space: Some(disk.used()), ..Faults::default() });
 }
 
+/// Places holds of one mug in batches of 500 until one is refused: how many batches went in, and why the next did not.
+fn place_until_full(engine: &Engine) -> (u64, String) {
+    for placed in 0..1_000 {
+        let requests =
+            (0..500).map(|number| request(hold(&format!("H{placed}-{number}"), "mug", 1))).collect();
+        match at_once(engine, requests).wait() {
+            Ok(answers) => assert!(each(Ok(answers)).iter().all(Result::is_ok)),
+            Err(Failure::Full { detail }) => return (placed, detail),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("it never fills");
+}
+
 #[test]
 fn a_full_store_refuses_writes_reads_on_and_resumes() {
     let disk = SimDisk::new(8);
     let engine = start(disk.clone());
     stock(&engine, &["mug"], 1_000_000);
     fill(&disk);
-    let mut placed = 0;
-    let detail = loop {
-        let requests =
-            (0..500).map(|number| request(hold(&format!("H{placed}-{number}"), "mug", 1))).collect();
-        match at_once(&engine, requests).wait() {
-            Ok(answers) => assert!(each(Ok(answers)).iter().all(Result::is_ok)),
-            Err(Failure::Full { detail }) => break detail,
-            Err(other) => panic!("{other}"),
-        }
-        placed += 1;
-        assert!(placed < 1_000, "it never fills");
-    };
+    let (placed, detail) = place_until_full(&engine);
     assert!(detail.contains("full"), "{detail}");
     assert!(placed > 5, "{placed} batches went in");
     let status = engine.status();
@@ -291,6 +302,62 @@ fn a_full_store_refuses_writes_reads_on_and_resumes() {
     drop(engine);
     let engine = start(disk.crash(1));
     assert_eq!(totals(&engine, "mug").1, placed * 500 + 1);
+}
+
+/// No turn is made meanwhile, as nobody asks and nothing can lapse.
+#[test]
+fn a_full_store_tells_how_late_it_is_and_holds_its_time_back() {
+    const DUE: u64 = START + 60_000;
+    let (disk, clock) = (SimDisk::new(11), Arc::new(AtomicU64::new(START)));
+    let hand = Arc::clone(&clock);
+    let recovered = open(disk.clone(), config().journal, |_| {}).unwrap();
+    let engine = Engine::start(recovered, config(), move || Timestamp(hand.load(Ordering::SeqCst)));
+    stock(&engine, &["mug"], 1_000_000);
+    one(&engine, request(hold_for("late", "mug", 4, DUE - START))).unwrap();
+    fill(&disk);
+    place_until_full(&engine);
+    assert_eq!(engine.status().expiry_lag_ms, 0);
+    clock.store(DUE + 30_000, Ordering::SeqCst);
+    assert_eq!(engine.status().expiry_lag_ms, 30_000);
+    let told = engine.stock_as_of(stock_at(DUE)).wait().unwrap();
+    assert_eq!(told.at, Timestamp(DUE - 1), "nothing has lapsed, so that its time is not over");
+    disk.set_faults(Faults::default());
+    until("it lapses", || engine.status().expiry_lag_ms == 0);
+    let told = engine.stock_as_of(stock_at(DUE)).wait().unwrap();
+    assert_eq!(told.at, Timestamp(DUE + 30_000));
+    engine.close().unwrap();
+}
+
+#[test]
+fn how_long_keys_are_kept_is_told_though_nobody_asks_for_anything() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let (disk, clock) = (SimDisk::new(12), Arc::new(AtomicU64::new(START)));
+    for life in 1..=2 {
+        let hand = Arc::clone(&clock);
+        let recovered = open(disk.clone(), config().journal, |_| {}).unwrap();
+        let engine = Engine::start(recovered, config(), move || Timestamp(hand.load(Ordering::SeqCst)));
+        if life == 1 {
+            stock(&engine, &["mug"], 10);
+            one(&engine, keyed(hold("H1", "mug", 1), "K1")).unwrap();
+        }
+        clock.fetch_add(DAY_MS, Ordering::SeqCst);
+        let status = engine.status();
+        assert_eq!((status.keys, status.key_window_ms), (1, life * DAY_MS));
+        engine.close().unwrap();
+    }
+}
+
+/// The last frame is durable and answered; what fails is the note that it is.
+#[test]
+fn a_disk_that_fails_while_nobody_asks_says_why() {
+    let disk = SimDisk::new(13);
+    let engine = start(disk.clone());
+    disk.set_faults(Faults { fail_sync: Some(disk.syncs() + 2), ..Faults::default() });
+    let fenced = Fenced::new(code("press"), 1).unwrap();
+    one(&engine, request(Command::RaiseFence(RaiseFence { fenced }))).unwrap();
+    until("it has failed", || engine.status().failed.is_some());
+    let detail = engine.close().unwrap_err();
+    assert!(detail.contains("Input/output error"), "{detail}");
 }
 
 #[test]

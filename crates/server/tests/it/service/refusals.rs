@@ -499,6 +499,18 @@ async fn what_is_well_formed_and_wrong_is_told_by_name() {
             "invalid_value",
             ("field", json!("price")),
         ),
+        (
+            ("set_card", json!({"card": "sword", "owner": "lee", "price": 9_000})),
+            409,
+            "card_not_owned",
+            ("owned_by", json!("kim")),
+        ),
+        (
+            ("set_card", json!({"card": "axe", "owner": "lee", "price": 9_000, "from_owner": "kim"})),
+            404,
+            "card_not_found",
+            ("card", json!("axe")),
+        ),
         (("set_price_tiers", json!({"from": [0, 5, 5]})), 422, "invalid_value", ("field", json!("from"))),
         (("set_price_tiers", json!({"from": [1, 5]})), 422, "invalid_value", ("field", json!("from"))),
         (proposes("P9", "kim", "axe"), 404, "card_not_found", ("card", json!("axe"))),

@@ -86,6 +86,19 @@ async fn every_route_is_in_the_tables_and_asks_for_the_role_that_they_tell() {
     assert_eq!(store.inspect(|_, events| events.len()), 0, "none of them did anything");
 }
 
+/// It is where a token is typed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_api_asks_nobody_else_and_stands_in_no_frame() {
+    let service = Service::over(reference().0).await;
+    let answer = service.ask("GET", "/docs", &[], b"").await;
+    let policy = answer.header("content-security-policy").unwrap();
+    for rule in ["default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "form-action 'none'"] {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+}
+
 /// A URL of a route; its documents are nowhere.
 fn url(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {

@@ -316,7 +316,7 @@ pub(super) fn sample(op: &str) -> Value {
         "unclaim_order" | "complete_order" => json!({"order": "O1", "worker": "ann", "fence": 7}),
         "raise_fence" => json!({"resource": "product:42", "fence": 7}),
         "set_price_tiers" => json!({"from": [0, 10_000]}),
-        "set_card" => json!({"card": "sword", "owner": "kim", "price": 9_000}),
+        "set_card" => json!({"card": "sword", "owner": "kim", "price": 9_000, "from_owner": "kim"}),
         "propose" => json!({"id": "P2", "owner": "kim", "from_card": "sword", "to_card": "crown"}),
         "accept_proposal" | "reject_proposal" => json!({"proposal": "P1", "owner": "lee"}),
         "withdraw_proposal" => json!({"proposal": "P1", "owner": "kim"}),

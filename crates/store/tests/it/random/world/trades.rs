@@ -20,7 +20,8 @@ fn amount(units: u64) -> Amount {
 pub(super) fn facts() -> impl Iterator<Item = Command> {
     CARDS[..6].iter().zip(OWNERS.into_iter().cycle()).zip(PRICES.into_iter().cycle()).map(
         |((card, owner), price)| {
-            Command::SetCard(SetCard { card: code(card), owner: code(owner), price: amount(price) })
+            let (card, owner, price) = (code(card), code(owner), amount(price));
+            Command::SetCard(SetCard { card, owner, price, from_owner: None })
         },
     )
 }
@@ -50,7 +51,10 @@ impl World {
             owner.unwrap_or_else(|| code(self.dice.word(&OWNERS))),
             price.unwrap_or_else(|| amount(*self.dice.one_of(&PRICES))),
         );
-        Command::SetCard(SetCard { card, owner, price })
+        // Mostly the owner.
+        let known = known.filter(|_| self.dice.chance(90)).map(|row| row.owner);
+        let from_owner = known.or_else(|| self.dice.chance(50).then(|| code(self.dice.word(&OWNERS))));
+        Command::SetCard(SetCard { card, owner, price, from_owner })
     }
 
     fn propose(&mut self, memory: &Memory) -> Command {
