@@ -1,5 +1,7 @@
 //! Proves the books: what must hold after every event.
 
+#[cfg(test)]
+mod tests;
 mod trade;
 
 use std::collections::{BTreeMap, BTreeSet};
