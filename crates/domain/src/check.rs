@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 mod trade;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use crate::{
     SkuId, Tables, WaitingBy,
     row::{Cart, CartStatus, HoldStatus, Line, OrderStatus, Sale, Tracking, Wallet},
 };
+use transfer::{check_transfer, held_by};
 
 /// What was proven, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,65 +82,18 @@ pub fn check(memory: &Memory) -> Result<Proof, Vec<String>> {
                     for pick in &line.picks {
                         let place = Place { location: pick.location, sku: line.sku, lot: pick.lot };
                         *held.entry(place).or_default() += amount(pick.quantity);
+                        if memory.location(pick.location).site != line.site {
+                            wrong.push(format!("hold {id} holds at another site than it says"));
+                        }
                     }
                 }
             }
-            Row::Transfer(id, Some(transfer)) => {
-                proof.transfers += 1;
-                let totals = transfer.totals;
-                let holds = amount(totals.allocated) + amount(totals.picked);
-                if transfer.end.is_some() && holds + amount(totals.in_transit) != 0 {
-                    wrong.push(format!("transfer {id} is {} and holds stock", transfer.status().name()));
-                }
-                let lines = (0..transfer.lines).map(|line| memory.line(&id, line));
-                let mut sums = [0_i128; 9];
-                for line in lines {
-                    let parts = [
-                        line.totals.requested,
-                        line.totals.allocated,
-                        line.totals.picked,
-                        line.totals.shipped,
-                        line.totals.in_transit,
-                        line.totals.received,
-                        line.totals.damaged,
-                        line.totals.lost,
-                        line.totals.closed_short,
-                    ];
-                    for (sum, part) in sums.iter_mut().zip(parts) {
-                        *sum += amount(part);
-                    }
-                    let parts = [
-                        line.totals.allocated,
-                        line.totals.picked,
-                        line.totals.shipped,
-                        line.totals.closed_short,
-                    ];
-                    if parts.into_iter().map(amount).sum::<i128>() > amount(line.totals.requested) {
-                        wrong.push(format!("line {} of transfer {id} has more than it asked for", line.name));
-                    }
-                }
-                let header = [
-                    totals.requested,
-                    totals.allocated,
-                    totals.picked,
-                    totals.shipped,
-                    totals.in_transit,
-                    totals.received,
-                    totals.damaged,
-                    totals.lost,
-                    totals.closed_short,
-                ];
-                if header.map(amount) != sums {
-                    wrong.push(format!("the sums of transfer {id} are not those of its lines"));
-                }
-            }
+            Row::Transfer(_, Some(_)) => proof.transfers += 1,
             Row::Lines(id, Some(lines)) => {
                 picking.lines(memory, &id, &lines, &mut wrong);
+                check_transfer(memory, &id, &lines, &mut wrong);
                 for line in lines {
-                    let picks = line.picks.iter().map(|pick| (pick.location, pick.lot, pick.quantity));
-                    let staged =
-                        line.staged.iter().map(|staged| (staged.staging, staged.lot, staged.quantity));
-                    for (location, lot, quantity) in picks.chain(staged) {
+                    for (location, lot, quantity) in held_by(&line) {
                         *held.entry(Place { location, sku: line.sku, lot }).or_default() += amount(quantity);
                     }
                     for (lot, quantity) in &line.transit {
