@@ -32,6 +32,7 @@ mod history;
 mod inbox;
 mod index;
 pub mod journal;
+mod ledger;
 mod recovery;
 #[cfg(feature = "sim")]
 pub mod sim_disk;

@@ -1,10 +1,9 @@
 //! Opens a store's folder: the newest good checkpoint, and then every event since.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use jaego_domain::{
-    Account, Code, Currency, Event, Memory, MoneyMovement, MoneyOutside, Outside, Place, Row, Sequence,
-    SkuId, Tables, WARM_MAX, add_left, apply, apply_for_good,
+    Event, Memory, Sequence, Tables, WARM_MAX, add_left, apply, apply_for_good,
     check::{Proof, check},
 };
 use jaego_store::codec::{self, row};
@@ -17,6 +16,7 @@ use crate::{
     disk::{Disk, DiskFile, WriteError},
     engine::error_chain,
     journal::{self, Journal, Reader, Recovery, Report, StoreId},
+    ledger::Ledger,
     state::{Sum, hash_without_sold, state_hash},
 };
 
@@ -530,7 +530,7 @@ pub fn verify<D: Disk>(
             let decode = |source| Error::Decode { sequence, source };
             for event in codec::decode(frame.payload, Sequence(sequence)).map_err(decode)? {
                 let event = event.map_err(decode)?;
-                event.fact.movements(|movement| ledger.post(&movement));
+                event.fact.movements(|movement| ledger.post(movement));
                 if let Some(money) = event.fact.money() {
                     ledger.post_money(&money);
                 }
@@ -550,123 +550,16 @@ pub fn verify<D: Disk>(
         }
         verified.movements = ledger.movements;
         verified.checkpoint = recovered.checkpoint;
-        ledger.compare(&memory)?;
+        ledger.compare(&memory).map_err(Error::Books)?;
     }
     recovered.journal.close()?;
     Ok(verified)
 }
 
-/// Stock and money derived from movements alone.
-#[derive(Default)]
-struct Ledger {
-    wallets: BTreeMap<(Code, Currency), i128>,
-    money_outside: BTreeMap<(Currency, MoneyOutside), i128>,
-    positions: BTreeMap<Place, i128>,
-    outside: BTreeMap<(SkuId, Outside), i128>,
-    movements: u64,
-}
-
-impl Ledger {
-    fn post(&mut self, movement: &jaego_domain::Movement) {
-        self.movements += 1;
-        let quantity = i128::from(movement.quantity.get());
-        for (account, change) in [(&movement.from, -quantity), (&movement.to, quantity)] {
-            match account {
-                Account::Position(place) => *self.positions.entry(*place).or_default() += change,
-                Account::Outside(outside) => {
-                    *self.outside.entry((movement.sku, *outside)).or_default() += change;
-                }
-                // What is in transit stands in the transfers' lines, whose sums `check` proves.
-                Account::InTransit { .. } => {}
-            }
-        }
-    }
-
-    fn post_money(&mut self, money: &MoneyMovement<'_>) {
-        self.movements += 1;
-        let change = i128::from(money.change());
-        *self.wallets.entry((money.owner.clone(), money.currency)).or_default() += change;
-        *self.money_outside.entry((money.currency, money.outside)).or_default() -= change;
-    }
-
-    fn compare(mut self, memory: &Memory) -> Result<(), Error> {
-        let mut wrong = Vec::new();
-        let mut sold = memory.sold();
-        for row in memory.rows() {
-            match row {
-                Row::Position(place, Some(row)) => {
-                    let moved = self.positions.remove(&place).unwrap_or_default();
-                    if moved != i128::from(row.on_hand.get()) {
-                        wrong.push(format!(
-                            "{place:?}: {} on hand, and {moved} by its movements",
-                            row.on_hand
-                        ));
-                    }
-                }
-                Row::Outside(sku, outside, balance) => {
-                    let moved = self.outside.remove(&(sku, outside)).unwrap_or_default();
-                    if moved != i128::from(balance) {
-                        wrong.push(format!(
-                            "{sku:?} {}: {balance}, and {moved} by its movements",
-                            outside.name()
-                        ));
-                    }
-                }
-                Row::Wallet(owner, Some(wallet)) => {
-                    for balance in wallet.balances {
-                        let left = sold.remove(&(owner.clone(), balance.currency)).unwrap_or_default();
-                        if left != balance.sold {
-                            let (has, currency) = (balance.sold, balance.currency);
-                            wrong.push(format!(
-                                "{owner} has {has} {currency} for orders, and {left} by the orders themselves"
-                            ));
-                        }
-                        let moved = self.wallets.remove(&(owner.clone(), balance.currency));
-                        let moved = moved.unwrap_or_default();
-                        if moved != i128::from(balance.balance) {
-                            let (has, currency) = (balance.balance, balance.currency);
-                            wrong.push(format!("{owner} has {has} {currency}, and {moved} by its movements"));
-                        }
-                    }
-                }
-                Row::MoneyOutside(currency, outside, balance) => {
-                    let moved = self.money_outside.remove(&(currency, outside)).unwrap_or_default();
-                    if moved != i128::from(balance) {
-                        let name = outside.name();
-                        wrong.push(format!("{currency} {name}: {balance}, and {moved} by its movements"));
-                    }
-                }
-                _ => {}
-            }
-        }
-        wrong.extend(
-            self.positions
-                .into_iter()
-                .filter(|(_, sum)| *sum != 0)
-                .map(|(place, sum)| format!("{place:?}: nothing on hand, and {sum} by its movements")),
-        );
-        wrong.extend(self.outside.into_iter().filter(|(_, sum)| *sum != 0).map(|((sku, outside), sum)| {
-            format!("{sku:?} {}: no balance, and {sum} by its movements", outside.name())
-        }));
-        wrong.extend(self.wallets.into_iter().filter(|(_, sum)| *sum != 0).map(
-            |((owner, currency), sum)| {
-                format!("{owner} has no wallet in {currency}, and {sum} by its movements")
-            },
-        ));
-        wrong.extend(self.money_outside.into_iter().filter(|(_, sum)| *sum != 0).map(
-            |((currency, outside), sum)| {
-                format!("{currency} {}: no balance, and {sum} by its movements", outside.name())
-            },
-        ));
-        wrong.truncate(100);
-        if wrong.is_empty() { Ok(()) } else { Err(Error::Books(wrong)) }
-    }
-}
-
 #[cfg(all(test, feature = "sim"))]
 mod tests {
     use jaego_domain::{
-        Amount, SiteId, Timestamp,
+        Amount, Code, Currency, Row, SiteId, Timestamp,
         row::{Balance, Filed, Filing, Head, Order, OrderStatus, Sale, Wallet},
     };
 

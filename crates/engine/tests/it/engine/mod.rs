@@ -16,6 +16,7 @@ mod life;
 mod near;
 mod past;
 mod promises;
+mod proofs;
 mod rest;
 mod rivals;
 mod world;
