@@ -10,7 +10,8 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use jaego_engine::{Config, disk::RealDisk, verify};
+use jaego_domain::{Code, Quantity, Row, Tables};
+use jaego_engine::{Config, checkpoint, disk::RealDisk, open, verify};
 use jaego_testkit::{free_port, wait_until};
 use serde_json::Value;
 
@@ -255,4 +256,29 @@ fn a_backup_from_before_wallets_counted_what_was_for_orders_is_restored() {
     manifest["state"] = format!("{:032x}", verified.hash_without_sold).into();
     fs::write(&path, manifest.to_string()).unwrap();
     house.done(&format!("restore --from {} --data {}", backup.display(), restored.display()));
+}
+
+#[test]
+fn books_that_are_wrong_are_not_proven() {
+    let mut house = House::furnished();
+    house.server.take();
+    let (data, store) = (house.data(), house.data().join("store"));
+    let code = |text| Code::new("code", text).unwrap();
+    let line = format!("verify --data {}", data.display());
+    assert!(house.done(&line).ends_with("the books balance\n"));
+    // The newest checkpoint is written again, of tables in which one more is held than anybody holds.
+    let mut recovered = open(RealDisk::open(&store).unwrap(), Config::default().journal, |_| {}).unwrap();
+    let memory = &mut recovered.memory;
+    let (site, sku) = (memory.site_id(&code("ICN")).unwrap(), memory.sku_id(&code("mug")).unwrap());
+    let (place, mut position) = memory.positions(site, sku).next().unwrap();
+    position.held += Quantity::ONE;
+    memory.put(Row::Position(place, Some(position)));
+    checkpoint::write(&*recovered.disk, recovered.journal.store(), memory, &[]).unwrap();
+    recovered.journal.close().unwrap();
+    drop(recovered.disk);
+    let ran = house.run(&line);
+    assert_eq!((ran.code, &*ran.out), (1, ""), "{}", ran.err);
+    assert!(ran.err.contains("is not proven"), "{}", ran.err);
+    assert!(ran.err.contains("the books are wrong: "), "{}", ran.err);
+    assert!(ran.err.contains("1 are held, and the holders hold 0"), "{}", ran.err);
 }
