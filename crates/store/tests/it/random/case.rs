@@ -204,6 +204,7 @@ impl Case {
             let law = "an adjustment cuts the holds that it may, and says what they lack";
             ensure(self.naive.releases_as_asked(adjust, &self.memory, &decided), law)?;
         }
+        self.naive.moves_as_asked(request.command(), &self.memory, &decided)?;
         if let (Command::AllocateOrder(order), Ok((Accepted::New(_), _))) = (request.command(), &answer) {
             let law = "an order that was allocated holds nothing of a blocked or an expired lot";
             ensure(self.holds_what_may_leave(&order.id, now), law)?;

@@ -6,6 +6,7 @@ mod first;
 mod orders;
 mod released;
 mod trades;
+mod transfers;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +31,7 @@ pub(crate) struct Naive {
     locations: BTreeMap<LocationId, (SiteId, LocationKind)>,
     lots: BTreeMap<LotId, (Option<Date>, bool)>,
     stocked: BTreeSet<(SiteId, SkuId)>,
-    lines: BTreeMap<(Code, u32), Line>,
-    ended: BTreeSet<Code>,
-    from: BTreeMap<Code, SiteId>,
+    transfers: transfers::Transfers,
     purses: BTreeMap<(Code, Currency), Purse>,
     /// Orders that were paid for and not cancelled: by whom, and how much of it was not given back.
     sold: BTreeMap<Code, (Code, Currency, i128)>,
@@ -58,13 +57,6 @@ struct Authorized {
     owner: Code,
     currency: Currency,
     left: i128,
-}
-
-struct Line {
-    sku: SkuId,
-    lot: Option<LotId>,
-    requested: u64,
-    shipped: u64,
 }
 
 /// What a request for stock should come to.
@@ -103,6 +95,7 @@ fn cart(id: &Code, line: u32) -> Holder {
 impl Naive {
     pub(crate) fn apply(&mut self, event: &Event) {
         self.orders.apply(event);
+        self.transfers.apply(&event.fact);
         // An adjustment's lines may come to the same place one after the other: it goes its own way below.
         if !matches!(event.fact, Fact::Adjusted { .. }) {
             let mut movements = Vec::new();
@@ -174,13 +167,6 @@ impl Naive {
                 }
             }
             Fact::HoldsLapsed { ids } => ids.iter().for_each(|id| self.drop_hold(id)),
-            Fact::TransferRequested { id, from, lines, .. } => {
-                self.from.insert(id.clone(), *from);
-                for (line, number) in lines.iter().zip(0..) {
-                    let (sku, lot, requested) = (line.sku, line.lot, line.quantity.get());
-                    self.lines.insert((id.clone(), number), Line { sku, lot, requested, shipped: 0 });
-                }
-            }
             Fact::TransferAllocated { id, takes, .. } => {
                 for take in takes {
                     self.hold(&transfer(id, take.line), take.place(), i128::from(take.quantity.get()));
@@ -195,7 +181,6 @@ impl Naive {
                 for take in released.iter().chain(staged.iter().map(|line| &line.take)) {
                     self.hold(&transfer(id, take.line), take.place(), -i128::from(take.quantity.get()));
                 }
-                self.ended.insert(id.clone());
             }
             Fact::TransferPicked { id, picked, missed, takes, .. } => {
                 for line in picked {
@@ -225,17 +210,14 @@ impl Naive {
             }
             Fact::TransferShipped { id, lines, .. } => {
                 for line in lines {
-                    let quantity = line.take.quantity.get();
-                    self.hold(&transfer(id, line.take.line), line.take.place(), -i128::from(quantity));
-                    let line = self.lines.get_mut(&(id.clone(), line.take.line)).expect("it was requested");
-                    line.shipped += quantity;
+                    let quantity = i128::from(line.take.quantity.get());
+                    self.hold(&transfer(id, line.take.line), line.take.place(), -quantity);
                 }
             }
             Fact::TransferClosed { id, released, .. } => {
                 for take in released {
                     self.hold(&transfer(id, take.line), take.place(), -i128::from(take.quantity.get()));
                 }
-                self.ended.insert(id.clone());
             }
             Fact::WalletCharged { owner, currency, amount, .. } => {
                 self.purse(owner, *currency).charged += i128::from(amount.get());
@@ -358,6 +340,7 @@ impl Naive {
             | Fact::ClaimsLapsed { .. }
             | Fact::Reversed { .. }
             | Fact::HoldExtended { .. }
+            | Fact::TransferRequested { .. }
             | Fact::TransferReceived { .. }
             | Fact::RequestNoted { .. } => {}
         }
@@ -416,7 +399,7 @@ impl Naive {
     /// Compares all pick work with the tables: what there is, who claimed it, and what waits in which order.
     fn agrees_on_picks(&self, memory: &Memory) -> Result<(), String> {
         let ours = self.pick_works();
-        for id in self.from.keys() {
+        for id in self.transfers.sites.keys() {
             let theirs = memory.pick_works(id).into_iter().map(|work| {
                 let lines = memory.pick_lines(id, &work.zone).into_iter().collect::<BTreeSet<_>>();
                 let claim = work.claim.map(|claim| (claim.worker, claim.fence, claim.expires_at));
@@ -662,6 +645,7 @@ impl Naive {
             return Err(format!("{} places have stock, the tables have {places}", self.on_hand.len()));
         }
         self.agrees_on_picks(memory)?;
+        self.agrees_on_transfers(memory)?;
         self.agrees_on_orders(memory)?;
         self.nobody_waits_for_what_is_there(memory, now)?;
         self.crossings_are_told(now)?;
@@ -702,12 +686,12 @@ impl Naive {
 
     /// What a transfer gets for all that it lacks. `None` where it is not to be allocated as a whole.
     pub(crate) fn transfer_gets(&self, command: &AllocateTransfer, now: Timestamp) -> Option<Prediction> {
-        let from = *self.from.get(&command.id)?;
-        if command.lines.is_some() || self.ended.contains(&command.id) {
+        let (from, _) = *self.transfers.sites.get(&command.id)?;
+        if command.lines.is_some() || self.transfers.ends.contains_key(&command.id) {
             return None;
         }
         let mut wants = Vec::new();
-        for ((id, number), line) in &self.lines {
+        for ((id, number), line) in &self.transfers.lines {
             if *id != command.id {
                 continue;
             }
