@@ -12,7 +12,7 @@ use crate::{
     fence::Fence,
     hold::{Hold, HoldSummary},
     location::Location,
-    lot::{Lot, Trace},
+    lot::{Lot, LotHolder, Trace},
     order::{Order, OrderSummary},
     site::Site,
     sku::Sku,
@@ -131,6 +131,7 @@ pub fn to_json(view: &View) -> Vec<u8> {
         View::Accounts(listed) => page::<_, Account>(listed),
         View::ExplainOrder(lines) => all::<_, ExplainedLine>(lines),
         View::Holds(listed) => page::<_, HoldSummary>(listed),
+        View::LotHolders(listed) => page::<_, LotHolder>(listed),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Lots and serial numbers, and where they are.
 
-use jaego_domain::{Command, Date, Refusal, command, query};
+use jaego_domain::{Command, Date, Refusal, command, query, row::HolderKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     stock::Candidate,
-    value::{Day, Text, Word},
+    value::{Choice, Day, Text, Word},
 };
 
 /// Sets a lot or serial number: makes it, or replaces its days and whether it is blocked.
@@ -90,6 +90,23 @@ pub struct Trace {
     pub in_transit: Vec<InTransit>,
     /// All of it that is on the way, those lines that are not shown included.
     pub in_transit_total: u64,
+}
+
+/// A document that holds something of a lot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LotHolder {
+    /// Which kind of document.
+    pub kind: Choice<HolderKind>,
+    /// Its id.
+    pub id: Word,
+    /// How much it holds of the lot, at the site where one was named, all its lines together.
+    pub held: u64,
+}
+
+impl From<&query::LotHolder> for LotHolder {
+    fn from(view: &query::LotHolder) -> Self {
+        Self { kind: view.kind.into(), id: (&view.id).into(), held: view.held.get() }
+    }
 }
 
 /// What a line of a transfer has on the way between its sites.

@@ -17,7 +17,7 @@ use crate::{
     limits::{PAGE_DEFAULT, PAGE_MAX, QUERY_BYTES_MAX},
     list::{self, List},
     location::Location,
-    lot::{Lot, Trace},
+    lot::{Lot, LotHolder, Trace},
     movement::Movement,
     order::{Order, OrderSummary},
     problem::Problem,
@@ -245,6 +245,8 @@ reads! {
         |values| Ok(Read::Query(Query::Lot { sku: values.code("sku")?, lot: values.code("lot")? })), "Show a lot"
     "trace" "/v1/skus/{sku}/lots/{lot}/trace" Trace []
         |values| Ok(Read::Query(Query::Trace { sku: values.code("sku")?, lot: values.code("lot")? })), "Show where a lot lies and who holds it"
+    "lot_holders" "/v1/skus/{sku}/lots/{lot}/holders" List<LotHolder> [SITE, AFTER, LIMIT]
+        Values::lot_holders, "List the holds, carts, transfers and orders that hold something of a lot, as they were made, oldest first"
     "stock" "/v1/stock" StockList [SKU, SITE, parameter("location", Form::Code, "At this location; needs a site"),
             LOT, parameter("as_of", Form::Time, "As it was after all that happened up to this time, which must be over"), AFTER, LIMIT]
         Values::stock, "List positions, as they are or as they were"
@@ -443,6 +445,15 @@ impl Values {
             lot: self.code_if_any("lot")?,
             site: self.code_if_any("site")?,
             owner: self.code_if_any("owner")?,
+            page: self.page()?,
+        }))
+    }
+
+    fn lot_holders(&self) -> Result<Read, Refusal> {
+        Ok(Read::Query(Query::LotHolders {
+            sku: self.code("sku")?,
+            lot: self.code("lot")?,
+            site: self.code_if_any("site")?,
             page: self.page()?,
         }))
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jaego_api::{
     location::Location,
-    lot::{Lot, Trace},
+    lot::{Lot, LotHolder, Trace},
     movement::Account,
     site::Site,
     sku::Sku,
@@ -316,6 +316,16 @@ enum LotCommand {
     Show { sku: String, lot: String },
     /// Show where a lot lies and who holds it.
     Trace { sku: String, lot: String },
+    /// List all holds, carts, transfers and orders that hold something of a lot, oldest first.
+    Holders {
+        sku: String,
+        lot: String,
+        /// What they hold at this site.
+        #[arg(long)]
+        site: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Make a lot or serial number, or change its days. What is not named is sent again as it was a moment ago: who changes
     /// a lot beside somebody else names all of it. To take a day away, PUT the lot without it.
     Set {
@@ -360,6 +370,10 @@ pub(crate) fn lot(options: &LotOptions) -> Result<()> {
                         + &sold.map(|sold| sold.text(sku, lot)).unwrap_or_default()
                 })
                 .await
+        }
+        LotCommand::Holders { sku, lot, site, page } => {
+            let filters = [("sku", Some(&**sku)), ("lot", Some(lot)), ("site", site.as_deref())];
+            page.show(&service, "lot_holders", &filters, holders).await
         }
         LotCommand::Set { sku, lot, received_on, expires_on, blocked } => {
             let blocked = blocked.then_some(true);
@@ -432,6 +446,14 @@ async fn block(service: &Service, sku: &str, lot: &str, blocked: bool) -> Result
     let at = [("sku", sku), ("lot", lot)];
     service.client.read::<Lot>("lot", &at).await?;
     set(service, "lot", &at, json!({ "blocked": blocked }), &unsaid(LOT_FIELDS)).await
+}
+
+fn holders(holders: &[LotHolder]) -> Table {
+    let mut table = Table::new(&["KIND", "ID", right!("HELD")]);
+    for holder in holders {
+        table.row([holder.kind.as_str(), &holder.id, &holder.held.to_string()]);
+    }
+    table
 }
 
 fn lots(lots: &[Lot]) -> Table {

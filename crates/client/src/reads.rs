@@ -8,7 +8,7 @@ use jaego_api::{
     hold::{Hold, HoldSummary},
     list::List,
     location::Location,
-    lot::{Lot, Trace},
+    lot::{Lot, LotHolder, Trace},
     movement::Movement,
     order::{Order, OrderSummary},
     site::Site,
@@ -104,6 +104,7 @@ lists! {
     locations "locations" (site) Location, "Lists the locations of a site."
     skus "skus" () Sku, "Lists the SKUs."
     lots "lots" (sku) Lot, "Lists the lots of a SKU."
+    lot_holders "lot_holders" (sku, lot) LotHolder, "Lists the documents that hold something of a lot as they were made, oldest first."
     stock "stock" () Position, "Lists positions as they are: without `as_of`."
     stock_as_of "stock" (as_of) PastPosition, "Lists positions as they were at a time, in RFC 3339."
     sku_history "sku_history" (sku) BalancePoint, "Lists how the balance of a SKU came to be what it is, oldest first."

@@ -11,6 +11,7 @@ mod crowd;
 mod footprint;
 mod hold_list;
 mod hold_row;
+mod holder_list;
 mod holders;
 mod holds;
 mod kept_code;

@@ -11,7 +11,7 @@ use crate::{
     limits::HOLDERS_SHOWN_MAX,
     outcome::{holding, lot_code},
     refusal::{Holding, Refusal},
-    row::{self, HoldStatus, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
+    row::{self, HoldStatus, HolderKind, LocationKind, OrderStatus, ProposalStatus, TransferStatus},
 };
 
 pub use account::{AccountView, account};
@@ -142,6 +142,13 @@ pub enum Query {
         owner: Option<Code>,
         page: Page,
     },
+    /// The documents that hold something of a lot, of every kind, in the order in which they were made.
+    LotHolders {
+        sku: Code,
+        lot: Code,
+        site: Option<Code>,
+        page: Page,
+    },
 }
 
 /// From a time on and up to another, either of which may be open.
@@ -232,6 +239,7 @@ pub enum View {
     Accounts(Listed<AccountView>),
     ExplainOrder(Vec<ExplainedLine>),
     Holds(Listed<HoldSummary>),
+    LotHolders(Listed<LotHolder>),
 }
 
 /// What was read, and what it cost.
@@ -285,7 +293,8 @@ impl View {
             | Self::Carts(_)
             | Self::Authorizations(_)
             | Self::Accounts(_)
-            | Self::Holds(_) => PAGE_COST,
+            | Self::Holds(_)
+            | Self::LotHolders(_) => PAGE_COST,
         }
     }
 }
@@ -393,6 +402,17 @@ pub struct HoldSummary {
     pub line_count: u32,
     /// How much it holds of the SKU that the list was asked for, and of the lot and at the site.
     pub held: Option<Quantity>,
+}
+
+/// A document that holds something of a lot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LotHolder {
+    /// Which kind of document.
+    pub kind: HolderKind,
+    /// Its id.
+    pub id: Code,
+    /// How much it holds of the lot, at the site where one was named, all its lines together.
+    pub held: Quantity,
 }
 
 /// A line of a hold, by its number from 1.

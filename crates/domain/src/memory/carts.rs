@@ -37,7 +37,7 @@ pub(super) struct CartRow {
     lines: PackedLines,
     picks: Box<[HeldPick]>,
     order: Option<Box<Code>>,
-    opened: Sequence,
+    pub(super) opened: Sequence,
     opened_at: Timestamp,
     set: Sequence,
     changed: Sequence,
@@ -171,6 +171,11 @@ impl CartRow {
         let new = cart.lines.iter().map(|line| (line.sku, line.quantity));
         let is_same = self.lines.iter().map(|line| (line.sku, line.quantity)).eq(new);
         is_same.then(|| std::mem::take(&mut self.lines))
+    }
+
+    /// Everything that it holds.
+    pub(super) fn each_pick(&self, visit: impl FnMut(&Pick)) {
+        self.picks.iter().map(|held| &held.pick).for_each(visit);
     }
 
     /// How much it holds of a SKU at a place.

@@ -1,7 +1,7 @@
 //! The list of open holds, found by what they hold.
 
 use super::{
-    Memory, NOWHERE,
+    Memory,
     list::{limit, start},
 };
 use crate::{
@@ -27,8 +27,7 @@ impl Memory {
     /// one order in which a page can go on where another ended.
     pub(super) fn holds_page(&self, filter: &HoldFilter<'_>, page: &Page) -> Listed<HoldSummary> {
         let start = start(page);
-        let near = filter.sku.and_then(|sku| self.holds_of(sku, filter.site));
-        match near {
+        match self.holds_of(filter) {
             Some(near) => self.listed(near.into_iter().filter(|(placed, _)| *placed >= start), filter, page),
             None => self.listed(
                 self.open_holds.from(start.0).map(|(at, slot)| (Sequence(at), slot)),
@@ -40,29 +39,10 @@ impl Memory {
 
     /// The holds that hold of a SKU, in the order in which they were placed; `None` where it has more holders than a
     /// page may look at.
-    fn holds_of(&self, sku: SkuId, site: Option<SiteId>) -> Option<Vec<(Sequence, u32)>> {
-        let mut found = Vec::new();
-        let mut looked = 0;
-        let sites = (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
-        let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-        for entry in gates.flat_map(|gate| self.places(self.gates.get(gate)).iter()) {
-            let mut next = entry.holder;
-            while next != NOWHERE {
-                if looked == SCAN_MAX {
-                    return None;
-                }
-                looked += 1;
-                let node = self.holder(next);
-                next = node.links.next;
-                if node.kind == HolderKind::Hold {
-                    found.push((self.holds.get(node.slot).placed, node.slot));
-                }
-            }
-        }
-        found.sort_unstable();
-        // A hold with two lines, or two lots, is one hold.
-        found.dedup();
-        Some(found)
+    fn holds_of(&self, filter: &HoldFilter<'_>) -> Option<Vec<(Sequence, u32)>> {
+        let (found, _) = self.holders_of(filter.sku?, filter.lot, filter.site);
+        let holds = found?.into_iter().filter(|document| document.kind == HolderKind::Hold);
+        Some(holds.map(|document| (document.made, document.slot)).collect())
     }
 
     /// The holds that fit, of which it looks at a bounded number of lines and picks.

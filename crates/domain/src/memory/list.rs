@@ -30,7 +30,7 @@ impl Memory {
     /// As [`Memory::query`].
     pub fn query_with(&self, query: &Query, now: Timestamp, elsewhere: &Elsewhere) -> Result<Shown, Refusal> {
         let now = now.max(self.head.at);
-        // Positions that are looked at for it, shown or not.
+        // Positions and holders that are looked at for it, shown or not.
         let mut looked = 0;
         let view = match query {
             Query::Site(site) => View::Site(query::site(self, self.site(self.known_site(site)?))),
@@ -152,6 +152,14 @@ impl Memory {
                     owner: owner.as_ref(),
                 };
                 View::Holds(self.holds_page(&filter, page))
+            }
+            Query::LotHolders { sku, lot, site, page } => {
+                let sku = self.known_sku(sku)?;
+                let lot = self.lot_named(Some(sku), lot)?;
+                let site = site.as_ref().map(|site| self.known_site(site)).transpose()?;
+                let (listed, seen) = self.lot_holders_page(sku, lot, site, page);
+                looked = seen;
+                View::LotHolders(listed)
             }
             Query::PriceTiers => View::PriceTiers(query::price_tiers(self)),
             Query::Card(card) => View::Card(query::known_card(self, card)?),

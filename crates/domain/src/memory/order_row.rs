@@ -431,6 +431,17 @@ impl OrderRow {
         }
     }
 
+    /// Everything that it holds.
+    pub(super) fn each_pick(&self, mut visit: impl FnMut(&Pick)) {
+        match &self.lines {
+            Lines::One { node, .. } if *node == NOWHERE => {}
+            Lines::One { location, lot, quantity, .. } => {
+                visit(&Pick { location: *location, lot: *lot, quantity: *quantity });
+            }
+            Lines::Many { picks, .. } => picks.iter().for_each(|held| visit(&held.pick)),
+        }
+    }
+
     /// How much a line holds at a place of its SKU.
     pub(super) fn held_at(&self, line: u32, location: LocationId, lot: LotId) -> Quantity {
         match &self.lines {

@@ -290,7 +290,8 @@ pub(super) async fn read(caller: &Caller, store: &Arc<dyn Store>, read: &Read) -
             | Query::Orders { site, .. }
             | Query::Carts { site, .. }
             // A hold may hold elsewhere as well: the list tells what it holds at the site, and of the rest how many lines.
-            | Query::Holds { site, .. },
+            | Query::Holds { site, .. }
+            | Query::LotHolders { site, .. },
         ) => named(caller, site.as_ref()),
         // Who picks is the business of the site that gives.
         Read::Query(Query::Transfers { from, worker: Some(_), .. }) => named(caller, from.as_ref()),

@@ -8,9 +8,9 @@ use jaego_domain::{
     event::ClosedProposal,
     query::{
         AccountView, AuthorizationView, Candidate, CardView, CartView, HeldAt, HoldSummary, InTransit,
-        OrderSummary, OrderView, PositionView, ProposalView, TransferSummary,
+        LotHolder, OrderSummary, OrderView, PositionView, ProposalView, TransferSummary,
     },
-    row::{CloseReason, ProposalKind, Totals},
+    row::{CloseReason, HolderKind, ProposalKind, Totals},
 };
 
 use super::START;
@@ -438,6 +438,11 @@ impl Told {
                 let next = if holds.next.is_some() { "more" } else { "none" };
                 Self::new("").with("holds", or_none(list(&holds.items, shown))).with("next", next)
             }
+            View::LotHolders(holders) => {
+                let shown = |one: &LotHolder| format!("{}:{}:{}", kind(one.kind), one.id, one.held);
+                let next = if holders.next.is_some() { "more" } else { "none" };
+                Self::new("").with("holders", or_none(list(&holders.items, shown))).with("next", next)
+            }
             View::Accounts(accounts) => {
                 let shown =
                     |one: &AccountView| format!("{}/{}:{}", one.currency, one.account.name(), one.balance);
@@ -665,13 +670,16 @@ fn money((currency, amount): &(Currency, Amount)) -> String {
 
 /// `hold:H1/1:4`.
 fn holding(holding: &Holding) -> String {
-    let kind = match holding.kind {
-        jaego_domain::row::HolderKind::Hold => "hold",
-        jaego_domain::row::HolderKind::Transfer => "transfer",
-        jaego_domain::row::HolderKind::Order => "order",
-        jaego_domain::row::HolderKind::Cart => "cart",
-    };
-    format!("{kind}:{}/{}:{}", holding.id, holding.line, holding.quantity)
+    format!("{}:{}/{}:{}", kind(holding.kind), holding.id, holding.line, holding.quantity)
+}
+
+fn kind(kind: HolderKind) -> &'static str {
+    match kind {
+        HolderKind::Hold => "hold",
+        HolderKind::Transfer => "transfer",
+        HolderKind::Order => "order",
+        HolderKind::Cart => "cart",
+    }
 }
 
 fn in_transit(one: &InTransit) -> String {

@@ -204,6 +204,12 @@ pub(super) fn read(row: &Row, done: &BTreeMap<String, Sequence>) -> Read<Deed> {
             owner: words.option_code("owner")?,
             page: words.page()?,
         }),
+        "lot_holders" => Deed::Look(Query::LotHolders {
+            site: words.option_code("site")?,
+            page: words.page()?,
+            sku: words.code()?,
+            lot: words.code()?,
+        }),
         "accounts" => Deed::Look(Query::Accounts(words.page()?)),
         "explain_order" => {
             Deed::Look(Query::ExplainOrder { order: words.code()?, line: words.maybe_code()? })

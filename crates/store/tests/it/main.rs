@@ -4,6 +4,7 @@ mod bins;
 mod carts;
 mod codec;
 mod growth;
+mod lot_holders;
 mod orders;
 mod pages;
 mod picks;

@@ -84,6 +84,8 @@ fn a_lot_is_recalled() {
     let holds = house.done("hold list --sku milk --lot L1");
     assert!(holds.contains("H2") && holds.contains("lee") && !holds.contains("H1"), "{holds}");
     assert_eq!(house.done("hold list --owner kim").lines().count(), 1);
+    assert_eq!(house.done("lot holders milk L1"), "KIND  ID  HELD\nhold  H2     3\n");
+    assert_eq!(house.run("lot holders milk L1 --site JEJ").code, 3);
     let trace = house.done("lot trace milk L1");
     assert!(trace.contains("T1") && trace.contains("ON THE WAY"), "{trace}");
     assert!(trace.contains("customers have 2 of it: "), "{trace}");

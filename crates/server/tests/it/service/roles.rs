@@ -189,7 +189,7 @@ const BOUND: [(&str, [bool; 3]); 52] = [
 ];
 
 /// The same for reads, by URL.
-const BOUND_READS: [(&str, [bool; 3]); 57] = [
+const BOUND_READS: [(&str, [bool; 3]); 59] = [
     ("/v1/sites", [true, true, true]),
     ("/v1/sites/ICN", [true, true, true]),
     ("/v1/sites/ICN/locations", [true, false, false]),
@@ -202,6 +202,8 @@ const BOUND_READS: [(&str, [bool; 3]); 57] = [
     ("/v1/skus/milk/lots", [true, true, true]),
     ("/v1/skus/milk/lots/L1", [true, true, true]),
     ("/v1/skus/milk/lots/L1/trace", [false, false, false]),
+    ("/v1/skus/milk/lots/L1/holders", [false, false, false]),
+    ("/v1/skus/milk/lots/L1/holders?site=ICN", [true, false, false]),
     ("/v1/stock", [false, false, false]),
     ("/v1/stock?site=ICN", [true, false, false]),
     ("/v1/stock?sku=mug", [false, false, false]),

@@ -363,6 +363,12 @@ pub(super) fn url(query: &Query) -> String {
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
             format!("/v1/holds?{}limit={}", said.collect::<String>(), page.limit)
         }
+        Query::LotHolders { sku, lot, site, page } => {
+            let after = page.after.map(|after| Code::new("after", &format!("p{after:x}")).unwrap());
+            let filters = [("site", site), ("after", &after)];
+            let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
+            format!("/v1/skus/{sku}/lots/{lot}/holders?{}limit={}", said.collect::<String>(), page.limit)
+        }
         Query::Transfers { status: None, from, to, worker, requested, page } => {
             let filters = [("from", from), ("to", to), ("worker", worker)];
             let said = filters.iter().filter_map(|(name, code)| Some(format!("{name}={}&", code.as_ref()?)));
@@ -721,6 +727,11 @@ pub(super) fn view(query: &Query, json: &Value) -> Told {
             };
             let next = if json["next"].is_null() { "none" } else { "more" };
             Told::new("").with("holds", or_none(list(&json["items"], shown))).with("next", next)
+        }
+        Query::LotHolders { .. } => {
+            let shown = |one: &Value| format!("{}:{}:{}", word(&one["kind"]), word(&one["id"]), one["held"]);
+            let next = if json["next"].is_null() { "none" } else { "more" };
+            Told::new("").with("holders", or_none(list(&json["items"], shown))).with("next", next)
         }
         Query::Accounts(_) => {
             let shown = |one: &Value| {

@@ -18,7 +18,7 @@ use jaego_store::conformance::START;
 
 use crate::random::{
     forgetful::Forgetful,
-    listed::holds_are_listed,
+    listed::{holds_are_listed, lot_holders_are_listed},
     naive::{Naive, Prediction},
     periods::periods_are_listed,
     world::{Action, World, code, request},
@@ -439,6 +439,8 @@ impl Case {
         self.pages_go_on_in(&rebuilt)?;
         holds_are_listed(&self.memory, self.now)?;
         holds_are_listed(&rebuilt, self.now)?;
+        lot_holders_are_listed(&self.memory, self.now)?;
+        lot_holders_are_listed(&rebuilt, self.now)?;
         Ok(rebuilt)
     }
 
