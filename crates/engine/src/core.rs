@@ -41,8 +41,9 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Bytes of events that one atomic batch may come to.
     pub atomic_bytes: usize,
-    /// Lines of one batch that are decided before others get their turn, and lines that reads show before the reads
-    /// behind them wait for the next turn.
+    /// Lines of one batch that are decided before others get their turn, lines that reads show before the reads
+    /// behind them wait for the next turn, and what looks for work see before a turn ends, at
+    /// [`SEEN_PER_LINE`] for a line.
     pub lines_before_yield: usize,
 }
 
@@ -276,6 +277,8 @@ pub struct Core {
     answers: Vec<Deliver>,
     /// What time it was in the last turn. Reads and refusals rest on it without leaving an event behind.
     now: Timestamp,
+    /// How much the looks for work of this turn saw.
+    seen: usize,
     /// What left memory, if anything did.
     archive: Option<(Arc<dyn MayHave>, Vec<u64>)>,
     /// What is in the archive, and may leave memory.
@@ -313,6 +316,7 @@ impl Core {
             first: head.sequence.next(),
             answers: Vec::new(),
             now: head.at,
+            seen: 0,
             archive: None,
             rested: VecDeque::new(),
             left: 0,
@@ -416,6 +420,7 @@ impl Core {
     /// of which a part was decided stays in line until there is room.
     pub fn turn(&mut self, jobs: &mut VecDeque<Job>, clock: Timestamp, admitted: Result<(), &str>) {
         let now = self.sweep(clock, admitted.is_ok());
+        self.seen = 0;
         let mut begun = Vec::new();
         // Reads are let wait for the next turn where this one has shown much, so that commands are not kept by them.
         let (mut later, mut shown) = (Vec::new(), 0);
@@ -440,6 +445,8 @@ impl Core {
                     let rest = self.submit(submission, now, jobs.is_empty());
                     self.take_back(&lent);
                     match rest {
+                        // Many small batches may look at as much as a long one: the answers to these leave now.
+                        Rest::None if self.seen / SEEN_PER_LINE >= self.limits.lines_before_yield => break,
                         Rest::None => {}
                         Rest::Later(rest) => {
                             // What is left of it waits behind the others, and their answers leave with this turn.
@@ -578,7 +585,9 @@ impl Core {
             };
             submission.lines_touched += touched;
             // How much a look for work sees is known behind it.
-            lines += touched + looked + self.memory.take_seen() / SEEN_PER_LINE;
+            let seen = self.memory.take_seen();
+            self.seen += seen;
+            lines += touched + looked + seen / SEEN_PER_LINE;
             submission.slots.push(slot);
             self.encode();
             let mut yields = lines >= self.limits.lines_before_yield;

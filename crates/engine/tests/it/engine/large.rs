@@ -1,9 +1,9 @@
 //! Batches that name a large document again and again: they come to an end, and others do not wait for it.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::VecDeque, sync::Arc, thread, time::Duration};
 
 use jaego_domain::{
-    Command, Name, Outside, Query, Refusal, Request,
+    Command, Memory, Name, Outside, Query, Refusal, Request,
     command::{
         Adjust, AdjustLine, Change, ClaimOrder, ClaimOrders, ClaimPolicy, ExtendHold, HoldLine, OrderLine,
         PlaceHold, PlaceOrder, SetLot, SetSku,
@@ -11,10 +11,15 @@ use jaego_domain::{
     limits::{LINES_MAX, SEEN_MAX},
     row::Tracking,
 };
-use jaego_engine::{Engine, LINES_TOUCHED_MAX, SystemClock, open, sim_disk::SimDisk};
+use jaego_engine::{
+    Core, Engine, Job, LINES_TOUCHED_MAX, Limits, Submission, SystemClock, open, sim_disk::SimDisk,
+};
 use jaego_store::{Batch, Failure, Results, Store};
 
-use super::world::{code, hold, one, quantity, request, roomy_config, stock, submit};
+use super::{
+    checkpoints::BEGIN,
+    world::{code, hold, one, opening, quantity, request, roomy_config, stock, submit},
+};
 
 fn large_hold(id: &str) -> Command {
     let line =
@@ -102,15 +107,19 @@ const SERIALS: usize = 8_000;
 
 fn with_serials(seed: u64) -> Arc<Engine> {
     let engine = with_a_large_hold(seed);
+    assert!(submit(&engine, serials()).iter().all(Result::is_ok));
+    engine
+}
+
+fn serials() -> Vec<Request> {
     let (sku, name, safety_stock, prices) = (code("phone"), Name::default(), Vec::new(), Vec::new());
     let set = SetSku { sku, name: name.clone(), tracking: Tracking::Serial, safety_stock, prices };
-    one(&engine, request(Command::SetSku(set))).unwrap();
+    let mut requests = vec![request(Command::SetSku(set))];
     let lots: Vec<_> = (0..SERIALS).map(|number| code(&format!("N{number}"))).collect();
-    let set = lots.iter().map(|lot| {
+    requests.extend(lots.iter().map(|lot| {
         let (sku, lot) = (code("phone"), lot.clone());
         request(Command::SetLot(SetLot { sku, lot, received_on: None, expires_on: None, blocked: false }))
-    });
-    assert!(submit(&engine, set.collect()).iter().all(Result::is_ok));
+    }));
     let line = |lot| AdjustLine {
         site: code("ICN"),
         location: code("A-1"),
@@ -119,8 +128,8 @@ fn with_serials(seed: u64) -> Arc<Engine> {
         change: Change::Add(quantity(1), Outside::Supplier),
     };
     let (id, lines) = (code("PHONES"), lots.into_iter().map(line).collect());
-    one(&engine, request(Command::Adjust(Adjust { id, reason: name, lines, release: None }))).unwrap();
-    engine
+    requests.push(request(Command::Adjust(Adjust { id, reason: name, lines, release: None })));
+    requests
 }
 
 #[test]
@@ -146,18 +155,21 @@ fn a_batch_of_small_holds_lets_others_in_where_each_looks_at_many_positions() {
     engine.close().unwrap();
 }
 
-/// An order of all serial numbers, of which the last one is recalled.
 fn with_a_stuck_order(seed: u64) -> Arc<Engine> {
     let engine = with_serials(seed);
+    assert!(submit(&engine, stuck_order()).iter().all(Result::is_ok));
+    engine
+}
+
+/// An order of all serial numbers, of which the last one is recalled.
+fn stuck_order() -> Vec<Request> {
     let (id, site, sku) = (code("STUCK"), code("ICN"), code("phone"));
     let lines = vec![OrderLine { sku: sku.clone(), quantity: quantity(SERIALS as u64), lot: None }];
     let (customer, priority, backorder) = (None, 0, false);
     let place = PlaceOrder { id, site, lines, customer, priority, backorder };
-    one(&engine, request(Command::PlaceOrder(place))).unwrap();
     let lot = code(&format!("N{}", SERIALS - 1));
     let recall = SetLot { sku, lot, received_on: None, expires_on: None, blocked: true };
-    one(&engine, request(Command::SetLot(recall))).unwrap();
-    engine
+    [Command::PlaceOrder(place), Command::SetLot(recall)].map(request).into()
 }
 
 /// Claims that look at all of the stuck order, and give nobody anything.
@@ -185,6 +197,32 @@ fn a_batch_of_claims_lets_others_in_where_each_looks_at_many_picks() {
         assert_eq!(seen, before, "the question saw what came behind {CLAIMS} claims");
     }
     engine.close().unwrap();
+}
+
+#[test]
+fn a_turn_ends_where_single_claims_have_looked_at_many_picks() {
+    const CLAIMS: usize = 200;
+    /// They look at nearly all picks, which count as 121 lines, and a turn ends after 8,192.
+    const DECIDED_MAX: usize = 70;
+    let job = |requests| Job::Submit(Submission::new(Batch { requests, atomic: false }, Box::new(|_| ())));
+    let mut core = Core::new(Memory::new(), Limits::default());
+    let requests = opening(&["mug"], 1).into_iter().chain(serials()).chain(stuck_order());
+    let mut jobs = VecDeque::from([job(requests.collect())]);
+    while !jobs.is_empty() {
+        core.turn(&mut jobs, BEGIN, Ok(()));
+        core.take_flight();
+    }
+    for claim in claims() {
+        let mut jobs: VecDeque<_> = (0..CLAIMS).map(|_| job(vec![request(claim.clone())])).collect();
+        let mut left = vec![CLAIMS];
+        while !jobs.is_empty() {
+            core.turn(&mut jobs, BEGIN, Ok(()));
+            core.take_flight();
+            left.push(jobs.len());
+        }
+        let decided: Vec<_> = left.windows(2).map(|turn| turn[0] - turn[1]).collect();
+        assert!(decided.iter().all(|decided| (1..=DECIDED_MAX).contains(decided)), "{decided:?}");
+    }
 }
 
 #[test]
