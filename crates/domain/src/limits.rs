@@ -33,6 +33,8 @@ pub const CLAIMS_MAX: usize = 1_000;
 /// Orders or pieces of pick work that cannot be done which a claim of the next ones passes by. Where as many stand before all
 /// others, it looks once more, from a place that chance gives, and no further.
 pub const PASSED_BY_MAX: usize = 1_000;
+/// Neighbours in the order of chance behind the place that a claim at random comes to, one of which it begins with.
+pub const NEIGHBOURS: usize = 64;
 /// Picks that one such look sees: those of one order, at the least.
 pub const PICKS_LOOKED_AT_MAX: usize = PARTS_MAX;
 /// Picks, orders that cannot be done, or positions that are looked at and count as one line of a document.

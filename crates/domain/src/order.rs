@@ -188,6 +188,11 @@ pub enum WaitingBy {
     Priority,
     /// By [`chance`], from this number on and around.
     Chance(u64),
+    /// The same from one of the [`NEIGHBOURS`](crate::limits::NEIGHBOURS) behind this number, which the number decides.
+    ///
+    /// The first behind a number that somebody throws is found as often as the gap before it is wide, and gaps differ widely. The
+    /// sums of so many gaps hardly do.
+    Neighbour(u64),
 }
 
 /// A waiting order, and what it is sorted by.

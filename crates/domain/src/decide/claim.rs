@@ -92,7 +92,7 @@ impl<T: Tables> Desk<'_, T> {
         // again.
         let next = self.tables.head().sequence.next();
         let place = Digest::default().number(body).number(next.0).number(self.now.0).finish();
-        let chance = WaitingBy::Chance(place);
+        let chance = WaitingBy::Neighbour(place);
         let by = match policy {
             ClaimPolicy::Oldest => WaitingBy::Age,
             ClaimPolicy::Priority => WaitingBy::Priority,
@@ -109,6 +109,12 @@ impl<T: Tables> Desk<'_, T> {
     /// others as well.
     fn in_line(&self, site: SiteId, by: WaitingBy) -> impl Iterator<Item = Waiting> {
         let takes_others = self.order_allocation(site) == OrderAllocation::AtCompletion;
+        let by = match by {
+            WaitingBy::Neighbour(from) if takes_others => {
+                WaitingBy::Chance(self.behind_a_neighbour(site, from))
+            }
+            by => by,
+        };
         let mut allocated = self.tables.waiting(site, true, by).peekable();
         let others = takes_others.then(|| self.tables.waiting(site, false, by));
         let mut others = others.into_iter().flatten().peekable();
@@ -118,6 +124,13 @@ impl<T: Tables> Desk<'_, T> {
             (None, _) => others.next(),
         })
     }
+
+    /// The one place from which both lines of a site go on that has two: behind a neighbour in one of them.
+    fn behind_a_neighbour(&self, site: SiteId, from: u64) -> u64 {
+        let first = |allocated| self.tables.waiting(site, allocated, WaitingBy::Neighbour(from)).next();
+        let neighbour = first(false).or_else(|| first(true));
+        neighbour.map_or(from, |order| chance(order.placed).wrapping_add(1))
+    }
 }
 
 /// Where an order stands among others: smaller is sooner. No two have the same rank.
@@ -125,6 +138,6 @@ fn rank(by: WaitingBy, order: &Waiting) -> (u64, u64) {
     match by {
         WaitingBy::Age => (0, order.placed.0),
         WaitingBy::Priority => (u64::from(u32::MAX - order.priority), order.placed.0),
-        WaitingBy::Chance(from) => (chance(order.placed).wrapping_sub(from), 0),
+        WaitingBy::Chance(from) | WaitingBy::Neighbour(from) => (chance(order.placed).wrapping_sub(from), 0),
     }
 }

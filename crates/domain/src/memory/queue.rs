@@ -6,7 +6,7 @@ use std::{
     iter::Peekable,
 };
 
-use crate::{Sequence, WaitingBy, chance};
+use crate::{Sequence, WaitingBy, chance, limits::NEIGHBOURS};
 
 /// Slots of what waits, each known by the event that made it: no two have the same.
 #[derive(Default)]
@@ -71,11 +71,24 @@ impl Queue {
         match by {
             WaitingBy::Age => Box::new(self.by_age()),
             WaitingBy::Priority => Box::new(self.by_priority.values().copied()),
-            WaitingBy::Chance(from) => {
-                let around = self.by_chance.range(..from);
-                Box::new(self.by_chance.range(from..).chain(around).map(|(_, slot)| *slot))
+            WaitingBy::Chance(from) => Box::new(self.by_chance(from).map(|(_, slot)| slot)),
+            WaitingBy::Neighbour(from) => {
+                let from = self.neighbour(from).unwrap_or(from);
+                Box::new(self.by_chance(from).map(|(_, slot)| slot))
             }
         }
+    }
+
+    fn by_chance(&self, from: u64) -> impl Iterator<Item = (u64, u32)> {
+        let around = self.by_chance.range(..from);
+        self.by_chance.range(from..).chain(around).map(|(place, slot)| (*place, *slot))
+    }
+
+    /// Where one of the neighbours behind a place stands. Their rows are not looked at.
+    fn neighbour(&self, from: u64) -> Option<u64> {
+        let count = self.len().min(NEIGHBOURS);
+        let steps = chance(Sequence(from)).checked_rem(count as u64)?;
+        self.by_chance(from).map(|(place, _)| place).nth(usize::try_from(steps).expect("they are few"))
     }
 
     fn by_age(&self) -> ByAge<'_> {
@@ -172,9 +185,16 @@ mod tests {
                 assert_eq!(told(WaitingBy::Priority), slots(&plain));
                 plain.sort_by_key(|(made, _)| chance(*made).wrapping_sub(from));
                 assert_eq!(told(WaitingBy::Chance(from)), slots(&plain));
+                let count = plain.len().min(NEIGHBOURS) as u64;
+                plain.rotate_left(chance(Sequence(from)).checked_rem(count).map_or(0, index));
+                assert_eq!(told(WaitingBy::Neighbour(from)), slots(&plain));
                 assert_eq!(queue.len(), plain.len());
             }
         }
+    }
+
+    fn index(place: u64) -> usize {
+        usize::try_from(place).unwrap()
     }
 
     fn slot(made: Sequence) -> u32 {

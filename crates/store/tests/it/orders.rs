@@ -16,11 +16,11 @@ use jaego_domain::{
         Adjust, AdjustLine, AllocateOrder, AllocateTransfer, CancelOrder, Change, ClaimOrders, ClaimPicks,
         ClaimPolicy, Claimant, CompleteOrder, ConfirmHold, ExtendClaim, HoldLine, HoldPart, Move, MoveLine,
         OrderLine, PlaceHold, PlaceOrder, Release, ReleaseHold, RequestTransfer, SetLocation, SetLot,
-        SetSite, SetSku, TransferLine,
+        SetOrderAllocation, SetSite, SetSku, TransferLine,
     },
     limits::{CLAIMS_MAX, FILL_LINES_MAX, LINES_MAX, PARTS_MAX, PASSED_BY_MAX, SWEEP_MAX},
     query::{Page, Period},
-    row::{LocationKind, OrderStatus, Tracking},
+    row::{LocationKind, OrderAllocation, OrderStatus, Tracking},
     turn,
 };
 use jaego_store::{Batch, Reference, Results, Store, conformance::START};
@@ -639,6 +639,37 @@ fn chance_spreads_over_all_that_waits_and_gives_nothing_twice() {
     }
     assert_eq!(seen.len(), 300);
     assert!((100..200).contains(&in_first_half), "{in_first_half} of 300 are among the older half");
+}
+
+/// How uneven the draws of a claim at random are: the sum of the squared differences from the mean, in hundredths of what an
+/// even draw comes to (Pearson's chi-squared by its degrees of freedom).
+fn unevenness(allocation: OrderAllocation, orders: usize, draws: usize) -> u64 {
+    let shop = Shop::open();
+    shop.all(vec![Command::SetOrderAllocation(SetOrderAllocation { site: code("ICN"), allocation })]);
+    shop.receive("J1", orders);
+    shop.place(orders);
+    let mut drawn = vec![0_u64; orders];
+    for _ in 0..draws {
+        let order = shop.claim("ann", ClaimPolicy::Random, 1).remove(0);
+        drawn[order.as_str()[1..].parse::<usize>().unwrap()] += 1;
+        // The claim lapses, so that the same orders wait for the next one.
+        shop.clock.fetch_add(1_000, Ordering::SeqCst);
+    }
+    let mean = (draws / orders) as u64;
+    let squares: u64 = drawn.iter().map(|drawn| drawn.abs_diff(mean).pow(2)).sum();
+    let unevenness = 100 * squares / (mean * (orders as u64 - 1));
+    let (least, most) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+    println!("of {orders} orders one was drawn {least} to {most} times in {draws}: {unevenness} %");
+    unevenness
+}
+
+#[test]
+fn chance_draws_each_order_about_as_often() {
+    const UNEVENNESS_MAX: u64 = 300;
+    for allocation in [OrderAllocation::OnArrival, OrderAllocation::AtCompletion] {
+        assert!(unevenness(allocation, 10, 2_000) < UNEVENNESS_MAX);
+        assert!(unevenness(allocation, 1_000, 20_000) < UNEVENNESS_MAX);
+    }
 }
 
 /// An order has ten thousand times as many lines, and to claim it, to extend the claim and to have it lapse takes a few times

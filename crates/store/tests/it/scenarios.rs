@@ -62,7 +62,7 @@ const NOT_IN_ROWS: [(&str, &str); 5] = [
 ];
 
 /// Limits whose border no row shows, and why.
-const LIMITS_NOT_IN_ROWS: [(&str, &str); 22] = [
+const LIMITS_NOT_IN_ROWS: [(&str, &str); 23] = [
     ("LINES_MAX", "50,001 lines are no reading; it is asked below"),
     ("PARTS_MAX", "neither are 150,001 parts"),
     ("RELEASED_HOLDERS_MAX", "nor 1,001 names"),
@@ -76,6 +76,7 @@ const LIMITS_NOT_IN_ROWS: [(&str, &str); 22] = [
     ("FILL_POSITIONS_MAX", "the same, by the places looked at"),
     ("PASSED_BY_MAX", "a claim behind it looks by chance and refuses nothing; the tests of orders do that"),
     ("PICKS_LOOKED_AT_MAX", "the same"),
+    ("NEIGHBOURS", "how many a draw is made among is no limit"),
     ("SEEN_PER_LINE", "what counts as a line is no limit"),
     ("SEEN_MAX", "67,108,865 picks are no reading; the engine's tests of large batches look at them"),
     ("GAPS_LOOKED_AT_MAX", "lines behind it stay short; the tests of picks ask for more"),
