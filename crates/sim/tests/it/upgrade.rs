@@ -13,7 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jaego_domain::{Code, Command, Query, Request, Sequence, Tables, Timestamp, View};
+use jaego_domain::{
+    Amount, Code, Command, Currency, Name, Outside, Query, Request, Sequence, Tables, Timestamp, View,
+    command::{
+        Adjust, AdjustLine, CancelOrder, Change, Checkout, CompleteOrder, Payment, RefundOrder, SetCart,
+        SetCartItem,
+    },
+};
 use jaego_engine::{
     Config, Core, Engine, Job, Limits, Submission,
     disk::{Disk, RealDisk},
@@ -22,8 +28,8 @@ use jaego_engine::{
     sim_disk::{Dice, SimDisk},
     state_hash, verify, write_checkpoint,
 };
-use jaego_sim::{Client, SimClock, setup};
-use jaego_store::{Batch, MovementFilter, Store};
+use jaego_sim::{Client, SimClock, code, quantity, setup};
+use jaego_store::{Batch, MovementFilter, Results, Store};
 use tempfile::TempDir;
 
 const JOURNAL: journal::Config = journal::Config { segment_len: 8_192, preparation: Preparation::Inline };
@@ -39,6 +45,11 @@ const ANSWERS: &str = "answers";
 /// Requests of the store whose documents leave memory, and those that come after its last checkpoint.
 const LONG_REQUESTS: usize = 3_000;
 const LATE_REQUESTS: usize = 100;
+/// Orders of the store whose paid orders leave memory, and those that come after its last checkpoint.
+const PAID_ORDERS: usize = 300;
+const LATE_ORDERS: usize = 10;
+/// The file that tells what a wallet has paid for orders that are not given back; it is no part of the store.
+const SOLD: &str = "sold";
 /// How long a checkpoint may take before a fixture is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -56,7 +67,7 @@ fn copy_of(name: &str, write: fn(&Path)) -> (PathBuf, TempDir) {
     for entry in fs::read_dir(&fixture).expect("the fixture is there") {
         let entry = entry.expect("the fixture can be read");
         let name = entry.file_name();
-        if name != HASH && name != ANSWERS {
+        if name != HASH && name != ANSWERS && name != SOLD {
             fs::copy(entry.path(), folder.path().join(name)).expect("it can be copied");
         }
     }
@@ -206,6 +217,7 @@ fn answers(engine: &Engine, ids: &[String]) -> String {
         let query = match kind {
             "hold" => Query::Hold(id.clone()),
             "transfer" => Query::Transfer(id.clone()),
+            "wallet" => Query::Wallet(id.clone()),
             _ => Query::Order(id.clone()),
         };
         let words = match engine.query(query).wait().expect("a well disk").value {
@@ -219,6 +231,11 @@ fn answers(engine: &Engine, ids: &[String]) -> String {
                 )
             }
             Ok(View::Order(order)) => format!("{:?} of {} lines", order.summary.status, order.lines.len()),
+            Ok(View::Wallet(wallet)) => {
+                let balances = wallet.balances.iter();
+                let told = balances.map(|one| format!("{} {} paid {}", one.currency, one.balance, one.paid));
+                told.collect::<Vec<_>>().join(", ")
+            }
             Ok(other) => panic!("{named} is told as {other:?}"),
             Err(refusal) => refusal.code().to_owned(),
         };
@@ -249,4 +266,146 @@ fn a_long_store_of_version_1_tells_of_documents_that_have_left_its_memory() {
     let hash = fs::read_to_string(fixture.join(HASH)).expect("the fixture has a hash");
     assert_eq!(hash, format!("{} {:032x}\n", verified.sequence, verified.hash_without_sold));
     assert_eq!(verified.events, verified.sequence.0);
+}
+
+fn won(units: u64) -> Amount {
+    Amount::new("amount", units).expect("it is small")
+}
+
+fn currency() -> Currency {
+    Currency::new("currency", "KRW").expect("it is a currency")
+}
+
+fn payment(units: u64) -> Payment {
+    let (owner, reason) = (code("kim"), Name::default());
+    Payment { owner, currency: currency(), amount: won(units), reason, reference: None }
+}
+
+fn done(engine: &Engine, command: Command) -> bool {
+    let request = Request::new(command, None, code("sim")).expect("it is well formed");
+    let asked = engine.submit(Batch { requests: vec![request], atomic: false });
+    match asked.wait().expect("a well disk").results {
+        Results::Each(each) => each[0].is_ok(),
+        Results::Refused(_) => false,
+    }
+}
+
+/// Sells kim so many mugs at 2 won each, and completes the order, cancels it, gives 1 won of it back, or leaves it. Tells what kim
+/// has paid for it that is not given back.
+fn sell(engine: &Engine, number: usize) -> u64 {
+    let id = code(&format!("P{number}"));
+    let mugs = 1 + number as u64 % 3;
+    let (site, owner) = (code("ICN"), code("kim"));
+    let (expected_total, order) = (Some(won(2 * mugs)), None);
+    let mut commands = vec![
+        Command::SetCart(SetCart { id: id.clone(), site, owner, hold_s: None }),
+        Command::SetCartItem(SetCartItem { id: id.clone(), sku: code("mug"), quantity: quantity(mugs) }),
+        Command::Checkout(Checkout { id: id.clone(), currency: currency(), expected_total, order }),
+    ];
+    let refund = RefundOrder { id: id.clone(), amount: Some(won(1)), reason: Name::default() };
+    let complete = CompleteOrder { id: id.clone(), claimant: None };
+    let left = match number % 4 {
+        0 => {
+            commands.extend([Command::CompleteOrder(complete), Command::RefundOrder(refund)]);
+            2 * mugs - 1
+        }
+        1 => {
+            commands.push(Command::CompleteOrder(complete));
+            2 * mugs
+        }
+        2 => {
+            commands.push(Command::CancelOrder(CancelOrder { id }));
+            0
+        }
+        _ => 2 * mugs,
+    };
+    assert!(commands.into_iter().all(|command| done(engine, command)), "P{number}");
+    left
+}
+
+/// Makes a store of which most paid orders have left memory, and writes its files, what it tells of them and what was paid for
+/// them down.
+fn write_paid(folder: &Path) {
+    let disk = SimDisk::new(3);
+    let engine = start(disk.clone(), &SimClock::default());
+    let asked = engine.submit(Batch { requests: setup(), atomic: false });
+    asked.wait().expect("a well disk");
+    let line = AdjustLine {
+        site: code("ICN"),
+        location: code("A-1"),
+        sku: code("mug"),
+        lot: None,
+        change: Change::Add(quantity(1_000), Outside::Supplier),
+    };
+    let (id, reason) = (code("MUGS"), Name::default());
+    assert!(done(&engine, Command::Adjust(Adjust { id, reason, lines: vec![line], release: None })));
+    assert!(done(&engine, Command::Charge(payment(10_000))));
+    assert!(done(&engine, Command::Pay(payment(30))));
+    let mut sold: u64 = (0..PAID_ORDERS).map(|number| sell(&engine, number)).sum();
+    let deadline = Instant::now() + PATIENCE;
+    let has = |end: &str| disk.list().expect("a well disk").iter().any(|name| name.ends_with(end));
+    while !has(".run") || !has(".index") {
+        assert!(Instant::now() < deadline, "no archive or no index");
+        thread::sleep(Duration::from_millis(10));
+    }
+    sold += (PAID_ORDERS..PAID_ORDERS + LATE_ORDERS).map(|number| sell(&engine, number)).sum::<u64>();
+    // One of an order that has left memory, behind the last checkpoint.
+    let refund = RefundOrder { id: code("P1"), amount: Some(won(3)), reason: Name::default() };
+    assert!(done(&engine, Command::RefundOrder(refund)));
+    sold -= 3;
+    engine.close().expect("a well disk");
+    drop(engine);
+    keep(&disk, folder);
+    let orders = (0..PAID_ORDERS + LATE_ORDERS).step_by(7).map(|number| format!("order P{number}"));
+    let ids: Vec<_> = orders.chain(["wallet kim".to_owned()]).collect();
+    fs::write(folder.join(ANSWERS), answers(&start(disk.clone(), &SimClock::default()), &ids))
+        .expect("the folder can be written to");
+    fs::write(folder.join(SOLD), format!("{sold}\n")).expect("the folder can be written to");
+    let verified = verify(disk, long_config().journal, |_| {}).expect("its books are right");
+    let hash = format!("{} {:032x}\n", verified.sequence, verified.hash);
+    fs::write(folder.join(HASH), hash).expect("the folder can be written to");
+}
+
+/// Wallets did not say what was paid for orders when this store was written: it is counted as it opens, of orders that have left
+/// memory as of the others.
+#[test]
+fn paid_orders_that_have_left_the_memory_of_an_older_store_are_given_back_through_them_alone() {
+    let (fixture, folder) = copy_of("v1-paid", write_paid);
+    let read = |name| fs::read_to_string(fixture.join(name)).expect("it is in the fixture");
+    let (told, hash) = (read(ANSWERS), read(HASH));
+    let sold: u64 = read(SOLD).trim().parse().expect("a number");
+    let opened = || RealDisk::open(folder.path()).expect("a folder");
+    let recovered = open(opened(), long_config().journal, |_| {}).expect("it opens");
+    let archived = recovered.archive.document_count();
+    assert!(archived > 100, "{archived} documents have left memory");
+    let first_replayed = recovered.checkpoint.expect("it begins with a checkpoint");
+    assert!(first_replayed < recovered.memory.head().sequence, "nothing is behind it");
+    drop(recovered);
+    let verified = verify(opened(), long_config().journal, |_| {}).expect("its books are right");
+    assert_eq!(hash, format!("{} {:032x}\n", verified.sequence, verified.hash_without_sold));
+
+    let engine = start(opened(), &SimClock::default());
+    let ids: Vec<_> = told.lines().map(|line| line.split(':').next().expect("a line").to_owned()).collect();
+    assert_eq!(answers(&engine, &ids), told);
+    let balance = || match engine.query(Query::Wallet(code("kim"))).wait().expect("a well disk").value {
+        Ok(View::Wallet(wallet)) => wallet.balances[0],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((balance().sold, balance().paid), (sold, won(sold + 30)));
+    // A refund to the wallet leaves alone what was paid for orders, each of which gives back what is left of it.
+    assert!(!done(&engine, Command::Refund(payment(31))));
+    assert!(done(&engine, Command::Refund(payment(30))));
+    let refund = |id: &str, units| {
+        let (id, amount) = (code(id), Some(won(units)));
+        done(&engine, Command::RefundOrder(RefundOrder { id, amount, reason: Name::default() }))
+    };
+    // It was completed, and 1 of 4 won was left.
+    assert!(!refund("P1", 2) && refund("P1", 1) && !refund("P1", 1));
+    // It was completed, and 1 of 2 won was given back.
+    assert!(!refund("P0", 2) && refund("P0", 1));
+    assert!(!refund("P2", 1), "it was cancelled");
+    assert_eq!((balance().sold, balance().paid), (sold - 2, won(sold - 2)));
+    engine.close().expect("a well disk");
+    drop(engine);
+    verify(opened(), long_config().journal, |_| {}).expect("its books are right");
 }
