@@ -140,9 +140,26 @@ pub struct Memory {
 /// A SKU, and where its gates are: whoever found the SKU needs no second look-up.
 struct SkuRow {
     row: Sku,
+    /// Sorted by site.
     gates: SmallVec<[(SiteId, u32); 2]>,
     /// What its outside accounts hold.
     outside: Balances,
+}
+
+impl SkuRow {
+    /// The slot of its gate at a site.
+    fn gate(&self, site: SiteId) -> Option<u32> {
+        let at = self.gates.binary_search_by_key(&site, |(site, _)| *site).ok()?;
+        Some(self.gates[at].1)
+    }
+
+    /// Its gates at a site or at all of them, in the order of the sites.
+    fn gates(&self, site: Option<SiteId>) -> &[(SiteId, u32)] {
+        let Some(site) = site else { return &self.gates };
+        let start = self.gates.partition_point(|(other, _)| *other < site);
+        let count = self.gates[start..].iter().take_while(|(other, _)| *other == site).count();
+        &self.gates[start..start + count]
+    }
 }
 
 /// No slot.

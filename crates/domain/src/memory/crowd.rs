@@ -77,21 +77,28 @@ impl<'a> Entries<'a> {
         self.first.iter().chain(self.others.iter().flatten())
     }
 
-    /// Those of a lot. It takes a look at each entry where few lie at a location, and else two searches for each location.
+    /// Those of a lot. It costs what [`Entries::on_the_way`] gives.
     pub(super) fn of_lot(self, lot: LotId) -> impl Iterator<Item = &'a Entry> {
-        let mut next = At::FIRST;
+        self.on_the_way(lot, LocationId(0), LotId::NONE).filter(move |entry| entry.lot == lot)
+    }
+
+    /// Those of a lot, and those that a search for them comes upon, from a lot at a location on: each entry where few lie
+    /// at a location, and else two for each location, each by a search.
+    pub(super) fn on_the_way(
+        self,
+        lot: LotId,
+        location: LocationId,
+        from: LotId,
+    ) -> impl Iterator<Item = &'a Entry> {
+        let mut next = self.find(location, from).unwrap_or_else(|at| self.first_from(at));
         std::iter::from_fn(move || {
-            while let Some(entry) = self.look(next) {
-                let to = match entry.lot < lot {
-                    true => (entry.location, lot),
-                    false => (LocationId(entry.location.0 + 1), LotId::NONE),
-                };
-                next = self.seek(next, to);
-                if entry.lot == lot {
-                    return Some(entry);
-                }
-            }
-            None
+            let entry = self.look(next)?;
+            let to = match entry.lot < lot {
+                true => (entry.location, lot),
+                false => (LocationId(entry.location.0 + 1), LotId::NONE),
+            };
+            next = self.seek(next, to);
+            Some(entry)
         })
     }
 
@@ -259,6 +266,12 @@ mod tests {
                 let lot = LotId(number(20, 700));
                 let of_lot = plain.iter().copied().filter(|(_, other)| *other == lot);
                 assert!(crowd.entries().of_lot(lot).map(key).eq(of_lot), "step {step}, {lot:?}");
+                let way = crowd.entries().on_the_way(lot, from.0, from.1).map(key);
+                let behind = plain.range(from..).copied().filter(|(_, other)| *other == lot);
+                assert!(
+                    way.filter(|(_, other)| *other == lot).eq(behind),
+                    "step {step}, {lot:?} from {from:?}"
+                );
             }
         }
         let lists_left = crowd.entries().others.len();

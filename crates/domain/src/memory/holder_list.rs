@@ -5,10 +5,11 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use super::{
     Memory, NOWHERE,
     list::{limit, start},
+    places::Entry,
 };
 use crate::{
     Code, LocationId, LotId, Quantity, Sequence, SiteId, SkuId,
-    limits::{SCAN_MAX, SEEN_PER_LINE},
+    limits::SCAN_MAX,
     query::{Listed, LotHolder, Page},
     row::HolderKind,
 };
@@ -37,8 +38,8 @@ impl Memory {
         page: &Page,
     ) -> (Listed<LotHolder>, usize) {
         let start = start(page);
-        let (near, looked) = self.holders_of(sku, Some(lot), site);
-        let (listed, more) = match near {
+        let mut looked = 0;
+        let (listed, more) = match self.holders_of(sku, Some(lot), site, &mut looked) {
             Some(near) => {
                 let behind = near.into_iter().filter(|document| document.made >= start);
                 self.lot_holders(behind, lot, site, page)
@@ -48,45 +49,43 @@ impl Memory {
         (listed, looked + more)
     }
 
-    /// The documents that hold something of a SKU, or of one of its lots, in the order in which they were made, `None` where
-    /// it has more holders than a page may look at; and how many holders it looked at, with the positions that it passed,
-    /// [`SEEN_PER_LINE`] for one.
+    /// The documents that hold something of a SKU, or of one of its lots, in the order in which they were made; `None` where
+    /// there are more places and holders to look at than a page may. All looks are counted.
     pub(super) fn holders_of(
         &self,
         sku: SkuId,
         lot: Option<LotId>,
         site: Option<SiteId>,
-    ) -> (Option<Vec<Document>>, usize) {
-        let (mut found, mut looked, mut passed) = (Vec::new(), 0, 0);
-        let sites = (0..self.head.sites).map(SiteId).filter(|one| site.is_none_or(|site| site == *one));
-        let gates = sites.filter_map(|site| self.gate_slot(site, sku));
-        for entry in gates.flat_map(|gate| self.places(self.gates.get(gate)).iter()) {
-            passed += 1;
-            if passed % SEEN_PER_LINE == 0 {
-                looked += 1;
-            }
-            if looked >= SCAN_MAX {
-                return (None, looked);
-            }
+        looked: &mut usize,
+    ) -> Option<Vec<Document>> {
+        let mut found = Vec::new();
+        let mut look_at = |entry: &Entry| {
+            step(looked)?;
             if lot.is_some_and(|lot| lot != entry.lot) {
-                continue;
+                return Some(());
             }
             let mut next = entry.holder;
             while next != NOWHERE {
-                if looked >= SCAN_MAX {
-                    return (None, looked);
-                }
-                looked += 1;
+                step(looked)?;
                 let node = self.holder(next);
                 next = node.links.next;
                 let made = self.made(node.kind, node.slot);
                 found.push(Document { made, kind: node.kind, slot: node.slot });
             }
+            Some(())
+        };
+        for entries in self.entries_of(sku, site) {
+            match lot {
+                None => entries.iter().try_for_each(&mut look_at)?,
+                Some(lot) => {
+                    entries.on_the_way(lot, LocationId(0), LotId::NONE).try_for_each(&mut look_at)?;
+                }
+            }
         }
         found.sort_unstable();
         // A document with two lines, or two lots, is one.
         found.dedup();
-        (Some(found), looked)
+        Some(found)
     }
 
     /// Which event made a document.
@@ -188,4 +187,9 @@ impl Memory {
             HolderKind::Transfer => self.transfers.get(slot).id.clone(),
         }
     }
+}
+
+/// Counts one more look, if a page may have it.
+fn step(looked: &mut usize) -> Option<()> {
+    (*looked < SCAN_MAX).then(|| *looked += 1)
 }

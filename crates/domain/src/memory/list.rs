@@ -69,7 +69,7 @@ impl Memory {
             Query::SkuStock(sku) => {
                 let sku = self.known_sku(sku)?;
                 looked = self.position_count_of(sku);
-                let sites = (0..self.head.sites).map(SiteId).filter(|site| self.gate(*site, sku).is_some());
+                let sites = self.sites_of(sku).filter(|site| self.gate(*site, sku).is_some());
                 View::SkuStock(sites.map(|site| query::site_stock(self, site, sku, now)).collect())
             }
             Query::Hold(id) => View::Hold(query::hold(self, id)?),
@@ -93,11 +93,10 @@ impl Memory {
             Query::Trace { sku, lot } => {
                 let (id, lot) = self.lot_view(sku, lot)?;
                 let sku = self.known_sku(sku)?;
-                looked = self.position_count_of(sku);
-                let mut places: Vec<_> = (0..self.head.sites)
-                    .flat_map(|site| self.positions(SiteId(site), sku))
-                    .filter(|(place, _)| place.lot == id)
-                    .collect();
+                let way = self.places_towards((sku, id), None, LocationId(0), LotId::NONE);
+                let here = way.inspect(|_| looked += 1).filter(|place| place.lot == id);
+                let position_at = |place| self.position_at(place).expect("the way leads along positions");
+                let mut places: Vec<_> = here.map(|place| (place, position_at(place))).collect();
                 places.sort_unstable_by(|(a, _), (b, _)| self.text(a).cmp(&self.text(b)));
                 let positions = places.iter().map(|(place, row)| query::candidate(self, *place, row, now));
                 let positions: Vec<_> = positions.collect();
@@ -151,7 +150,9 @@ impl Memory {
                     site: site.as_ref().map(|site| self.known_site(site)).transpose()?,
                     owner: owner.as_ref(),
                 };
-                View::Holds(self.holds_page(&filter, page))
+                let (listed, past) = self.holds_page(&filter, page);
+                looked = past;
+                View::Holds(listed)
             }
             Query::LotHolders { sku, lot, site, page } => {
                 let sku = self.known_sku(sku)?;
@@ -231,21 +232,33 @@ impl Memory {
         // after a restart.
         Ok(match (sku, location, site) {
             (Some(sku), Some(location), _) => {
-                let first = Place { location, sku, lot: LotId::NONE };
+                let first = Place { location, sku, lot: lot.unwrap_or(LotId::NONE) };
                 let begin = begin(first);
                 let here = (begin.location == location && begin.sku == sku).then(|| self.lots_from(begin));
                 let places = here.into_iter().flatten().map(|(place, _)| place);
+                let places = places.take_while(|place| lot.is_none_or(|lot| lot == place.lot));
                 scanned(places.filter(is_behind), page, fits, show)
             }
             (Some(sku), None, site) => {
                 // Where the last page ended, as far as this SKU is concerned.
-                let (location, lot) =
+                let (location, from) =
                     after.map_or((LocationId(0), LotId::NONE), |after| match after.sku.cmp(&sku) {
                         Ordering::Less => (after.location, LotId::NONE),
                         Ordering::Equal => (after.location, after.lot),
                         Ordering::Greater => (LocationId(after.location.0.saturating_add(1)), LotId::NONE),
                     });
-                scanned(self.places_of(sku, site, location, lot).filter(is_behind), page, fits, show)
+                let (listed, looked) = match lot {
+                    None => {
+                        let places = self.places_of(sku, site, location, from);
+                        scanned(places.filter(is_behind), page, fits, show)
+                    }
+                    Some(lot) => {
+                        let places = self.places_towards((sku, lot), site, location, from);
+                        scanned(places.filter(is_behind), page, fits, show)
+                    }
+                };
+                // The next place of each site was looked for as well.
+                (listed, looked + self.entries_of(sku, site).count())
             }
             (None, Some(location), _) => scanned(here(location), page, fits, show),
             (None, None, Some(site)) => {

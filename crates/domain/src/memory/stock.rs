@@ -60,29 +60,50 @@ impl Memory {
         location: LocationId,
         lot: LotId,
     ) -> impl Iterator<Item = Place> + '_ {
-        let gates = self.skus[sku.index()].gates.iter();
-        let gates = gates.filter(|(at, _)| site.is_none_or(|site| site == *at));
-        let mut rests: Vec<_> = gates
-            .map(|(_, slot)| {
-                let entries = self.places(self.gates.get(*slot)).from(location, lot);
-                entries.filter_map(move |entry| self.unpack_position(sku, entry)).map(|(place, _)| place)
+        let rests = self.entries_of(sku, site).map(move |entries| {
+            let rest = entries.from(location, lot);
+            rest.filter_map(move |entry| self.unpack_position(sku, entry)).map(|(place, _)| place)
+        });
+        in_order(rests.collect())
+    }
+
+    /// Where a lot lies, at a site or at all of them, and where a search for it comes by, from a lot at a location on, in
+    /// the order of places. It ends where the last of the lot was found.
+    pub(super) fn places_towards(
+        &self,
+        (sku, lot): (SkuId, LotId),
+        site: Option<SiteId>,
+        location: LocationId,
+        from: LotId,
+    ) -> impl Iterator<Item = Place> + '_ {
+        let mut unfound = self.lot(lot).inside;
+        let rests = self.entries_of(sku, site).map(move |entries| {
+            let rest = entries.on_the_way(lot, location, from);
+            rest.filter_map(move |entry| self.unpack_position(sku, entry)).map(move |(place, position)| {
+                (place, if place.lot == lot { position.on_hand } else { Quantity::ZERO })
             })
-            .collect();
-        // The next place of each site: a location has one.
-        let nexts = rests.iter_mut().enumerate();
-        let mut nexts: BinaryHeap<_> =
-            nexts.filter_map(|(at, rest)| Some(Reverse((rest.next()?, at)))).collect();
-        std::iter::from_fn(move || {
-            let Reverse((place, at)) = nexts.pop()?;
-            nexts.extend(rests[at].next().map(|next| Reverse((next, at))));
-            Some(place)
+        });
+        in_order(rests.collect()).map_while(move |(place, found)| {
+            let is_left = !unfound.is_zero();
+            unfound -= found;
+            is_left.then_some(place)
         })
+    }
+
+    /// The sites where a SKU ever was.
+    pub(super) fn sites_of(&self, sku: SkuId) -> impl Iterator<Item = SiteId> {
+        self.skus[sku.index()].gates.iter().map(|(site, _)| *site)
+    }
+
+    /// What a SKU has at each site where it ever had some, or at one.
+    pub(super) fn entries_of(&self, sku: SkuId, site: Option<SiteId>) -> impl Iterator<Item = Entries<'_>> {
+        let gates = self.skus[sku.index()].gates(site).iter();
+        gates.map(|(_, slot)| self.places(self.gates.get(*slot)))
     }
 
     /// How many positions a SKU has, at all sites.
     pub(super) fn position_count_of(&self, sku: SkuId) -> usize {
-        let gates = self.skus[sku.index()].gates.iter();
-        gates.map(|(_, slot)| self.places(self.gates.get(*slot)).len()).sum()
+        self.entries_of(sku, None).map(Entries::len).sum()
     }
 
     pub(super) fn places<'a>(&'a self, gate: &'a GateRow) -> Entries<'a> {
@@ -231,7 +252,7 @@ impl Memory {
     }
 
     pub(super) fn gate_slot(&self, site: SiteId, sku: SkuId) -> Option<u32> {
-        self.skus[sku.index()].gates.iter().find(|(other, _)| *other == site).map(|(_, slot)| *slot)
+        self.skus[sku.index()].gate(site)
     }
 
     /// The gate's slot; a new row where there is none.
@@ -240,7 +261,8 @@ impl Memory {
             return slot;
         }
         let slot = self.gates.insert(GateRow::new(site, sku));
-        self.skus[sku.index()].gates.push((site, slot));
+        let gates = &mut self.skus[sku.index()].gates;
+        gates.insert(gates.partition_point(|(other, _)| *other < site), (site, slot));
         slot
     }
 
@@ -339,4 +361,15 @@ impl Memory {
     pub(super) fn unpack_position(&self, sku: SkuId, entry: &Entry) -> Option<(Place, Position)> {
         entry.position(sku, |place| self.missing.get(&place).copied().unwrap_or_default())
     }
+}
+
+/// What each of several sites has, in one order: each gives its own in that order, and none gives what another does.
+fn in_order<T: Ord>(mut sites: Vec<impl Iterator<Item = T>>) -> impl Iterator<Item = T> {
+    let nexts = sites.iter_mut().enumerate();
+    let mut nexts: BinaryHeap<_> = nexts.filter_map(|(at, rest)| Some(Reverse((rest.next()?, at)))).collect();
+    std::iter::from_fn(move || {
+        let Reverse((next, at)) = nexts.pop()?;
+        nexts.extend(sites[at].next().map(|next| Reverse((next, at))));
+        Some(next)
+    })
 }

@@ -58,10 +58,8 @@ impl Memory {
             .iter()
             .zip(&hashes)
             .map(|(sku, (.., site))| {
-                let gate = sku.zip(self.site_codes.get(*site)).and_then(|(sku, site)| {
-                    self.skus[sku as usize].gates.iter().find(|(other, _)| other == site)
-                });
-                gate.map_or(NOWHERE, |(_, slot)| *slot)
+                let both = sku.zip(self.site_codes.get(*site));
+                both.and_then(|(sku, site)| self.skus[sku as usize].gate(*site)).unwrap_or(NOWHERE)
             })
             .collect();
         let holders: SmallVec<[u32; WARM_MAX]> = gates
@@ -149,8 +147,7 @@ impl Memory {
     /// The slot of a gate, if there is one. The SKU and the site may be of an event that is applied with this one, and not
     /// be there yet.
     fn gate_near(&self, site: SiteId, sku: SkuId) -> Option<u32> {
-        let gates = &self.skus.get(sku.index())?.gates;
-        gates.iter().find(|(other, _)| *other == site).map(|(_, slot)| *slot)
+        self.skus.get(sku.index())?.gate(site)
     }
 
     /// Touches places, at most [`WARM_MAX`] of them, and the first holder of each.
