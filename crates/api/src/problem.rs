@@ -398,14 +398,20 @@ impl From<&Refusal> for Problem {
             | Refusal::LotRequired { sku }
             | Refusal::LotNotTracked { sku }
             | Refusal::TrackingFixed { sku } => fact("sku", text(sku)),
-            Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
+            Refusal::LotNotFound { sku, lot } => {
                 fact("sku", text(sku));
                 fact("lot", text(lot));
             }
-            Refusal::LotExpired { sku, lot, expires_on } => {
+            Refusal::LotBlocked { sku, lot, line } => {
+                fact("sku", text(sku));
+                fact("lot", text(lot));
+                line.iter().for_each(|line| fact("line", text(line)));
+            }
+            Refusal::LotExpired { sku, lot, expires_on, line } => {
                 fact("sku", text(sku));
                 fact("lot", text(lot));
                 fact("expires_on", expires_on.to_string().into());
+                line.iter().for_each(|line| fact("line", text(line)));
             }
             Refusal::HoldNotFound { hold } => fact("hold", text(hold)),
             Refusal::TransferNotFound { transfer }

@@ -175,6 +175,8 @@ pub enum Refusal {
     LotBlocked {
         sku: Code,
         lot: Code,
+        /// The line of the document that has them, where it is that of one.
+        line: Option<Code>,
     },
     /// The lot's last day is over where its goods lie: they do not leave the site.
     LotExpired {
@@ -182,6 +184,8 @@ pub enum Refusal {
         lot: Code,
         /// Its last day.
         expires_on: Date,
+        /// As of a blocked one.
+        line: Option<Code>,
     },
     /// A serial number is a lot of one.
     SerialTaken {
@@ -537,6 +541,15 @@ impl Refusal {
     /// A value that is not of its form: `field` `reason`, such as `quantity` `is zero`.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::InvalidValue { field: field.into(), reason: reason.into() }
+    }
+
+    /// The same, and of goods that may not leave it says which line of the document has them.
+    #[cold]
+    pub(crate) fn had_by(mut self, name: Code) -> Self {
+        if let Self::LotBlocked { line, .. } | Self::LotExpired { line, .. } = &mut self {
+            *line = Some(name);
+        }
+        self
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     Code, LocationId, LotId, Outside, Place, Quantity, Refusal, SiteId, SkuId, Tables, Timestamp,
     limits::QUANTITY_MAX,
     query,
+    refusal::OfLine,
     row::{self, LocationKind, Tracking},
 };
 
@@ -115,7 +116,8 @@ impl<'a, T: Tables> Desk<'a, T> {
         if !row.blocked {
             return Ok(());
         }
-        Err(Refusal::LotBlocked { sku: self.tables.sku(row.sku).code.clone(), lot: row.code.clone() })
+        let (sku, lot) = (self.tables.sku(row.sku).code.clone(), row.code.clone());
+        Err(Refusal::LotBlocked { sku, lot, line: None })
     }
 
     /// Goods of a blocked lot stay where they are, and those of an expired lot stay at their site: they may be moved
@@ -125,7 +127,7 @@ impl<'a, T: Tables> Desk<'a, T> {
         let Some(expires_on) = query::expired(self.tables, place, self.now) else { return Ok(()) };
         let row = self.tables.lot(place.lot);
         let sku = self.tables.sku(row.sku).code.clone();
-        Err(Refusal::LotExpired { sku, lot: row.code.clone(), expires_on })
+        Err(Refusal::LotExpired { sku, lot: row.code.clone(), expires_on, line: None })
     }
 
     /// How much of a SKU is inside: the negative of what is outside.
@@ -164,5 +166,15 @@ impl<'a, T: Tables> Desk<'a, T> {
             missing: Quantity::ZERO,
             since: self.now,
         })
+    }
+}
+
+/// The refusal of goods that may not leave, with the line of the document that has them, and the place where the request
+/// names that line, if it does.
+pub(super) fn stuck_in(refusal: Refusal, line: Code, named: Option<usize>) -> Refusal {
+    let refusal = refusal.had_by(line);
+    match named {
+        Some(at) => refusal.of_line(at, "line"),
+        None => refusal,
     }
 }

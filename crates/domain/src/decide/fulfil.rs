@@ -8,7 +8,7 @@ use super::{
     Verdict,
     adjust::repeat_or_taken,
     allocate::Want,
-    desk::Desk,
+    desk::{Desk, stuck_in},
     open_line::{OpenPicks, OpenTransit},
     picking::Reach,
     transfer::part_of,
@@ -72,7 +72,8 @@ impl<T: Tables> Desk<'_, T> {
         match &command.lines {
             None => {
                 for take in self.picks_within(command, &reach)? {
-                    self.may_leave(take.place())?;
+                    let name = || self.tables.line(id, take.line).name;
+                    self.may_leave(take.place()).map_err(|refusal| refusal.had_by(name()))?;
                     picked.push(PickedLine { take, staging });
                 }
             }
@@ -148,7 +149,8 @@ impl<T: Tables> Desk<'_, T> {
             let take = |quantity| Take { line: index, sku, location: pick.location, lot: pick.lot, quantity };
             if !good.is_zero() {
                 let take = take(good);
-                self.may_leave(take.place()).of_line(at, "lot")?;
+                let may = self.may_leave(take.place());
+                may.map_err(|refusal| refusal.had_by(line.line.clone())).of_line(at, "lot")?;
                 picked.push(PickedLine { take, staging: places.staging });
                 taken -= good;
             }
@@ -281,8 +283,13 @@ impl<T: Tables> Desk<'_, T> {
         }
         let transfer = self.live_transfer(id)?;
         let lines = self.staged(id, &transfer, command.lines.as_deref())?;
-        for line in &lines {
-            self.may_leave(line.take.place())?;
+        for ShippedLine { take, .. } in &lines {
+            self.may_leave(take.place()).map_err(|refusal| {
+                let name = self.tables.line(id, take.line).name;
+                let mut parts = command.lines.iter().flatten();
+                let named = parts.position(|part| part.line == name);
+                stuck_in(refusal, name, named)
+            })?;
         }
         Ok(Verdict::New(Fact::TransferShipped {
             id: id.clone(),

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::{
     Verdict,
     allocate::{Partial, Want},
-    desk::Desk,
+    desk::{Desk, stuck_in},
 };
 use crate::{
     Code, Fact, LocationId, Place, Quantity, Refusal, Tables,
@@ -44,11 +44,16 @@ impl<T: Tables> Desk<'_, T> {
         let hold = self.open_hold(&command.id)?;
         let takes = Self::parts_of_hold(&command.id, &hold, command.lines.as_deref())?;
         for take in &takes {
-            match &command.to {
+            let may = match &command.to {
                 // They stay at their site, where an expired lot may be moved.
-                Some(_) => self.not_blocked(take.lot)?,
-                None => self.may_leave(take.place())?,
-            }
+                Some(_) => self.not_blocked(take.lot),
+                None => self.may_leave(take.place()),
+            };
+            may.map_err(|refusal| {
+                let parts = command.lines.iter().flatten();
+                let named = parts.map(|part| part.line - 1).position(|line| line == take.line);
+                stuck_in(refusal, numbered(take.line as usize), named)
+            })?;
         }
         let to = match &command.to {
             Some(code) => Some(self.one_target(&takes, code)?),

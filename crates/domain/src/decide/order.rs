@@ -130,7 +130,8 @@ impl<T: Tables> Desk<'_, T> {
         let takes = all_picks(&order);
         let mut moved = Default::default();
         for take in takes.iter().chain(&allocated) {
-            self.may_leave(take.place())?;
+            let may = self.may_leave(take.place());
+            may.map_err(|refusal| refusal.had_by(numbered(take.line as usize)))?;
             self.fits(take.sku, crate::Outside::Customer, take.quantity, false, &mut moved)?;
         }
         Ok(Verdict::New(Fact::OrderCompleted { id: id.clone(), worker: worker.cloned(), takes, allocated }))

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Asked, MissingFunds, Refusal};
-use crate::Name;
+use crate::{Code, Name};
 
 impl fmt::Display for Refusal {
     /// A sentence for the person at the terminal.
@@ -76,9 +76,15 @@ impl fmt::Display for Refusal {
             }
             Self::LotRequired { sku } => write!(f, "SKU {sku} is tracked: name the lot or serial number"),
             Self::LotNotTracked { sku } => write!(f, "SKU {sku} is not tracked by lot"),
-            Self::LotBlocked { sku, lot } => write!(f, "lot {lot} of {sku} is blocked"),
-            Self::LotExpired { sku, lot, expires_on } => {
-                write!(f, "lot {lot} of {sku} was good until {expires_on}: its goods do not leave the site")
+            Self::LotBlocked { sku, lot, line } => {
+                write!(f, "lot {lot} of {sku}{} is blocked", InLine(line.as_ref()))
+            }
+            Self::LotExpired { sku, lot, expires_on, line } => {
+                let line = InLine(line.as_ref());
+                write!(
+                    f,
+                    "lot {lot} of {sku}{line} was good until {expires_on}: its goods do not leave the site"
+                )
             }
             Self::SerialTaken { sku, serial } => {
                 write!(f, "serial number {serial} of {sku} exists once and is already there")
@@ -288,6 +294,15 @@ impl fmt::Display for Refusal {
             ),
             Self::OfLine { index, field, refusal } => write!(f, "lines[{index}].{field}: {refusal}"),
         }
+    }
+}
+
+/// Which line has something, if one does.
+struct InLine<'a>(Option<&'a Code>);
+
+impl fmt::Display for InLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, " in line {line}"))
     }
 }
 

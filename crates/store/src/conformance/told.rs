@@ -59,6 +59,13 @@ impl Told {
         }
     }
 
+    fn with_line(self, line: Option<&Code>) -> Self {
+        match line {
+            Some(line) => self.with("line", line),
+            None => self,
+        }
+    }
+
     fn with_zone(self, zone: Option<&Name>) -> Self {
         match zone {
             Some(zone) => self.with("zone", zone),
@@ -113,11 +120,13 @@ impl Told {
             | Refusal::LotRequired { sku }
             | Refusal::LotNotTracked { sku }
             | Refusal::TrackingFixed { sku } => told.with("sku", sku),
-            Refusal::LotNotFound { sku, lot } | Refusal::LotBlocked { sku, lot } => {
-                told.with("sku", sku).with("lot", lot)
+            Refusal::LotNotFound { sku, lot } => told.with("sku", sku).with("lot", lot),
+            Refusal::LotBlocked { sku, lot, line } => {
+                told.with("sku", sku).with("lot", lot).with_line(line.as_ref())
             }
-            Refusal::LotExpired { sku, lot, expires_on } => {
-                told.with("sku", sku).with("lot", lot).with("expires_on", expires_on)
+            Refusal::LotExpired { sku, lot, expires_on, line } => {
+                let told = told.with("sku", sku).with("lot", lot).with("expires_on", expires_on);
+                told.with_line(line.as_ref())
             }
             Refusal::OfLine { index, field, refusal } => {
                 Self::refusal(refusal).with("field", format_args!("lines[{index}].{field}"))
