@@ -26,7 +26,8 @@ impl Code {
         }
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
         {
-            return Err(Refusal::invalid(field, "has a character other than letters, digits and -_.:"));
+            let reason = format!("is {text:?}, which has a character other than letters, digits and -_.:");
+            return Err(Refusal::invalid(field, reason));
         }
         Ok(Self(CompactString::new(text)))
     }
@@ -112,6 +113,18 @@ mod tests {
         for bad in ["", " ", "a b", "a/b", "재고", "a\n", "a\0", &"x".repeat(65)] {
             assert!(matches!(Code::new("id", bad), Err(Refusal::InvalidValue { .. })), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_value_with_a_wrong_character_is_told_on_one_line() {
+        let told = |text| Code::new("sku", text).unwrap_err().to_string();
+        let what = "which has a character other than letters, digits and -_.:";
+        assert_eq!(told("mug 4"), format!("sku is \"mug 4\", {what}"));
+        assert_eq!(
+            told("\n\"\u{1b}[2J\u{202e}컵"),
+            format!(r#"sku is "\n\"\u{{1b}}[2J\u{{202e}}컵", {what}"#)
+        );
+        assert_eq!(told(&"가".repeat(22)), "sku is longer than 64 bytes");
     }
 
     #[test]

@@ -250,11 +250,11 @@ fn every_wrong_row_of_a_document_is_told_by_its_own_line() {
     );
     assert_eq!(commands, [""; 0]);
     let told: Vec<_> = errors.lines().collect();
-    assert!(told[0].starts_with("f:3: sku has a character "), "{errors}");
+    assert!(told[0].starts_with("f:3: sku is \"m g\", "), "{errors}");
     assert_eq!(told[1], "f:4: quantity is zero");
     assert!(told[2].starts_with("f:5: quantity is "), "{errors}");
     // What all rows of a document say is told once.
-    assert!(told[3].starts_with("f:6: to has a character "), "{errors}");
+    assert!(told[3].starts_with("f:6: to is \"B 2\", "), "{errors}");
     assert_eq!(
         told[4..6],
         ["f:10: line 1 is there twice", "f:11: a transfer from A to itself is a bin move"],

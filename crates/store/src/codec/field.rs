@@ -381,7 +381,10 @@ mod tests {
             (&[], "cannot read id at byte 0: the bytes end before it does"),
             (&[0], "cannot read id at byte 0: it is empty"),
             (&[2, b'a'], "cannot read id at byte 1: the bytes end before it does"),
-            (&[1, b' '], "cannot read id at byte 0: it has a character other than letters, digits and -_.:"),
+            (
+                &[1, b' '],
+                "cannot read id at byte 0: it is \" \", which has a character other than letters, digits and -_.:",
+            ),
             (&[1, 0xff], "cannot read id at byte 0: it is not UTF-8"),
             (&[66], "cannot read id at byte 0: tag 66 is unknown: was it written by a later version?"),
             (&uuid, "cannot read id at byte 0: it is not written the shortest way"),
