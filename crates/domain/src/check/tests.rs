@@ -435,7 +435,7 @@ fn add_sales(memory: &mut Memory) {
 fn add_trades(memory: &mut Memory) {
     for (card, owner) in [("K-1", "kim"), ("K-2", "lee"), ("K-3", "lee")] {
         let (card, owner) = (code(card), code(owner));
-        give(memory, Command::SetCard(SetCard { card, owner, price: amount(5) }));
+        give(memory, Command::SetCard(SetCard { card, owner, price: amount(5), from_owner: None }));
     }
     let (id, owner) = (code("P-1"), code("kim"));
     give(memory, Command::Propose(Propose { id, owner, from_card: code("K-1"), to_card: code("K-2") }));
