@@ -4,7 +4,7 @@ use std::fmt;
 
 use jaego_tls::HandshakeError;
 
-use crate::refusal;
+use crate::{refusal, typed::Given};
 
 /// Everything was done.
 pub(crate) const DONE: u8 = 0;
@@ -83,13 +83,13 @@ pub(crate) fn tell_contexts(error: &anyhow::Error) {
 }
 
 /// Says on standard error why a run of a command ended badly, and gives its exit code.
-pub(crate) fn tell(error: &anyhow::Error, command: &clap::Command) -> u8 {
+pub(crate) fn tell(error: &anyhow::Error, given: &Given<'_>) -> u8 {
     if let Some(Told(code)) = error.downcast_ref() {
         return *code;
     }
     if let Some(problem) = error.downcast_ref::<jaego_client::Error>().and_then(|error| error.problem()) {
         tell_contexts(error);
-        eprint!("{}", refusal::text(problem, command));
+        eprint!("{}", refusal::text(problem, given));
     } else {
         eprintln!("jaego: {error:#}");
     }

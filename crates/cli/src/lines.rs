@@ -109,12 +109,13 @@ impl Line {
 
 /// Lines that are typed, or stand in a file.
 #[derive(Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct TypedLines {
     /// SKU=QUANTITY, with /LOT and @LOCATION behind the SKU where they matter: mug=4, mug/L7@01-A-01=4
-    #[arg(value_name = "SKU=QUANTITY", required_unless_present = "file")]
+    #[arg(value_name = "SKU=QUANTITY")]
     lines: Vec<Line>,
     /// A file with the lines, CSV or JSON lines, by the names of their fields.
-    #[arg(long, value_name = "FILE", conflicts_with = "lines")]
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 

@@ -33,12 +33,13 @@ mod stock;
 mod table;
 mod token;
 mod transfer;
+mod typed;
 mod verify;
 mod wallet;
 
 use std::{env, ffi::OsStr, process::ExitCode};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 // Small requests live by the allocator: with the system's, it was a sixth of the service's time.
 #[global_allocator]
@@ -177,18 +178,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => exit::DONE.into(),
-        Err(error) => exit::tell(&error, &given(&matches)).into(),
+        Err(error) => exit::tell(&error, &typed::Given::new(&matches)).into(),
     }
-}
-
-/// The command that was given, with its flags and without those that it is one of.
-fn given(matches: &ArgMatches) -> clap::Command {
-    let mut command = Cli::command();
-    command.build();
-    let mut matches = matches;
-    while let Some((name, inner)) = matches.subcommand() {
-        let found = command.find_subcommand(name).cloned();
-        (command, matches) = (found.expect("what was given is a command"), inner);
-    }
-    command
 }

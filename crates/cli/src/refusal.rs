@@ -5,7 +5,10 @@ use jaego_api::{
     stock::{Holding, Shortage},
 };
 
-use crate::table::{Table, right};
+use crate::{
+    table::{Table, right},
+    typed::Given,
+};
 
 /// What to try when a command is refused for this, if there is something to try: flags that it has, and other commands.
 fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
@@ -128,11 +131,11 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
 }
 
 /// Why a command was refused, as people read it, with a newline at its end.
-pub(crate) fn text(problem: &Problem, command: &clap::Command) -> String {
-    let mut text = format!("jaego: refused: {} ({})\n", problem.detail, problem.code);
+pub(crate) fn text(problem: &Problem, given: &Given<'_>) -> String {
+    let mut text = format!("jaego: refused: {} ({})\n", given.detail(problem), problem.code);
     text += &shortages(&problem.shortages);
     text += &holders(&problem.holders);
-    if let Some(advice) = advice(&problem.code, command) {
+    if let Some(advice) = advice(&problem.code, given.command()) {
         text += &format!("try: {advice}\n");
     }
     text

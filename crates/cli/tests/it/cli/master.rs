@@ -90,7 +90,13 @@ fn a_lot_is_recalled() {
     assert!(trace.contains("T1") && trace.contains("ON THE WAY"), "{trace}");
     assert!(trace.contains("customers have 2 of it: "), "{trace}");
     let refused = house.run("hold confirm H2");
-    assert!(refused.err.contains("(lot_blocked)"), "{}", refused.err);
+    assert!(
+        refused.err.contains("refused: lot L1 of milk in line 1 is blocked (lot_blocked)"),
+        "{}",
+        refused.err
+    );
+    let refused = house.run("hold confirm H2 1=1");
+    assert!(refused.err.contains("refused: 1=1: lot L1 of milk in line 1 is blocked"), "{}", refused.err);
     house.done("hold release H2");
     house.done("lot unblock milk L1");
 }

@@ -130,3 +130,59 @@ fn fence_of(house: &House, transfer: &str) -> u64 {
     let claims = shown["picking"].as_array().unwrap().iter().map(|work| &work["claim"]);
     claims.filter_map(|claim| claim["fence"].as_u64()).next().unwrap()
 }
+
+#[test]
+fn a_refusal_says_what_was_typed() {
+    let house = House::furnished();
+    let file = house.data().join("lines.csv");
+    std::fs::write(&file, "sku,quantity\nmug,1\nmug,0\n").unwrap();
+    let file = file.display();
+    let from_file = format!("transfer request T1 --from ICN --to GMP --file {file}");
+    let other = "which has a character other than letters, digits and -_.:";
+    for (typed, told) in [
+        (
+            "transfer request T1 --from ICN --to GMP mug=1 pot=2",
+            "line 2, pot=2: there is no SKU pot (sku_not_found)".to_owned(),
+        ),
+        (
+            "transfer request T1 --from ICN --to GMP mug=1 mug=0",
+            "line 2, mug=0: quantity is zero (invalid_value)".to_owned(),
+        ),
+        (
+            "transfer request T1 --from I/N --to GMP mug=1",
+            format!("--from is \"I/N\", {other} (invalid_value)"),
+        ),
+        ("transfer request T/1 --from ICN --to GMP mug=1", format!("ID is \"T/1\", {other} (invalid_value)")),
+        (&*from_file, format!("row 2 of {file}: quantity is zero (invalid_value)")),
+        (
+            "hold place H1 --site ICN mug=1 m*g=2",
+            format!("line 2, m*g=2: sku is \"m*g\", {other} (invalid_value)"),
+        ),
+        (
+            "hold place H1 --site ICN mug@A-09=1",
+            "line 1, mug@A-09=1: site ICN has no location A-09 (location_not_found)".to_owned(),
+        ),
+        ("hold place H1 --site ICN mug=1 --expires 0s", "--expires is zero (invalid_value)".to_owned()),
+    ] {
+        let refused = house.run(typed);
+        let first = refused.err.lines().next().unwrap_or_default();
+        assert_eq!((refused.code, first), (3, &*format!("jaego: refused: {told}")), "{typed}");
+    }
+    house.done("transfer request T2 --from ICN --to GMP mug=1");
+    house.done("transfer allocate T2");
+    let refused = house.run("transfer pick T2 1=1 7=1");
+    assert!(refused.err.starts_with("jaego: refused: 7=1: "), "{}", refused.err);
+    // A program reads what the service said.
+    let refused = house.run("hold place H1 --site ICN pot=1 --json");
+    assert!(refused.out.contains("\"field\":\"lines[0].sku\""), "{}", refused.out);
+}
+
+#[test]
+fn lines_are_typed_or_come_from_a_file() {
+    let house = House::furnished();
+    let neither = house.run("transfer request T1 --from ICN --to GMP");
+    assert_eq!(neither.code, 2);
+    assert!(neither.err.contains("<SKU=QUANTITY|--file <FILE>>"), "{}", neither.err);
+    let both = house.run("transfer request T1 --from ICN --to GMP mug=1 --file lines.csv");
+    assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
+}
