@@ -231,7 +231,11 @@ fn make_empty(folder: &Path) -> Result<()> {
     }
     let is_empty =
         fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?.next().is_none();
-    ensure!(is_empty, "{} is not empty: choose a new folder", folder.display());
+    ensure!(
+        is_empty,
+        "{} is not empty: choose a new folder, or remove this one first if a backup or a restore that was killed left it",
+        folder.display()
+    );
     Ok(())
 }
 

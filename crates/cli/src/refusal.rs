@@ -71,6 +71,9 @@ fn advice(code: &str, command: &clap::Command) -> Option<&'static str> {
         }
         "lot_required" => "name the lot: SKU/LOT=QUANTITY",
         "location_required" => "name the location: SKU@LOCATION=QUANTITY",
+        "cursor_ahead" if has("follow") => {
+            "say --after with the last event that is known to be in the backup, or leave it out: that begins with the first event, and with --follow from now on"
+        }
         "history_archived" => {
             "ask for a later time or event; older ones are in the pieces that were archived"
         }

@@ -16,6 +16,8 @@ fn events_status_and_tokens_tell_what_there_is() {
     let house = House::furnished();
     let events = house.done("events --kind sku_set");
     assert_eq!(events.lines().count(), 2, "{events}");
+    let ahead = house.run("events --after 999");
+    assert!(ahead.code == 3 && ahead.err.contains("(cursor_ahead)\ntry: say --after with"), "{}", ahead.err);
     assert!(house.done("status").starts_with("state       ready\n"));
     let data = house.data().display().to_string();
     let made = house.run(&format!("token create kim --role reader --rate 500 --data {data}"));
@@ -139,7 +141,7 @@ fn a_backup_under_load_has_every_hold_that_was_acknowledged() {
         );
         let again = house.run(&format!("restore --from {} --data {}", from.display(), to.display()));
         assert_eq!(again.code, 1);
-        assert!(again.err.contains("is not empty"), "{}", again.err);
+        assert!(again.err.contains("is not empty: choose a new folder, or remove this one"), "{}", again.err);
         // The tokens came along.
         let (server, addr) = serve(&to);
         let first = house.addr;
