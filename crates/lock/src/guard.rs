@@ -249,7 +249,8 @@ impl Guard {
     }
 
     /// Another guard of the same hold, for code further in that wants the lock as well. The lock goes with
-    /// the last of them. Re-entry is always said, never guessed from a thread or a task. The guards have one mode: whoever
+    /// the last of them. The backend is not asked, and no time is added: where little may be left of a
+    /// [lease](crate::Request::lease), [`extend`](Self::extend) it first; a keeper renews for all of them. Re-entry is always said, never guessed from a thread or a task. The guards have one mode: whoever
     /// [downgrades](Self::downgrade) one lets others in beside all of them.
     ///
     /// # Errors
