@@ -181,12 +181,17 @@ pub use held::Held;
 ///
 /// ```text
 /// async fn buy(&self, product_id: u64, quantity: u32) -> Result<u64, jaego_lock::Error> {
-///     let guard = self.locks.lock(format!("product:{}", product_id)).wait(…).lease(…).acquire().await?;
-///     let result = { let lock = &guard; …the body… };
-///     let outcome = guard.release().await;
-///     …
+///     let key = LockKey::new(format!("product:{}", product_id)).and_then(|key| key.with_pattern("product:*"));
+///     let guard = self.locks.lock(key).wait(…).lease(…).acquire().await?;
+///     let result = {
+///         let lock = &guard;
+///         (async move || -> Result<u64, jaego_lock::Error> { …the body… })().await
+///     };
+///     attribute::settle(guard, result).await    // lets go, and looks whether the lock was held until then
 /// }
 /// ```
+///
+/// So `return` and `?` of the body end the body, and the lock is let go after them.
 ///
 /// **When the lease is lost while the body runs,** the body runs on: to stop it anywhere would be worse, and only
 /// the fence protects what it writes from then on. But its `Ok` is not passed on. If the lock was not held until
