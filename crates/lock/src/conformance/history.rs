@@ -22,7 +22,8 @@ const KEYS_MAX: usize = 100;
 /// How long a history may take. Only a bug makes it so long.
 const HISTORY_MAX: Duration = Duration::from_secs(240);
 
-/// Somebody held from … to, as it knew itself: from having it to letting it go, or to the end of validity.
+/// Somebody held from … to, as it knew itself: from having it to letting it go, or to the end of validity, as also
+/// of a crash.
 #[derive(Clone, Debug)]
 struct Held {
     key: LockKey,
@@ -66,21 +67,23 @@ impl History {
         if fastrand::u8(..8) == 0 && guard.extend(settings().lease_min()).await.is_ok() {
             self.extended.fetch_add(1, Ordering::Relaxed);
         }
-        let now = BootTime::now();
-        let to = now.min(guard.valid_until());
-        if to < now {
+        let (now, valid_until) = (BootTime::now(), guard.valid_until());
+        if valid_until < now {
             self.overstayed.fetch_add(1, Ordering::Relaxed);
         }
+        let dice = fastrand::u16(..crash_in);
+        // Nobody may have the lock before the lease of one that crashed has run out.
+        let to = if dice == 0 { valid_until } else { now.min(valid_until) };
         if from < to {
             self.held.lock().unwrap().push(Held { key, from, to, mode, fence });
         }
-        match fastrand::u16(..crash_in) {
+        match dice {
             // As a crash: nothing is released, and the lease has to run out.
             0 => {
                 self.crashed.fetch_add(1, Ordering::Relaxed);
                 std::mem::forget(guard);
             }
-            at if at < crash_in / 4 => drop(guard),
+            _ if dice < crash_in / 4 => drop(guard),
             _ => {
                 let valid_until = guard.valid_until();
                 let outcome = guard.release().await;
