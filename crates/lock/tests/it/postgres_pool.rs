@@ -8,9 +8,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, Pool};
+use jaego_lock::conformance::{Size, connected};
 use jaego_lock::fence::{self, POSTGRES_TABLE};
-use jaego_lock::{Locks, Lost, Memory, Settings, distributed_lock};
+use jaego_lock::{
+    Locks, Lost, Memory, Postgres, PostgresOptions, Redis, RedisOptions, Settings, distributed_lock,
+};
 use jaego_testkit as testkit;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -159,24 +163,37 @@ async fn a_connection_goes_back_when_the_server_has_ended_its_transaction() {
     assert_eq!((shop.stock().await, process_of(&pool).await), (994, process));
 }
 
-/// With one connection in the pool, whatever is left of a transaction meets the next one.
-#[tokio::test(flavor = "multi_thread")]
-async fn dropped_at_any_await_nobody_gets_a_connection_in_a_transaction() {
-    let shop = Shop::open().await;
-    let pool = shop.pool(1);
-    let (mut sold, mut dropped, mut turns) = (0, 0, 0);
-    for _ in 0..100 * testkit::soak() {
+/// Requests, each of them dropped or done.
+const REQUESTS: Size = Size { everyday: 5_000, soak: 200_000 };
+/// So many pools of one connection share them, each with a lock and a product of its own.
+const POOLS: usize = 8;
+
+#[derive(Debug, Default)]
+struct Tally {
+    sold: u64,
+    dropped: u64,
+}
+
+/// Takes a lock and sells, dropped at the first await, then at the second, and so on until it is done; and once more. With one
+/// connection in the pool, whatever is left of a transaction meets the next request, and so does a lock that is left.
+async fn drop_at_each_await(pool: Pool, locks: Locks, product: i64, requests: u64) -> Tally {
+    let key = format!("product:{product}");
+    let mut tally = Tally::default();
+    while tally.sold + tally.dropped < requests {
         for polls in 0.. {
-            turns += 1;
-            // Nobody else wants it, so whatever is in the way was left behind by the one before.
-            let guard = shop.locks.lock("product:17").lease(ms(20_000)).try_acquire().await.unwrap();
-            let work = Box::pin(fence::with_transaction(guard, &pool, async |transaction| {
-                transaction.execute(SELL, &[]).await?;
-                tokio::task::yield_now().await;
-                transaction.query("SELECT stock FROM products", &[]).await?;
-                Ok::<(), ShopError>(())
-            }));
-            let done = Polls { future: work, left: polls }.await;
+            let sell = async {
+                // Nobody else wants it, and what is given up is free again long before its lease is over.
+                let guard = locks.lock(&key).lease(4 * PATIENCE).wait(PATIENCE).acquire().await?;
+                fence::with_transaction(guard, &pool, async |transaction| {
+                    let sell = "UPDATE products SET stock = stock - 1 WHERE id = $1";
+                    transaction.execute(sell, &[&product]).await?;
+                    tokio::task::yield_now().await;
+                    transaction.query("SELECT stock FROM products", &[]).await?;
+                    Ok::<(), ShopError>(())
+                })
+                .await
+            };
+            let done = Polls { future: Box::pin(sell), left: polls }.await;
             let client = timeout(PATIENCE, pool.get()).await.expect("the pool has room").unwrap();
             // Outside a transaction, the transaction's time is that of the statement.
             let clean = "SELECT now() = statement_timestamp() AND pg_current_xact_id_if_assigned() IS NULL";
@@ -187,23 +204,75 @@ async fn dropped_at_any_await_nobody_gets_a_connection_in_a_transaction() {
             });
             assert_eq!(is_clean, Some("t"), "in a transaction still");
             drop(client);
-            shop.until_no_locks().await;
             match done {
-                None => dropped += 1,
+                None => tally.dropped += 1,
                 Some(done) => {
                     done.unwrap();
-                    sold += 1;
+                    tally.sold += 1;
                     break;
                 }
             }
         }
     }
+    tally
+}
+
+async fn until_nothing_is_locked(locks: &Locks) {
+    let started = Instant::now();
+    loop {
+        let left = locks.list("", 10).await.unwrap().locks;
+        if left.is_empty() {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "left behind: {left:?}");
+        sleep(ms(1)).await;
+    }
+}
+
+/// With locks in memory, on Redis and on PostgreSQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_at_any_await_nobody_gets_a_connection_in_a_transaction() {
+    let shop = Shop::open().await;
+    let redis_server = testkit::Redis::start(&testkit::RedisOptions::default()).unwrap();
+    // As patient as a machine with much to do needs it.
+    let response_timeout = ms(2_000);
+    let settings = Settings {
+        response_timeout,
+        keeper_lease: 4 * response_timeout,
+        waiter_ttl: 4 * response_timeout,
+        ..jaego_lock::conformance::settings()
+    };
+    let redis = RedisOptions::new(&redis_server.url()).unwrap().quarantine(Duration::ZERO);
+    let redis = connected(Redis::start(redis.response_timeout(response_timeout))).await;
+    let postgres = PostgresOptions::new(&shop.server.url("postgres")).unwrap();
+    postgres.migrate().await.unwrap();
+    let postgres = connected(Postgres::start(postgres.response_timeout(response_timeout))).await;
+    let on_redis = Locks::with_settings(redis, settings).unwrap();
+    let on_postgres = Locks::with_settings(postgres, settings).unwrap();
+
+    let mut pools = JoinSet::new();
+    let kinds = [&shop.locks, &on_redis, &shop.locks, &on_postgres];
+    for (product, locks) in (100_i64..).zip(kinds.repeat(POOLS / kinds.len())) {
+        shop.looker.execute("INSERT INTO products VALUES ($1, 0)", &[&product]).await.unwrap();
+        let (locks, pool) = (locks.clone(), shop.pool(1));
+        let requests = REQUESTS.now().div_ceil(POOLS as u64);
+        pools.spawn(async move { (product, drop_at_each_await(pool, locks, product, requests).await) });
+    }
+    let pools = pools.join_all().await;
     shop.until_no_transactions().await;
-    assert!(dropped > turns / 2, "{dropped} of {turns} were dropped");
-    // What was told as done was done; a commit that was on its way may have been as well.
-    let stock = shop.stock().await;
-    assert!((1_000 - sold - dropped..=1_000 - sold).contains(&stock), "{sold} sold, {stock} left");
-    println!("{turns} transactions, {dropped} of them dropped");
+    shop.until_no_locks().await;
+    for locks in [&on_redis, &on_postgres] {
+        until_nothing_is_locked(locks).await;
+    }
+    for (product, Tally { sold, dropped }) in pools {
+        println!("product {product}: {sold} sold, {dropped} dropped");
+        assert!(sold > 0 && dropped > sold, "{dropped} were dropped, {sold} sold");
+        // What was told as done was done; a commit that was on its way may have been as well.
+        let stock = "SELECT -stock FROM products WHERE id = $1";
+        let taken: i64 = shop.looker.query_one(stock, &[&product]).await.unwrap().get(0);
+        let taken = u64::try_from(taken).unwrap();
+        assert!((sold..=sold + dropped).contains(&taken), "{sold} sold, {dropped} dropped, {taken} taken");
+    }
 }
 
 /// Without care the pool would hand the connection to the next one, who would wait for somebody else's row.
