@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jaego_lock::conformance::Size;
 use jaego_lock::{Error, Guard, Locks, MultiGuard, Redis, RedisOptions, Settings};
@@ -84,6 +84,111 @@ async fn futures_that_are_dropped_leave_no_key() {
     let stats = wait_until("what is held is counted out", CLEAN_WITHIN, counted).unwrap();
     println!("{got} got, {} given up", stats.cancelled);
     assert!(got > 100 && stats.cancelled > 100, "{got} got, {stats:?}");
+}
+
+/// Each way, so that a step can be dropped on its way.
+const FAR: Duration = Duration::from_millis(5);
+/// Two round trips on that way, and as long again for the machine. Far less than the response timeout.
+const SOON: Duration = Duration::from_millis(40);
+/// The server is seen empty for so long when nothing is on its way to it any more.
+const SETTLED: Duration = Duration::from_millis(100);
+
+const DROPPED_ROUNDS: u64 = 10;
+/// So many of each are dropped at the same time.
+const DROPPED_AT_ONCE: u64 = 10;
+
+/// What is dropped when the server has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum OnItsWay {
+    /// The first attempt.
+    Request,
+    /// One that waits in the queue, about when the lock falls free for it.
+    Waiter,
+    Hold,
+}
+
+impl OnItsWay {
+    /// Returns when it was dropped.
+    async fn dropped(self, here: Locks, there: Locks, key: String) -> Instant {
+        match self {
+            Self::Request => {
+                let request = tokio::spawn(here.lock(&key).acquire());
+                // The answer is on its way then.
+                while there.look(&key).await.unwrap().holders.is_empty() {
+                    sleep(ms(1)).await;
+                }
+                request.abort();
+                drop(request.await);
+            }
+            Self::Waiter => {
+                let rival = there.lock(&key).acquire().await.unwrap();
+                let waiter = tokio::spawn(here.lock(&key).fair().acquire());
+                while there.look(&key).await.unwrap().waiters.is_empty() {
+                    sleep(ms(1)).await;
+                }
+                assert!(rival.release().await.was_held());
+                sleep(up_to(4 * us(FAR))).await;
+                waiter.abort();
+                // Dropped by then, if it was not served before.
+                drop(waiter.await);
+            }
+            Self::Hold => drop(here.lock(&key).acquire().await.unwrap()),
+        }
+        Instant::now()
+    }
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap()
+}
+
+/// Were a release sent only when the server has not answered in time, the key would stay for a second more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_is_gone_after_two_round_trips() {
+    let server = server();
+    let proxy = FaultProxy::start(server.addr()).unwrap();
+    let (here, there) = (process(proxy.addr()), process(server.addr()));
+    for locks in [&here, &there] {
+        drop(locks.lock("warm").acquire().await.unwrap());
+    }
+    proxy.set_both(Fault::Delay(FAR));
+    let mut observer = Observer::of(&server).await;
+    observer.until_clean(CLEAN_WITHIN).await;
+    let mut stayed: BTreeMap<OnItsWay, Vec<Duration>> = BTreeMap::new();
+    for round in 0..rounds(DROPPED_ROUNDS) {
+        let mut tasks = JoinSet::new();
+        for number in 0..DROPPED_AT_ONCE {
+            for what in [OnItsWay::Request, OnItsWay::Waiter, OnItsWay::Hold] {
+                let (here, there, key) = (here.clone(), there.clone(), format!("{what:?}-{round}-{number}"));
+                tasks.spawn(async move {
+                    let dropped_at = what.dropped(here, there, key.clone()).await;
+                    (what, key, dropped_at)
+                });
+            }
+        }
+        let dropped = tokio::spawn(tasks.join_all());
+        let mut seen: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut seen_at = Instant::now();
+        while !dropped.is_finished() || seen_at.elapsed() < SETTLED {
+            for left in observer.leftovers().await {
+                seen_at = Instant::now();
+                let (_, key) = left.rsplit_once(':').unwrap();
+                seen.insert(key.to_owned(), seen_at);
+            }
+            sleep(ms(1)).await;
+        }
+        for (what, key, dropped_at) in dropped.await.unwrap() {
+            let seen = seen.get(&key).map(|seen| seen.saturating_duration_since(dropped_at));
+            stayed.entry(what).or_default().push(seen.unwrap_or_default());
+        }
+    }
+    for (what, mut stayed) in stayed {
+        stayed.sort_unstable();
+        let (half, last) = (stayed[stayed.len() / 2], stayed[stayed.len() - 1]);
+        println!("{what:?}: half of {} are gone after {half:?}, the last after {last:?}", stayed.len());
+        assert!(half < SOON, "{what:?}: half of {} are gone after {half:?}", stayed.len());
+        assert!(last < CLEAN_WITHIN, "{what:?}: the last is gone after {last:?}");
+    }
 }
 
 /// What is asked for, and dropped.
