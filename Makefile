@@ -72,6 +72,7 @@ lint: ## Check the format, clippy's advice and the dependencies' licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@CARGO="$(CARGO)" scripts/lock-features.sh
+	@CARGO="$(CARGO)" scripts/lock-package.sh
 	@scripts/deny.sh
 
 clean-data: ## Delete the sample's data folder

@@ -87,6 +87,11 @@ promoted, may have forgotten locks that are still held. It grants nothing new fo
 //! (`hold`), both of them in the span of the caller; losses and jumps of the server's clock are warnings. Limits stand
 //! in [`limits`], and what can be set in [`Settings`].
 
+// What the README shows, compiled.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod acquisition;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
