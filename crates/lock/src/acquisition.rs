@@ -20,9 +20,6 @@ use crate::rt::{random, sleep_until, timeout};
 use crate::tenure::{self, Granted, Tenure, Tries};
 use crate::{Crowd, Error, Guard, LockKey, Mode};
 
-/// Whoever is told when a lock falls free asks so much later.
-const WAKE_LATE: Duration = Duration::from_millis(1);
-
 /// What to take, how, and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -328,7 +325,7 @@ impl Acquisition {
             }
             Ok(Acquired::Quarantined { remaining }) => {
                 // Sooner said than waited for in vain.
-                let asked_again = BootTime::now() + remaining + WAKE_LATE + limits::WAKE_JITTER;
+                let asked_again = BootTime::now() + remaining + limits::WAKE_LATE + limits::WAKE_JITTER;
                 if self.line.is_none() || asked_again > self.deadline {
                     return Next::Refused(Error::Quarantined { key, remaining });
                 }
@@ -384,7 +381,7 @@ impl Acquisition {
         let queued = self.request.waiting.is_some_and(|waiting| waiting.place > 0);
         let refresh_at = BootTime::now() + settings.waiter_refresh();
         // Fixed for this rest, so that the waiters of many processes come back one by one.
-        let late = WAKE_LATE + jitter(limits::WAKE_JITTER);
+        let late = limits::WAKE_LATE + jitter(limits::WAKE_JITTER);
         loop {
             if signals.closing() {
                 self.answer(reply, Error::ShutDown);

@@ -76,7 +76,9 @@ pub const WAITER_REFRESH_MAX: Duration = Duration::from_secs(20);
 /// When a lock falls free, the first of its queue has this long to take it, then the next one may.
 pub const CLAIM: Duration = Duration::from_secs(1);
 
-/// After a lease has run out, its waiters come back at a random time of up to this much later.
+/// Whoever was told when a lock will fall free asks so much later …
+pub const WAKE_LATE: Duration = Duration::from_millis(1);
+/// … and by a random time of up to this much, so that the waiters of many processes come back one by one.
 pub const WAKE_JITTER: Duration = Duration::from_millis(10);
 /// The first attempt may take this long even if the wait is shorter, so that a short wait is not taken for a
 /// backend that does not answer.
