@@ -32,11 +32,11 @@ pub const FAULTS: &[Fault] = &[
         name: "who leaves looks for a wake-up call before it has left",
         module: "line",
         sound: "        let mut lines = self.lines.lock();\n        // Wakes are given under this lock too, so none \
-                comes between this look and our leaving.\n        let woken = self.take_wake();",
+                comes between this look and our leaving.\n        let woken = self.waiter.take_wake();",
         faulty: "        let early = crate::rt::planted(\"who leaves looks for a wake-up call before it has left\")\
-                 .then(|| self.take_wake());\n\
+                 .then(|| self.waiter.take_wake());\n\
                  let mut lines = self.lines.lock();\n\
-                 let woken = early.unwrap_or_else(|| self.take_wake());",
+                 let woken = early.unwrap_or_else(|| self.waiter.take_wake());",
         found_by: "calm",
         says: &["had to wait for the clock"],
     },

@@ -387,6 +387,12 @@ impl Acquisition {
                 self.answer(reply, Error::ShutDown);
                 return None;
             }
+            // Before a wake-up call, which whoever is in time may use.
+            let now = BootTime::now();
+            if now >= self.deadline {
+                self.answer_late(reply);
+                return None;
+            }
             let line = self.line.as_ref()?;
             let attempt_at = if until.is_some() {
                 until
@@ -401,13 +407,8 @@ impl Acquisition {
                     [look_at, queued.then_some(refresh_at)].into_iter().flatten().min()
                 }
             };
-            let now = BootTime::now();
-            if now >= self.deadline {
-                self.answer_late(reply);
-                return None;
-            }
             if attempt_at.is_some_and(|at| now >= at) {
-                return Some(Wake::Chained);
+                return Some(line.take_time());
             }
             let timer = attempt_at.map_or(self.deadline, |at| at.min(self.deadline));
             tokio::select! {

@@ -3,7 +3,8 @@
 //! Of all that one key keeps out here, only the first watches the clock; the others sleep until they are woken or
 //! that one has gone. One who waits for several keys watches none but the one that is in its way. A notice wakes as
 //! many as there is room for. Whoever was woken and leaves without having tried passes the wake on, and so does who shares
-//! a lock and was woken when it had it already. Those whom the backend has failed ask one at a time, until one is answered.
+//! a lock and was woken when it had it already. Those whom the backend has failed ask one at a time, until one is answered;
+//! what one of them was woken for and leaves behind, the others come for in their turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -61,6 +62,8 @@ struct Waiter {
     mode: Mode,
     /// Whether it acts on a wake-up call whatever its caller does. The first attempt goes on only while somebody polls it.
     acts: AtomicBool,
+    /// Whether the backend has failed it, and it asks in its turn.
+    failed: AtomicBool,
     woken: AtomicU8,
     notify: Notify,
 }
@@ -72,11 +75,14 @@ pub(crate) enum Wake {
     Told,
     /// Nobody counted: perhaps there is room for one more of its mode than is known of.
     Chained,
+    /// As `Chained`, by one who left because the backend had failed it. Whom it has failed as well comes in its turn.
+    Left,
 }
 
 const ASLEEP: u8 = 0;
-const TOLD: u8 = 1;
-const CHAINED: u8 = 2;
+const LEFT: u8 = 1;
+const TOLD: u8 = 2;
+const CHAINED: u8 = 3;
 
 /// One who waits in the lines of its keys. Leaves them when dropped.
 #[derive(Debug)]
@@ -92,8 +98,9 @@ impl Lines {
     pub(crate) fn join(self: &Arc<Self>, keys: &Arc<[LockKey]>, owner: Owner, mode: &Mode) -> Option<InLine> {
         let one_more = |waiters: usize| (waiters < limits::WAITERS_MAX).then_some(waiters + 1);
         self.waiters.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        let (acts, woken) = (AtomicBool::new(false), AtomicU8::new(ASLEEP));
-        let waiter = Arc::new(Waiter { owner, mode: mode.clone(), acts, woken, notify: Notify::new() });
+        let (acts, failed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (woken, notify) = (AtomicU8::new(ASLEEP), Notify::new());
+        let waiter = Arc::new(Waiter { owner, mode: mode.clone(), acts, failed, woken, notify });
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let mut lines = self.lock();
         for key in &**keys {
@@ -297,14 +304,35 @@ impl Waiter {
         self.acts.load(Ordering::Acquire)
     }
 
+    fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether another call has it try sooner.
     fn is_asleep(&self) -> bool {
-        self.woken.load(Ordering::Acquire) == ASLEEP
+        self.woken.load(Ordering::Acquire) <= LEFT
     }
 
     fn wake(&self, wake: Wake) {
+        let woken = match wake {
+            Wake::Left if self.failed() => LEFT,
+            Wake::Told => TOLD,
+            Wake::Left | Wake::Chained => CHAINED,
+        };
         // What nobody counted stays so when another call comes.
-        self.woken.fetch_max(if wake == Wake::Told { TOLD } else { CHAINED }, Ordering::AcqRel);
-        self.notify.notify_one();
+        self.woken.fetch_max(woken, Ordering::AcqRel);
+        if woken != LEFT {
+            self.notify.notify_one();
+        }
+    }
+
+    fn take_wake(&self) -> Option<Wake> {
+        match self.woken.swap(ASLEEP, Ordering::AcqRel) {
+            LEFT => Some(Wake::Left),
+            TOLD => Some(Wake::Told),
+            CHAINED => Some(Wake::Chained),
+            _ => None,
+        }
     }
 }
 
@@ -318,18 +346,24 @@ impl InLine {
         self.waiter.acts()
     }
 
-    /// Takes the wake-up call, if there is one: the waiter is about to try.
+    /// Takes the wake-up call, if there is one that does not wait for our turn: the waiter is about to try.
     pub(crate) fn take_wake(&self) -> Option<Wake> {
-        match self.waiter.woken.swap(ASLEEP, Ordering::AcqRel) {
-            TOLD => Some(Wake::Told),
-            CHAINED => Some(Wake::Chained),
-            _ => None,
+        if self.waiter.failed() && self.waiter.woken.load(Ordering::Acquire) == LEFT {
+            return None;
         }
+        self.waiter.take_wake().map(|wake| if wake == Wake::Left { Wake::Chained } else { wake })
+    }
+
+    /// It is time to try. Whatever it was woken for, it comes for that now.
+    pub(crate) fn take_time(&self) -> Wake {
+        let _ = self.waiter.take_wake();
+        Wake::Chained
     }
 
     /// Gives a wake-up call back that led to nothing, so that it is passed on when we leave.
     pub(crate) fn put_wake_back(&self) {
-        self.waiter.woken.store(CHAINED, Ordering::Release);
+        let woken = if self.waiter.failed() { LEFT } else { CHAINED };
+        self.waiter.woken.fetch_max(woken, Ordering::AcqRel);
     }
 
     /// Passes a wake-up call on to those behind us who do not wait for the key that is in our way. Never to those before
@@ -361,6 +395,7 @@ impl InLine {
     /// The backend has not answered it, or could not serve it just then. It asks again in its turn.
     pub(crate) fn failed(&self) {
         if let Some(line) = self.lines.lock().get_mut(&self.keys[0]) {
+            self.waiter.failed.store(true, Ordering::Release);
             line.failed.add(self.ticket);
             line.rouse_one(line.failed.turn);
         }
@@ -380,7 +415,9 @@ impl InLine {
         let Some(line) = lines.get_mut(&self.keys[0]).filter(|line| !line.failed.tickets.is_empty()) else {
             return;
         };
+        self.waiter.failed.store(false, Ordering::Release);
         for ticket in line.failed.answered(self.ticket) {
+            line.waiters[&ticket].failed.store(false, Ordering::Release);
             // Nobody counted whether there is room for them.
             line.waiters[&ticket].wake(Wake::Chained);
         }
@@ -469,7 +506,7 @@ impl Drop for InLine {
     fn drop(&mut self) {
         let mut lines = self.lines.lock();
         // Wakes are given under this lock too, so none comes between this look and our leaving.
-        let woken = self.take_wake();
+        let woken = self.waiter.take_wake();
         for key in &*self.keys {
             let Some(line) = lines.get_mut(key) else { continue };
             let watcher = line.watcher();
@@ -748,6 +785,44 @@ mod tests {
         }
         late.answered();
         assert!(woken().is_empty() && waiters.iter().all(|waiter| waiter.next_try().is_none()));
+    }
+
+    #[test]
+    fn what_one_whom_the_backend_fails_leaves_behind_is_come_for_in_turn() {
+        let (lines, keys) = lines();
+        let both: Arc<[LockKey]> = [keys[0].clone(), LockKey::new("b").unwrap()].into();
+        for keys in [&keys, &both] {
+            let [first, second, third, told] = [(); 4].map(|()| resting(&lines, keys, &Mode::exclusive()));
+            [&first, &second, &third].into_iter().for_each(InLine::failed);
+            let _ = [&second, &third].map(is_roused);
+            first.put_wake_back();
+            drop(first);
+            assert!(is_roused(&second) && second.next_try().is_some(), "it looks at the clock");
+            assert_eq!([&second, &third, &told].map(InLine::take_wake), [None; 3]);
+            // It is on its way when it is left the call, which it may have come too early for.
+            second.answered();
+            assert_eq!(second.take_wake(), Some(Wake::Chained));
+            assert_eq!(third.take_wake(), Some(Wake::Chained), "the backend answers");
+
+            [&second, &third].into_iter().for_each(InLine::failed);
+            second.put_wake_back();
+            drop(second);
+            assert_eq!((third.take_wake(), third.take_time()), (None, Wake::Chained));
+            third.put_wake_back();
+            drop(third);
+            assert_eq!(told.take_wake(), Some(Wake::Chained), "the backend has not failed it");
+        }
+    }
+
+    #[test]
+    fn a_notice_is_heard_though_a_call_waits_for_the_turn() {
+        let (lines, keys) = lines();
+        let [first, second] = [(); 2].map(|()| resting(&lines, &keys, &Mode::exclusive()));
+        [&first, &second].into_iter().for_each(InLine::failed);
+        first.put_wake_back();
+        drop(first);
+        lines.freed(&keys[0], None);
+        assert_eq!(second.take_wake(), Some(Wake::Chained));
     }
 
     #[test]

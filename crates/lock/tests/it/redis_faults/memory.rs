@@ -138,3 +138,30 @@ async fn a_crowd_that_waits_costs_a_full_server_next_to_nothing() {
     println!("{scripts} scripts until all were served and gone");
     assert!(scripts <= 2 * WAITERS * 4, "{scripts}");
 }
+
+/// Each of them asks once and gives its place up; all others are asks of those whose turn it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gives_up_has_nobody_else_ask_a_full_server() {
+    const WAITERS: u64 = 100;
+    const WAIT: Duration = Duration::from_secs(2);
+    const TURNS: u64 = 2 * WAIT.as_secs() + 10;
+    let server = server();
+    let mut observer = Observer::of(&server).await;
+    let here = Locks::new(connected(backend(server.addr(), Duration::ZERO)).await);
+    fill(&mut observer).await;
+    let before = observer.scripts().await;
+    let mut waiters = JoinSet::new();
+    for waiter in 0..WAITERS {
+        // One after the other, in the second half of the time.
+        let wait = WAIT / 2 + WAIT / 2 * u32::try_from(waiter).unwrap() / u32::try_from(WAITERS).unwrap();
+        waiters.spawn(here.lock("a").wait(wait).acquire());
+    }
+    while let Some(answer) = waiters.join_next().await {
+        let error = answer.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
+    here.shutdown().await;
+    let scripts = observer.scripts().await - before;
+    println!("{scripts} scripts of {WAITERS} waiters who gave up");
+    assert!((2 * WAITERS..=2 * WAITERS + TURNS).contains(&scripts), "{scripts}");
+}

@@ -2,7 +2,7 @@ use jaego_lock::limits::WAITERS_MAX;
 use jaego_lock::{Crowd, Error, Locks, Memory, conformance};
 use tokio::time::timeout;
 
-use super::{PATIENCE, ms};
+use super::{PATIENCE, ms, process};
 
 /// What waits is bounded, on both sides of the border, and what is refused is said and counted.
 #[tokio::test(flavor = "multi_thread")]
@@ -39,4 +39,24 @@ async fn too_many_waiters_are_refused_at_once() {
     assert!(locks.lock("b").acquire().await.unwrap().release().await.was_held());
     waiters.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(holder.release().await.was_held());
+}
+
+/// On one thread, which has something else to do until it is too late.
+#[tokio::test]
+async fn a_call_that_comes_too_late_is_not_followed() {
+    let (locks, faults) = process(Memory::new());
+    let holder = locks.lock("a").lease(ms(20_000)).acquire().await.unwrap();
+    let [late, in_time] =
+        [ms(100), ms(20_000)].map(|wait| tokio::spawn(locks.lock("a").wait(wait).acquire()));
+    while faults.acquired() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let released = holder.release();
+    std::thread::sleep(ms(150));
+    assert!(released.await.was_held());
+    let error = late.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let guard = timeout(PATIENCE, in_time).await.expect("it is passed on").unwrap().unwrap();
+    assert_eq!(faults.acquires(), 4, "each asked once, and who was in time once more");
+    assert!(guard.release().await.was_held());
 }
