@@ -127,6 +127,7 @@ enum Next {
 enum Last {
     Nothing,
     Conflict { free_at: BootTime },
+    Quarantined { until: BootTime },
     Failed(backend::Error),
 }
 
@@ -324,15 +325,20 @@ impl Acquisition {
                 Next::Again(None)
             }
             Ok(Acquired::Quarantined { remaining }) => {
+                // Counted from when it was asked, as above.
+                let until = sent_at + remaining;
                 // Sooner said than waited for in vain.
-                let asked_again = BootTime::now() + remaining + limits::WAKE_LATE + limits::WAKE_JITTER;
+                let asked_again = until + limits::WAKE_LATE + limits::WAKE_JITTER;
                 if self.line.is_none() || asked_again > self.deadline {
+                    let remaining = until.remaining();
                     return Next::Refused(Error::Quarantined { key, remaining });
                 }
-                if self.sleep_through(sent_at + remaining) {
-                    return Next::Again(None);
+                self.last = Last::Quarantined { until };
+                let sleeps = self.sleep_through(until);
+                if let Some(line) = &self.line {
+                    line.quarantined(until);
                 }
-                Next::Again(Some(remaining + jitter(limits::WAKE_JITTER)))
+                Next::Again((!sleeps).then(|| until.remaining() + jitter(limits::WAKE_JITTER)))
             }
             Ok(Acquired::TooManyWaiters) => Next::Refused(Error::TooManyWaiters { key, crowd: Crowd::Queue }),
             Ok(Acquired::Ended) => match self.begin_anew() {
@@ -359,7 +365,6 @@ impl Acquisition {
         let Some(line) = &self.line else { return false };
         // A call that was heard is not lost: what is told now is when to come for it.
         self.woken = false;
-        self.last = Last::Conflict { free_at: over_at };
         line.looked(0, over_at);
         if self.waited_for.is_none() && !line.watches() {
             self.waited_for = Some(0);
@@ -466,6 +471,15 @@ impl Acquisition {
             Last::Failed(source) => Error::Unavailable { key, source },
             Last::Conflict { free_at } => {
                 Error::Timeout { key, waited, holder_remaining: free_at.remaining() }
+            }
+            Last::Quarantined { until } => {
+                // Who asked for all of the line when it was to be over may have been told of another one.
+                let until = self.line.as_ref().and_then(InLine::quarantined_until).unwrap_or(until);
+                let remaining = until.remaining();
+                if remaining.is_zero() {
+                    return Error::Timeout { key, waited, holder_remaining: remaining };
+                }
+                Error::Quarantined { key, remaining }
             }
             Last::Nothing => {
                 let source = backend::Error::NoAnswer { doing: DOING, timeout: waited };

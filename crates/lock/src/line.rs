@@ -40,6 +40,8 @@ struct Line {
     looked_at: BootTime,
     /// When it may fall free without a notice, as far as that look told.
     free_at: Option<BootTime>,
+    /// The end of the quarantine that the look told of, if it did.
+    quarantined_until: Option<BootTime>,
     failed: Failed,
 }
 
@@ -109,6 +111,7 @@ impl Lines {
                 stopped: BTreeSet::new(),
                 looked_at: BootTime::now(),
                 free_at: None,
+                quarantined_until: None,
                 failed: Failed::nobody(),
             });
             line.waiters.insert(ticket, Arc::clone(&waiter));
@@ -245,6 +248,7 @@ impl Line {
     /// Notes what a look has told, after which nothing stands that was told before.
     fn renew(&mut self, now: BootTime, free_at: BootTime) {
         let sooner = self.free_at.is_none_or(|told| free_at < told);
+        self.quarantined_until = None;
         self.looked_at = now;
         self.free_at = Some(free_at);
         if sooner {
@@ -454,6 +458,21 @@ impl InLine {
             line.stopped.append(&mut stopped);
             line.hand_over(watcher);
         }
+    }
+
+    /// Notes that a look has told of a quarantine, which is in the way of all keys until then.
+    pub(crate) fn quarantined(&self, until: BootTime) {
+        let mut lines = self.lines.lock();
+        for key in &*self.keys {
+            if let Some(line) = lines.get_mut(key) {
+                line.quarantined_until = Some(until);
+            }
+        }
+    }
+
+    /// The end of the quarantine that somebody here was told of last, if that was the last that was told.
+    pub(crate) fn quarantined_until(&self) -> Option<BootTime> {
+        self.lines.lock().get(&self.keys[0])?.quarantined_until
     }
 
     /// Whether it is the one who looks at the clock, for itself and for all who wait behind it.

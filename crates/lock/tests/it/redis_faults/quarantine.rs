@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use jaego_lock::conformance::{answered, granted, refused};
 use jaego_lock::{Error, Locks};
+use tokio::time::sleep;
 
 use crate::redis_faults::{Observer, PATIENCE, ms, process, server};
 
@@ -91,7 +92,7 @@ async fn first_grant(addr: SocketAddr, quarantines: [Duration; 2]) -> Duration {
             }
             return took;
         }
-        tokio::time::sleep(ms(5)).await;
+        sleep(ms(5)).await;
     }
 }
 
@@ -112,4 +113,31 @@ async fn all_wait_for_the_longest_quarantine_and_no_longer() {
             "{took:?} of {quarantines:?}"
         );
     }
+}
+
+/// One asks for all of the line when the quarantine is to be over, and is told of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sleeps_through_a_quarantine_and_meets_another_one_is_told_so() {
+    const QUARANTINE: Duration = Duration::from_secs(3);
+    let server = server();
+    let here = process(server.addr(), QUARANTINE).await;
+    let mut observer = Observer::of(&server).await;
+    remaining(&here).await;
+    let [patient, other] =
+        [QUARANTINE * 5, QUARANTINE * 3 / 2].map(|wait| here.lock("a").lease(ms(500)).wait(wait));
+    let patient = tokio::spawn(patient.acquire());
+    while here.stats().waiting == 0 {
+        sleep(ms(1)).await;
+    }
+    sleep(ms(50)).await;
+    let other = tokio::spawn(other.acquire());
+    sleep(ms(500)).await;
+    let boots: Vec<String> = observer.command("KEYS jaego:*:boot").await;
+    for boot in boots {
+        let () = observer.command(&format!("SET {boot} {}", "7".repeat(40))).await;
+    }
+    let error = other.await.unwrap().unwrap_err();
+    let Error::Quarantined { remaining, .. } = error else { panic!("{error}") };
+    assert!(!remaining.is_zero() && remaining < QUARANTINE, "{remaining:?}");
+    assert!(patient.await.unwrap().expect("granted at last").release().await.was_held());
 }
