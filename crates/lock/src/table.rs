@@ -364,7 +364,11 @@ impl Table {
             let first = lock.holders.iter().map(|holder| holder.until).min().unwrap_or(now);
             return Some(Obstacle { holder_remaining, retry_after: left(now, first), by: By::Limit });
         }
-        let before = lock.queue.iter().take_while(|waiter| waiter.owner != request.owner);
+        // Whoever was dropped from the queue while it was late has nobody before it who came later.
+        let old = request.waiting.map(|waiting| waiting.place).filter(|place| *place > 0);
+        let is_behind = |waiter: &Waiter| old.is_some_and(|old| waiter.place > old);
+        let before =
+            lock.queue.iter().take_while(|waiter| waiter.owner != request.owner && !is_behind(waiter));
         let mut rivals =
             before.filter(|waiter| request.fair || waiter.fair || waiter.mode.name() != request.mode.name());
         let rival = rivals.next()?;

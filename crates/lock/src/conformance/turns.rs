@@ -161,6 +161,30 @@ pub async fn all_behind_the_fair_are_told(stage: &impl Stage) {
     ear.is_at_rest(&backend).await;
 }
 
+/// Whoever has lost its place in the queue, because it was told that it is its turn and did not come in time, and comes after
+/// all: nobody is before it who came later, however fair.
+pub async fn who_comes_back_late_is_kept_out_by_nobody_who_came_later(stage: &impl Stage) {
+    let backend = connected(stage.backend().await).await;
+    for holders_max in [1, 9] {
+        let mut writer = patient("exclusive", 1, false);
+        assert!(ask(&backend, &mut writer).await);
+        let mut early = patient("permit", holders_max, false);
+        let [mut late, mut later] = [(); 2].map(|()| patient("permit", 9, true));
+        for waiter in [&mut early, &mut late, &mut later] {
+            assert!(!ask(&backend, waiter).await);
+        }
+        let claim = Duration::from_millis(50);
+        assert_eq!(release(&backend, &Release { claim, ..ending(&writer) }).await, Ended::Released);
+        tokio::time::sleep(claim * 2).await;
+        assert!(!ask(&backend, &mut later).await, "the fair one before it is still there");
+        assert!(ask(&backend, &mut early).await);
+        assert_eq!(ask(&backend, &mut late).await, holders_max > 1);
+        for holder in [&early, &late, &later] {
+            let _ = release(&backend, &ending(holder)).await;
+        }
+    }
+}
+
 /// Whoever is kept out by a queue alone hears who of it can get in, be the lock free or held by others of that mode: the one
 /// whose turn it is may have missed its notice. Whom the holders keep out hears of nobody.
 pub async fn whom_a_queue_keeps_out_hears_whose_turn_it_is(stage: &impl Stage) {

@@ -305,7 +305,7 @@ BEGIN
             v_full := true;
         ELSE
             SELECT until_us - o_now INTO o_retry_after FROM {schema}.entries
-                WHERE key = v_key AND place < coalesce(v_own, 9223372036854775807)
+                WHERE key = v_key AND place < coalesce(v_own, nullif(p_place, 0), 9223372036854775807)
                     AND (p_fair OR fair OR mode <> p_mode)
                 ORDER BY place LIMIT 1;
             CONTINUE WHEN NOT FOUND;

@@ -115,6 +115,10 @@ local function obstacle(lock)
       end
       local is_fair, _, wanted_mode = wish(lock, other)
       if fair or is_fair == '1' or wanted_mode ~= mode then
+        if place > 0 and tonumber(redis.call('ZSCORE', lock.places, other)) > place then
+          -- We were dropped from the queue while we were late, and came before it.
+          return
+        end
         local life = tonumber(redis.call('ZSCORE', lock.lives, other))
         return last - now, life - now, false, true
       end
