@@ -42,6 +42,36 @@ const ADDITIONS: [(&str, &str); 3] = [
             pub(crate) fn would_grant(&self, request: &Acquire) -> bool {
                 matches!(self.table().clone().acquire(self.now(), request), Acquired::Granted { .. })
             }
+            /// In a quarantine only those are granted something who hold it.
+            pub(crate) fn acquire_unless(
+                &self,
+                quarantine: impl FnOnce() -> std::time::Duration,
+                request: &Acquire,
+            ) -> Acquired {
+                let mut table = self.table();
+                let (now, remaining) = (self.now(), quarantine());
+                let holds = |key| table.holders(now, key).iter().any(|(owner, _)| *owner == request.owner);
+                if !remaining.is_zero()
+                    && !request.keys.iter().all(holds)
+                    && table.clone().acquire(now, request) != Acquired::Ended
+                {
+                    return Acquired::Quarantined { remaining };
+                }
+                let (acquired, next) = table.acquire_and_tell(now, request);
+                drop(table);
+                self.tell(next.into_iter().collect());
+                acquired
+            }
+            /// It is another server, or the same one again, with what it knew or without.
+            pub(crate) fn start_anew(&self, forgets: bool, begin: impl FnOnce()) {
+                let mut table = self.table();
+                begin();
+                if forgets {
+                    *table = Table::default();
+                }
+                drop(table);
+                let _ = self.shared.notices.send(Notice::Gap);
+            }
         }",
     ),
     (

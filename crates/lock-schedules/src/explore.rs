@@ -27,6 +27,14 @@ pub enum Mood {
     /// missed, of which the processes are told. None of it takes as long as a lease or a pause between two looks, so that
     /// nothing but a wake-up call helps: whenever the clock moves, nobody may sleep who could have what it waits for.
     Unhurried,
+    /// As unhurried, but for a while steps fail at once, all or some, and those that ask for a lock alone or any: a server
+    /// whose memory is full, or to which nobody can connect. Who is failed asks again in its turn, and a second after the last
+    /// failure nobody may sleep who could have what it waits for. Callers are answered in time, and told what was in their way.
+    Failing,
+    /// As unhurried, but nothing is missed, and at some point the server begins a quarantine, with what it knew or without, and
+    /// perhaps another one in the middle of that or about when it is over. Never may two rely on the same lock, who cannot
+    /// outlast it is told so, and when it is over nobody may sleep who could have what it waits for.
+    Quarantined,
     /// As calm, but at some point one of the processes shuts down. Its callers are told so, nothing is left of it on the other
     /// side when that is done, and the other process' callers are served as if it had never been there.
     Closing,
@@ -45,6 +53,11 @@ pub enum Mood {
 }
 
 impl Mood {
+    /// Whether some take their time, so that whenever the clock moves nobody may sleep in vain.
+    pub(crate) fn is_unhurried(self) -> bool {
+        matches!(self, Self::Unhurried | Self::Failing | Self::Quarantined)
+    }
+
     /// How probable it is at each point that the clock may move although others could go on.
     fn haste(self) -> f64 {
         if self == Self::Restless { 0.3 } else { 0.0 }

@@ -130,7 +130,7 @@ pub const FAULTS: &[Fault] = &[
         faulty: "        remember: if crate::rt::planted(\"a release is not remembered, so an acquire may overtake it\") \
                  { Duration::ZERO } else { limit * limits::RELEASE_MEMORY_RESPONSE_TIMEOUTS },",
         found_by: "calm",
-        says: &["had to wait for the clock"],
+        says: &["had to wait for the clock", "is still held"],
     },
     Fault {
         name: "a renewal may be sent after the release",
@@ -217,5 +217,52 @@ pub const FAULTS: &[Fault] = &[
                  slept = if naps_add_up { slept.min(now_slept) } else { now_slept };",
         found_by: "drowsy",
         says: &["late, by"],
+    },
+    Fault {
+        name: "whose turn it is to ask is not told when the one before it leaves",
+        module: "line",
+        sound: "            line.failed.remove(self.ticket);\n            line.rouse_one(line.failed.turn);",
+        faulty: "            line.failed.remove(self.ticket);\n            \
+                 if !crate::rt::planted(\"whose turn it is to ask is not told when the one before it leaves\") {\n \
+                 line.rouse_one(line.failed.turn);\n}",
+        found_by: "failing",
+        says: &["nobody asks for it any more", "sleeps and could have"],
+    },
+    Fault {
+        name: "nobody looks at the end of a quarantine",
+        module: "acquisition",
+        sound: "        line.looked(0, over_at);",
+        faulty: "        let late = if crate::rt::planted(\"nobody looks at the end of a quarantine\") { 60 } else { 0 };\n        \
+                 line.looked(0, over_at + Duration::from_secs(late));",
+        found_by: "quarantined",
+        says: &["sleeps and could have"],
+    },
+    Fault {
+        name: "another quarantine is told to no one but who looks",
+        module: "acquisition",
+        sound: "                    line.quarantined(until);",
+        faulty: "                    if !crate::rt::planted(\"another quarantine is told to no one but who looks\") {\n \
+                 line.quarantined(until);\n}",
+        found_by: "quarantined",
+        says: &["is told at"],
+    },
+    Fault {
+        name: "who cannot outlast a quarantine waits for its end",
+        module: "acquisition",
+        sound: "                if self.line.is_none() || asked_again > self.deadline {",
+        faulty: "                if self.line.is_none() || (asked_again > self.deadline && \
+                 !crate::rt::planted(\"who cannot outlast a quarantine waits for its end\")) {",
+        found_by: "quarantined",
+        says: &["was told so after"],
+    },
+    Fault {
+        name: "the rest of a quarantine is counted from the answer",
+        module: "acquisition",
+        sound: "                Next::Again((!sleeps).then(|| until.remaining() + jitter(limits::WAKE_JITTER)))",
+        faulty: "                let until = if crate::rt::planted(\"the rest of a quarantine is counted from the answer\") {\n \
+                 BootTime::now() + remaining\n} else {\nuntil\n};\n                \
+                 Next::Again((!sleeps).then(|| until.remaining() + jitter(limits::WAKE_JITTER)))",
+        found_by: "quarantined",
+        says: &["sleeps and could have"],
     },
 ];

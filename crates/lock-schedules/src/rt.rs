@@ -33,7 +33,7 @@ struct Clock {
     waits_for_others: bool,
     stopped: bool,
     /// Asked before each move.
-    before_move: Option<Arc<dyn Fn() + Send + Sync>>,
+    before_move: Option<Arc<dyn Fn(BootTime) + Send + Sync>>,
     planted: Option<String>,
 }
 
@@ -78,8 +78,8 @@ pub(crate) fn waits_for_others() -> bool {
     clock(|clock| clock.waits_for_others)
 }
 
-/// From now on this is looked at whenever the clock is about to move.
-pub(crate) fn before_move(look: impl Fn() + Send + Sync + 'static) {
+/// From now on this is looked at whenever the clock is about to move, and is told how far.
+pub(crate) fn before_move(look: impl Fn(BootTime) + Send + Sync + 'static) {
     clock(|clock| clock.before_move = Some(Arc::new(look)));
 }
 
@@ -100,12 +100,14 @@ async fn move_on() {
                     clock.mover = Some(context.waker().clone());
                     return Poll::Pending;
                 };
-                Poll::Ready(Some((at > clock.awake_us).then(|| clock.before_move.clone()).flatten()))
+                let moves_to = BootTime::from_micros(at + clock.slept_us);
+                let look = clock.before_move.clone().filter(|_| at > clock.awake_us);
+                Poll::Ready(Some(look.map(|look| (look, moves_to))))
             })
         });
         let Some(look) = timer.await else { return };
-        if let Some(look) = look {
-            look();
+        if let Some((look, moves_to)) = look {
+            look(moves_to);
         }
         let waker = clock(|clock| {
             let ((at, _), waker) = clock.timers.pop_first()?;

@@ -8,12 +8,11 @@ use std::time::Duration;
 use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::sync::Mutex;
 
-use crate::backend::{Acquire, Backend as _, Owner};
+use crate::backend::{self, Acquire, Backend as _, Owner};
 use crate::explore::Mood;
-use crate::wire::Wire;
+use crate::wire::{Failing, Faults, Server, Wire};
 use crate::{
-    BootTime, Error, Guard, LockKey, Locks, Lost, Memory, Mode, MultiGuard, Outcome, Request, Settings,
-    limits, rt,
+    BootTime, Error, Guard, LockKey, Locks, Lost, Mode, MultiGuard, Outcome, Request, Settings, limits, rt,
 };
 
 const PROCESSES: usize = 2;
@@ -28,11 +27,23 @@ const ROUNDS_MAX: u32 = 2;
 /// How long somebody holds a lock or leaves a request alone who is in no hurry. All of them together are less than a lease,
 /// a pause between two looks, and the time in which the first of a queue has to take its turn.
 const WHILE_MAX_MS: u32 = 30;
+const A_WHILE_MAX: Duration = Duration::from_millis(WHILE_MAX_MS as u64);
 const KEYS: [&str; 2] = ["product:1", "product:2"];
 /// The longest pause between the end of a lease and the look at it.
 const LOOK_LATE: Duration = Duration::from_millis(12);
 /// How long nobody hears anything, when all is silent.
 const SILENCE_MAX_MS: u64 = 6_000;
+/// When steps begin to fail, and for how long they do: less than a release is tried for, and than any lease.
+const FAILS_FROM_MAX_MS: u32 = 60;
+const FAILS_MAX_MS: u32 = 1_200;
+/// For so long that whoever is failed is answered while its turn is kept for it, be it the last one to ask.
+const FAILS_BRIEFLY: Duration = Duration::from_millis(150);
+/// How long those wait who are not patient.
+const SHORT_WAIT_MAX_MS: u32 = 1_500;
+/// How often others go on before the first quarantine begins, at the most.
+const QUARANTINE_YIELDS_MAX: u32 = 120;
+/// Longer than any lease.
+const QUARANTINE: Duration = Duration::from_secs(12);
 /// For those who must be served.
 const PATIENT: Duration = Duration::from_secs(600);
 const CRASHED_LEASE: Duration = Duration::from_secs(3);
@@ -57,10 +68,14 @@ pub(crate) fn run(mood: Mood) {
         if matches!(mood, Mood::Crashed | Mood::Drowsy) {
             world.crash().await;
         }
-        if mood == Mood::Unhurried {
+        if mood.is_unhurried() {
             let world = Arc::downgrade(&world);
-            rt::before_move(move || world.upgrade().iter().for_each(|world| world.nobody_sleeps_in_vain()));
+            rt::before_move(move |to| {
+                world.upgrade().iter().for_each(|world| world.nobody_sleeps_in_vain(to));
+            });
         }
+        let server = (mood == Mood::Quarantined)
+            .then(|| shuttle::future::spawn(begin_quarantines(world.server.clone())));
         let machine = (mood == Mood::Drowsy).then(|| shuttle::future::spawn(doze()));
         let closing = (mood == Mood::Closing).then(|| shuttle::future::spawn(Arc::clone(&world).close_one()));
         let clients: Vec<_> =
@@ -70,6 +85,9 @@ pub(crate) fn run(mood: Mood) {
         }
         if let Some(closing) = closing {
             closing.await.expect("it comes to its end");
+        }
+        if let Some(server) = server {
+            server.await.expect("it comes to its end");
         }
         if let Some(machine) = machine {
             machine.await.expect("it wakes again");
@@ -81,7 +99,8 @@ pub(crate) fn run(mood: Mood) {
 
 struct World {
     mood: Mood,
-    memory: Memory,
+    server: Server,
+    failing: Failing,
     processes: Vec<(Wire, Locks)>,
     /// Whether anybody asks for a place in a queue, for being fair or in a mode that can be shared.
     queues: bool,
@@ -169,27 +188,38 @@ impl Held {
 
 impl World {
     fn new(mood: Mood) -> Self {
-        let memory = Memory::new();
+        let server = Server::new();
         let started = BootTime::now();
-        let (loses_one_of, dead) = match mood {
-            Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed | Mood::Drowsy => (0, [started; 2]),
+        let sound = Faults { deaf: mood == Mood::Unhurried, ..Faults::none() };
+        let faults = match mood {
+            Mood::Calm
+            | Mood::Unhurried
+            | Mood::Closing
+            | Mood::Crashed
+            | Mood::Drowsy
+            | Mood::Quarantined => sound,
+            Mood::Failing => Faults { failing: failing(started), deaf: true, ..sound },
             Mood::Silence => {
                 let from = started + Duration::from_millis(any(2_000).into());
-                (12, [from, from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS))])
+                let until = from + Duration::from_millis(thread_rng().gen_range(0..SILENCE_MAX_MS));
+                Faults { loses_one_of: 12, dead: [from, until], ..sound }
             }
-            Mood::Restless => (8, [started; 2]),
+            Mood::Restless => Faults { loses_one_of: 8, ..sound },
         };
+        let failing = faults.failing;
         let settings = Settings { lease_max: Duration::from_secs(10), ..Settings::default() };
         let process = |number| {
-            let wire = Wire::new(number, &memory, loses_one_of, dead, mood == Mood::Unhurried);
+            let wire = Wire::new(number, &server, faults);
             let locks = Locks::with_settings(wire.clone(), settings).expect("these settings are in range");
             (wire, locks)
         };
         let processes = (0..PROCESSES).map(process).collect();
         let free_since = AtomicU64::new(started.as_micros());
         let (holders, counts) = (Mutex::default(), Mutex::default());
-        let queues = mood != Mood::Drowsy || any(1) == 0;
-        Self { mood, memory, processes, queues, started, free_since, holders, counts }
+        // The first of a queue may not be answered before it has lost its turn, and nobody is told of that.
+        let for_long = failing.during[1].since(failing.during[0]) > FAILS_BRIEFLY;
+        let queues = !for_long && (mood != Mood::Drowsy || any(1) == 0);
+        Self { mood, server, failing, processes, queues, started, free_since, holders, counts }
     }
 
     /// Somebody takes all locks and is never heard of again.
@@ -206,7 +236,7 @@ impl World {
             claim: limits::CLAIM,
             timeout: limits::RESPONSE_TIMEOUT,
         };
-        self.memory.acquire(&request).await.expect("memory answers");
+        self.server.memory.acquire(&request).await.expect("memory answers");
         self.free_from(self.started + CRASHED_LEASE + limits::LEASE_EXTRA);
     }
 
@@ -216,7 +246,8 @@ impl World {
         let (wire, locks) = &self.processes[CLOSED];
         locks.shutdown().await;
         for key in KEYS {
-            let state = self.memory.look(&LockKey::new(key).expect("a key")).await.expect("memory answers");
+            let state =
+                self.server.memory.look(&LockKey::new(key).expect("a key")).await.expect("memory answers");
             let held = state.holders.iter().any(|holder| wire.made(&holder.owner));
             assert!(!held, "{key} is left to a process that was shut down");
             let waits = state.waiters.iter().any(|waiter| wire.made(&waiter.owner));
@@ -233,7 +264,7 @@ impl World {
             let asked = BootTime::now();
             let patience = if any(3) == 0 { Some(any(40)) } else { None };
             let taken = async {
-                let leaves_it_alone = self.mood == Mood::Unhurried && any(3) == 0;
+                let leaves_it_alone = self.mood.is_unhurried() && any(3) == 0;
                 if leaves_it_alone { left_alone(take(locks, &wish)).await } else { take(locks, &wish).await }
             };
             let answer = before(taken, patience).await;
@@ -260,7 +291,11 @@ impl World {
         let holders_max = (mode != EXCLUSIVE && any(3) > 0).then(|| 1 + any(LIMIT_MAX - 1));
         let wait = match self.mood {
             Mood::Calm | Mood::Unhurried | Mood::Closing | Mood::Crashed => PATIENT,
-            Mood::Drowsy if any(2) > 0 => PATIENT,
+            Mood::Failing | Mood::Quarantined | Mood::Drowsy if any(2) > 0 => PATIENT,
+            Mood::Failing => Duration::from_millis(any(SHORT_WAIT_MAX_MS).into()),
+            // Some outlast a quarantine, and another one not.
+            Mood::Quarantined if any(1) == 0 => QUARANTINE + Duration::from_millis(any(8_000).into()),
+            Mood::Quarantined => Duration::from_millis(any(8_000).into()),
             Mood::Drowsy => Duration::from_millis((1 + any(8_000)).into()),
             Mood::Silence | Mood::Restless => Duration::from_millis(match any(4) {
                 0 => 0,
@@ -303,8 +338,49 @@ impl World {
                     wish.wait
                 );
             }
+            Mood::Failing | Mood::Quarantined => {
+                assert!(wish.wait < PATIENT, "not served after {waited:?}: {error}");
+                let limit = if wish.wait.is_zero() { limits::RESPONSE_TIMEOUT } else { wish.wait };
+                // It may be left alone when the answer is there.
+                let limit = limit.max(limits::ATTEMPT_MIN) + A_WHILE_MAX;
+                assert!(
+                    waited <= limit,
+                    "a caller who waits {:?} was answered late, after {waited:?}: {error}",
+                    wish.wait
+                );
+                self.told_truly(process, wish, asked, error);
+            }
             Mood::Restless => {}
         }
+    }
+
+    /// Why it was not got is what was in the way.
+    fn told_truly(&self, process: usize, wish: &Wish, asked: BootTime, error: &Error) {
+        let now = BootTime::now();
+        let quarantines = self.server.quarantines();
+        let covered = self.failing.covers(asked, now) || covered(&quarantines, asked, now);
+        let truly = match error {
+            Error::Busy { .. } | Error::Timeout { .. } => !covered,
+            Error::Unavailable { source: backend::Error::Unavailable { .. }, .. } => {
+                self.processes[process].0.failed_at().is_some_and(|failed_at| failed_at >= asked)
+            }
+            Error::Quarantined { remaining, .. } => quarantines.iter().any(|[_, until]| {
+                let told = now + *remaining;
+                *until <= told && told <= *until + A_WHILE_MAX
+            }),
+            _ => false,
+        };
+        assert!(
+            truly,
+            "who asked at {asked:?} is told at {now:?}: {error:?}; {:?}, quarantines {quarantines:?}",
+            self.failing
+        );
+        let outlasted = |[begun, over]: &[BootTime; 2]| *begun < asked && asked + wish.wait < *over;
+        let waited = now.since(asked);
+        assert!(
+            waited <= A_WHILE_MAX || !quarantines.last().is_some_and(outlasted),
+            "who cannot outlast a quarantine was told so after {waited:?}"
+        );
     }
 
     async fn got(&self, wish: &Wish, asked: BootTime, held: Held) {
@@ -326,14 +402,18 @@ impl World {
                 let late = late_for(self.free_since().max(asked), late_max);
                 assert!(late.is_zero(), "{:?} was served late, by {late:?}", wish.keys);
             }
-            Mood::Unhurried | Mood::Silence | Mood::Restless => {}
+            Mood::Unhurried | Mood::Failing | Mood::Quarantined | Mood::Silence | Mood::Restless => {}
         }
         let held = Arc::new(held);
         let number = self.enter(&held);
         yields(any(6)).await;
-        if self.mood == Mood::Unhurried {
+        if self.mood.is_unhurried() {
             a_while().await;
-            if let (Held::One(guard), 0) = (&*held, any(2))
+            if self.mood == Mood::Quarantined {
+                // It may be lost by now.
+            } else if !self.queues {
+                // Who waits for a lock of another mode is queued.
+            } else if let (Held::One(guard), 0) = (&*held, any(2))
                 && !guard.mode().is_shared()
                 && guard.mode().name() != SHARED
             {
@@ -396,7 +476,7 @@ impl World {
             },
             _ => Some(held.release().await),
         };
-        if matches!(self.mood, Mood::Calm | Mood::Unhurried | Mood::Crashed) {
+        if matches!(self.mood, Mood::Calm | Mood::Unhurried | Mood::Failing | Mood::Crashed) {
             let released = outcome.is_none_or(|outcome| matches!(outcome, Outcome::Released));
             assert!(released, "a lock that was held until now was not released");
         }
@@ -454,19 +534,36 @@ impl World {
         holders.present.retain(|(other, _)| *other != number);
     }
 
-    /// Nobody has anything to do but to wait for the clock.
-    fn nobody_sleeps_in_vain(&self) {
+    /// Nobody has anything to do but to wait for the clock, which moves on to then.
+    fn nobody_sleeps_in_vain(&self, to: BootTime) {
+        let failed_at = self.processes.iter().filter_map(|(wire, _)| wire.failed_at()).max();
+        let quarantined_until = self.server.quarantines().last().map(|[_, until]| *until);
+        if failed_at.is_some_and(|at| to <= at + limits::ATTEMPT_PAUSE_MAX + A_WHILE_MAX)
+            || quarantined_until.is_some_and(|until| to <= until + LOOK_LATE)
+        {
+            // Somebody may come for it then.
+            return;
+        }
+        for (wire, locks) in &self.processes {
+            let left = wire.failed().into_iter().find(|owner| locks.waits(*owner));
+            assert!(left.is_none(), "{left:?} was failed and sleeps, and nobody asks for it any more");
+        }
         let told: Vec<Vec<Acquire>> = self.processes.iter().map(|(wire, _)| wire.told_to_wait()).collect();
         let hears = |owner: &Owner| told.iter().flatten().any(|request| request.owner == *owner);
         for ((_, locks), requests) in self.processes.iter().zip(&told) {
             for request in requests {
                 // A turn is kept for a while for one who has not heard yet of its place in the queue.
-                if !request.keys.iter().flat_map(|key| self.memory.in_queue(key)).all(|owner| hears(&owner)) {
+                if !request
+                    .keys
+                    .iter()
+                    .flat_map(|key| self.server.memory.in_queue(key))
+                    .all(|owner| hears(&owner))
+                {
                     continue;
                 }
                 let waits = locks.waits(request.owner);
                 assert!(
-                    !waits || !self.memory.would_grant(request),
+                    !waits || !self.server.memory.would_grant(request),
                     "{:?} sleeps and could have {:?}, {}",
                     request.owner,
                     request.keys,
@@ -485,7 +582,7 @@ impl World {
         rt::wait_for_others();
         if self.mood == Mood::Calm {
             let mut left = BACKGROUND_YIELDS_MAX;
-            while !self.memory.is_idle() {
+            while !self.server.memory.is_idle() {
                 assert!(left > 0, "nobody wants it, and it is still held");
                 left -= 1;
                 shuttle::future::yield_now().await;
@@ -520,6 +617,36 @@ impl World {
         }
         locks.shutdown().await;
     }
+}
+
+/// When steps fail, which ones, and how many.
+fn failing(started: BootTime) -> Failing {
+    let from = started + Duration::from_millis(any(FAILS_FROM_MAX_MS).into());
+    let briefly = u32::try_from(FAILS_BRIEFLY.as_millis()).expect("it is brief");
+    let lasts_max = if any(1) == 0 { briefly } else { FAILS_MAX_MS };
+    let until = from + Duration::from_millis(any(lasts_max).into());
+    Failing { during: [from, until], one_of: 1 + any(2), only_acquires: any(1) == 0 }
+}
+
+/// The server is started anew at some point, and perhaps once more, in the middle of the quarantine or about when it is over.
+async fn begin_quarantines(server: Server) {
+    yields(any(QUARANTINE_YIELDS_MAX)).await;
+    server.quarantine(QUARANTINE, any(1) == 0);
+    if any(1) == 0 {
+        let early = Duration::from_millis(any(if any(1) == 0 { 30 } else { 12_000 }).into());
+        rt::sleep(QUARANTINE + LOOK_LATE - early).await;
+        server.quarantine(QUARANTINE, any(1) == 0);
+    }
+}
+
+/// Whether there was a quarantine all the time, and everybody who waits has been told so.
+fn covered(quarantines: &[[BootTime; 2]], from: BootTime, until: BootTime) -> bool {
+    let Some(([begun, over], before)) = quarantines.split_last() else { return false };
+    let since = match before.last() {
+        Some([first, first_over]) if *begun <= *first_over && until > *first_over + LOOK_LATE => first,
+        _ => begun,
+    };
+    *since < from && until < *over
 }
 
 /// The machine sleeps now and then, at any point: for a nap that nobody has to notice, or for long.

@@ -13,8 +13,17 @@ const FAULT_ORDERS: &str = "8";
 
 /// Says which orders are tried, in the place of those of every day.
 const SEED: &str = "JAEGO_SEED";
-const MOODS: [Mood; 7] =
-    [Mood::Calm, Mood::Unhurried, Mood::Closing, Mood::Crashed, Mood::Drowsy, Mood::Silence, Mood::Restless];
+const MOODS: [Mood; 9] = [
+    Mood::Calm,
+    Mood::Unhurried,
+    Mood::Failing,
+    Mood::Quarantined,
+    Mood::Closing,
+    Mood::Crashed,
+    Mood::Drowsy,
+    Mood::Silence,
+    Mood::Restless,
+];
 
 fn explore_all(mood: Mood, seed: u64) {
     let seed = env::var(SEED).map_or(seed, |seed| seed.parse().expect("a seed is a number"));
@@ -30,6 +39,16 @@ fn calm() {
 #[test]
 fn unhurried() {
     explore_all(Mood::Unhurried, 6);
+}
+
+#[test]
+fn failing() {
+    explore_all(Mood::Failing, 8);
+}
+
+#[test]
+fn quarantined() {
+    explore_all(Mood::Quarantined, 9);
 }
 
 #[test]
