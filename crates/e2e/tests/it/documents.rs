@@ -157,7 +157,8 @@ fn steps(section: &str, lines: &[String], block: Range<usize>) -> Vec<Step> {
 const SHAPES: [fn(&str) -> bool; 4] = [is_instant, is_token, is_id_or_hash, is_version];
 
 fn is_instant(word: &str) -> bool {
-    has_shape(word, "9999-99-99T99:99:99.999Z")
+    // A sentence may go on behind it.
+    has_shape(word.trim_end_matches(':'), "9999-99-99T99:99:99.999Z")
 }
 
 /// A token, of which a page may show the beginning only.

@@ -227,7 +227,7 @@ pub(super) fn fields(command: &Command) -> Map<String, Value> {
         Command::SetPriceTiers(tiers) => json!({"from": all(&tiers.from, |bound| bound.get().into())}),
         Command::SetCard(card) => {
             json!({"card": card.card.as_str(), "owner": card.owner.as_str(), "price": card.price.get(),
-                "from_owner": named(card.from_owner.as_ref())})
+                "from_owner": card.from_owner.as_ref().map(|owner| owner.as_str())})
         }
         Command::Propose(propose) => json!({"id": propose.id.as_str(), "owner": propose.owner.as_str(),
             "from_card": propose.from_card.as_str(), "to_card": propose.to_card.as_str()}),

@@ -428,7 +428,9 @@ impl Naive {
                 let rank = match by {
                     WaitingBy::Age => 0,
                     WaitingBy::Priority => u64::from(u32::MAX - priority),
-                    WaitingBy::Chance(from) => chance(*requested).wrapping_sub(from),
+                    WaitingBy::Chance(from) | WaitingBy::Neighbour(from) => {
+                        chance(*requested).wrapping_sub(from)
+                    }
                 };
                 (rank, *requested, work.zone.clone())
             });

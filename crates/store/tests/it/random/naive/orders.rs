@@ -181,7 +181,9 @@ impl Orders {
                 let rank = match by {
                     WaitingBy::Age => 0,
                     WaitingBy::Priority => u64::from(u32::MAX - order.priority),
-                    WaitingBy::Chance(from) => chance(order.placed).wrapping_sub(from),
+                    WaitingBy::Chance(from) | WaitingBy::Neighbour(from) => {
+                        chance(order.placed).wrapping_sub(from)
+                    }
                 };
                 (rank, order.placed)
             });
