@@ -83,7 +83,7 @@ fn story() -> Vec<Value> {
     commands.extend(some(
         CARDS,
         "set_card",
-        |n| json!({"card": format!("D{n}"), "owner": ["kim", "lee"][n % 2], "price": 5}),
+        |n| json!({"card": format!("D{n}"), "owner": if n % 2 == 0 { "kim" } else { "lee" }, "price": 5}),
     ));
     commands.extend(some(PROPOSALS, "propose", |n| {
         let (from, to) = (format!("D{}", n / 5 * 2), format!("D{}", n % 5 * 2 + 1));
