@@ -37,7 +37,8 @@ fn story() -> Vec<Value> {
     let ordered = |number| json!([{"sku": format!("S{number}"), "quantity": 1}]);
     let mut commands: Vec<Value> = Vec::new();
     commands.extend(some(HOLDS, "hold", |n| json!({"id": format!("H{n}"), "lines": line(n)})));
-    let orders = CLAIMED_ORDERS + WAITING_ORDERS;
+    // One more waits for stock.
+    let orders = CLAIMED_ORDERS + WAITING_ORDERS - 1;
     commands.extend(some(
         orders,
         "place_order",
