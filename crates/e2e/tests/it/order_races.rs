@@ -355,14 +355,13 @@ fn at_the_moment_of_the_lapse_the_last_unit_is_sold_once() {
         .map(|owner| json!({"op": "charge", "owner": owner, "currency": "KRW", "amount": PRICE * ROUNDS as u64}))
         .into();
     commands.extend(skus.iter().map(|sku| json!({"op": "set_sku", "sku": sku, "prices": {"KRW": PRICE}})));
-    for round in 0..ROUNDS {
+    for (round, sku) in skus.iter().enumerate() {
         let cart = |cart: &str, owner: &str, hold_s: Option<u32>| {
             json!({"op": "set_cart", "cart": format!("{cart}{round}"), "site": "ICN", "owner": owner,
                 "hold_s": hold_s})
         };
         commands.extend([cart("K", "kim", Some(1)), cart("L", "lee", None)]);
-        let item =
-            json!({"op": "set_cart_item", "cart": format!("L{round}"), "sku": skus[round], "quantity": 1});
+        let item = json!({"op": "set_cart_item", "cart": format!("L{round}"), "sku": sku, "quantity": 1});
         commands.push(item);
     }
     all(&mut admin, &commands);
